@@ -1,0 +1,158 @@
+//! The durable outbox of callback events.
+//!
+//! Events enter with the token store's own writes (a hit or a commit and its event are one atomic
+//! write), or by [`CallbackQueue::enqueue`] for accesses that count nothing. The same adapter
+//! implements both ports.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::token_store::TokenId;
+
+/// Identifies an event for its whole life; the receiver's idempotency key. `evt_` + UUIDv7 in hex:
+/// they sort by time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(String);
+
+impl EventId {
+    pub fn generate() -> Self {
+        Self(format!("evt_{}", uuid::Uuid::now_v7().simple()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// An id as it was handed out; not checked against any queue.
+    pub fn from_string(id: String) -> Self {
+        Self(id)
+    }
+}
+
+/// How an access ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Everything that was asked for went out, or came in.
+    Complete,
+    /// The client left before the last byte.
+    Aborted,
+    /// Storage broke in the middle.
+    Failed,
+    /// The node died in the middle.
+    Interrupted,
+}
+
+/// Who asked and for what: known when an access is admitted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    pub request_id: String,
+    pub client_ip: String,
+    pub user_agent: String,
+    pub referer: String,
+    /// The `Range` header, or empty.
+    pub range: String,
+}
+
+/// How it went: known at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub outcome: Outcome,
+    /// HTTP status of the answer; 0 where the node died before anyone knew.
+    pub status: u16,
+    /// Bytes of the object for PUT and HEAD, bytes sent for GET.
+    pub size: u64,
+    /// Entity tag without quotes, or empty.
+    pub etag: String,
+}
+
+/// One access of an object through a token with a callback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub id: EventId,
+    pub token_id: TokenId,
+    /// The callback URL.
+    pub target: String,
+    pub method: String,
+    pub bucket: String,
+    pub key: String,
+    pub caller: Caller,
+    pub report: Report,
+    /// Unix seconds of the access.
+    pub timestamp: u64,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// One try to deliver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Unix milliseconds at which the try began.
+    pub at_ms: u64,
+    pub duration_ms: u64,
+    /// HTTP status of the receiver, where there was an answer.
+    pub status: Option<u16>,
+    /// A stable word: `timeout`, `connect`, `status_500`, …; empty after a success.
+    pub error: String,
+}
+
+/// An event that this node has taken to deliver.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    pub event: Event,
+    /// Tries so far, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Unix milliseconds at which it was queued.
+    pub queued_at_ms: u64,
+}
+
+/// The queue's state, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Events that wait for delivery, claimed ones included.
+    pub pending: u64,
+    /// Events that were given up.
+    pub dead: u64,
+    /// Age in milliseconds of the event that has waited longest; 0 where none waits.
+    pub oldest_ms: u64,
+}
+
+/// The answer of [`CallbackQueue::enqueue`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enqueued {
+    Queued,
+    /// `max_pending` events wait; nothing was written.
+    Full,
+}
+
+/// - Delivery is at least once: a claim that is neither acked, retried nor buried before its lease
+///   ends, or whose process dies, is handed out again.
+/// - Every method is durable when it returns. Dropping a future may or may not have done the work.
+/// - `ack`, `retry` and `bury` of an event that is not there do nothing.
+#[async_trait]
+pub trait CallbackQueue: Send + Sync {
+    /// Adds an event that is due at once.
+    async fn enqueue(&self, event: Event) -> Result<Enqueued>;
+
+    /// Takes up to `max` events that are due, oldest due time first.
+    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>>;
+
+    /// Returns when an event may have become due since the last call, or after `at_most`.
+    async fn wait(&self, at_most: Duration);
+
+    /// Delivered: the event is removed.
+    async fn ack(&self, id: &EventId) -> Result<()>;
+
+    /// Not delivered: try again at `at_ms`, Unix milliseconds.
+    async fn retry(&self, id: &EventId, attempt: Attempt, at_ms: u64) -> Result<()>;
+
+    /// Not delivered and given up: kept as a dead letter.
+    async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()>;
+
+    async fn stats(&self) -> Result<QueueStats>;
+}

@@ -1,0 +1,21 @@
+//! Ports and adapters of asset-gateway. Nothing here knows HTTP.
+//!
+//! In reading order:
+//! - [`error`]: the one error type, by the kinds that callers branch on.
+//! - [`clock`]: where time comes from.
+//! - [`settings`]: what an adapter needs to be opened; every backend is listed, compiled in or not.
+//! - [`token_store`], [`callback_queue`], [`object_backend`]: the three ports. Each trait's
+//!   documentation is its contract.
+//! - [`open`]: settings to `Arc<dyn …>`; the only place that picks by feature.
+//! - [`metered`]: decorators that time any store or backend.
+//! - `conformance` (feature `conformance`): one suite of cases that every adapter passes.
+
+pub mod callback_queue;
+pub mod clock;
+pub mod error;
+pub mod object_backend;
+pub mod open;
+pub mod settings;
+pub mod token_store;
+
+pub use error::{BackendError, ErrorKind};

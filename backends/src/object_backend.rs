@@ -1,0 +1,170 @@
+//! The port to object storage.
+
+use std::ops::Range;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use crate::error::Result;
+
+/// What storage knows of an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Bytes of the whole object, also where a range was asked for.
+    pub size: u64,
+    /// Entity tag without quotes. A weak one keeps its `W/` prefix and then its quotes.
+    pub etag: Option<String>,
+    pub last_modified: Option<SystemTime>,
+    pub content_type: Option<String>,
+    pub cache_control: Option<String>,
+    pub content_encoding: Option<String>,
+    /// The [`PutOptions::marker`] that the object was written with, where the backend keeps one.
+    pub marker: Option<String>,
+}
+
+/// One byte range as RFC 9110 §14.1.2 has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteRange {
+    /// `first-` or `first-last`, both counted from 0, `last` included.
+    From { first: u64, last: Option<u64> },
+    /// `-length`: the last `length` bytes.
+    Suffix { length: u64 },
+}
+
+impl ByteRange {
+    /// The bytes of an object of `size` that this range means; `None` where it lies outside.
+    pub fn resolve(self, size: u64) -> Option<Range<u64>> {
+        match self {
+            Self::From { first, last } => {
+                let end = last.map_or(size, |last| size.min(last.saturating_add(1)));
+                (first < size && first < end).then_some(first..end)
+            }
+            Self::Suffix { length } => {
+                (length > 0 && size > 0).then(|| size.saturating_sub(length)..size)
+            }
+        }
+    }
+}
+
+/// Conditions of RFC 9110 §13. Entity-tag fields hold the header's list as the client sent it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conditions {
+    pub if_match: Option<String>,
+    pub if_none_match: Option<String>,
+    pub if_modified_since: Option<SystemTime>,
+    pub if_unmodified_since: Option<SystemTime>,
+}
+
+impl Conditions {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct GetOptions {
+    pub range: Option<ByteRange>,
+    pub conditions: Conditions,
+}
+
+/// An object on its way out.
+pub struct GetResult {
+    pub meta: ObjectMeta,
+    /// The bytes that `body` carries; `None` = the whole object.
+    pub range: Option<Range<u64>>,
+    /// Pieces in order. Read at the reader's pace: an adapter buffers a bounded number of bytes.
+    pub body: BoxStream<'static, Result<Bytes>>,
+}
+
+impl GetResult {
+    /// Bytes that `body` carries.
+    pub fn content_length(&self) -> u64 {
+        self.range
+            .as_ref()
+            .map_or(self.meta.size, |range| range.end - range.start)
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct PutOptions {
+    pub content_type: Option<String>,
+    /// Bytes that will come, where the client said so.
+    pub content_length: Option<u64>,
+    /// Refuse with [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) where the key is
+    /// taken; decided at [`Upload::finish`] at the latest, atomically where storage can.
+    pub must_not_exist: bool,
+    /// A word that is kept with the object and comes back as [`ObjectMeta::marker`], so that an
+    /// upload whose writer died can be told from another one on the same key.
+    pub marker: Option<String>,
+}
+
+/// What storage said of a finished upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// As [`ObjectMeta::etag`].
+    pub etag: String,
+    pub size: u64,
+}
+
+/// An upload under way. Nothing is visible under the key before [`finish`](Self::finish), and
+/// what was there before stays.
+///
+/// Dropping it without `finish` or `abort` may leave parts or temporary files behind until the
+/// backend's own clean-up; callers abort.
+#[async_trait]
+pub trait Upload: Send {
+    /// Takes the next piece. Returns when there is room for another one.
+    async fn write(&mut self, piece: Bytes) -> Result<()>;
+
+    /// Makes the object visible, atomically, and durable against the process' death.
+    /// After an error nothing was stored, or it is unknown (time-outs): [`ObjectBackend::head`]
+    /// and the marker tell.
+    async fn finish(self: Box<Self>) -> Result<Stored>;
+
+    /// Throws away what was written: no object, no part, no temporary file stays.
+    async fn abort(self: Box<Self>) -> Result<()>;
+}
+
+/// What a backend can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// [`PutOptions::marker`] comes back.
+    pub markers: bool,
+    /// `must_not_exist` is decided atomically.
+    pub exclusive_create: bool,
+}
+
+/// A bucket.
+///
+/// - Every method may be called from many tasks at once.
+/// - Dropping a future or a body stream gives up the request; it changes nothing in storage.
+/// - A missing object is [`NotFound`](crate::ErrorKind::NotFound).
+/// - Conditions are judged in the order of RFC 9110 §13.2.2, before the range.
+#[async_trait]
+pub trait ObjectBackend: Send + Sync {
+    fn capabilities(&self) -> Capabilities;
+
+    /// Metadata of the object. Conditions of `options` hold; its range is ignored.
+    async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta>;
+
+    /// The object or a range of it, in one request to storage.
+    /// `RangeNotSatisfiable` where the range lies outside.
+    async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult>;
+
+    /// Begins an upload; may already ask storage for an upload id, or wait for the first bytes.
+    async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>>;
+
+    /// Removes the object. One that is not there is a success.
+    async fn delete(&self, key: &str) -> Result<()>;
+
+    /// Asks whether storage can be reached. Any answer of it counts, a refusal too.
+    async fn ping(&self) -> Result<()>;
+
+    /// Removes what earlier processes left half-written and nobody can finish
+    /// (temporary files). Called once at start.
+    async fn sweep(&self) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! What an adapter needs to be opened. Every backend is listed, compiled in or not: `open` refuses
+//! what is missing by its feature's name.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A value that cannot be printed.
+#[derive(Clone, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself; the call stands where it is used, never in a log.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Which token store to open. `redis` has its settings with its adapter.
+#[derive(Debug, Clone)]
+pub enum TokenStoreSettings {
+    Memory,
+    Sled(SledSettings),
+    Redis,
+}
+
+#[derive(Debug, Clone)]
+pub struct SledSettings {
+    /// Folder of the database; made where it is missing. One process at a time.
+    pub path: PathBuf,
+}
+
+/// Limits of the callback queue that lives beside the tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueLimits {
+    /// Events that may wait; past it an access with a callback is refused.
+    pub max_pending: u64,
+    /// Queue downloads that were not completed, too.
+    pub report_incomplete: bool,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self {
+            max_pending: 1_000_000,
+            report_incomplete: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    S3,
+    Cos,
+    Ctyun,
+    Oss,
+    Fs,
+    Memory,
+}
+
+/// Which adapter talks to a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    Opendal,
+    Aws,
+}
+
+#[derive(Debug, Clone)]
+pub struct BucketSettings {
+    pub provider: Provider,
+    /// `None`: the one that is compiled in; with both, `Aws` for S3 and ctyun, else `Opendal`.
+    pub adapter: Option<Adapter>,
+    /// The bucket's name at the provider; empty for `Fs` and `Memory`.
+    pub bucket: String,
+    pub region: String,
+    /// `scheme://host[:port]`; empty: the provider's own for the region, where it has one.
+    pub endpoint: String,
+    pub force_path_style: bool,
+    /// Folder of an `Fs` bucket.
+    pub root: Option<PathBuf>,
+    pub access_key: Secret,
+    pub secret_key: Secret,
+    pub session_token: Secret,
+}

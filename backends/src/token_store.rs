@@ -1,0 +1,297 @@
+//! The port to the token store: tokens, their hits, their leases.
+
+mod record;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use record::{Disposition, HitOn, Method, TokenId, TokenRecord};
+
+use crate::callback_queue::{Caller, EventId, Report};
+use crate::error::Result;
+
+/// A day: how long an expired token is still known (410) and can be revived.
+pub const GRACE_SECONDS: u64 = 24 * 3600;
+
+/// A token and what happened to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredToken {
+    pub id: TokenId,
+    pub record: TokenRecord,
+    /// Hits that are spent. Leased ones are not in it.
+    pub used_hits: u64,
+    /// Unix seconds of the last upload through this token.
+    pub uploaded_at: Option<u64>,
+}
+
+/// What [`TokenStore::create`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Done,
+    /// The token at this index of the input is taken, by an unexpired one or by an earlier one of
+    /// the same batch. Nothing was written.
+    Exists {
+        index: usize,
+    },
+}
+
+/// A change of [`TokenStore::patch`]: the outer `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// Unix seconds.
+    pub expire_at: Option<u64>,
+    /// `Some(None)` = unlimited.
+    pub max_hits: Option<Option<u64>>,
+    pub callback: Option<Option<String>>,
+    pub metadata: Option<std::collections::BTreeMap<String, String>>,
+}
+
+/// What a listing or a mass revocation is about. `Default` means all tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub bucket: Option<String>,
+    /// Beginning of the key; only with `bucket`.
+    pub prefix: Option<String>,
+    pub tag: Option<String>,
+    pub method: Option<Method>,
+    pub state: Option<TokenState>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenState {
+    /// Neither expired nor used up.
+    Active,
+    Expired,
+    /// Not expired, all hits spent.
+    Exhausted,
+}
+
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub tokens: Vec<StoredToken>,
+    /// Where the next page begins; `None` = this was the last. Opaque, printable ASCII.
+    pub cursor: Option<String>,
+}
+
+/// How an access wants in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Get,
+    Put,
+}
+
+/// A client for `hit_window`: a digest of its trusted address and its user agent.
+pub type ClientKey = [u8; 16];
+
+#[derive(Debug, Clone, Copy)]
+pub struct ReserveRequest<'a> {
+    pub access: Access,
+    /// Length that an upload declares.
+    pub declared_size: Option<u64>,
+    pub client: ClientKey,
+    /// The incarnation whose rules the caller has checked, see [`Reserved::CheckRules`].
+    pub rules_checked: Option<u64>,
+    /// How long a leased hit is held without [`TokenStore::renew`].
+    pub lease: Duration,
+    /// For the event of a token with a callback.
+    pub caller: &'a Caller,
+}
+
+#[derive(Debug)]
+pub enum Reserved {
+    /// The hit is counted or leased.
+    Admitted {
+        record: TokenRecord,
+        reservation: Reservation,
+    },
+    /// The token has `allowed_ips`, `allowed_referers` or `not_before`: check them and call again
+    /// with `rules_checked`. Nothing was counted.
+    CheckRules {
+        record: TokenRecord,
+        incarnation: u64,
+    },
+    Refused(Refusal),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    NotFound,
+    Expired,
+    /// The token is for this method.
+    Method(Method),
+    SizeExceeded {
+        limit: u64,
+    },
+    HitsExceeded,
+    /// `max_pending` callback events wait.
+    QueueFull,
+}
+
+/// A hit that was admitted. Made by the store, and spent by exactly one of
+/// [`commit`](TokenStore::commit) and [`release`](TokenStore::release), both of which take it.
+#[derive(Debug)]
+pub struct Reservation {
+    pub(crate) token_id: TokenId,
+    /// Tells a token from one that was deleted and created again.
+    pub(crate) incarnation: u64,
+    pub(crate) hold: Hold,
+    pub(crate) event: Option<EventId>,
+}
+
+impl Reservation {
+    pub fn token_id(&self) -> TokenId {
+        self.token_id
+    }
+
+    /// The lease has to be renewed.
+    pub fn is_leased(&self) -> bool {
+        matches!(self.hold, Hold::Leased { .. })
+    }
+
+    /// The store wants to hear of the end of this access even where it went well.
+    pub fn wants_commit(&self) -> bool {
+        self.is_leased() || self.event.is_some()
+    }
+
+    /// A word of its own for [`PutOptions::marker`](crate::object_backend::PutOptions).
+    pub fn marker(&self) -> Option<String> {
+        match self.hold {
+            Hold::Leased { lease } => Some(format!("{lease:016x}")),
+            Hold::Batched | Hold::Counted { .. } | Hold::Riding => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Unlimited: added up in memory, written in batches.
+    Batched,
+    /// Spent in the write that admitted it.
+    Counted { window: Option<ClientKey> },
+    /// Rides on a counted hit of the same client.
+    Riding,
+    /// Held until commit, release or the lease's end.
+    Leased { lease: u64 },
+}
+
+/// What an upload is about to make visible; enough to tell afterwards whether it did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Intent {
+    pub size: u64,
+    pub caller: Caller,
+    /// Unix milliseconds; an object that was modified before is another one.
+    pub at_ms: u64,
+}
+
+/// The answer of calls on a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    Held,
+    /// The lease has lapsed, or the token was deleted. Nothing was changed.
+    Lost,
+}
+
+/// The answer of [`TokenStore::charge`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charged {
+    Done,
+    /// The bytes do not fit in the budget; none were charged.
+    OverBudget,
+    Lost,
+}
+
+/// An upload whose node died between "about to become visible" and the commit. The lease is
+/// renewed for whoever got this: commit or release it.
+#[derive(Debug)]
+pub struct Unsettled {
+    pub record: TokenRecord,
+    pub reservation: Reservation,
+    pub intent: Intent,
+}
+
+/// Tokens, hits and leases.
+///
+/// - **Atomic**: each method decides and writes in one step; no interleaving admits more than
+///   `max_hits` (spent plus leased).
+/// - **Durable**: what a method returned survives the death of the process, but for the hits of
+///   unlimited tokens, which are written by [`flush_usage`](Self::flush_usage).
+/// - **Dropping** the future of `reserve` gives the hit back; dropping any other may or may not
+///   have done the work.
+/// - A missing token is an answer, never an error; errors mean that the store is away or broken.
+/// - The store's clock decides about expiry and leases.
+#[async_trait]
+pub trait TokenStore: Send + Sync {
+    /// Writes all tokens or none. An expired token may be taken again; everything of its earlier
+    /// life is forgotten.
+    async fn create(&self, tokens: Vec<(TokenId, TokenRecord)>) -> Result<Created>;
+
+    /// The token, also an expired one within its day of grace.
+    async fn get(&self, id: TokenId) -> Result<Option<StoredToken>>;
+
+    /// Changes fields and returns the token as it is then; `None` where it is not there.
+    async fn patch(&self, id: TokenId, patch: Patch) -> Result<Option<StoredToken>>;
+
+    /// Revokes: every later `reserve`, `renew`, `finalise` and `commit` is refused. `false` where
+    /// it was not there.
+    async fn delete(&self, id: TokenId) -> Result<bool>;
+
+    /// A page of up to `limit` tokens in the store's order. May return fewer, even none, with a
+    /// cursor where a filter passes over many. `None`: the cursor is not one of this store's.
+    async fn list(
+        &self,
+        filter: &Filter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Option<Page>>;
+
+    /// Revokes all that match, and says how many. Not atomic; calling it again is harmless.
+    async fn delete_matching(&self, filter: &Filter) -> Result<u64>;
+
+    /// Decides, in this order: not found, expired, method, rules, size, hits, room in the callback
+    /// queue. Then counts the hit, or leases it for uploads and `hit_on: complete`; with a callback
+    /// and `Access::Get`, an open event entry is part of the same write.
+    async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved>;
+
+    /// For `hit_on: complete`: charges `bytes` against the token's budget before they are sent.
+    async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged>;
+
+    /// Holds a leased hit for another `lease` from now. Others: `Held`.
+    async fn renew(&self, reservation: &Reservation, lease: Duration) -> Result<Lease>;
+
+    /// Records that the upload is about to become visible, and renews the lease. From here on a
+    /// lapsed lease is not given back but handed out by [`sweep`](Self::sweep).
+    async fn finalise(
+        &self,
+        reservation: &Reservation,
+        intent: Intent,
+        lease: Duration,
+    ) -> Result<Lease>;
+
+    /// The access happened: a leased hit is spent, the event (where the token has a callback) is
+    /// queued if its outcome is one that is sent. `Lost` (lapsed lease, deleted or re-created
+    /// token) spends and queues nothing.
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease>;
+
+    /// It did not: the hit is given back, once; `unsent` bytes of a charge too; the open event
+    /// entry is dropped, or queued where there is a `report` and incomplete ones are sent.
+    async fn release(
+        &self,
+        reservation: Reservation,
+        unsent: u64,
+        report: Option<Report>,
+    ) -> Result<()>;
+
+    /// Housekeeping, in bounded steps: removes tokens past their grace, frees lapsed leases, queues
+    /// or drops the open entries of dead nodes, and takes over uploads that were left finalising.
+    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>>;
+
+    /// Writes the hits of unlimited tokens that were added up since the last call.
+    async fn flush_usage(&self) -> Result<()>;
+
+    /// The store can be reached and answers.
+    async fn ping(&self) -> Result<()>;
+
+    /// Writes everything down; the store is not used afterwards.
+    async fn close(&self) -> Result<()>;
+}
