@@ -6,12 +6,14 @@
 //! - [`settings`]: what an adapter needs to be opened; every backend is listed, compiled in or not.
 //! - [`token_store`], [`callback_queue`], [`object_backend`]: the three ports. Each trait's
 //!   documentation is its contract.
+//! - `embedded`: one implementation of the store and the queue, over sled or memory.
 //! - [`open`]: settings to `Arc<dyn …>`; the only place that picks by feature.
 //! - [`metered`]: decorators that time any store or backend.
 //! - `conformance` (feature `conformance`): one suite of cases that every adapter passes.
 
 pub mod callback_queue;
 pub mod clock;
+mod embedded;
 pub mod error;
 pub mod object_backend;
 pub mod open;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::callback_queue::CallbackQueue;
 use crate::clock::Clock;
-use crate::object_backend::ObjectBackend;
-use crate::settings::{Adapter, BucketSettings, Provider, QueueLimits, TokenStoreSettings};
+use crate::embedded::EmbeddedStore;
+use crate::embedded::kv::Kv;
+use crate::embedded::kv::memory::MemoryKv;
+use crate::settings::{QueueLimits, TokenStoreSettings};
 use crate::token_store::TokenStore;
 
 #[cfg(not(any(feature = "sled", feature = "redis")))]
@@ -29,4 +31,39 @@ pub enum OpenError {
 pub struct Stores {
     pub tokens: Arc<dyn TokenStore>,
     pub callbacks: Arc<dyn CallbackQueue>,
+}
+
+/// Opens the token store. Must be called inside a Tokio runtime.
+pub fn open_stores(
+    settings: &TokenStoreSettings,
+    limits: QueueLimits,
+    clock: Arc<dyn Clock>,
+) -> Result<Stores, OpenError> {
+    match settings {
+        TokenStoreSettings::Memory => embedded(MemoryKv::default(), limits, clock),
+        #[cfg(feature = "sled")]
+        TokenStoreSettings::Sled(sled) => {
+            let kv = crate::embedded::kv::sled::SledKv::open(&sled.path)
+                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+            embedded(kv, limits, clock)
+        }
+        #[cfg(not(feature = "sled"))]
+        TokenStoreSettings::Sled(_) => Err(OpenError::NotCompiledIn {
+            what: "the token store `sled`",
+            feature: "sled",
+        }),
+        TokenStoreSettings::Redis => Err(OpenError::NotCompiledIn {
+            what: "the token store `redis`",
+            feature: "redis",
+        }),
+    }
+}
+
+fn embedded<K: Kv>(kv: K, limits: QueueLimits, clock: Arc<dyn Clock>) -> Result<Stores, OpenError> {
+    let store = EmbeddedStore::new(kv, clock, limits)
+        .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+    Ok(Stores {
+        tokens: Arc::new(store.clone()),
+        callbacks: Arc::new(store),
+    })
 }

@@ -1,0 +1,247 @@
+//! Admission: the one atomic step that decides about an access and counts or leases its hit.
+
+use super::kv::{Batch, Kv};
+use super::usage::Usage;
+use super::values::{LeaseValue, OpenValue, TokenValue};
+use super::{Inner, fresh_id, keys, millis, values};
+use crate::callback_queue::{Event, EventId, Outcome, Report};
+use crate::error::Result;
+use crate::token_store::{
+    Access, ClientKey, HitOn, Hold, Method, Refusal, Reservation, ReserveRequest, Reserved,
+    TokenId, TokenRecord,
+};
+
+/// Expired windows that a new one of the same token takes with it, so that they do not pile up.
+const STALE_WINDOWS_REMOVED: usize = 4;
+
+pub struct Admission {
+    pub reserved: Reserved,
+    /// Something was applied that has to become durable before the caller hears of it.
+    pub written: bool,
+}
+
+impl<K: Kv> Inner<K> {
+    pub fn admit(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Admission> {
+        let refused = |refusal| {
+            Ok(Admission {
+                reserved: Reserved::Refused(refusal),
+                written: false,
+            })
+        };
+        let now_ms = self.clock.now_ms();
+        let mut usage = self.stripe(id);
+        let Some(token) = self.token(id, now_ms / 1000)? else {
+            return refused(Refusal::NotFound);
+        };
+        if let Some(refusal) = refuse(&token, request, now_ms / 1000) {
+            return refused(refusal);
+        }
+        if token.record.has_rules() && request.rules_checked != Some(token.incarnation) {
+            return Ok(Admission {
+                reserved: Reserved::CheckRules {
+                    incarnation: token.incarnation,
+                    record: token.record,
+                },
+                written: false,
+            });
+        }
+        if let (Some(limit), Some(declared), Access::Put) =
+            (token.record.size, request.declared_size, request.access)
+            && declared > limit
+        {
+            return refused(Refusal::SizeExceeded { limit });
+        }
+
+        let mut batch = Batch::default();
+        let Some(hold) = self.hold(id, &token.record, request, now_ms, &mut usage, &mut batch)?
+        else {
+            return refused(Refusal::HitsExceeded);
+        };
+        if token.record.callback.is_some() && self.queue_is_full() {
+            return refused(Refusal::QueueFull);
+        }
+        let event = self.open_entry(id, &token.record, request, now_ms, &mut batch)?;
+        if hold == Hold::Batched {
+            usage.add(id, 1);
+        }
+        let written = !batch.is_empty();
+        if written {
+            self.kv.apply(batch)?;
+        }
+        Ok(Admission {
+            reserved: Reserved::Admitted {
+                reservation: Reservation {
+                    token_id: id,
+                    incarnation: token.incarnation,
+                    hold,
+                    event,
+                },
+                record: token.record,
+            },
+            written,
+        })
+    }
+
+    /// Finds a hit; `None` where none is left. Writes go to `batch` only.
+    fn hold(
+        &self,
+        id: TokenId,
+        record: &TokenRecord,
+        request: &ReserveRequest<'_>,
+        now_ms: u64,
+        usage: &mut Usage,
+        batch: &mut Batch,
+    ) -> Result<Option<Hold>> {
+        let leased = match request.access {
+            Access::Put => true,
+            Access::Get => record.hit_on == HitOn::Complete && record.max_hits.is_some(),
+        };
+        if leased {
+            return self.lease(id, record, request, now_ms, usage.of(id), batch);
+        }
+        if record.max_hits.is_none() && record.hit_window_seconds.is_none() {
+            return Ok(Some(Hold::Batched));
+        }
+        if let Some(seconds) = record.hit_window_seconds {
+            if self.rides(id, &request.client, now_ms)? {
+                return Ok(Some(Hold::Riding));
+            }
+            let until = now_ms.saturating_add(seconds.saturating_mul(1000));
+            self.drop_stale_windows(id, &request.client, now_ms, batch)?;
+            batch.put(
+                keys::window(id, &request.client),
+                until.to_be_bytes().to_vec(),
+            );
+        }
+        let mut state = self.state(id)?;
+        // A token that was unlimited a moment ago may have hits that are not written yet.
+        let unwritten = usage.of(id);
+        if record
+            .max_hits
+            .is_some_and(|max| state.used.saturating_add_signed(unwritten) >= max)
+        {
+            return Ok(None);
+        }
+        state.used += 1;
+        batch.put(keys::state(id), values::encode(&state)?);
+        Ok(Some(Hold::Counted {
+            window: record.hit_window_seconds.map(|_| request.client),
+        }))
+    }
+
+    fn lease(
+        &self,
+        id: TokenId,
+        record: &TokenRecord,
+        request: &ReserveRequest<'_>,
+        now_ms: u64,
+        unwritten: i64,
+        batch: &mut Batch,
+    ) -> Result<Option<Hold>> {
+        let mut held = 0;
+        self.kv.scan(&keys::leases(id), None, &mut |key, value| {
+            let lease: LeaseValue = values::decode(value)?;
+            if lease.intent.is_none() && lease.has_lapsed(now_ms, self.owner) {
+                batch.remove(key.to_vec());
+            } else {
+                held += 1;
+            }
+            Ok(true)
+        })?;
+        if let Some(max) = record.max_hits {
+            let used = self.state(id)?.used.saturating_add_signed(unwritten);
+            if used.saturating_add(held) >= max {
+                return Ok(None);
+            }
+        }
+        let lease = fresh_id()?;
+        let value = LeaseValue {
+            until: now_ms.saturating_add(millis(request.lease)),
+            owner: self.owner,
+            intent: None,
+        };
+        batch.put(keys::lease(id, lease), values::encode(&value)?);
+        Ok(Some(Hold::Leased { lease }))
+    }
+
+    fn rides(&self, id: TokenId, client: &ClientKey, now_ms: u64) -> Result<bool> {
+        let until = self.kv.get(&keys::window(id, client))?;
+        Ok(until.is_some_and(|until| window_is_open(&until, now_ms)))
+    }
+
+    fn drop_stale_windows(
+        &self,
+        id: TokenId,
+        client: &ClientKey,
+        now_ms: u64,
+        batch: &mut Batch,
+    ) -> Result<()> {
+        let mut seen = 0;
+        let after = keys::window(id, client);
+        self.kv
+            .scan(&keys::windows(id), Some(&after), &mut |key, until| {
+                if !window_is_open(until, now_ms) {
+                    batch.remove(key.to_vec());
+                }
+                seen += 1;
+                Ok(seen < STALE_WINDOWS_REMOVED)
+            })
+    }
+
+    /// For a download with a callback: what makes its event known, whatever happens to this node.
+    fn open_entry(
+        &self,
+        id: TokenId,
+        record: &TokenRecord,
+        request: &ReserveRequest<'_>,
+        now_ms: u64,
+        batch: &mut Batch,
+    ) -> Result<Option<EventId>> {
+        let (Some(target), Access::Get) = (&record.callback, request.access) else {
+            return Ok(None);
+        };
+        let event = Event {
+            id: EventId::generate(),
+            token_id: id,
+            target: target.clone(),
+            method: Method::Get.as_str().to_owned(),
+            bucket: record.bucket.clone(),
+            key: record.key.clone(),
+            caller: request.caller.clone(),
+            report: Report {
+                outcome: Outcome::Interrupted,
+                status: 0,
+                size: 0,
+                etag: String::new(),
+            },
+            timestamp: now_ms / 1000,
+            metadata: record.metadata.clone(),
+        };
+        let event_id = event.id.clone();
+        let open = OpenValue {
+            owner: self.owner,
+            event,
+        };
+        batch.put(keys::open(&event_id), values::encode(&open)?);
+        Ok(Some(event_id))
+    }
+}
+
+/// What can be said without looking at hits.
+fn refuse(token: &TokenValue, request: &ReserveRequest<'_>, now: u64) -> Option<Refusal> {
+    if token.is_expired(now) {
+        return Some(Refusal::Expired);
+    }
+    let method = token.record.method;
+    let allowed = match request.access {
+        Access::Get => method == Method::Get,
+        Access::Put => method == Method::Put,
+    };
+    (!allowed).then_some(Refusal::Method(method))
+}
+
+fn window_is_open(until: &[u8], now_ms: u64) -> bool {
+    until
+        .try_into()
+        .is_ok_and(|until| u64::from_be_bytes(until) > now_ms)
+}

@@ -1,0 +1,122 @@
+//! The control plane's operations on single tokens.
+
+use std::collections::HashSet;
+
+use super::kv::{Batch, Kv};
+use super::values::TokenValue;
+use super::{Inner, forget, fresh_id, keys, values};
+use crate::error::Result;
+use crate::token_store::{Created, Patch, StoredToken, TokenId, TokenRecord};
+
+impl<K: Kv> Inner<K> {
+    pub fn create(&self, tokens: &[(TokenId, TokenRecord)]) -> Result<Created> {
+        let now = self.clock.now_seconds();
+        // Every stripe concerned, once and in order, so that two batches cannot wait for each other.
+        let mut stripes: Vec<_> = tokens
+            .iter()
+            .map(|(id, _)| usize::from(id.0[0]) % self.stripes.len())
+            .collect();
+        stripes.sort_unstable();
+        stripes.dedup();
+        let mut held: Vec<_> = stripes
+            .iter()
+            .map(|&s| (s, self.stripes[s].lock()))
+            .collect();
+
+        let mut batch = Batch::default();
+        let mut seen = HashSet::with_capacity(tokens.len());
+        for (index, (id, record)) in tokens.iter().enumerate() {
+            if !seen.insert(*id) {
+                return Ok(Created::Exists { index });
+            }
+            if let Some(bytes) = self.kv.get(&keys::token(*id))? {
+                let old: TokenValue = values::decode(&bytes)?;
+                if !old.is_expired(now) {
+                    return Ok(Created::Exists { index });
+                }
+                forget(&self.kv, *id, &old.record, &mut batch)?;
+            }
+            remember(*id, record, &mut batch)?;
+        }
+        self.kv.apply(batch)?;
+        for (stripe, usage) in &mut held {
+            for (id, _) in tokens {
+                if usize::from(id.0[0]) % self.stripes.len() == *stripe {
+                    usage.forget(*id);
+                }
+            }
+        }
+        Ok(Created::Done)
+    }
+
+    pub fn get(&self, id: TokenId) -> Result<Option<StoredToken>> {
+        let usage = self.stripe(id);
+        match self.token(id, self.clock.now_seconds())? {
+            Some(token) => self.stored(id, token, usage.of(id)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub fn stored(&self, id: TokenId, token: TokenValue, unwritten: i64) -> Result<StoredToken> {
+        let state = self.state(id)?;
+        Ok(StoredToken {
+            id,
+            record: token.record,
+            used_hits: state.used.saturating_add_signed(unwritten),
+            uploaded_at: state.uploaded_at,
+        })
+    }
+
+    pub fn patch(&self, id: TokenId, patch: Patch) -> Result<Option<StoredToken>> {
+        let usage = self.stripe(id);
+        let Some(mut token) = self.token(id, self.clock.now_seconds())? else {
+            return Ok(None);
+        };
+        let mut batch = Batch::default();
+        let record = &mut token.record;
+        if let Some(expire_at) = patch.expire_at {
+            batch.remove(keys::expiry(record.expire_at, id));
+            batch.put(keys::expiry(expire_at, id), Vec::new());
+            record.expire_at = expire_at;
+        }
+        if let Some(max_hits) = patch.max_hits {
+            record.max_hits = max_hits;
+        }
+        if let Some(callback) = patch.callback {
+            record.callback = callback;
+        }
+        if let Some(metadata) = patch.metadata {
+            record.metadata = metadata;
+        }
+        batch.put(keys::token(id), values::encode(&token)?);
+        self.kv.apply(batch)?;
+        self.stored(id, token, usage.of(id)).map(Some)
+    }
+
+    pub fn delete(&self, id: TokenId) -> Result<bool> {
+        let mut usage = self.stripe(id);
+        let Some(bytes) = self.kv.get(&keys::token(id))? else {
+            return Ok(false);
+        };
+        let token: TokenValue = values::decode(&bytes)?;
+        let mut batch = Batch::default();
+        forget(&self.kv, id, &token.record, &mut batch)?;
+        self.kv.apply(batch)?;
+        usage.forget(id);
+        Ok(!token.is_gone(self.clock.now_seconds()))
+    }
+}
+
+fn remember(id: TokenId, record: &TokenRecord, batch: &mut Batch) -> Result<()> {
+    let token = TokenValue {
+        incarnation: fresh_id()?,
+        record: record.clone(),
+    };
+    batch.put(keys::token(id), values::encode(&token)?);
+    batch.put(keys::expiry(record.expire_at, id), Vec::new());
+    batch.put(keys::by_object(&record.bucket, &record.key, id), Vec::new());
+    for tag in &record.tags {
+        batch.put(keys::by_tag(tag, id), Vec::new());
+    }
+    Ok(())
+}

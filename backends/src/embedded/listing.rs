@@ -1,0 +1,132 @@
+//! Listing and mass revocation over the indexes.
+
+use super::kv::Kv;
+use super::values::TokenValue;
+use super::{Inner, keys};
+use crate::error::Result;
+use crate::token_store::{Filter, Page, StoredToken, TokenId, TokenState};
+
+/// Index entries that one page looks at; past it the page ends early, with a cursor.
+const PAGE_SCAN: usize = 10_000;
+
+impl<K: Kv> Inner<K> {
+    pub fn list(
+        &self,
+        filter: &Filter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Option<Page>> {
+        let prefix = index_of(filter);
+        let after = match cursor.map(hex::decode) {
+            None => None,
+            Some(Ok(key)) if key.starts_with(&prefix) => Some(key),
+            Some(_) => return Ok(None),
+        };
+        let now = self.clock.now_seconds();
+        let (entries, last) = self.index_page(&prefix, after.as_deref(), PAGE_SCAN)?;
+        let mut tokens = Vec::new();
+        for (key, id) in entries {
+            if let Some(token) = self.matching(id, filter, now)? {
+                tokens.push(token);
+            }
+            if tokens.len() == limit {
+                let cursor = Some(hex::encode(key));
+                return Ok(Some(Page { tokens, cursor }));
+            }
+        }
+        let cursor = last.map(hex::encode);
+        Ok(Some(Page { tokens, cursor }))
+    }
+
+    pub fn delete_matching(&self, filter: &Filter) -> Result<u64> {
+        let prefix = index_of(filter);
+        let now = self.clock.now_seconds();
+        let mut after = None;
+        let mut deleted = 0;
+        loop {
+            let (entries, last) = self.index_page(&prefix, after.as_deref(), PAGE_SCAN)?;
+            for (_, id) in entries {
+                if self.matching(id, filter, now)?.is_some() && self.delete(id)? {
+                    deleted += 1;
+                }
+            }
+            match last {
+                Some(last) => after = Some(last),
+                None => return Ok(deleted),
+            }
+        }
+    }
+
+    /// Up to `most` entries of an index with their ids, and the last key where there may be more.
+    #[allow(clippy::type_complexity)]
+    fn index_page(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<(Vec<(Vec<u8>, TokenId)>, Option<Vec<u8>>)> {
+        let mut entries = Vec::new();
+        self.kv.scan(prefix, after, &mut |key, _| {
+            entries.extend(keys::trailing_id(key).map(|id| (key.to_vec(), id)));
+            Ok(entries.len() < most)
+        })?;
+        let last = (entries.len() == most)
+            .then(|| entries.last().map(|(key, _)| key.clone()))
+            .flatten();
+        Ok((entries, last))
+    }
+
+    /// The token where it still matches: an index entry may be older than it.
+    fn matching(&self, id: TokenId, filter: &Filter, now: u64) -> Result<Option<StoredToken>> {
+        let usage = self.stripe(id);
+        let Some(token) = self.token(id, now)? else {
+            return Ok(None);
+        };
+        let expired = token.is_expired(now);
+        if !says(&token, filter) {
+            return Ok(None);
+        }
+        let stored = self.stored(id, token, usage.of(id))?;
+        let exhausted = stored
+            .record
+            .max_hits
+            .is_some_and(|max| stored.used_hits >= max);
+        let state = if expired {
+            TokenState::Expired
+        } else if exhausted {
+            TokenState::Exhausted
+        } else {
+            TokenState::Active
+        };
+        Ok(filter
+            .state
+            .is_none_or(|wanted| wanted == state)
+            .then_some(stored))
+    }
+}
+
+/// The narrowest index for a filter.
+fn index_of(filter: &Filter) -> Vec<u8> {
+    match (&filter.tag, &filter.bucket) {
+        (Some(tag), _) => keys::by_tag_prefix(tag),
+        (None, Some(bucket)) => {
+            keys::by_object_prefix(bucket, filter.prefix.as_deref().unwrap_or_default())
+        }
+        (None, None) => keys::TOKENS.to_vec(),
+    }
+}
+
+fn says(token: &TokenValue, filter: &Filter) -> bool {
+    let record = &token.record;
+    let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w == value);
+    is(&filter.bucket, &record.bucket)
+        && filter
+            .prefix
+            .as_deref()
+            .is_none_or(|prefix| record.key.starts_with(prefix))
+        && filter
+            .tag
+            .as_ref()
+            .is_none_or(|tag| record.tags.contains(tag))
+        && filter.method.is_none_or(|method| method == record.method)
+}

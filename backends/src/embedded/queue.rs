@@ -1,0 +1,167 @@
+//! The outbox of callback events.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::kv::{Batch, Kv};
+use super::values::EventValue;
+use super::{EmbeddedStore, Inner, keys, millis, values};
+use crate::callback_queue::{
+    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, QueueStats,
+};
+use crate::error::Result;
+
+impl<K: Kv> Inner<K> {
+    /// Adds an event that is due at once to `batch`; [`apply_events`](Self::apply_events) applies.
+    pub fn queue_event(&self, event: Event, now_ms: u64, batch: &mut Batch) -> Result<()> {
+        batch.put(keys::due(now_ms, &event.id), Vec::new());
+        let key = keys::event(&event.id);
+        let value = EventValue {
+            event,
+            attempts: Vec::new(),
+            queued_at_ms: now_ms,
+            due_ms: now_ms,
+        };
+        batch.put(key, values::encode(&value)?);
+        Ok(())
+    }
+
+    /// Applies a batch that may have events in it, and wakes who waits for them.
+    pub fn apply_events(&self, batch: Batch) -> Result<()> {
+        let queued = batch.count_puts(keys::EVENTS);
+        if !batch.is_empty() {
+            self.kv.apply(batch)?;
+        }
+        if queued > 0 {
+            self.pending.fetch_add(queued, Ordering::Relaxed);
+            self.queue_changed.notify_one();
+        }
+        Ok(())
+    }
+
+    fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+        let now_ms = self.clock.now_ms();
+        let mut claims = self.claims.lock();
+        claims.retain(|_, until| *until > now_ms);
+        let mut due = Vec::new();
+        self.kv.scan(keys::DUE, None, &mut |key, _| {
+            if keys::parse_number(key).is_none_or(|due_ms| due_ms > now_ms) {
+                return Ok(false);
+            }
+            if let Some(id) = keys::parse_due_event(key)
+                && !claims.contains_key(&id)
+            {
+                due.push(id);
+            }
+            Ok(due.len() < max)
+        })?;
+        let mut claimed = Vec::with_capacity(due.len());
+        for id in due {
+            let Some(bytes) = self.kv.get(&keys::event(&id))? else {
+                continue;
+            };
+            let value: EventValue = values::decode(&bytes)?;
+            claims.insert(id, now_ms.saturating_add(millis(lease)));
+            claimed.push(Claimed {
+                event: value.event,
+                attempts: value.attempts,
+                queued_at_ms: value.queued_at_ms,
+            });
+        }
+        Ok(claimed)
+    }
+
+    /// Takes an event out of the due ones and hands it to `then`, which says what becomes of it.
+    fn conclude(
+        &self,
+        id: &EventId,
+        then: impl FnOnce(EventValue, &mut Batch) -> Result<()>,
+    ) -> Result<()> {
+        let mut claims = self.claims.lock();
+        if let Some(bytes) = self.kv.get(&keys::event(id))? {
+            let value: EventValue = values::decode(&bytes)?;
+            let mut batch = Batch::default();
+            batch.remove(keys::due(value.due_ms, id));
+            then(value, &mut batch)?;
+            self.kv.apply(batch)?;
+        }
+        claims.remove(id);
+        Ok(())
+    }
+
+    fn oldest_ms(&self) -> Result<u64> {
+        let mut queued_at_ms = None;
+        // Event ids sort by time.
+        self.kv.scan(keys::EVENTS, None, &mut |_, value| {
+            queued_at_ms = Some(values::decode::<EventValue>(value)?.queued_at_ms);
+            Ok(false)
+        })?;
+        Ok(queued_at_ms.map_or(0, |at| self.clock.now_ms().saturating_sub(at)))
+    }
+}
+
+#[async_trait]
+impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
+    async fn enqueue(&self, event: Event) -> Result<Enqueued> {
+        if self.0.queue_is_full() {
+            return Ok(Enqueued::Full);
+        }
+        let mut batch = Batch::default();
+        self.0
+            .queue_event(event, self.0.clock.now_ms(), &mut batch)?;
+        self.0.apply_events(batch)?;
+        self.0.kv.durable().await?;
+        Ok(Enqueued::Queued)
+    }
+
+    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+        self.0.claim(max, lease)
+    }
+
+    async fn wait(&self, at_most: Duration) {
+        // Running out of time is one of the two ways to return.
+        let _ = tokio::time::timeout(at_most, self.0.queue_changed.notified()).await;
+    }
+
+    async fn ack(&self, id: &EventId) -> Result<()> {
+        self.0.conclude(id, |value, batch| {
+            batch.remove(keys::event(&value.event.id));
+            self.0.pending.fetch_sub(1, Ordering::Relaxed);
+            Ok(())
+        })?;
+        self.0.kv.durable().await
+    }
+
+    async fn retry(&self, id: &EventId, attempt: Attempt, at_ms: u64) -> Result<()> {
+        self.0.conclude(id, |mut value, batch| {
+            value.attempts.push(attempt);
+            value.due_ms = at_ms;
+            batch.put(keys::due(at_ms, id), Vec::new());
+            batch.put(keys::event(id), values::encode(&value)?);
+            Ok(())
+        })?;
+        self.0.kv.durable().await
+    }
+
+    async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
+        self.0.conclude(id, |mut value, batch| {
+            value.attempts.push(attempt);
+            batch.remove(keys::event(id));
+            batch.put(keys::dead(id), values::encode(&value)?);
+            self.0.pending.fetch_sub(1, Ordering::Relaxed);
+            self.0.dead.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })?;
+        self.0.kv.durable().await
+    }
+
+    async fn stats(&self) -> Result<QueueStats> {
+        Ok(QueueStats {
+            pending: self.0.pending.load(Ordering::Relaxed),
+            dead: self.0.dead.load(Ordering::Relaxed),
+            oldest_ms: self.0.oldest_ms()?,
+        })
+    }
+}

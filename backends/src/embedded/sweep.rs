@@ -1,0 +1,127 @@
+//! Housekeeping: what time, or the death of a process, has left behind.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::kv::{Batch, Kv};
+use super::values::{LeaseValue, OpenValue, TokenValue};
+use super::{Inner, keys, millis, values};
+use crate::callback_queue::EventId;
+use crate::error::Result;
+use crate::token_store::{GRACE_SECONDS, Hold, Reservation, TokenId, Unsettled};
+
+/// Tokens removed by one call.
+const PURGED_AT_ONCE: usize = 1_000;
+
+impl<K: Kv> Inner<K> {
+    pub fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+        self.purge()?;
+        if !self.recovered.load(Ordering::Acquire) {
+            self.close_entries_of_the_dead()?;
+            self.recovered.store(true, Ordering::Release);
+        }
+        self.take_over_leases(lease)
+    }
+
+    /// Removes tokens that are past their day of grace.
+    fn purge(&self) -> Result<()> {
+        let now = self.clock.now_seconds();
+        let mut gone = Vec::new();
+        self.kv.scan(keys::EXPIRIES, None, &mut |key, _| {
+            let over = keys::parse_number(key)
+                .is_some_and(|expire_at| expire_at.saturating_add(GRACE_SECONDS) <= now);
+            if over {
+                gone.extend(keys::trailing_id(key).map(|id| (key.to_vec(), id)));
+            }
+            Ok(over && gone.len() < PURGED_AT_ONCE)
+        })?;
+        for (entry, id) in gone {
+            // Revived or made anew in the meantime: then the entry itself is gone.
+            let still = self.kv.get(&entry)?.is_some();
+            if still {
+                self.delete(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Downloads that an earlier process did not end.
+    fn close_entries_of_the_dead(&self) -> Result<()> {
+        let mut left: Vec<EventId> = Vec::new();
+        self.kv.scan(keys::OPEN, None, &mut |_, value| {
+            let open: OpenValue = values::decode(value)?;
+            if open.owner != self.owner {
+                left.push(open.event.id);
+            }
+            Ok(true)
+        })?;
+        for event in left {
+            let Some(bytes) = self.kv.get(&keys::open(&event))? else {
+                continue;
+            };
+            // It was opened as interrupted.
+            let report = values::decode::<OpenValue>(&bytes)?.event.report;
+            let mut batch = Batch::default();
+            self.close_entry(&event, Some(report), &mut batch)?;
+            self.apply_events(batch)?;
+        }
+        Ok(())
+    }
+
+    fn take_over_leases(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+        let now_ms = self.clock.now_ms();
+        let mut lapsed = Vec::new();
+        self.kv.scan(keys::LEASES, None, &mut |key, value| {
+            if values::decode::<LeaseValue>(value)?.has_lapsed(now_ms, self.owner) {
+                lapsed.extend(keys::parse_lease(key));
+            }
+            Ok(true)
+        })?;
+        let mut unsettled = Vec::new();
+        for (id, number) in lapsed {
+            unsettled.extend(self.take_over(id, number, lease)?);
+        }
+        Ok(unsettled)
+    }
+
+    /// Frees a lapsed lease, or takes it over where its upload may have become visible.
+    fn take_over(&self, id: TokenId, number: u64, lease: Duration) -> Result<Option<Unsettled>> {
+        let now_ms = self.clock.now_ms();
+        let key = keys::lease(id, number);
+        let _stripe = self.stripe(id);
+        let Some(bytes) = self.kv.get(&key)? else {
+            return Ok(None);
+        };
+        let mut value: LeaseValue = values::decode(&bytes)?;
+        if !value.has_lapsed(now_ms, self.owner) {
+            return Ok(None);
+        }
+        let token = self.kv.get(&keys::token(id))?;
+        let mut batch = Batch::default();
+        let unsettled = match (&value.intent, token) {
+            (Some(intent), Some(token)) => {
+                let token: TokenValue = values::decode(&token)?;
+                let unsettled = Unsettled {
+                    record: token.record,
+                    reservation: Reservation {
+                        token_id: id,
+                        incarnation: token.incarnation,
+                        hold: Hold::Leased { lease: number },
+                        event: None,
+                    },
+                    intent: intent.clone(),
+                };
+                value.until = now_ms.saturating_add(millis(lease));
+                value.owner = self.owner;
+                batch.put(key, values::encode(&value)?);
+                Some(unsettled)
+            }
+            (Some(_), None) | (None, _) => {
+                batch.remove(key);
+                None
+            }
+        };
+        self.kv.apply(batch)?;
+        Ok(unsettled)
+    }
+}

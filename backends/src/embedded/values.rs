@@ -1,0 +1,87 @@
+//! What is stored under the keys: JSON, with short names where an entry is written often.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::callback_queue::{Attempt, Event};
+use crate::error::{BackendError, ErrorKind, Result};
+use crate::token_store::{GRACE_SECONDS, Intent, TokenRecord};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TokenValue {
+    #[serde(rename = "i")]
+    pub incarnation: u64,
+    #[serde(rename = "r")]
+    pub record: TokenRecord,
+}
+
+impl TokenValue {
+    pub fn is_expired(&self, now: u64) -> bool {
+        now >= self.record.expire_at
+    }
+
+    /// Past its day of grace: as if it had never been.
+    pub fn is_gone(&self, now: u64) -> bool {
+        now >= self.record.expire_at.saturating_add(GRACE_SECONDS)
+    }
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Spent hits.
+    #[serde(rename = "u", default)]
+    pub used: u64,
+    /// Bytes charged against the budget of `hit_on: complete`.
+    #[serde(rename = "c", default, skip_serializing_if = "is_zero")]
+    pub charged: u64,
+    /// Unix seconds of the last upload.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    pub uploaded_at: Option<u64>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LeaseValue {
+    /// Unix ms.
+    #[serde(rename = "t")]
+    pub until: u64,
+    #[serde(rename = "o")]
+    pub owner: u64,
+    /// Set once the upload is about to become visible.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+}
+
+impl LeaseValue {
+    pub fn has_lapsed(&self, now_ms: u64, owner: u64) -> bool {
+        self.until <= now_ms || self.owner != owner
+    }
+}
+
+/// An access that is under way; `event.report` is what is known so far.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OpenValue {
+    pub owner: u64,
+    pub event: Event,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventValue {
+    pub event: Event,
+    pub attempts: Vec<Attempt>,
+    pub queued_at_ms: u64,
+    pub due_ms: u64,
+}
+
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .map_err(|e| BackendError::with_source(ErrorKind::Corrupt, "embedded.decode", e))
+}
+
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|e| BackendError::with_source(ErrorKind::Corrupt, "embedded.encode", e))
+}
