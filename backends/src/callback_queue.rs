@@ -5,13 +5,15 @@
 //! implements both ports.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::Result;
-use crate::token_store::TokenId;
+use crate::token_store::{ClientKey, TokenId};
 
 /// Identifies an event for its whole life; the receiver's idempotency key. `evt_` + UUIDv7 in hex:
 /// they sort by time.
@@ -57,6 +59,49 @@ pub struct Caller {
     pub referer: String,
     /// The `Range` header, or empty.
     pub range: String,
+}
+
+/// A [`Caller`] as a request holds it: turned into an owned one only where an event is written.
+#[derive(Debug, Clone, Copy)]
+pub struct CallerRef<'a> {
+    pub request_id: &'a str,
+    pub client_ip: IpAddr,
+    pub user_agent: &'a str,
+    pub referer: &'a str,
+    pub range: &'a str,
+}
+
+impl CallerRef<'_> {
+    pub fn to_caller(&self) -> Caller {
+        Caller {
+            request_id: self.request_id.to_owned(),
+            client_ip: self.client_ip.to_string(),
+            user_agent: self.user_agent.to_owned(),
+            referer: self.referer.to_owned(),
+            range: self.range.to_owned(),
+        }
+    }
+
+    /// Who this is for `hit_window`: its address (for IPv6 its /64, which is what one customer
+    /// has) and its user agent.
+    pub fn client_key(&self) -> ClientKey {
+        let network: [u8; 8] = match self.client_ip {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                [0, 0, 0, 4, a, b, c, d]
+            }
+            IpAddr::V6(ip) => u64::try_from(u128::from(ip) >> 64)
+                .unwrap_or_default()
+                .to_be_bytes(),
+        };
+        let digest = Sha256::new()
+            .chain_update(network)
+            .chain_update(self.user_agent)
+            .finalize();
+        let mut key = ClientKey::default();
+        key.copy_from_slice(&digest[..16]);
+        key
+    }
 }
 
 /// How it went: known at the end.

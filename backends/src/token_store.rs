@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 pub use record::{Disposition, HitOn, Method, TokenId, TokenRecord};
 
-use crate::callback_queue::{Caller, EventId, Report};
+use crate::callback_queue::{Caller, CallerRef, EventId, Report};
 use crate::error::Result;
 
 /// A day: how long an expired token is still known (410) and can be revived.
@@ -81,7 +81,7 @@ pub enum Access {
     Put,
 }
 
-/// A client for `hit_window`: a digest of its trusted address and its user agent.
+/// A client for `hit_window`, see [`CallerRef::client_key`].
 pub type ClientKey = [u8; 16];
 
 #[derive(Debug, Clone, Copy)]
@@ -89,13 +89,12 @@ pub struct ReserveRequest<'a> {
     pub access: Access,
     /// Length that an upload declares.
     pub declared_size: Option<u64>,
-    pub client: ClientKey,
     /// The incarnation whose rules the caller has checked, see [`Reserved::CheckRules`].
     pub rules_checked: Option<u64>,
     /// How long a leased hit is held without [`TokenStore::renew`].
     pub lease: Duration,
-    /// For the event of a token with a callback.
-    pub caller: &'a Caller,
+    /// For the event of a token with a callback, and for `hit_window`.
+    pub caller: CallerRef<'a>,
 }
 
 #[derive(Debug)]

@@ -102,16 +102,16 @@ impl<K: Kv> Inner<K> {
         if record.max_hits.is_none() && record.hit_window_seconds.is_none() {
             return Ok(Some(Hold::Batched));
         }
+        let mut window = None;
         if let Some(seconds) = record.hit_window_seconds {
-            if self.rides(id, &request.client, now_ms)? {
+            let client = request.caller.client_key();
+            if self.rides(id, &client, now_ms)? {
                 return Ok(Some(Hold::Riding));
             }
             let until = now_ms.saturating_add(seconds.saturating_mul(1000));
-            self.drop_stale_windows(id, &request.client, now_ms, batch)?;
-            batch.put(
-                keys::window(id, &request.client),
-                until.to_be_bytes().to_vec(),
-            );
+            self.drop_stale_windows(id, &client, now_ms, batch)?;
+            batch.put(keys::window(id, &client), until.to_be_bytes().to_vec());
+            window = Some(client);
         }
         let mut state = self.state(id)?;
         // A token that was unlimited a moment ago may have hits that are not written yet.
@@ -124,9 +124,7 @@ impl<K: Kv> Inner<K> {
         }
         state.used += 1;
         batch.put(keys::state(id), values::encode(&state)?);
-        Ok(Some(Hold::Counted {
-            window: record.hit_window_seconds.map(|_| request.client),
-        }))
+        Ok(Some(Hold::Counted { window }))
     }
 
     fn lease(
@@ -207,7 +205,7 @@ impl<K: Kv> Inner<K> {
             method: Method::Get.as_str().to_owned(),
             bucket: record.bucket.clone(),
             key: record.key.clone(),
-            caller: request.caller.clone(),
+            caller: request.caller.to_caller(),
             report: Report {
                 outcome: Outcome::Interrupted,
                 status: 0,
