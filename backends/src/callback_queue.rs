@@ -178,7 +178,7 @@ pub enum Enqueued {
 /// - Delivery is at least once: a claim that is neither acked, retried nor buried before its lease
 ///   ends, or whose process dies, is handed out again.
 /// - Every method is durable when it returns. Dropping a future may or may not have done the work.
-/// - `ack`, `retry` and `bury` of an event that is not there do nothing.
+/// - `ack`, `retry`, `bury` and `put_back` of an event that is not there do nothing.
 #[async_trait]
 pub trait CallbackQueue: Send + Sync {
     /// Adds an event that is due at once.
@@ -195,6 +195,10 @@ pub trait CallbackQueue: Send + Sync {
 
     /// Not delivered: try again at `at_ms`, Unix milliseconds.
     async fn retry(&self, id: &EventId, attempt: Attempt, at_ms: u64) -> Result<()>;
+
+    /// Not tried: the claim is given up, and the event is due again at `at_ms`, Unix milliseconds.
+    /// Its attempts stay as they are.
+    async fn put_back(&self, id: &EventId, at_ms: u64) -> Result<()>;
 
     /// Not delivered and given up: kept as a dead letter.
     async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()>;

@@ -33,8 +33,8 @@ use crate::clock::Clock;
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    Charged, Created, Filter, Intent, Lease, Page, Patch, Reservation, ReserveRequest, Reserved,
-    StoredToken, TokenId, TokenRecord, TokenStore, Unsettled,
+    Charged, Created, Filter, Intent, Lease, LeaseId, Page, Patch, Reservation, ReserveRequest,
+    Reserved, StoredToken, TokenId, TokenRecord, TokenStore, Unsettled,
 };
 use kv::{Batch, Kv};
 use usage::Usage;
@@ -210,8 +210,8 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
     }
 
     /// Not flushed: leases do not outlive this process anyway.
-    async fn renew(&self, reservation: &Reservation, lease: Duration) -> Result<Lease> {
-        self.0.renew(reservation, lease)
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
+        self.0.extend(lease, duration, None)
     }
 
     async fn finalise(
@@ -220,7 +220,10 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         intent: Intent,
         lease: Duration,
     ) -> Result<Lease> {
-        let held = self.0.finalise(reservation, intent, lease)?;
+        let Some(held) = reservation.lease() else {
+            return Ok(Lease::Held);
+        };
+        let held = self.0.extend(held, lease, Some(intent))?;
         self.0.kv.durable().await?;
         Ok(held)
     }

@@ -13,8 +13,11 @@
 
 pub mod callback_queue;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod embedded;
 pub mod error;
+pub mod metered;
 pub mod object_backend;
 pub mod open;
 pub mod settings;

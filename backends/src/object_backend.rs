@@ -1,5 +1,13 @@
 //! The port to object storage.
 
+pub mod conditions;
+#[cfg(feature = "opendal")]
+pub mod fs;
+#[cfg(feature = "opendal")]
+pub mod memory;
+#[cfg(feature = "opendal")]
+pub mod opendal;
+
 use std::ops::Range;
 use std::time::SystemTime;
 

@@ -7,7 +7,8 @@ use crate::clock::Clock;
 use crate::embedded::EmbeddedStore;
 use crate::embedded::kv::Kv;
 use crate::embedded::kv::memory::MemoryKv;
-use crate::settings::{QueueLimits, TokenStoreSettings};
+use crate::object_backend::ObjectBackend;
+use crate::settings::{Adapter, BucketSettings, Provider, QueueLimits, TokenStoreSettings};
 use crate::token_store::TokenStore;
 
 #[cfg(not(any(feature = "sled", feature = "redis")))]
@@ -65,5 +66,76 @@ fn embedded<K: Kv>(kv: K, limits: QueueLimits, clock: Arc<dyn Clock>) -> Result<
     Ok(Stores {
         tokens: Arc::new(store.clone()),
         callbacks: Arc::new(store),
+    })
+}
+
+/// Opens a bucket. Asks no network: that storage is up shows in use.
+///
+/// Errors name what the settings lack, or the feature that this build lacks.
+pub fn open_bucket(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    match settings.provider {
+        Provider::Fs | Provider::Memory => open_local(settings),
+        Provider::S3 | Provider::Ctyun => match settings.adapter {
+            Some(Adapter::Aws) => open_aws(settings),
+            Some(Adapter::Opendal) => open_opendal(settings),
+            None if cfg!(feature = "aws") => open_aws(settings),
+            None => open_opendal(settings),
+        },
+        Provider::Cos | Provider::Oss => match settings.adapter {
+            Some(Adapter::Aws) => open_aws(settings),
+            Some(Adapter::Opendal) => open_opendal(settings),
+            None if cfg!(feature = "opendal") => open_opendal(settings),
+            None => open_aws(settings),
+        },
+    }
+}
+
+#[cfg(feature = "opendal")]
+fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    use crate::object_backend::fs::FsBackend;
+    use crate::object_backend::memory::MemoryBackend;
+
+    if settings.provider == Provider::Memory {
+        return Ok(Arc::new(MemoryBackend::default()));
+    }
+    let Some(root) = &settings.root else {
+        let missing = "`root` is empty: name the folder that holds the objects";
+        return Err(OpenError::Failed(missing.into()));
+    };
+    match FsBackend::open(root.clone()) {
+        Ok(backend) => Ok(Arc::new(backend)),
+        Err(error) => Err(OpenError::Failed(format!(
+            "`root`: {} cannot be written to: {error}",
+            root.display()
+        ))),
+    }
+}
+
+#[cfg(not(feature = "opendal"))]
+fn open_local(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    Err(OpenError::NotCompiledIn {
+        what: "a bucket of the provider `fs` or `memory`",
+        feature: "opendal",
+    })
+}
+
+#[cfg(feature = "opendal")]
+fn open_opendal(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    let backend = crate::object_backend::opendal::OpendalBackend::open(settings);
+    Ok(Arc::new(backend.map_err(OpenError::Failed)?))
+}
+
+#[cfg(not(feature = "opendal"))]
+fn open_opendal(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    Err(OpenError::NotCompiledIn {
+        what: "a bucket with `backend: opendal`",
+        feature: "opendal",
+    })
+}
+
+fn open_aws(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    Err(OpenError::NotCompiledIn {
+        what: "a bucket with `backend: aws`",
+        feature: "aws",
     })
 }

@@ -143,22 +143,38 @@ impl Reservation {
         self.token_id
     }
 
-    /// The lease has to be renewed.
-    pub fn is_leased(&self) -> bool {
-        matches!(self.hold, Hold::Leased { .. })
-    }
-
     /// The store wants to hear of the end of this access even where it went well.
     pub fn wants_commit(&self) -> bool {
-        self.is_leased() || self.event.is_some()
+        self.lease().is_some() || self.event.is_some()
+    }
+
+    /// The lease that has to be renewed; `None` where there is none.
+    pub fn lease(&self) -> Option<LeaseId> {
+        match self.hold {
+            Hold::Leased { lease } => Some(LeaseId {
+                token_id: self.token_id,
+                lease,
+            }),
+            Hold::Batched | Hold::Counted { .. } | Hold::Riding => None,
+        }
     }
 
     /// A word of its own for [`PutOptions::marker`](crate::object_backend::PutOptions).
     pub fn marker(&self) -> Option<String> {
-        match self.hold {
-            Hold::Leased { lease } => Some(format!("{lease:016x}")),
-            Hold::Batched | Hold::Counted { .. } | Hold::Riding => None,
-        }
+        self.lease().map(|id| format!("{:016x}", id.lease))
+    }
+}
+
+/// Names a lease, to renew it from elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseId {
+    pub(crate) token_id: TokenId,
+    pub(crate) lease: u64,
+}
+
+impl LeaseId {
+    pub fn token_id(&self) -> TokenId {
+        self.token_id
     }
 }
 
@@ -255,8 +271,8 @@ pub trait TokenStore: Send + Sync {
     /// For `hit_on: complete`: charges `bytes` against the token's budget before they are sent.
     async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged>;
 
-    /// Holds a leased hit for another `lease` from now. Others: `Held`.
-    async fn renew(&self, reservation: &Reservation, lease: Duration) -> Result<Lease>;
+    /// Holds a leased hit until `duration` from now.
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease>;
 
     /// Records that the upload is about to become visible, and renews the lease. From here on a
     /// lapsed lease is not given back but handed out by [`sweep`](Self::sweep).

@@ -145,6 +145,16 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         self.0.kv.durable().await
     }
 
+    /// Not flushed: after the process' death the event is due at once.
+    async fn put_back(&self, id: &EventId, at_ms: u64) -> Result<()> {
+        self.0.conclude(id, |mut value, batch| {
+            value.due_ms = at_ms;
+            batch.put(keys::due(at_ms, id), Vec::new());
+            batch.put(keys::event(id), values::encode(&value)?);
+            Ok(())
+        })
+    }
+
     async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
         self.0.conclude(id, |mut value, batch| {
             value.attempts.push(attempt);

@@ -5,7 +5,7 @@ use super::values::{LeaseValue, OpenValue, TokenValue};
 use super::{Inner, keys, millis, values};
 use crate::callback_queue::{Event, EventId, Report};
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::token_store::{Charged, Hold, Intent, Lease, Reservation, TokenId};
+use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation, TokenId};
 use std::time::Duration;
 
 impl<K: Kv> Inner<K> {
@@ -39,38 +39,18 @@ impl<K: Kv> Inner<K> {
         Ok(Charged::Done)
     }
 
-    pub fn renew(&self, reservation: &Reservation, lease: Duration) -> Result<Lease> {
-        self.extend(reservation, lease, None)
-    }
-
-    pub fn finalise(
-        &self,
-        reservation: &Reservation,
-        intent: Intent,
-        lease: Duration,
-    ) -> Result<Lease> {
-        self.extend(reservation, lease, Some(intent))
-    }
-
-    fn extend(
-        &self,
-        reservation: &Reservation,
-        by: Duration,
-        intent: Option<Intent>,
-    ) -> Result<Lease> {
-        let id = reservation.token_id;
-        let Hold::Leased { lease } = reservation.hold else {
-            return Ok(Lease::Held);
-        };
+    /// Renews a lease and records an `intent` with it, if there is one.
+    pub fn extend(&self, lease: LeaseId, by: Duration, intent: Option<Intent>) -> Result<Lease> {
+        let LeaseId { token_id, lease } = lease;
         let now_ms = self.clock.now_ms();
-        let _stripe = self.stripe(id);
-        let Some(mut value) = self.live_lease(id, lease, now_ms)? else {
+        let _stripe = self.stripe(token_id);
+        let Some(mut value) = self.live_lease(token_id, lease, now_ms)? else {
             return Ok(Lease::Lost);
         };
         value.until = now_ms.saturating_add(millis(by));
         value.intent = intent.or(value.intent);
         let mut batch = Batch::default();
-        batch.put(keys::lease(id, lease), values::encode(&value)?);
+        batch.put(keys::lease(token_id, lease), values::encode(&value)?);
         self.kv.apply(batch)?;
         Ok(Lease::Held)
     }

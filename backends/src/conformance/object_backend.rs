@@ -1,0 +1,167 @@
+//! What every [`ObjectBackend`] has to do.
+//!
+//! A backend of your own is tried with [`object_backend_suite!`](crate::object_backend_suite), or,
+//! where starting it is costly, by [`run_all`] in one test.
+
+mod bodies;
+mod conditions;
+mod keys;
+mod ranges;
+mod tools;
+mod uploads;
+mod writers;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use bodies::*;
+pub use conditions::*;
+pub use keys::*;
+pub use ranges::*;
+pub use uploads::*;
+pub use writers::*;
+
+use crate::object_backend::ObjectBackend;
+
+/// A backend under test.
+#[derive(Clone)]
+pub struct Subject {
+    pub backend: Arc<dyn ObjectBackend>,
+    /// Begins every key, so that cases do not meet.
+    pub prefix: String,
+    pub gaps: Gaps,
+}
+
+impl Subject {
+    pub fn new(backend: Arc<dyn ObjectBackend>) -> Self {
+        Self {
+            backend,
+            prefix: String::new(),
+            gaps: Gaps::default(),
+        }
+    }
+
+    pub fn with_gaps(self, gaps: Gaps) -> Self {
+        Self { gaps, ..self }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+/// What the storage behind an adapter is known not to do, so that the adapter cannot either. Each
+/// is named where the suite is called, with the reason.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Gaps {
+    /// Storage takes no notice of conditions on a GET. They hold for HEAD all the same.
+    pub ignores_get_conditions: bool,
+    /// Storage decides "must not exist" not atomically where the upload has parts.
+    pub inexact_multipart_create: bool,
+}
+
+/// Calls another macro with the name of every case.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __object_backend_cases {
+    ($then:path, $($arguments:tt)*) => {
+        $then! {
+            [$($arguments)*]
+            round_trip_keeps_bytes_and_type,
+            an_empty_object_is_an_object,
+            a_small_object_comes_whole,
+            many_pieces_of_unknown_length,
+            many_pieces_of_known_length,
+            a_reader_in_progress_sees_one_version,
+            a_body_may_be_dropped_half_way,
+            many_readers_at_once,
+            ranges_inside_the_object,
+            ranges_are_clamped_to_the_object,
+            ranges_outside_the_object,
+            ranges_of_a_large_object,
+            if_match_on_get,
+            if_none_match_on_get,
+            dates_on_get,
+            conditions_on_head,
+            tags_go_before_dates_and_preconditions_before_freshness,
+            conditions_go_before_the_range,
+            overwriting_replaces_everything,
+            must_not_exist_creates_once,
+            must_not_exist_holds_for_large_uploads,
+            one_of_many_exclusive_writers_wins,
+            nothing_is_visible_before_finish,
+            abort_leaves_nothing,
+            abort_leaves_the_old_object,
+            a_dropped_upload_leaves_nothing,
+            the_marker_comes_back,
+            deleting_is_idempotent,
+            what_is_missing_is_not_found,
+            keys_of_any_character,
+            keys_are_told_apart,
+            ping_answers,
+        }
+    };
+}
+
+/// A module of tests, one for each case.
+///
+/// `setup` is evaluated in each, inside an async function, and gives a [`Subject`] and whatever has
+/// to live as long.
+///
+/// ```ignore
+/// object_backend_suite!(memory, (Subject::new(Arc::new(MemoryBackend::default())), ()));
+/// ```
+#[macro_export]
+macro_rules! object_backend_suite {
+    ($name:ident, $setup:expr) => {
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $crate::__object_backend_cases!($crate::__object_backend_tests, $setup);
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __object_backend_tests {
+    ([$setup:expr] $($case:ident,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let (subject, _guard) = $setup;
+                $crate::conformance::object_backend::$case(&subject).await;
+            }
+        )*
+    };
+}
+
+type Running<'s> = Pin<Box<dyn Future<Output = ()> + Send + 's>>;
+type Case = for<'s> fn(&'s Subject) -> Running<'s>;
+
+macro_rules! list {
+    ([] $($case:ident,)*) => {
+        /// Every case by name.
+        const CASES: &[(&str, Case)] = &[$((stringify!($case), |subject| Box::pin($case(subject)))),*];
+    };
+}
+use list as list_cases;
+crate::__object_backend_cases!(list_cases,);
+
+/// Runs every case, each below its own prefix, and returns the names of those that failed.
+pub async fn run_all(subject: &Subject) -> Vec<&'static str> {
+    let mut failed = Vec::new();
+    for (name, case) in CASES {
+        let subject = Subject {
+            prefix: format!("{}{name}/", subject.prefix),
+            ..subject.clone()
+        };
+        // In a task of its own, so that a failure ends the case and not the run.
+        let running = tokio::spawn(async move { case(&subject).await });
+        if running.await.is_err() {
+            failed.push(*name);
+        }
+    }
+    failed
+}

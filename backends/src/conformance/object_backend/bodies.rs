@@ -1,0 +1,143 @@
+//! Bytes in, bytes out.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+
+use super::Subject;
+use super::tools::*;
+use crate::object_backend::{GetOptions, PutOptions};
+
+pub async fn round_trip_keeps_bytes_and_type(subject: &Subject) {
+    let key = subject.key("report.bin");
+    let bytes = pattern(300_000, 1);
+    let options = PutOptions {
+        content_type: Some("application/x-report; v=1".into()),
+        content_length: Some(bytes.len() as u64),
+        ..PutOptions::default()
+    };
+    let stored = try_put(subject, &key, &bytes, options).await;
+    let stored = stored.expect("the object is stored");
+    assert_eq!(stored.size, 300_000);
+    assert!(!stored.etag.is_empty() && !stored.etag.contains('"'));
+
+    let head = subject.backend.head(&key, &GetOptions::default()).await;
+    let head = head.expect("the object is there");
+    assert_eq!(head.size, 300_000);
+    assert_eq!(head.etag.as_deref(), Some(stored.etag.as_str()));
+    assert_eq!(
+        head.content_type.as_deref(),
+        Some("application/x-report; v=1")
+    );
+    assert!(head.last_modified.is_some());
+
+    let found = get(subject, &key).await;
+    assert_eq!(found.range, None);
+    assert_eq!(found.meta.size, 300_000);
+    assert_eq!(found.meta.etag, head.etag);
+    assert_eq!(found.meta.content_type, head.content_type);
+    assert!(found.meta.last_modified.is_some());
+    assert_same(&read(found).await, &bytes);
+}
+
+pub async fn an_empty_object_is_an_object(subject: &Subject) {
+    let key = subject.key("empty");
+    let stored = put(subject, &key, &Bytes::new()).await;
+    assert_eq!(stored.size, 0);
+    let found = get(subject, &key).await;
+    assert_eq!(found.meta.size, 0);
+    assert_eq!(read(found).await.len(), 0);
+}
+
+pub async fn a_small_object_comes_whole(subject: &Subject) {
+    for length in [1, 65_535, 65_536, 65_537] {
+        let key = subject.key(&format!("small-{length}"));
+        let bytes = pattern(length, 2);
+        put(subject, &key, &bytes).await;
+        assert_same(&read(get(subject, &key).await).await, &bytes);
+    }
+}
+
+pub async fn many_pieces_of_unknown_length(subject: &Subject) {
+    let key = subject.key("unknown");
+    let bytes = pattern(20 * MIB + 3, 3);
+    let upload = subject.backend.put(&key, PutOptions::default()).await;
+    let mut upload = upload.expect("an upload begins");
+    write_in_pieces(&mut upload, &bytes, 77_777).await;
+    let stored = upload.finish().await.expect("the object is stored");
+    assert_eq!(stored.size, bytes.len() as u64);
+    let found = get(subject, &key).await;
+    assert_eq!(found.meta.etag.as_deref(), Some(stored.etag.as_str()));
+    assert_same(&read(found).await, &bytes);
+}
+
+pub async fn many_pieces_of_known_length(subject: &Subject) {
+    // As long as two parts of the usual size: there is no short last one.
+    for length in [16 * MIB, 17 * MIB] {
+        let key = subject.key(&format!("known-{length}"));
+        let bytes = pattern(length, 4);
+        let options = PutOptions {
+            content_length: Some(length as u64),
+            content_type: Some("video/mp4".into()),
+            ..PutOptions::default()
+        };
+        let upload = subject.backend.put(&key, options).await;
+        let mut upload = upload.expect("an upload begins");
+        write_in_pieces(&mut upload, &bytes, MIB).await;
+        let stored = upload.finish().await.expect("the object is stored");
+        assert_eq!(stored.size, length as u64);
+        let found = get(subject, &key).await;
+        assert_eq!(found.meta.content_type.as_deref(), Some("video/mp4"));
+        assert_same(&read(found).await, &bytes);
+    }
+}
+
+pub async fn a_reader_in_progress_sees_one_version(subject: &Subject) {
+    let key = subject.key("overwritten");
+    let (old, new) = (pattern(20 * MIB, 5), pattern(20 * MIB, 6));
+    put(subject, &key, &old).await;
+    let mut body = get(subject, &key).await.body;
+    let mut seen = BytesMut::new();
+    let first = body.next().await.expect("a first piece").expect("of bytes");
+    seen.extend_from_slice(&first);
+    put(subject, &key, &new).await;
+    // The whole old one, or an error; never some of each.
+    let mut whole = true;
+    while let Some(piece) = body.next().await {
+        match piece {
+            Ok(piece) => seen.extend_from_slice(&piece),
+            Err(_) => {
+                whole = false;
+                break;
+            }
+        }
+    }
+    assert_same(&seen.clone().freeze(), &old.slice(..seen.len()));
+    assert!(
+        !whole || seen.len() == old.len(),
+        "cut short without a word"
+    );
+    assert_same(&read(get(subject, &key).await).await, &new);
+}
+
+pub async fn a_body_may_be_dropped_half_way(subject: &Subject) {
+    let key = subject.key("dropped");
+    let bytes = pattern(4 * MIB, 7);
+    put(subject, &key, &bytes).await;
+    for _ in 0..8 {
+        let mut body = get(subject, &key).await.body;
+        assert!(matches!(body.next().await, Some(Ok(_))));
+    }
+    drop(get(subject, &key).await);
+    assert_same(&read(get(subject, &key).await).await, &bytes);
+}
+
+pub async fn many_readers_at_once(subject: &Subject) {
+    let key = subject.key("popular");
+    let bytes = pattern(200_000, 8);
+    put(subject, &key, &bytes).await;
+    let readers = (0..100).map(|_| async { read(get(subject, &key).await).await });
+    for found in join_all(readers).await {
+        assert_same(&found, &bytes);
+    }
+}

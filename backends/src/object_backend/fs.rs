@@ -1,0 +1,238 @@
+//! Objects as files below a folder.
+//!
+//! An object is a regular file; the key is its path. Everything else (folders, sockets, links that
+//! lead out of the root) is not there. `.asset-gateway` at the root is ours.
+
+mod attributes;
+mod beside;
+mod body;
+mod error;
+mod path;
+mod publish;
+mod stamp;
+mod temp;
+mod upload;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rustix::fs::{AtFlags, FileType, OFlags, statat, unlinkat};
+use rustix::io::Errno;
+
+use self::attributes::Attributes;
+use self::beside::Beside;
+use self::error::{on_io, on_read};
+use self::path::{OWN_FOLDER, Root, relative};
+use self::stamp::Stamp;
+use self::temp::TempFolder;
+use self::upload::FsUpload;
+use super::conditions::judge;
+use super::{Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Upload};
+use crate::error::{BackendError, ErrorKind, Result};
+
+/// A bucket in a folder. See the module's documentation.
+pub struct FsBackend {
+    shared: Arc<Shared>,
+}
+
+/// What uploads and blocking threads need of the backend.
+struct Shared {
+    root: Root,
+    temps: TempFolder,
+    beside: Beside,
+}
+
+impl FsBackend {
+    /// Makes the folder where it is missing.
+    pub fn open(root: PathBuf) -> std::io::Result<Self> {
+        Self::open_with(root, false)
+    }
+
+    /// As [`open`](Self::open), but writes content types beside the files even where the file
+    /// system could keep them.
+    pub fn open_without_attributes(root: PathBuf) -> std::io::Result<Self> {
+        Self::open_with(root, true)
+    }
+
+    fn open_with(root: PathBuf, types_beside: bool) -> std::io::Result<Self> {
+        // A process that changes its working folder keeps its buckets.
+        let root = std::path::absolute(root)?;
+        let own = root.join(OWN_FOLDER);
+        let temps = own.join("tmp");
+        std::fs::create_dir_all(&temps)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root: Root::new(root),
+                temps: TempFolder::new(temps),
+                beside: Beside::new(own.join("types"), types_beside),
+            }),
+        })
+    }
+}
+
+/// An object's open file and what is known of it: body and headers come from one inode.
+struct Opened {
+    file: File,
+    meta: ObjectMeta,
+}
+
+impl Shared {
+    fn open(&self, operation: &'static str, key: &str) -> Result<Opened> {
+        let relative = relative(operation, key)?;
+        // Opening a pipe must not wait for its writer.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file: File = self
+            .root
+            .open_below(relative, flags)
+            .map_err(|errno| on_read(operation, errno))?
+            .into();
+        let metadata = file.metadata().map_err(|error| on_io(operation, error))?;
+        if !metadata.is_file() {
+            return Err(BackendError::new(ErrorKind::NotFound, operation));
+        }
+        let stamp = Stamp::of(&metadata);
+        let attributes = Attributes::read(&file, stamp, &self.beside, relative);
+        let meta = ObjectMeta {
+            size: stamp.size,
+            etag: Some(stamp.etag()),
+            last_modified: metadata.modified().ok(),
+            content_type: attributes.content_type,
+            cache_control: None,
+            content_encoding: None,
+            marker: attributes.marker,
+        };
+        Ok(Opened { file, meta })
+    }
+
+    fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
+        let opened = self.open("head", key)?;
+        judge(&options.conditions, &opened.meta).map_err(|kind| BackendError::new(kind, "head"))?;
+        Ok(opened.meta)
+    }
+
+    fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
+        let Opened { file, meta } = self.open("get", key)?;
+        judge(&options.conditions, &meta).map_err(|kind| BackendError::new(kind, "get"))?;
+        let size = meta.size;
+        let range = options
+            .range
+            .map(|range| {
+                let outside = ErrorKind::RangeNotSatisfiable { size: Some(size) };
+                range
+                    .resolve(size)
+                    .ok_or_else(|| BackendError::new(outside, "get"))
+            })
+            .transpose()?;
+        let span = range.clone().unwrap_or(0..size);
+        let first = body::first_piece(&file, &span).map_err(|error| on_io("get", error))?;
+        Ok(GetResult {
+            meta,
+            range,
+            body: body::stream("get", file, first, span),
+        })
+    }
+
+    fn delete(&self, key: &str) -> Result<()> {
+        let relative = relative("delete", key)?;
+        match self.unlink(relative) {
+            // Not there, or no object.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::LOOP | Errno::XDEV) => Ok(()),
+            other => other.map_err(|errno| on_read("delete", errno)),
+        }
+    }
+
+    fn unlink(&self, relative: &Path) -> Result<(), Errno> {
+        let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
+            return Ok(());
+        };
+        let parent = if parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            parent
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = self.root.open_below(parent, flags)?;
+        let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            return Ok(());
+        }
+        unlinkat(&folder, name, AtFlags::empty())?;
+        if stat.st_nlink == 1 {
+            self.beside.remove(stat.st_ino);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ObjectBackend for FsBackend {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            markers: true,
+            exclusive_create: true,
+        }
+    }
+
+    async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
+        let (shared, key, options) = (Arc::clone(&self.shared), key.to_owned(), options.clone());
+        run_blocking("head", move || shared.head(&key, &options)).await
+    }
+
+    async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
+        let (shared, key, options) = (Arc::clone(&self.shared), key.to_owned(), options.clone());
+        run_blocking("get", move || shared.get(&key, &options)).await
+    }
+
+    async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
+        let relative = relative("put", key)?.to_owned();
+        let upload = FsUpload::begin(Arc::clone(&self.shared), relative, options).await?;
+        Ok(Box::new(upload))
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
+        run_blocking("delete", move || shared.delete(&key)).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        run_blocking("ping", move || {
+            let opened = shared.root.open();
+            opened.map(drop).map_err(|errno| on_io("ping", errno))
+        })
+        .await
+    }
+
+    async fn sweep(&self) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let removed = run_blocking("sweep", move || {
+            shared.temps.sweep().map_err(|error| on_io("sweep", error))
+        })
+        .await?;
+        if removed > 0 {
+            tracing::info!(
+                removed,
+                "removed temporary files of uploads that were cut off"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Runs what may wait for a disk away from the runtime's threads. It ends even where nobody waits
+/// for it any more.
+async fn run_blocking<T: Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(BackendError::with_source(
+            ErrorKind::Upstream,
+            operation,
+            error,
+        )),
+    }
+}

@@ -1,0 +1,173 @@
+//! Keys to paths below the root, and nowhere else.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use crate::error::{BackendError, ErrorKind};
+
+/// The folder at the root that is ours: temporary files and what file systems cannot keep.
+pub const OWN_FOLDER: &str = ".asset-gateway";
+
+/// Opens whatever is there, only to look at what it is.
+#[cfg(target_os = "linux")]
+pub const NO_ACCESS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+pub const NO_ACCESS: OFlags = OFlags::RDONLY
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
+/// Bytes of a file name (`NAME_MAX` of every common file system).
+const MAX_NAME: usize = 255;
+
+/// The key as a path relative to the root.
+///
+/// `InvalidKey` where no file can have that name, and for what is below [`OWN_FOLDER`].
+pub fn relative<'k>(operation: &'static str, key: &'k str) -> Result<&'k Path, BackendError> {
+    let invalid = |why: &'static str| {
+        Err(BackendError::with_source(
+            ErrorKind::InvalidKey,
+            operation,
+            why,
+        ))
+    };
+    if key.contains('\0') {
+        return invalid("a NUL");
+    }
+    for (position, name) in key.split('/').enumerate() {
+        match name {
+            "" => return invalid("an empty segment"),
+            "." | ".." => return invalid("a relative segment"),
+            name if name.len() > MAX_NAME => return invalid("a segment of more than 255 bytes"),
+            // Some file systems fold the case of names.
+            name if position == 0 && name.eq_ignore_ascii_case(OWN_FOLDER) => {
+                return invalid("the gateway's own folder");
+            }
+            _ => {}
+        }
+    }
+    Ok(Path::new(key))
+}
+
+/// The folder of a bucket. Opened anew by each operation, so that a root that was removed and made
+/// again, or mounted over, is found.
+#[derive(Debug)]
+pub struct Root {
+    path: PathBuf,
+}
+
+impl Root {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// A handle that paths can be opened below.
+    pub fn open(&self) -> Result<OwnedFd, Errno> {
+        let flags = NO_ACCESS | OFlags::DIRECTORY;
+        openat(CWD, &self.path, flags, Mode::empty())
+    }
+
+    /// Opens what lies at `relative`. Links are followed as long as they stay below the root;
+    /// where they leave it: `XDEV`.
+    pub fn open_below(&self, relative: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let root = self.open()?;
+        match open_beneath(&root, relative, flags) {
+            // The kernel refuses absolute links, also those that lead back below the root.
+            Err(Errno::XDEV) => {
+                let below = self.resolved(relative)?;
+                open_beneath(&root, &below, flags)
+            }
+            // A kernel or a sandbox without openat2: look first, then open. Whoever can swap a
+            // folder for a link in between can read the files anyway.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let below = self.resolved(relative)?;
+                openat(&root, &below, flags | OFlags::NOFOLLOW, Mode::empty())
+            }
+            other => other,
+        }
+    }
+
+    /// `relative` with all links resolved, below the root again; `XDEV` where it is not.
+    fn resolved(&self, relative: &Path) -> Result<PathBuf, Errno> {
+        let errno = |error: std::io::Error| {
+            error
+                .raw_os_error()
+                .map_or(Errno::IO, Errno::from_raw_os_error)
+        };
+        let root = self.path.canonicalize().map_err(errno)?;
+        let target = root.join(relative).canonicalize().map_err(errno)?;
+        match target.strip_prefix(&root) {
+            // The root itself.
+            Ok(below) if below.as_os_str().is_empty() => Ok(PathBuf::from(".")),
+            Ok(below) => Ok(below.to_owned()),
+            Err(_) => Err(Errno::XDEV),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn open_beneath(root: &OwnedFd, relative: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    use rustix::fs::{ResolveFlags, openat2};
+
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match openat2(root, relative, flags, Mode::empty(), resolve) {
+            // Something was renamed while the kernel looked.
+            Err(Errno::AGAIN) => continue,
+            other => return other,
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_beneath(_: &OwnedFd, _: &Path, _: OFlags) -> Result<OwnedFd, Errno> {
+    Err(Errno::NOSYS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_cannot_be_files_are_refused() {
+        let long = "n".repeat(256);
+        for key in [
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            ".",
+            "..",
+            "a/../b",
+            "a/./b",
+            "a\0b",
+            &long,
+            ".asset-gateway",
+            ".asset-gateway/tmp/x",
+            ".Asset-Gateway/types/x",
+        ] {
+            let error = relative("test", key).expect_err(key);
+            assert_eq!(error.kind, ErrorKind::InvalidKey, "{key}");
+        }
+    }
+
+    #[test]
+    fn other_keys_are_kept_as_they_are() {
+        let long = "n".repeat(255);
+        for key in [
+            "a",
+            "a/b",
+            "...",
+            " a ",
+            "a\\b",
+            "x/.asset-gateway",
+            "%2e%2e/a",
+            &long,
+        ] {
+            assert_eq!(relative("test", key).expect(key), Path::new(key));
+        }
+    }
+}

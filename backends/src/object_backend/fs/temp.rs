@@ -1,0 +1,126 @@
+//! Files under way: below the root, because a rename cannot leave a file system.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Where locks do not work, a file that nobody wrote to for so long has no writer.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+/// The folder of one process' temporary files, shared with every other process on this root.
+///
+/// A file is locked as long as its writer lives, so that no other process sweeps it.
+#[derive(Debug)]
+pub struct TempFolder {
+    path: PathBuf,
+    /// Tells processes with the same id on different hosts, or after a restart, apart.
+    instance: uuid::Uuid,
+    next: AtomicU64,
+}
+
+/// A temporary file; its name goes with it unless it was [kept](Self::keep).
+#[derive(Debug)]
+pub struct TempFile {
+    pub file: Arc<File>,
+    path: PathBuf,
+    kept: bool,
+}
+
+impl TempFolder {
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            instance: uuid::Uuid::new_v4(),
+            next: AtomicU64::new(0),
+        }
+    }
+
+    /// A new, locked, empty file.
+    pub fn create(&self) -> io::Result<TempFile> {
+        loop {
+            let path = self.path.join(format!(
+                "{}-{}-{}.part",
+                std::process::id(),
+                self.instance.simple(),
+                self.next.fetch_add(1, Ordering::Relaxed)
+            ));
+            let mut options = OpenOptions::new();
+            let options = options.read(true).write(true).create_new(true);
+            let file = match options.open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir_all(&self.path)?;
+                    options.open(&path)?
+                }
+                other => other?,
+            };
+            let temp = TempFile {
+                file: Arc::new(file),
+                path,
+                kept: false,
+            };
+            // A file system without locks goes by age.
+            let _ = temp.file.lock();
+            // A sweeper may have been quicker than the lock.
+            if temp.file.metadata()?.nlink() > 0 {
+                return Ok(temp);
+            }
+        }
+    }
+
+    /// Removes the files whose writers are gone; says how many.
+    pub fn sweep(&self) -> io::Result<u64> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            other => other?,
+        };
+        let mut removed = 0;
+        for entry in entries {
+            let path = entry?.path();
+            // Whatever vanishes under our hands has been swept by another process.
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "part")
+                && is_abandoned(&path).unwrap_or(false)
+                && fs::remove_file(&path).is_ok()
+            {
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn is_abandoned(path: &Path) -> io::Result<bool> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(_)) => {
+            let age = file.metadata()?.modified()?.elapsed();
+            Ok(age.is_ok_and(|age| age > ABANDONED))
+        }
+    }
+}
+
+impl TempFile {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name has become the object's: nothing is left to remove.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

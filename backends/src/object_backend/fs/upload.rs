@@ -1,0 +1,155 @@
+//! One upload: a temporary file that becomes the object.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::Shared;
+use super::attributes::Attributes;
+use super::error::on_io;
+use super::publish::{check_target, publish};
+use super::run_blocking;
+use super::stamp::Stamp;
+use super::temp::TempFile;
+use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::{PutOptions, Stored, Upload};
+
+/// Bytes that are gathered before a thread is asked to write them.
+const GATHER: usize = 256 * 1024;
+
+pub struct FsUpload {
+    shared: Arc<Shared>,
+    relative: PathBuf,
+    attributes: Attributes,
+    must_not_exist: bool,
+    temp: TempFile,
+    gathered: Vec<Bytes>,
+    gathered_bytes: usize,
+    /// Bytes in the file, or on the way there.
+    written: u64,
+    /// A write failed, or nobody waited for how it ended.
+    broken: bool,
+}
+
+impl FsUpload {
+    pub async fn begin(
+        shared: Arc<Shared>,
+        relative: PathBuf,
+        options: PutOptions,
+    ) -> Result<Self> {
+        let must_not_exist = options.must_not_exist;
+        let (shared, relative, temp) = run_blocking("put", move || {
+            // What can be known now is said before the body is sent; `finish` decides.
+            check_target(&shared.root, &relative, must_not_exist)?;
+            let temp = shared.temps.create().map_err(|error| on_io("put", error))?;
+            Ok((shared, relative, temp))
+        })
+        .await?;
+        Ok(Self {
+            shared,
+            relative,
+            attributes: Attributes {
+                content_type: options.content_type,
+                marker: options.marker,
+            },
+            must_not_exist,
+            temp,
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            written: 0,
+            broken: false,
+        })
+    }
+
+    /// Takes what was gathered and where in the file it belongs.
+    fn take_gathered(&mut self) -> (Vec<Bytes>, u64) {
+        let offset = self.written;
+        self.written += self.gathered_bytes as u64;
+        self.gathered_bytes = 0;
+        (std::mem::take(&mut self.gathered), offset)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.broken {
+            return Err(BackendError::with_source(
+                ErrorKind::Upstream,
+                "put",
+                "an earlier write of this upload failed",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Positioned, so that a write that was given up cannot shift a later one.
+fn write_at(file: &File, pieces: &[Bytes], mut offset: u64) -> Result<()> {
+    for piece in pieces {
+        file.write_all_at(piece, offset)
+            .map_err(|error| on_io("put", error))?;
+        offset += piece.len() as u64;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Upload for FsUpload {
+    async fn write(&mut self, piece: Bytes) -> Result<()> {
+        self.check()?;
+        if !piece.is_empty() {
+            self.gathered_bytes += piece.len();
+            self.gathered.push(piece);
+        }
+        if self.gathered_bytes < GATHER {
+            return Ok(());
+        }
+        let (pieces, offset) = self.take_gathered();
+        let file = Arc::clone(&self.temp.file);
+        self.broken = true;
+        run_blocking("put", move || write_at(&file, &pieces, offset)).await?;
+        self.broken = false;
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Stored> {
+        self.check()?;
+        let (pieces, offset) = self.take_gathered();
+        run_blocking("put", move || {
+            let upload = *self;
+            let file = &upload.temp.file;
+            write_at(file, &pieces, offset)?;
+            let io = |error| on_io("put", error);
+            let stamp = Stamp::of(&file.metadata().map_err(io)?);
+            upload
+                .attributes
+                .write(file, stamp, &upload.shared.beside)
+                .map_err(io)?;
+            file.sync_all().map_err(io)?;
+            let published = publish(
+                &upload.shared,
+                upload.temp,
+                &upload.relative,
+                upload.must_not_exist,
+            );
+            if published.is_err() {
+                upload.shared.beside.remove(stamp.inode);
+            }
+            published.map(|()| Stored {
+                etag: stamp.etag(),
+                size: stamp.size,
+            })
+        })
+        .await
+    }
+
+    async fn abort(self: Box<Self>) -> Result<()> {
+        run_blocking("abort", move || {
+            drop(self);
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,158 @@
+//! Objects in this process' memory: for tests and for trying things out. Gone with the process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt};
+use parking_lot::RwLock;
+
+use super::conditions::judge;
+use super::{
+    Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Stored, Upload,
+};
+use crate::error::{BackendError, ErrorKind, Result};
+
+/// Bytes of a piece of a body.
+const PIECE: usize = 64 * 1024;
+
+/// A bucket in memory; clones see the same objects.
+#[derive(Clone, Default)]
+pub struct MemoryBackend {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    objects: RwLock<HashMap<String, Arc<Object>>>,
+    /// Every stored state has its own number: its entity tag.
+    version: AtomicU64,
+}
+
+struct Object {
+    meta: ObjectMeta,
+    bytes: Bytes,
+}
+
+impl MemoryBackend {
+    fn find(
+        &self,
+        operation: &'static str,
+        key: &str,
+        options: &GetOptions,
+    ) -> Result<Arc<Object>> {
+        let error = |kind| BackendError::new(kind, operation);
+        let found = self.shared.objects.read().get(key).cloned();
+        let object = found.ok_or_else(|| error(ErrorKind::NotFound))?;
+        judge(&options.conditions, &object.meta).map_err(error)?;
+        Ok(object)
+    }
+}
+
+#[async_trait]
+impl ObjectBackend for MemoryBackend {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            markers: true,
+            exclusive_create: true,
+        }
+    }
+
+    async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
+        Ok(self.find("head", key, options)?.meta.clone())
+    }
+
+    async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
+        let object = self.find("get", key, options)?;
+        let size = object.meta.size;
+        let range = match options.range {
+            Some(range) => {
+                let outside = ErrorKind::RangeNotSatisfiable { size: Some(size) };
+                let resolved = range.resolve(size);
+                Some(resolved.ok_or_else(|| BackendError::new(outside, "get"))?)
+            }
+            None => None,
+        };
+        let mut rest = match &range {
+            // An object in memory is no longer than a usize can say.
+            Some(range) => object.bytes.slice(range.start as usize..range.end as usize),
+            None => object.bytes.clone(),
+        };
+        let pieces = std::iter::from_fn(move || {
+            let length = rest.len().min(PIECE);
+            (length > 0).then(|| Ok(rest.split_to(length)))
+        });
+        Ok(GetResult {
+            meta: object.meta.clone(),
+            range,
+            body: stream::iter(pieces).boxed(),
+        })
+    }
+
+    async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(MemoryUpload {
+            shared: Arc::clone(&self.shared),
+            key: key.to_owned(),
+            options,
+            bytes: BytesMut::new(),
+        }))
+    }
+
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.shared.objects.write().remove(key);
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct MemoryUpload {
+    shared: Arc<Shared>,
+    key: String,
+    options: PutOptions,
+    bytes: BytesMut,
+}
+
+#[async_trait]
+impl Upload for MemoryUpload {
+    async fn write(&mut self, piece: Bytes) -> Result<()> {
+        self.bytes.extend_from_slice(&piece);
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<Stored> {
+        let upload = *self;
+        let etag = format!(
+            "{:x}",
+            upload.shared.version.fetch_add(1, Ordering::Relaxed)
+        );
+        let size = upload.bytes.len() as u64;
+        let object = Object {
+            meta: ObjectMeta {
+                size,
+                etag: Some(etag.clone()),
+                last_modified: Some(SystemTime::now()),
+                content_type: upload.options.content_type,
+                cache_control: None,
+                content_encoding: None,
+                marker: upload.options.marker,
+            },
+            bytes: upload.bytes.freeze(),
+        };
+        let mut objects = upload.shared.objects.write();
+        if upload.options.must_not_exist && objects.contains_key(&upload.key) {
+            return Err(BackendError::new(ErrorKind::PreconditionFailed, "put"));
+        }
+        objects.insert(upload.key, Arc::new(object));
+        Ok(Stored { etag, size })
+    }
+
+    async fn abort(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! OpenDAL's errors to ours. No address, header or query of a request gets into their text.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use opendal::ErrorKind as OpendalKind;
+
+use crate::error::{BackendError, ErrorKind};
+
+/// Characters of storage's own words that are kept for the log.
+const MAX_WORDS: usize = 500;
+
+/// What our transport saw and OpenDAL would blur.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("304")]
+    NotModified,
+    #[error("412")]
+    Precondition,
+    #[error("416")]
+    Range { size: Option<u64> },
+    #[error("storage sent the whole object in place of a range")]
+    RangeIgnored,
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    #[error("no answer within {} s", .0.as_secs())]
+    Silent(Duration),
+}
+
+impl Failure {
+    /// The failure in `error`, if the transport made it.
+    pub fn of(error: &opendal::Error) -> Option<&Self> {
+        let mut source = error.source();
+        while let Some(error) = source {
+            if let Some(failure) = error.downcast_ref() {
+                return Some(failure);
+            }
+            source = error.source();
+        }
+        None
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotModified => ErrorKind::NotModified,
+            Self::Precondition => ErrorKind::PreconditionFailed,
+            Self::Range { size } => ErrorKind::RangeNotSatisfiable { size: *size },
+            Self::RangeIgnored => ErrorKind::Upstream,
+            Self::Unreachable(_) => ErrorKind::Unavailable,
+            Self::Silent(_) => ErrorKind::Timeout,
+        }
+    }
+}
+
+/// Storage answered, whatever it said.
+pub fn is_answer(error: &opendal::Error) -> bool {
+    !matches!(
+        Failure::of(error),
+        Some(Failure::Unreachable(_) | Failure::Silent(_))
+    )
+}
+
+pub fn backend_error(operation: &'static str, error: opendal::Error) -> BackendError {
+    if let Some(failure) = Failure::of(&error) {
+        return match failure {
+            // Answers that clients ask for: nothing to explain.
+            Failure::NotModified | Failure::Precondition | Failure::Range { .. } => {
+                BackendError::new(failure.kind(), operation)
+            }
+            Failure::RangeIgnored | Failure::Unreachable(_) | Failure::Silent(_) => {
+                BackendError::with_source(failure.kind(), operation, failure.clone())
+            }
+        };
+    }
+    let kind = match error.kind() {
+        OpendalKind::NotFound => return BackendError::new(ErrorKind::NotFound, operation),
+        OpendalKind::ConditionNotMatch | OpendalKind::AlreadyExists => {
+            ErrorKind::PreconditionFailed
+        }
+        OpendalKind::RangeNotSatisfied => ErrorKind::RangeNotSatisfiable { size: None },
+        OpendalKind::IsADirectory | OpendalKind::NotADirectory => ErrorKind::InvalidKey,
+        OpendalKind::RateLimited => ErrorKind::Unavailable,
+        // Theirs, and open: what is new there is storage's trouble.
+        _ if error.is_temporary() => ErrorKind::Unavailable,
+        _ => ErrorKind::Upstream,
+    };
+    BackendError::with_source(kind, operation, words(&error))
+}
+
+/// The error's own words and its reason, without OpenDAL's context (which holds the address and
+/// all headers of the answer).
+fn words(error: &opendal::Error) -> String {
+    let mut text = format!("{}: {}", error.kind(), error.message());
+    if let Some(source) = error.source() {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+    }
+    let mut text = without_queries(&text);
+    if let Some((end, _)) = text.char_indices().nth(MAX_WORDS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// `text` with the query of every address cut off: signatures stand there.
+fn without_queries(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for word in text.split_inclusive(char::is_whitespace) {
+        match (word.contains("://"), word.split_once('?')) {
+            (true, Some((address, _))) => {
+                kept.push_str(address);
+                kept.push_str("?… ");
+            }
+            (true, None) | (false, _) => kept.push_str(word),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opendal_error(kind: OpendalKind) -> opendal::Error {
+        opendal::Error::new(kind, "storage said no")
+            .with_context("uri", "http://s/b/k?X-Amz-Signature=secret")
+            .with_context("response", "authorization: secret")
+    }
+
+    #[test]
+    fn context_and_queries_stay_out_of_the_text() {
+        let error = opendal_error(OpendalKind::Unexpected).set_source(std::io::Error::other(
+            "while asking http://s/b/k?X-Amz-Signature=secret for it",
+        ));
+        let text = backend_error("get", error).to_string();
+        assert!(!text.contains("secret"), "{text}");
+        assert!(text.contains("storage said no"), "{text}");
+        assert!(text.contains("for it"), "{text}");
+    }
+
+    #[test]
+    fn kinds_follow_what_callers_can_do() {
+        for (kind, expected) in [
+            (OpendalKind::NotFound, ErrorKind::NotFound),
+            (
+                OpendalKind::ConditionNotMatch,
+                ErrorKind::PreconditionFailed,
+            ),
+            (OpendalKind::PermissionDenied, ErrorKind::Upstream),
+            (OpendalKind::RateLimited, ErrorKind::Unavailable),
+            (OpendalKind::IsADirectory, ErrorKind::InvalidKey),
+        ] {
+            assert_eq!(backend_error("get", opendal_error(kind)).kind, expected);
+        }
+    }
+
+    #[test]
+    fn what_the_transport_saw_decides() {
+        for (failure, expected) in [
+            (Failure::NotModified, ErrorKind::NotModified),
+            (Failure::Precondition, ErrorKind::PreconditionFailed),
+            (
+                Failure::Range { size: Some(7) },
+                ErrorKind::RangeNotSatisfiable { size: Some(7) },
+            ),
+            (Failure::Silent(Duration::from_secs(30)), ErrorKind::Timeout),
+        ] {
+            let error = opendal_error(OpendalKind::Unexpected).set_source(failure);
+            assert_eq!(backend_error("get", error).kind, expected);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! One upload: a single request where it is small, parts where it is not.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use opendal::{Buffer, Metadata, Writer};
+use tokio::task::JoinHandle;
+
+use super::OpendalBackend;
+use super::error::backend_error;
+use super::meta::bare_etag;
+use super::parts::part_size;
+use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::{GetOptions, ObjectBackend, Stored, Upload};
+
+/// Memory: the part that is gathered, and the one before it, which OpenDAL holds back until it
+/// knows whether it is the only one.
+pub struct OpendalUpload {
+    backend: OpendalBackend,
+    key: String,
+    must_not_exist: bool,
+    /// Bytes that the client said would come.
+    announced: Option<u64>,
+    gathered: VecDeque<Bytes>,
+    gathered_bytes: u64,
+    parts: u64,
+    size: u64,
+    state: State,
+}
+
+/// Where the writer is. Requests run in a task of their own: one that is given up in the middle
+/// would lose the id of a multipart upload that storage has just begun.
+enum State {
+    Idle(Box<Writer>),
+    Writing(JoinHandle<(Box<Writer>, opendal::Result<()>)>),
+    Over,
+}
+
+impl OpendalUpload {
+    pub fn new(
+        backend: OpendalBackend,
+        key: String,
+        writer: Writer,
+        must_not_exist: bool,
+        announced: Option<u64>,
+    ) -> Self {
+        Self {
+            backend,
+            key,
+            must_not_exist,
+            announced,
+            gathered: VecDeque::new(),
+            gathered_bytes: 0,
+            parts: 0,
+            size: 0,
+            state: State::Idle(Box::new(writer)),
+        }
+    }
+
+    async fn send_part(&mut self) -> Result<()> {
+        let State::Idle(mut writer) = mem::replace(&mut self.state, State::Over) else {
+            return Err(broken());
+        };
+        let part = Buffer::from(mem::take(&mut self.gathered));
+        self.gathered_bytes = 0;
+        self.parts += 1;
+        self.state = State::Writing(tokio::spawn(async move {
+            let result = writer.write(part).await;
+            (writer, result)
+        }));
+        self.wait().await
+    }
+
+    /// Waits for the request under way. Given up in the middle, it is there to be waited for again.
+    async fn wait(&mut self) -> Result<()> {
+        let State::Writing(task) = &mut self.state else {
+            return Ok(());
+        };
+        let ended = task.await;
+        self.state = State::Over;
+        let (writer, result) =
+            ended.map_err(|error| BackendError::with_source(ErrorKind::Upstream, "put", error))?;
+        self.state = State::Idle(writer);
+        result.map_err(|error| backend_error("put", error))
+    }
+
+    async fn conclude(mut self) -> Result<Stored> {
+        self.wait().await?;
+        if self.gathered_bytes > 0 {
+            self.send_part().await?;
+        }
+        let State::Idle(writer) = &mut self.state else {
+            return Err(broken());
+        };
+        // On an error the drop aborts.
+        match writer.close().await {
+            Ok(metadata) => {
+                self.state = State::Over;
+                self.stored(&metadata).await
+            }
+            Err(error) => Err(self.refusal(error).await),
+        }
+    }
+
+    async fn stored(&self, metadata: &Metadata) -> Result<Stored> {
+        let etag = match metadata.etag() {
+            Some(etag) if !etag.is_empty() => bare_etag(etag),
+            _ => {
+                let meta = self.backend.head(&self.key, &GetOptions::default()).await?;
+                meta.etag.unwrap_or_default()
+            }
+        };
+        Ok(Stored {
+            etag,
+            size: self.size,
+        })
+    }
+
+    /// Of uploads that race for a key, storage may answer the slower ones with "conflict" (S3:
+    /// `ConditionalRequestConflict`): the key tells whether it is taken by now.
+    async fn refusal(&self, error: opendal::Error) -> BackendError {
+        if !(self.must_not_exist && error.kind() == opendal::ErrorKind::Conflict) {
+            return backend_error("put", error);
+        }
+        let kind = match self.backend.head(&self.key, &GetOptions::default()).await {
+            Ok(_) => ErrorKind::PreconditionFailed,
+            Err(_) => ErrorKind::Unavailable,
+        };
+        BackendError::new(kind, "put")
+    }
+}
+
+fn broken() -> BackendError {
+    BackendError::with_source(
+        ErrorKind::Upstream,
+        "put",
+        "an earlier write of this upload failed",
+    )
+}
+
+#[async_trait]
+impl Upload for OpendalUpload {
+    async fn write(&mut self, piece: Bytes) -> Result<()> {
+        self.wait().await?;
+        self.size += piece.len() as u64;
+        self.gathered_bytes += piece.len() as u64;
+        self.gathered.push_back(piece);
+        if self.gathered_bytes < part_size(self.parts, self.announced) {
+            return Ok(());
+        }
+        self.send_part().await
+    }
+
+    async fn finish(self: Box<Self>) -> Result<Stored> {
+        // To its end also where nobody waits for it: half a completion helps nobody.
+        match tokio::spawn((*self).conclude()).await {
+            Ok(result) => result,
+            Err(error) => Err(BackendError::with_source(ErrorKind::Upstream, "put", error)),
+        }
+    }
+
+    async fn abort(mut self: Box<Self>) -> Result<()> {
+        match tokio::spawn(abort(mem::replace(&mut self.state, State::Over))).await {
+            Ok(result) => result.map_err(|error| backend_error("abort", error)),
+            Err(error) => Err(BackendError::with_source(
+                ErrorKind::Upstream,
+                "abort",
+                error,
+            )),
+        }
+    }
+}
+
+/// Removes the parts that storage has, once the request under way has ended.
+async fn abort(state: State) -> opendal::Result<()> {
+    let mut writer = match state {
+        State::Idle(writer) => writer,
+        State::Writing(task) => match task.await {
+            Ok((writer, _)) => writer,
+            Err(_) => return Ok(()),
+        },
+        State::Over => return Ok(()),
+    };
+    writer.abort().await
+}
+
+impl Drop for OpendalUpload {
+    fn drop(&mut self) {
+        let state = mem::replace(&mut self.state, State::Over);
+        if matches!(state, State::Over) {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(async move {
+            if let Err(error) = abort(state).await {
+                let error = backend_error("abort", error);
+                tracing::warn!(%error, "parts of an upload that was given up may be left in storage");
+            }
+        });
+    }
+}

@@ -1,0 +1,369 @@
+//! Objects as files.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+
+use asset_gateway_backends::conformance::object_backend::Subject;
+use asset_gateway_backends::error::{ErrorKind, Result};
+use asset_gateway_backends::object_backend::fs::FsBackend;
+use asset_gateway_backends::object_backend::{
+    GetOptions, GetResult, ObjectBackend, PutOptions, Stored,
+};
+use asset_gateway_backends::object_backend_suite;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use futures_util::future::join_all;
+use tempfile::TempDir;
+
+fn bucket() -> (FsBackend, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (FsBackend::open(folder.path().to_owned()).unwrap(), folder)
+}
+
+fn subject() -> (Subject, TempDir) {
+    let (backend, folder) = bucket();
+    (Subject::new(Arc::new(backend)), folder)
+}
+
+fn subject_without_attributes() -> (Subject, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let backend = FsBackend::open_without_attributes(folder.path().to_owned()).unwrap();
+    (Subject::new(Arc::new(backend)), folder)
+}
+
+object_backend_suite!(conformance, subject());
+object_backend_suite!(conformance_with_types_beside, subject_without_attributes());
+
+async fn put(backend: &FsBackend, key: &str, bytes: &[u8]) -> Result<Stored> {
+    put_typed(backend, key, bytes, None).await
+}
+
+async fn put_typed(
+    backend: &FsBackend,
+    key: &str,
+    bytes: &[u8],
+    content_type: Option<&str>,
+) -> Result<Stored> {
+    let options = PutOptions {
+        content_type: content_type.map(str::to_owned),
+        ..PutOptions::default()
+    };
+    let mut upload = backend.put(key, options).await?;
+    upload.write(Bytes::copy_from_slice(bytes)).await?;
+    upload.finish().await
+}
+
+async fn get(backend: &FsBackend, key: &str) -> Result<GetResult> {
+    backend.get(key, &GetOptions::default()).await
+}
+
+async fn content_type(backend: &FsBackend, key: &str) -> Option<String> {
+    get(backend, key).await.unwrap().meta.content_type
+}
+
+async fn read(found: GetResult) -> Vec<u8> {
+    let pieces: Vec<Bytes> = found.body.try_collect().await.unwrap();
+    pieces.concat()
+}
+
+fn kind<T>(result: Result<T>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind)
+}
+
+fn files_below(folder: &Path) -> usize {
+    std::fs::read_dir(folder).map_or(0, Iterator::count)
+}
+
+fn temps(root: &TempDir) -> usize {
+    files_below(&root.path().join(".asset-gateway/tmp"))
+}
+
+#[tokio::test]
+async fn nothing_outside_the_root_is_reached() {
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret"), "s").unwrap();
+    let (backend, folder) = bucket();
+    let root = folder.path();
+    symlink(outside.path().join("secret"), root.join("file-link")).unwrap();
+    symlink(outside.path(), root.join("folder-link")).unwrap();
+    let name = outside.path().file_name().unwrap().to_str().unwrap();
+    symlink(format!("../{name}"), root.join("relative-link")).unwrap();
+
+    for key in ["file-link", "folder-link/secret", "relative-link/secret"] {
+        assert_eq!(
+            kind(get(&backend, key).await),
+            Some(ErrorKind::NotFound),
+            "{key}"
+        );
+    }
+    for key in ["folder-link/new", "relative-link/new"] {
+        assert_eq!(
+            kind(put(&backend, key, b"x").await),
+            Some(ErrorKind::InvalidKey),
+            "{key}"
+        );
+    }
+    for key in ["folder-link/secret", "relative-link/secret"] {
+        backend.delete(key).await.unwrap();
+    }
+    assert_eq!(
+        files_below(outside.path()),
+        1,
+        "the secret and nothing else"
+    );
+
+    for key in [
+        "../secret",
+        "a/../../secret",
+        "..",
+        "./a",
+        "/etc/passwd",
+        "a/..",
+        "",
+        "a//b",
+        "a/",
+        ".asset-gateway/tmp/x",
+        "a\0b",
+    ] {
+        assert_eq!(
+            kind(get(&backend, key).await),
+            Some(ErrorKind::InvalidKey),
+            "{key:?}"
+        );
+        assert_eq!(
+            kind(put(&backend, key, b"x").await),
+            Some(ErrorKind::InvalidKey),
+            "{key:?}"
+        );
+        assert_eq!(
+            kind(backend.delete(key).await),
+            Some(ErrorKind::InvalidKey),
+            "{key:?}"
+        );
+    }
+    assert_eq!(temps(&folder), 0);
+}
+
+#[tokio::test]
+async fn links_inside_the_root_are_followed() {
+    let (backend, folder) = bucket();
+    put(&backend, "real/object", b"bytes").await.unwrap();
+    symlink("real", folder.path().join("relative")).unwrap();
+    symlink(folder.path().join("real"), folder.path().join("absolute")).unwrap();
+    for key in ["relative/object", "absolute/object"] {
+        assert_eq!(read(get(&backend, key).await.unwrap()).await, b"bytes");
+    }
+    put(&backend, "relative/second", b"more").await.unwrap();
+    assert_eq!(
+        read(get(&backend, "real/second").await.unwrap()).await,
+        b"more"
+    );
+}
+
+#[tokio::test]
+async fn only_regular_files_are_objects() {
+    let (backend, folder) = bucket();
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    symlink("circle", folder.path().join("circle")).unwrap();
+    for key in ["folder", "socket", "pipe", "circle"] {
+        assert_eq!(
+            kind(get(&backend, key).await),
+            Some(ErrorKind::NotFound),
+            "{key}"
+        );
+    }
+    assert_eq!(
+        kind(put(&backend, "folder", b"x").await),
+        Some(ErrorKind::InvalidKey)
+    );
+    put(&backend, "file", b"x").await.unwrap();
+    assert_eq!(
+        kind(put(&backend, "file/below", b"x").await),
+        Some(ErrorKind::InvalidKey)
+    );
+    let long = "n".repeat(256);
+    assert_eq!(
+        kind(put(&backend, &long, b"x").await),
+        Some(ErrorKind::InvalidKey)
+    );
+    let deep = "d/".repeat(3000) + "x";
+    assert_eq!(
+        kind(get(&backend, &deep).await),
+        Some(ErrorKind::InvalidKey)
+    );
+    assert_eq!(
+        kind(put(&backend, &deep, b"x").await),
+        Some(ErrorKind::InvalidKey)
+    );
+    assert_eq!(temps(&folder), 0);
+}
+
+#[tokio::test]
+async fn sweeping_spares_the_living() {
+    let (backend, folder) = bucket();
+    let mut alive = backend.put("alive", PutOptions::default()).await.unwrap();
+    alive.write(Bytes::from(vec![1; 300_000])).await.unwrap();
+    let dead = folder.path().join(".asset-gateway/tmp/4711-dead-0.part");
+    std::fs::write(&dead, "left behind").unwrap();
+    assert_eq!(temps(&folder), 2);
+
+    // Another process on the same root.
+    let neighbour = FsBackend::open(folder.path().to_owned()).unwrap();
+    neighbour.sweep().await.unwrap();
+    assert!(!dead.exists());
+    assert_eq!(temps(&folder), 1);
+    let stored = alive.finish().await.unwrap();
+    assert_eq!(stored.size, 300_000);
+    assert_eq!(temps(&folder), 0);
+}
+
+#[tokio::test]
+async fn a_process_that_was_killed_is_swept() {
+    let (backend, folder) = bucket();
+    let mut upload = backend.put("cut-off", PutOptions::default()).await.unwrap();
+    upload.write(Bytes::from(vec![1; 300_000])).await.unwrap();
+    // What a SIGKILL leaves: the name stays, the lock goes with the process.
+    let temp = std::fs::read_dir(folder.path().join(".asset-gateway/tmp"))
+        .unwrap()
+        .next();
+    let temp = temp.unwrap().unwrap().path();
+    let saved = folder.path().join("saved");
+    std::fs::hard_link(&temp, &saved).unwrap();
+    drop(upload);
+    std::fs::rename(&saved, &temp).unwrap();
+    backend.sweep().await.unwrap();
+    assert_eq!(temps(&folder), 0);
+}
+
+#[tokio::test]
+async fn dropped_and_aborted_uploads_leave_no_file() {
+    let (backend, folder) = bucket();
+    for pieces in [0, 1, 10] {
+        for abort in [false, true] {
+            let mut upload = backend.put("a/b/c", PutOptions::default()).await.unwrap();
+            for _ in 0..pieces {
+                upload.write(Bytes::from(vec![1; 100_000])).await.unwrap();
+            }
+            assert_eq!(temps(&folder), 1);
+            if abort {
+                upload.abort().await.unwrap();
+            } else {
+                drop(upload);
+            }
+            assert_eq!(temps(&folder), 0);
+        }
+    }
+    assert!(
+        !folder.path().join("a").exists(),
+        "folders are made by finish"
+    );
+}
+
+#[tokio::test]
+async fn types_are_kept_or_guessed() {
+    let (backend, folder) = bucket();
+    put_typed(&backend, "a.txt", b"x", Some("image/webp"))
+        .await
+        .unwrap();
+    assert_eq!(
+        content_type(&backend, "a.txt").await.as_deref(),
+        Some("image/webp")
+    );
+    put(&backend, "b.txt", b"x").await.unwrap();
+    assert_eq!(
+        content_type(&backend, "b.txt").await.as_deref(),
+        Some("text/plain")
+    );
+    put(&backend, "c.unheard-of", b"x").await.unwrap();
+    assert_eq!(content_type(&backend, "c.unheard-of").await, None);
+    std::fs::write(folder.path().join("d.png"), "put there by hand").unwrap();
+    assert_eq!(
+        content_type(&backend, "d.png").await.as_deref(),
+        Some("image/png")
+    );
+}
+
+#[tokio::test]
+async fn types_beside_go_with_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let backend = FsBackend::open_without_attributes(folder.path().to_owned()).unwrap();
+    let types = folder.path().join(".asset-gateway/types");
+    let typed = |key: &'static str| put_typed(&backend, key, b"x", Some("image/webp"));
+
+    typed("a.txt").await.unwrap();
+    assert_eq!(
+        content_type(&backend, "a.txt").await.as_deref(),
+        Some("image/webp")
+    );
+    assert_eq!(files_below(&types), 1);
+    // Renamed from outside, it is the same file.
+    std::fs::rename(folder.path().join("a.txt"), folder.path().join("b.txt")).unwrap();
+    assert_eq!(
+        content_type(&backend, "b.txt").await.as_deref(),
+        Some("image/webp")
+    );
+    // Written to from outside, it is another one.
+    std::fs::write(folder.path().join("b.txt"), "changed").unwrap();
+    assert_eq!(
+        content_type(&backend, "b.txt").await.as_deref(),
+        Some("text/plain")
+    );
+
+    typed("b.txt").await.unwrap();
+    assert_eq!(files_below(&types), 1, "the overwritten file's is gone");
+    backend.delete("b.txt").await.unwrap();
+    assert_eq!(files_below(&types), 0);
+}
+
+#[tokio::test]
+async fn the_tag_changes_with_the_file() {
+    let (backend, folder) = bucket();
+    let first = put(&backend, "a", b"one").await.unwrap();
+    let second = put(&backend, "a", b"two").await.unwrap();
+    assert_ne!(first.etag, second.etag);
+    std::fs::write(folder.path().join("a"), "three").unwrap();
+    let third = get(&backend, "a").await.unwrap().meta.etag.unwrap();
+    assert_ne!(second.etag, third);
+}
+
+#[tokio::test]
+async fn a_file_that_shrinks_is_an_error() {
+    let (backend, folder) = bucket();
+    put(&backend, "a", &vec![1; 1_000_000]).await.unwrap();
+    let found = get(&backend, "a").await.unwrap();
+    std::fs::write(folder.path().join("a"), "short").unwrap();
+    let pieces: Result<Vec<Bytes>> = found.body.try_collect().await;
+    assert_eq!(kind(pieces), Some(ErrorKind::Upstream));
+}
+
+#[tokio::test]
+async fn a_root_that_was_made_anew_is_found() {
+    let (backend, folder) = bucket();
+    put(&backend, "a", b"x").await.unwrap();
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    assert_eq!(kind(get(&backend, "a").await), Some(ErrorKind::NotFound));
+    assert!(backend.ping().await.is_err());
+    std::fs::create_dir(folder.path()).unwrap();
+    put(&backend, "a", b"y").await.unwrap();
+    assert_eq!(read(get(&backend, "a").await.unwrap()).await, b"y");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_readers_at_once() {
+    let (backend, _folder) = bucket();
+    let bytes: Vec<u8> = (0..300_000_u32).map(|place| (place % 251) as u8).collect();
+    put(&backend, "popular", &bytes).await.unwrap();
+    let backend = Arc::new(backend);
+    let readers = (0..1000).map(|_| {
+        let backend = Arc::clone(&backend);
+        tokio::spawn(async move { read(get(&backend, "popular").await.unwrap()).await })
+    });
+    for found in join_all(readers).await {
+        assert!(found.unwrap() == bytes);
+    }
+}

@@ -1,0 +1,29 @@
+//! OpenDAL's S3 against a real server that is not ours.
+
+use std::time::Duration;
+
+use asset_gateway_backends::conformance::object_backend::{Subject, run_all};
+use asset_gateway_backends::open::open_bucket;
+
+use crate::support::s3_settings;
+use crate::support::weed::Weed;
+
+/// One test for all cases: the server takes seconds to start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conformance() {
+    let weed = Weed::start().await;
+    let backend = open_bucket(&s3_settings(weed.endpoint.clone())).unwrap();
+    let failed = run_all(&Subject::new(backend)).await;
+    assert!(failed.is_empty(), "failed: {failed:#?}");
+
+    // An upload that was dropped is aborted in the background.
+    let mut open = weed.open_uploads().await;
+    for _ in 0..50 {
+        if open.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        open = weed.open_uploads().await;
+    }
+    assert_eq!(open, "", "multipart uploads that were left open");
+}

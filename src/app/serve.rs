@@ -1,0 +1,184 @@
+//! From the configuration to a serving process, and back down.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use asset_gateway_backends::clock::{Clock, SystemClock};
+use asset_gateway_backends::metered::{MeteredBackend, MeteredStore};
+use asset_gateway_backends::object_backend::ObjectBackend;
+use asset_gateway_backends::open::{OpenError, Stores, open_bucket, open_stores};
+use asset_gateway_backends::token_store::TokenStore;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use super::{AppState, Parts};
+use crate::buckets::Buckets;
+use crate::callbacks::{CallbackSettings, Deliverer, SetupError};
+use crate::config::{Config, LimitsConfig, embedded};
+use crate::http::rate_limit::ClientLimiter;
+use crate::http::server::{BindError, Server, ServerSettings, bind};
+use crate::http::{router, scrape};
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::{InstallError, Metrics};
+use crate::telemetry::watch;
+use crate::tokens::{Digester, Redeemer, maintenance};
+
+/// Commits and releases are short; a store that does not answer must not hold up the end.
+const SETTLING_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("bucket `{alias}`: {source}")]
+    Bucket { alias: String, source: OpenError },
+    #[error("`server.listen`: {0}")]
+    Listen(BindError),
+    #[error("`metrics.listen`: {0}")]
+    MetricsListen(BindError),
+    #[error(transparent)]
+    Metrics(#[from] InstallError),
+    #[error(transparent)]
+    Callbacks(#[from] SetupError),
+    #[error("signals cannot be listened for: {0}")]
+    Signals(std::io::Error),
+}
+
+/// Serves until SIGTERM or SIGINT, then ends in order: listener, streams, callbacks, stores.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let metrics = Metrics::install()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let stores = open_stores(
+        &config.token_store_settings(),
+        config.callback.queue_limits(),
+        Arc::clone(&clock),
+    )?;
+    let Stores { tokens, callbacks } = stores;
+    let tokens: Arc<dyn TokenStore> = Arc::new(MeteredStore::new(tokens));
+    let buckets = open_buckets(&config)?;
+    sweep_buckets(&buckets).await;
+
+    let listener = bind(&config.server.listen.to_string())
+        .await
+        .map_err(ServeError::Listen)?;
+    let port = listener
+        .local_addr()
+        .map_or(config.server.listen.port(), |address| address.port());
+    let scrape_listener = bind_metrics(&config).await?;
+    let base_url = config.server.base_url(port);
+
+    let shutdown = Shutdown::new();
+    shutdown.listen_for_signals().map_err(ServeError::Signals)?;
+    let delivering = shutdown.later();
+    let digester = Digester::new(&config.control.token_pepper.clone().unwrap_or_default());
+    let redeemer = Redeemer::new(Arc::clone(&tokens), Arc::clone(&clock), digester);
+    let deliverer = Deliverer::new(
+        Arc::clone(&callbacks),
+        Arc::clone(&clock),
+        CallbackSettings {
+            timeout: config.callback.timeout(),
+            retry: config.callback.retries(),
+            concurrency: config.callback.concurrency,
+        },
+    )?;
+    let state = AppState::new(Parts {
+        redeemer: redeemer.clone(),
+        callbacks: Arc::clone(&callbacks),
+        buckets: buckets.clone(),
+        control_tokens: config.control.tokens.clone(),
+        unknown_fields: config.control.unknown_fields,
+        public_base: base_url.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        cors: config.cors.clone(),
+        client_limiter: ClientLimiter::new(config.limits.requests_per_second_per_client),
+        shutdown: shutdown.clone(),
+    });
+
+    let mut beside = JoinSet::new();
+    beside.spawn(maintenance::flush_usage(Arc::clone(&tokens)));
+    beside.spawn(maintenance::sweep(Arc::clone(&tokens), buckets));
+    beside.spawn(watch::upkeep(metrics.clone()));
+    beside.spawn(watch::queue(callbacks));
+    let server = Server::new(server_settings(&config.limits));
+    if let Some(listener) = scrape_listener {
+        // Its own connections: scraping must work while clients fill the gateway.
+        let server = Server::new(server_settings(&config.limits));
+        let shutdown = delivering.clone();
+        let router = scrape::router(metrics);
+        beside.spawn(async move { server.run(listener, router, shutdown).await });
+    }
+    let deliveries = tokio::spawn(deliverer.run(delivering.clone()));
+
+    tracing::info!(listen = %config.server.listen, port, url = base_url, "serving");
+    if let Some(token) = &config.embedded_token {
+        println!("{}", embedded::banner(&base_url, token.expose()));
+    }
+    server.run(listener, router(state), shutdown.clone()).await;
+
+    let settling = redeemer.settling();
+    settling.close();
+    if tokio::time::timeout(SETTLING_PATIENCE, settling.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            left = settling.len(),
+            "accesses not settled; their leases will lapse"
+        );
+    }
+    delivering.begin();
+    if let Err(error) = deliveries.await {
+        tracing::error!(%error, "the deliverer failed");
+    }
+    beside.shutdown().await;
+    if let Err(error) = tokens.close().await {
+        tracing::error!(%error, "the token store was not closed in order");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn server_settings(limits: &LimitsConfig) -> ServerSettings {
+    ServerSettings {
+        header_read: limits.header_read(),
+        idle: limits.idle(),
+        max_connections: limits.max_connections,
+        shutdown: limits.shutdown(),
+    }
+}
+
+fn open_buckets(config: &Config) -> Result<Buckets, ServeError> {
+    let mut buckets: BTreeMap<String, Arc<dyn ObjectBackend>> = BTreeMap::new();
+    for (alias, settings) in config.bucket_settings() {
+        let bucket = open_bucket(&settings).map_err(|source| ServeError::Bucket {
+            alias: alias.clone(),
+            source,
+        })?;
+        let metered = MeteredBackend::new(&alias, bucket);
+        buckets.insert(alias, Arc::new(metered));
+    }
+    Ok(Buckets::new(buckets))
+}
+
+/// Never stops the start: storage may be away.
+async fn sweep_buckets(buckets: &Buckets) {
+    for (alias, bucket) in buckets.iter() {
+        if let Err(error) = bucket.sweep().await {
+            tracing::warn!(%error, bucket = alias, "left-over temporary files were not removed");
+        }
+    }
+}
+
+/// A taken port is a warning where nobody asked for it.
+async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, ServeError> {
+    match bind(&config.metrics.listen.to_string()).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if config.metrics.required => Err(ServeError::MetricsListen(error)),
+        Err(error) => {
+            tracing::warn!(%error, "no metrics are served; set `metrics.listen`");
+            Ok(None)
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Callbacks: events leave the durable queue for the token's callback URL.
+//!
+//! - `deliverer`: claims events that are due and has them delivered.
+//! - `delivery`: one event's try and what the queue is told about it.
+//! - `message`: what a receiver gets. `sender`: one HTTP request, and how it can fail.
+//! - `retry`: when to try again. `hosts`: no receiver may keep the others waiting.
+
+mod deliverer;
+mod delivery;
+mod hosts;
+mod message;
+mod retry;
+mod sender;
+
+use std::time::Duration;
+
+pub use deliverer::{Deliverer, SetupError};
+
+/// Counter by `outcome`: tries that ended `delivered`, `retried` or `dead`.
+pub const DELIVERIES: &str = "asset_gateway_callback_deliveries_total";
+
+/// How events are delivered.
+#[derive(Debug, Clone)]
+pub struct CallbackSettings {
+    /// One limit for a whole try: name, connection, TLS, request, answer.
+    pub timeout: Duration,
+    /// The pauses after the first, second, … try that failed. After the last, the event is dead.
+    pub retry: Vec<Duration>,
+    /// Tries at the same time.
+    pub concurrency: usize,
+}
+
+impl Default for CallbackSettings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(15),
+            retry: [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
+                .map(Duration::from_secs)
+                .to_vec(),
+            concurrency: 32,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Claims events that are due and has them delivered.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use asset_gateway_backends::callback_queue::CallbackQueue;
+use asset_gateway_backends::clock::Clock;
+use futures_util::future::join_all;
+use tokio::task::{JoinError, JoinSet};
+
+use super::CallbackSettings;
+use super::delivery::{Courier, Done, Held};
+use super::hosts::{Admission, Hosts};
+use super::sender::Sender;
+use crate::shutdown::Shutdown;
+
+/// How long a claimed event may wait here for its try; longer than a fast host needs.
+const MAX_HOLD: Duration = Duration::from_secs(20);
+/// What remains of a lease after a try that took all its time, to write down how it went.
+const RECORD: Duration = Duration::from_secs(20);
+/// The queue is looked at at least so often, and after it failed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The deliverer cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make the HTTP client of the callbacks: {0}")]
+pub struct SetupError(#[from] reqwest::Error);
+
+/// Delivers events until the shutdown. In memory are at most twice `concurrency` of them.
+pub struct Deliverer {
+    courier: Arc<Courier<dyn CallbackQueue>>,
+    concurrency: usize,
+    lease: Duration,
+    hosts: Hosts,
+    /// Claimed, waiting for their host; oldest first.
+    held: VecDeque<Held>,
+    running: JoinSet<Done>,
+}
+
+impl Deliverer {
+    /// # Errors
+    /// The HTTP client cannot be made: the machine's certificates cannot be read. A rustls provider
+    /// must be installed.
+    pub fn new(
+        queue: Arc<dyn CallbackQueue>,
+        clock: Arc<dyn Clock>,
+        settings: CallbackSettings,
+    ) -> Result<Self, SetupError> {
+        let concurrency = settings.concurrency.max(1);
+        Ok(Self {
+            courier: Arc::new(Courier {
+                sender: Sender::new(settings.timeout)?,
+                clock,
+                schedule: settings.retry,
+                queue,
+            }),
+            concurrency,
+            lease: MAX_HOLD + settings.timeout + RECORD,
+            hosts: Hosts::new(concurrency, settings.timeout),
+            held: VecDeque::new(),
+            running: JoinSet::new(),
+        })
+    }
+
+    /// Delivers until the shutdown begins; then lets the tries that run end, gives back what is not
+    /// tried yet, and returns. A forced shutdown ends it at once; what was claimed is handed out
+    /// again when its lease ends, as it is where the future is dropped.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        tokio::select! {
+            () = shutdown.forced() => {}
+            () = self.work(&shutdown) => {}
+        }
+    }
+
+    async fn work(&mut self, shutdown: &Shutdown) {
+        let mut more = true;
+        let mut failed = false;
+        while !shutdown.has_begun() {
+            let room = 2 * self.concurrency - self.held.len() - self.running.len();
+            if more && room > 0 {
+                let claimed = self.courier.queue.claim(room, self.lease).await;
+                failed = claimed.is_err();
+                match claimed {
+                    Ok(claimed) => {
+                        more = claimed.len() == room;
+                        self.held.extend(claimed.into_iter().map(Held::new));
+                        self.start_held().await;
+                    }
+                    Err(error) => {
+                        more = false;
+                        tracing::error!(%error, "cannot claim callbacks");
+                    }
+                }
+                continue;
+            }
+            let queue = Arc::clone(&self.courier.queue);
+            tokio::select! {
+                biased;
+                () = shutdown.begun() => {}
+                Some(done) = self.running.join_next(), if !self.running.is_empty() => {
+                    self.settle(done);
+                    self.start_held().await;
+                }
+                () = look(&*queue, failed), if room > 0 => more = true,
+            }
+        }
+        let now_ms = self.courier.clock.now_ms();
+        let untried = std::mem::take(&mut self.held);
+        self.put_back(untried.into_iter().map(|held| (held, now_ms)).collect())
+            .await;
+        while let Some(done) = self.running.join_next().await {
+            self.settle(done);
+        }
+    }
+
+    /// Starts what may run now, and puts back what its host will not get to soon.
+    async fn start_held(&mut self) {
+        let mut back = Vec::new();
+        let mut waiting = VecDeque::new();
+        while let Some(held) = self.held.pop_front() {
+            if held.since.elapsed() > MAX_HOLD {
+                // A try might outlive the lease: somebody else's turn.
+                back.push((held, self.courier.clock.now_ms()));
+            } else if self.running.len() >= self.concurrency {
+                waiting.push_back(held);
+            } else {
+                match self.hosts.admit(&held.host) {
+                    Admission::Go => {
+                        let courier = Arc::clone(&self.courier);
+                        self.running
+                            .spawn(async move { courier.deliver(held).await });
+                    }
+                    Admission::Wait => waiting.push_back(held),
+                    Admission::PutBack(pause) => {
+                        let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                        let at_ms = self.courier.clock.now_ms().saturating_add(pause);
+                        back.push((held, at_ms));
+                    }
+                }
+            }
+        }
+        self.held = waiting;
+        self.put_back(back).await;
+    }
+
+    async fn put_back(&self, events: Vec<(Held, u64)>) {
+        let queue = &self.courier.queue;
+        let all = events.iter().map(async |(held, at_ms)| {
+            if let Err(error) = queue.put_back(held.id(), *at_ms).await {
+                tracing::error!(event_id = held.id().as_str(), %error, "a callback was not put back; it is handed out again when its lease ends");
+            }
+        });
+        join_all(all).await;
+    }
+
+    fn settle(&mut self, done: Result<Done, JoinError>) {
+        match done {
+            Ok(done) => self.hosts.finished(&done.host, done.took, done.delivered),
+            Err(error) => tracing::error!(%error, "a callback's task failed"),
+        }
+    }
+}
+
+/// Returns when it is worth to claim again.
+async fn look(queue: &dyn CallbackQueue, failed: bool) {
+    if failed {
+        tokio::time::sleep(LOOK).await;
+    } else {
+        queue.wait(LOOK).await;
+    }
+}

@@ -1,0 +1,162 @@
+//! One event's try and what the queue is told about it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use asset_gateway_backends::BackendError;
+use asset_gateway_backends::callback_queue::{Attempt, CallbackQueue, Claimed, EventId};
+use asset_gateway_backends::clock::Clock;
+use reqwest::Url;
+use tokio::time::Instant;
+
+use super::DELIVERIES;
+use super::message::Message;
+use super::retry;
+use super::sender::{Failure, Sender};
+
+/// An event that this node has claimed and not tried yet.
+pub(super) struct Held {
+    pub(super) claimed: Claimed,
+    /// Host and port; all of the URL that is ever logged. Empty where there is none.
+    pub(super) host: Arc<str>,
+    pub(super) since: Instant,
+}
+
+impl Held {
+    pub(super) fn new(claimed: Claimed) -> Self {
+        let host = Url::parse(&claimed.event.target)
+            .ok()
+            .and_then(|url| {
+                let port = url.port_or_known_default()?;
+                Some(format!("{}:{port}", url.host_str()?))
+            })
+            .unwrap_or_default();
+        Self {
+            claimed,
+            host: Arc::from(host),
+            since: Instant::now(),
+        }
+    }
+
+    pub(super) fn id(&self) -> &EventId {
+        &self.claimed.event.id
+    }
+}
+
+/// How a try went, for the host's account.
+pub(super) struct Done {
+    pub(super) host: Arc<str>,
+    pub(super) took: Duration,
+    pub(super) delivered: bool,
+}
+
+/// What every try needs.
+#[derive(Debug)]
+pub(super) struct Courier<Q: ?Sized> {
+    pub(super) sender: Sender,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) schedule: Vec<Duration>,
+    pub(super) queue: Arc<Q>,
+}
+
+enum Verdict {
+    Delivered,
+    RetryAt { at_ms: u64, attempt: Attempt },
+    GiveUp { attempt: Attempt },
+}
+
+impl Courier<dyn CallbackQueue> {
+    /// Tries once and writes down how it went. Where that cannot be written, the claim's lease ends
+    /// and the event is delivered again: at least once.
+    pub(super) async fn deliver(&self, held: Held) -> Done {
+        let began = Instant::now();
+        let at_ms = self.clock.now_ms();
+        let tried = self.attempt(&held).await;
+        let took = began.elapsed();
+        let verdict = self.judge(&held, at_ms, took, tried);
+        let delivered = matches!(verdict, Verdict::Delivered);
+        if let Err(error) = self.record(&held, verdict).await {
+            tracing::error!(
+                event_id = held.id().as_str(), host = &*held.host, %error,
+                "the outcome of a callback was not recorded; it will be sent again"
+            );
+        }
+        Done {
+            host: held.host,
+            took,
+            delivered,
+        }
+    }
+
+    /// The status and `Retry-After` of a receiver that answered.
+    async fn attempt(&self, held: &Held) -> Result<(u16, Option<Duration>), Failure> {
+        let event = &held.claimed.event;
+        let target = Url::parse(&event.target).map_err(|_| Failure::Invalid)?;
+        let message =
+            Message::new(event, self.clock.now_seconds()).map_err(|_| Failure::Invalid)?;
+        let answer = self.sender.send(target, message).await?;
+        let retry_after = answer
+            .retry_after
+            .and_then(|value| retry::parse_retry_after(&value, self.clock.now_ms()));
+        Ok((answer.status, retry_after))
+    }
+
+    fn judge(
+        &self,
+        held: &Held,
+        at_ms: u64,
+        took: Duration,
+        tried: Result<(u16, Option<Duration>), Failure>,
+    ) -> Verdict {
+        let (status, retry_after, failure) = match tried {
+            Ok((200..=299, _)) => return Verdict::Delivered,
+            Ok((status, retry_after)) => (Some(status), retry_after, Failure::Status(status)),
+            Err(failure) => (None, None, failure),
+        };
+        let attempt = Attempt {
+            at_ms,
+            duration_ms: millis(took),
+            status,
+            error: failure.to_string(),
+        };
+        // 410: the receiver wants no more of it. What cannot be sent now cannot be sent later.
+        let hopeless = matches!(failure, Failure::Status(410) | Failure::Invalid);
+        let tries_before = held.claimed.attempts.len();
+        let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+        match retry::pause(&self.schedule, tries_before, retry_after, random) {
+            Some(pause) if !hopeless => Verdict::RetryAt {
+                at_ms: self.clock.now_ms().saturating_add(millis(pause)),
+                attempt,
+            },
+            Some(_) | None => Verdict::GiveUp { attempt },
+        }
+    }
+
+    async fn record(&self, held: &Held, verdict: Verdict) -> Result<(), BackendError> {
+        let (id, host) = (held.id(), &*held.host);
+        let event_id = id.as_str();
+        let outcome = match verdict {
+            Verdict::Delivered => {
+                self.queue.ack(id).await?;
+                tracing::debug!(event_id, host, "callback delivered");
+                "delivered"
+            }
+            Verdict::RetryAt { at_ms, attempt } => {
+                tracing::info!(event_id, host, error = attempt.error, "callback failed");
+                self.queue.retry(id, attempt, at_ms).await?;
+                "retried"
+            }
+            Verdict::GiveUp { attempt } => {
+                tracing::warn!(event_id, host, error = attempt.error, "callback given up");
+                self.queue.bury(id, attempt).await?;
+                "dead"
+            }
+        };
+        metrics::counter!(DELIVERIES, "outcome" => outcome).increment(1);
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,180 @@
+//! No receiver may keep the others waiting.
+//!
+//! A host that answers well and fast may use three quarters of the tries that run at once, any
+//! other a quarter (at least one). What is too much for a fast host waits here: it is soon gone.
+//! What is too much for a slow one goes back to the queue, due when the host, at its pace, would get
+//! to it: a backlog of a dead host is then looked at once in a while, and not before every healthy
+//! event.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// An answer within this makes a host a fast one.
+const FAST: Duration = Duration::from_secs(1);
+/// Bounds of how far in the future an event is put back.
+const NEAREST: Duration = Duration::from_millis(500);
+const FARTHEST: Duration = Duration::from_secs(300);
+/// Hosts that are remembered before those that have nothing running are forgotten.
+const REMEMBERED: usize = 4096;
+
+pub(super) enum Admission {
+    /// Counted as running; [`Hosts::finished`] is due.
+    Go,
+    /// Ask again when a try has ended.
+    Wait,
+    /// Give it back for this long.
+    PutBack(Duration),
+}
+
+pub(super) struct Hosts {
+    limit: usize,
+    limit_fast: usize,
+    /// How long a try of an unknown host may take.
+    timeout: Duration,
+    known: HashMap<Arc<str>, Host>,
+}
+
+struct Host {
+    running: usize,
+    /// A try has ended.
+    tried: bool,
+    fast: bool,
+    /// How long its tries take, recent ones weigh more.
+    typical: Duration,
+    /// When those that were put back are through.
+    booked_until: Instant,
+}
+
+impl Hosts {
+    pub(super) fn new(concurrency: usize, timeout: Duration) -> Self {
+        Self {
+            limit: (concurrency / 4).max(1),
+            limit_fast: (concurrency * 3 / 4).max(1),
+            timeout,
+            known: HashMap::new(),
+        }
+    }
+
+    pub(super) fn admit(&mut self, name: &Arc<str>) -> Admission {
+        if self.known.len() >= REMEMBERED {
+            let now = Instant::now();
+            self.known
+                .retain(|_, host| host.running > 0 || host.booked_until > now);
+        }
+        let timeout = self.timeout;
+        let host = self
+            .known
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Host::new(timeout));
+        let limit = if host.fast {
+            self.limit_fast
+        } else {
+            self.limit
+        };
+        if host.running < limit {
+            host.running += 1;
+            Admission::Go
+        } else if host.fast {
+            Admission::Wait
+        } else {
+            Admission::PutBack(host.book(limit))
+        }
+    }
+
+    pub(super) fn finished(&mut self, name: &str, took: Duration, delivered: bool) {
+        if let Some(host) = self.known.get_mut(name) {
+            host.running = host.running.saturating_sub(1);
+            host.tried = true;
+            host.typical = (host.typical * 3 + took) / 4;
+            let was_fast = host.fast;
+            host.fast = delivered && took < FAST;
+            if host.fast && !was_fast {
+                host.booked_until = Instant::now();
+            }
+        }
+    }
+}
+
+impl Host {
+    fn new(timeout: Duration) -> Self {
+        Self {
+            running: 0,
+            tried: false,
+            fast: false,
+            typical: timeout,
+            booked_until: Instant::now(),
+        }
+    }
+
+    /// The next place in the line, from now.
+    fn book(&mut self, limit: usize) -> Duration {
+        if !self.tried {
+            // Nothing is known of its pace; a burst for a healthy host must not be put far off.
+            return NEAREST;
+        }
+        let now = Instant::now();
+        let each = self.typical / u32::try_from(limit).unwrap_or(u32::MAX);
+        let place = self.booked_until.max(now) + each;
+        self.booked_until = place.min(now + FARTHEST);
+        self.booked_until
+            .saturating_duration_since(now)
+            .max(NEAREST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(16);
+
+    fn admitted(hosts: &mut Hosts, name: &Arc<str>, tries: usize) -> usize {
+        (0..tries)
+            .filter(|_| matches!(hosts.admit(name), Admission::Go))
+            .count()
+    }
+
+    #[tokio::test]
+    async fn an_unknown_host_gets_a_quarter_and_a_fast_one_three() {
+        let mut hosts = Hosts::new(32, TIMEOUT);
+        let name = Arc::from("a:80");
+        assert_eq!(admitted(&mut hosts, &name, 32), 8);
+        hosts.finished(&name, Duration::from_millis(5), true);
+        assert_eq!(admitted(&mut hosts, &name, 32), 17);
+        assert!(matches!(hosts.admit(&name), Admission::Wait));
+        hosts.finished(&name, Duration::from_millis(5), false);
+        assert!(matches!(hosts.admit(&name), Admission::PutBack(_)));
+    }
+
+    #[tokio::test]
+    async fn every_host_gets_one_where_there_is_one() {
+        let mut hosts = Hosts::new(1, TIMEOUT);
+        for name in ["a:80", "b:80"] {
+            assert_eq!(admitted(&mut hosts, &Arc::from(name), 2), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backlog_is_spread_at_the_pace_of_the_host() {
+        let mut hosts = Hosts::new(32, TIMEOUT);
+        let name = Arc::from("dead:80");
+        admitted(&mut hosts, &name, 8);
+        let due = |hosts: &mut Hosts| match hosts.admit(&name) {
+            Admission::PutBack(pause) => pause,
+            Admission::Go | Admission::Wait => panic!("put back"),
+        };
+        assert_eq!(due(&mut hosts), NEAREST);
+        hosts.finished(&name, TIMEOUT, false);
+        admitted(&mut hosts, &name, 1);
+        // Eight at a time, 16 s each: one every two seconds.
+        assert_eq!(due(&mut hosts), Duration::from_secs(2));
+        assert_eq!(due(&mut hosts), Duration::from_secs(4));
+        for _ in 0..1000 {
+            due(&mut hosts);
+        }
+        assert_eq!(due(&mut hosts), FARTHEST);
+    }
+}

@@ -1,0 +1,134 @@
+//! What a receiver gets: contract §5, with the headers of Standard Webhooks 1.0.0.
+
+use std::collections::BTreeMap;
+
+use asset_gateway_backends::callback_queue::{Event, Outcome};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use serde::Serialize;
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+
+/// One try's request, without the URL.
+pub(super) struct Message {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// An event that cannot be written as a request: stored bytes are not what they should be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MessageError {
+    #[error("the event's id is not a header value")]
+    Id(#[from] InvalidHeaderValue),
+    #[error("the event is not JSON: {0}")]
+    Body(#[from] serde_json::Error),
+}
+
+impl Message {
+    /// `now_seconds`: Unix time of the try. The id is the same in every try.
+    pub(super) fn new(event: &Event, now_seconds: u64) -> Result<Self, MessageError> {
+        let body = Bytes::from(serde_json::to_vec(&Payload::of(event))?);
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (WEBHOOK_ID, HeaderValue::from_str(event.id.as_str())?),
+            (WEBHOOK_TIMESTAMP, HeaderValue::from(now_seconds)),
+        ]);
+        Ok(Self { headers, body })
+    }
+}
+
+/// The first thirteen fields are what the first AssetGateway sends, in its order.
+#[derive(Serialize)]
+struct Payload<'a> {
+    event: &'static str,
+    method: &'a str,
+    status: u16,
+    bucket: &'a str,
+    key: &'a str,
+    size: u64,
+    etag: &'a str,
+    range: &'a str,
+    client_ip: &'a str,
+    user_agent: &'a str,
+    referer: &'a str,
+    request_id: &'a str,
+    timestamp: u64,
+    event_id: &'a str,
+    token_id: String,
+    metadata: &'a BTreeMap<String, String>,
+    outcome: Outcome,
+}
+
+impl<'a> Payload<'a> {
+    fn of(event: &'a Event) -> Self {
+        Self {
+            event: "asset.access",
+            method: &event.method,
+            status: event.report.status,
+            bucket: &event.bucket,
+            key: &event.key,
+            size: event.report.size,
+            etag: &event.report.etag,
+            range: &event.caller.range,
+            client_ip: &event.caller.client_ip,
+            user_agent: &event.caller.user_agent,
+            referer: &event.caller.referer,
+            request_id: &event.caller.request_id,
+            timestamp: event.timestamp,
+            event_id: event.id.as_str(),
+            token_id: event.token_id.to_string(),
+            metadata: &event.metadata,
+            outcome: event.report.outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use asset_gateway_backends::callback_queue::{Caller, EventId, Report};
+    use asset_gateway_backends::token_store::TokenId;
+
+    #[test]
+    fn fields_come_in_the_order_of_the_contract() {
+        let event = Event {
+            id: EventId::from_string("evt_1".to_owned()),
+            token_id: TokenId([0xab; 16]),
+            target: "https://user:secret@example.com/cb".to_owned(),
+            method: "PUT".to_owned(),
+            bucket: "prod-assets".to_owned(),
+            key: "uploads/报告.pdf".to_owned(),
+            caller: Caller {
+                request_id: "r".to_owned(),
+                client_ip: "127.0.0.1".to_owned(),
+                user_agent: "curl/8.7.1".to_owned(),
+                referer: String::new(),
+                range: String::new(),
+            },
+            report: Report {
+                outcome: Outcome::Complete,
+                status: 200,
+                size: 83214,
+                etag: "e".to_owned(),
+            },
+            timestamp: 1_760_000_000,
+            metadata: BTreeMap::from([("order".to_owned(), "7".to_owned())]),
+        };
+        let message = Message::new(&event, 1_760_000_009).unwrap();
+        assert_eq!(
+            std::str::from_utf8(&message.body).unwrap(),
+            concat!(
+                r#"{"event":"asset.access","method":"PUT","status":200,"bucket":"prod-assets","#,
+                r#""key":"uploads/报告.pdf","size":83214,"etag":"e","range":"","#,
+                r#""client_ip":"127.0.0.1","user_agent":"curl/8.7.1","referer":"","#,
+                r#""request_id":"r","timestamp":1760000000,"event_id":"evt_1","#,
+                r#""token_id":"abababababababababababababababab","metadata":{"order":"7"},"#,
+                r#""outcome":"complete"}"#
+            )
+        );
+        assert_eq!(message.headers["webhook-id"], "evt_1");
+        assert_eq!(message.headers["webhook-timestamp"], "1760000009");
+        assert_eq!(message.headers["content-type"], "application/json");
+    }
+}

@@ -1,0 +1,150 @@
+//! One HTTP request to a receiver, and how it can fail.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
+use tokio::time::Instant;
+
+use super::message::Message;
+
+const USER_AGENT: &str = concat!("AssetGateway/", env!("CARGO_PKG_VERSION"));
+/// What is read of an answer's body, and for how long: only so that the connection can be used
+/// again. A receiver that sends more, or slowly, loses its connection and nothing else.
+const MAX_ANSWER: usize = 64 * 1024;
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+const IDLE_CONNECTIONS_PER_HOST: usize = 8;
+const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+
+/// Why a try did not deliver. `Display` is the stable word that stands in `Attempt::error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// No answer within the limit.
+    Timeout,
+    /// The name has no address.
+    Dns,
+    /// No connection: refused, unreachable.
+    Connect,
+    /// No TLS: a certificate that is not trusted, no common version.
+    Tls,
+    /// What came back is not HTTP, or the connection broke.
+    Protocol,
+    /// An answer that is not 2xx.
+    Status(u16),
+    /// The stored URL or event cannot be made a request.
+    Invalid,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("timeout"),
+            Self::Dns => f.write_str("dns"),
+            Self::Connect => f.write_str("connect"),
+            Self::Tls => f.write_str("tls"),
+            Self::Protocol => f.write_str("protocol"),
+            Self::Status(status) => write!(f, "status_{status}"),
+            Self::Invalid => f.write_str("invalid"),
+        }
+    }
+}
+
+/// The receiver's answer, whatever it says.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The header as it came.
+    pub(super) retry_after: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Sender {
+    client: Client,
+    timeout: Duration,
+}
+
+impl Sender {
+    pub(super) fn new(timeout: Duration) -> reqwest::Result<Self> {
+        let client = Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .build()?;
+        Ok(Self { client, timeout })
+    }
+
+    /// Dropping the future gives the try up; the receiver may have got it.
+    pub(super) async fn send(&self, target: Url, message: Message) -> Result<Answer, Failure> {
+        let deadline = Instant::now() + self.timeout;
+        let sending = self
+            .client
+            .post(target)
+            .headers(message.headers)
+            .body(message.body)
+            .send();
+        let response = tokio::time::timeout_at(deadline, sending)
+            .await
+            .map_err(|_| Failure::Timeout)?
+            .map_err(|error| classify(&error))?;
+        let answer = Answer {
+            status: response.status().as_u16(),
+            retry_after: response
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
+        };
+        // The verdict is in the head; how the body ends changes nothing.
+        let until = deadline.min(Instant::now() + ANSWER_TIME);
+        let _ = tokio::time::timeout_at(until, discard(response)).await;
+        Ok(answer)
+    }
+}
+
+async fn discard(mut response: Response) {
+    if response.content_length().unwrap_or(0) > MAX_ANSWER as u64 {
+        return;
+    }
+    let mut read = 0;
+    while let Ok(Some(chunk)) = response.chunk().await {
+        read += chunk.len();
+        if read > MAX_ANSWER {
+            return;
+        }
+    }
+}
+
+fn classify(error: &reqwest::Error) -> Failure {
+    if error.is_builder() {
+        Failure::Invalid
+    } else if error.is_timeout() {
+        Failure::Timeout
+    } else if error.is_dns() {
+        Failure::Dns
+    } else if is_tls(error) {
+        Failure::Tls
+    } else if error.is_connect() {
+        Failure::Connect
+    } else {
+        Failure::Protocol
+    }
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // `source` of an `io::Error` skips the very error that it holds.
+        next = match error.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|held| held as _),
+            None => error.source(),
+        };
+    }
+    false
+}

@@ -1,0 +1,221 @@
+//! `buckets`: what clients call by an alias.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use asset_gateway_backends::settings::{Adapter, BucketSettings, Provider};
+use serde::Deserialize;
+
+use super::CredentialConfig;
+use super::error::Problems;
+use super::features::{Feature, Part};
+use super::server::http_url;
+
+/// One entry of `buckets`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BucketConfig {
+    /// Default: `s3`.
+    pub provider: ProviderName,
+    /// Which adapter talks to it. Default: the one that is compiled in; with both, `aws` for `s3`
+    /// and `ctyun`, else `opendal`.
+    pub backend: Option<BackendName>,
+    /// The bucket's name at the provider. Needed, except for `fs` and `memory`.
+    pub bucket: String,
+    /// Default: none; needed where there is no `endpoint`.
+    pub region: String,
+    /// `scheme://host[:port]`. Default: the provider's own for the region.
+    pub endpoint: String,
+    /// The endpoint that browsers are sent to; signing only. Default: `endpoint`.
+    pub public_endpoint: String,
+    /// An entry of `credentials`. Needed, except for `fs` and `memory`.
+    pub credential: String,
+    /// `endpoint/bucket/key` in place of `bucket.endpoint/key`. Default: false.
+    pub force_path_style: bool,
+    /// How POST policies are signed. Default: `v4`.
+    pub post_signature: Option<PostSignature>,
+    /// Folder of an `fs` bucket, made where it is missing. Needed there.
+    pub root: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderName {
+    #[default]
+    S3,
+    Cos,
+    Ctyun,
+    Oss,
+    Fs,
+    Memory,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendName {
+    Opendal,
+    Aws,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PostSignature {
+    V4,
+    V2,
+    Cos,
+}
+
+impl ProviderName {
+    fn provider(self) -> Provider {
+        match self {
+            Self::S3 => Provider::S3,
+            Self::Cos => Provider::Cos,
+            Self::Ctyun => Provider::Ctyun,
+            Self::Oss => Provider::Oss,
+            Self::Fs => Provider::Fs,
+            Self::Memory => Provider::Memory,
+        }
+    }
+
+    /// Reached over the network, with keys.
+    fn is_remote(self) -> bool {
+        match self {
+            Self::S3 | Self::Cos | Self::Ctyun | Self::Oss => true,
+            Self::Fs | Self::Memory => false,
+        }
+    }
+
+    fn aws_speaks_it(self) -> bool {
+        match self {
+            Self::S3 | Self::Ctyun => true,
+            Self::Cos | Self::Oss | Self::Fs | Self::Memory => false,
+        }
+    }
+}
+
+impl BucketConfig {
+    /// The adapter that is asked for, or picked where `backend` is left out.
+    pub fn adapter(&self) -> Adapter {
+        let aws = Part::Aws.is_built() && Feature::Aws.is_compiled();
+        match self.backend {
+            Some(BackendName::Opendal) => Adapter::Opendal,
+            Some(BackendName::Aws) => Adapter::Aws,
+            None if aws && self.provider.aws_speaks_it() => Adapter::Aws,
+            None => Adapter::Opendal,
+        }
+    }
+
+    pub(super) fn settings(&self, credential: &CredentialConfig) -> BucketSettings {
+        BucketSettings {
+            provider: self.provider.provider(),
+            adapter: Some(self.adapter()),
+            bucket: self.bucket.clone(),
+            region: self.region.clone(),
+            endpoint: self.endpoint.trim_end_matches('/').to_owned(),
+            force_path_style: self.force_path_style,
+            root: match self.provider {
+                ProviderName::Fs => Some(self.root.clone()),
+                ProviderName::S3
+                | ProviderName::Cos
+                | ProviderName::Ctyun
+                | ProviderName::Oss
+                | ProviderName::Memory => None,
+            },
+            access_key: credential.access_key.clone(),
+            secret_key: credential.secret_key.clone(),
+            session_token: credential.session_token.clone(),
+        }
+    }
+
+    pub(super) fn check(
+        &self,
+        alias: &str,
+        credentials: &BTreeMap<String, CredentialConfig>,
+        problems: &mut Problems,
+    ) {
+        if alias.is_empty() || alias.chars().any(char::is_control) {
+            problems.add(
+                &["buckets", alias],
+                "expected an alias of at least one character, none of them a control character",
+            );
+        }
+        let mut add = |key: &str, message: String| problems.add(&["buckets", alias, key], message);
+        if self.provider.is_remote() {
+            if !self.root.as_os_str().is_empty() {
+                add("root", "only buckets of provider `fs` have a root".into());
+            }
+            if self.bucket.is_empty() {
+                add(
+                    "bucket",
+                    "missing: expected the bucket's name at the provider".into(),
+                );
+            }
+            if self.endpoint.is_empty() && self.region.is_empty() {
+                add(
+                    "endpoint",
+                    "missing: expected `endpoint` or `region`, or both".into(),
+                );
+            }
+            let known = || match credentials.is_empty() {
+                true => "an entry of `credentials`, which has none".to_owned(),
+                false => {
+                    let names: Vec<&str> = credentials.keys().map(String::as_str).collect();
+                    format!("one of `credentials`: {}", names.join(", "))
+                }
+            };
+            if self.credential.is_empty() {
+                add("credential", format!("missing: expected {}", known()));
+            } else if !credentials.contains_key(&self.credential) {
+                add(
+                    "credential",
+                    format!(
+                        "no credential is named `{}`: expected {}",
+                        self.credential,
+                        known()
+                    ),
+                );
+            }
+        } else {
+            for (key, value) in [
+                ("bucket", &self.bucket),
+                ("region", &self.region),
+                ("endpoint", &self.endpoint),
+                ("public_endpoint", &self.public_endpoint),
+                ("credential", &self.credential),
+            ] {
+                if !value.is_empty() {
+                    add(
+                        key,
+                        "means nothing for the providers `fs` and `memory`: expected to be left out".into(),
+                    );
+                }
+            }
+            match (self.provider == ProviderName::Fs, self.root.as_os_str()) {
+                (true, root) if root.is_empty() => {
+                    add("root", "missing: expected a folder".into());
+                }
+                (false, root) if !root.is_empty() => {
+                    add("root", "only buckets of provider `fs` have a root".into());
+                }
+                (true | false, _) => {}
+            }
+        }
+        for (key, value) in [
+            ("endpoint", &self.endpoint),
+            ("public_endpoint", &self.public_endpoint),
+        ] {
+            if !value.is_empty()
+                && self.provider.is_remote()
+                && let Err(error) = http_url(value)
+            {
+                add(key, error);
+            }
+        }
+        if self.backend == Some(BackendName::Aws) && !self.provider.aws_speaks_it() {
+            add(
+                "backend",
+                "`aws` speaks to the providers `s3` and `ctyun` only: expected `opendal`".into(),
+            );
+        }
+    }
+}

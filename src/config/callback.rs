@@ -1,0 +1,192 @@
+//! `callback`: how accesses are reported.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use asset_gateway_backends::settings::{QueueLimits, Secret};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::error::Problems;
+use super::secret;
+
+/// The section `callback`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallbackConfig {
+    /// Signing secrets, `whsec_…`; all sign, the first one first. Default: none, unsigned.
+    pub secret: Vec<WebhookSecret>,
+    /// The same, one on each line. Default: none.
+    pub secret_file: PathBuf,
+    /// Time limit of one try. Default: 15.
+    pub timeout_seconds: u64,
+    /// Waits before each further try. Default: 5 s to 1 day in nine steps.
+    pub retry_seconds: Vec<u64>,
+    /// Networks that are never called. Default: addresses of metadata services.
+    #[serde(deserialize_with = "super::networks::deserialize")]
+    pub deny_networks: Vec<IpNet>,
+    /// Hosts that may be called. Default: any.
+    pub allowed_hosts: Vec<String>,
+    /// Deliveries at the same time. Default: 32.
+    pub concurrency: usize,
+    /// Events that may wait; past it, accesses with a callback get 503. Default: 1000000.
+    pub max_pending: u64,
+    /// Report downloads that were not completed, too. Default: false.
+    pub report_incomplete: bool,
+}
+
+impl Default for CallbackConfig {
+    fn default() -> Self {
+        Self {
+            secret: Vec::new(),
+            secret_file: PathBuf::new(),
+            timeout_seconds: 15,
+            retry_seconds: vec![5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
+            deny_networks: Vec::new(),
+            allowed_hosts: Vec::new(),
+            concurrency: 32,
+            max_pending: 1_000_000,
+            report_incomplete: false,
+        }
+    }
+}
+
+/// A wait longer than this is a slip of the pen.
+const LONGEST_SECONDS: u64 = 30 * 86_400;
+
+impl CallbackConfig {
+    /// Time limit of one try.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds)
+    }
+
+    /// Waits before the second try, the third, …
+    pub fn retries(&self) -> Vec<Duration> {
+        self.retry_seconds
+            .iter()
+            .copied()
+            .map(Duration::from_secs)
+            .collect()
+    }
+
+    pub fn queue_limits(&self) -> QueueLimits {
+        QueueLimits {
+            max_pending: self.max_pending,
+            report_incomplete: self.report_incomplete,
+        }
+    }
+
+    pub(super) fn read_secrets(&mut self, problems: &mut Problems) {
+        let key = ["callback", "secret_file"];
+        if !self.secret.is_empty() && !self.secret_file.as_os_str().is_empty() {
+            return problems.add(&key, secret::both(&["callback", "secret"]));
+        }
+        let Some(lines) = secret::read_file(&self.secret_file, &key, problems) else {
+            return;
+        };
+        for (number, line) in lines.expose().lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            match WebhookSecret::try_from(line.to_owned()) {
+                Ok(secret) => self.secret.push(secret),
+                Err(error) => problems.add(&key, format!("line {}: {error}", number + 1)),
+            }
+        }
+    }
+
+    pub(super) fn check(&self, problems: &mut Problems) {
+        let mut add = |key, message: String| problems.add(&["callback", key], message);
+        if !(1..=3600).contains(&self.timeout_seconds) {
+            add("timeout_seconds", "expected 1 to 3600 seconds".into());
+        }
+        if self
+            .retry_seconds
+            .iter()
+            .any(|wait| !(1..=LONGEST_SECONDS).contains(wait))
+        {
+            add(
+                "retry_seconds",
+                format!("expected waits of 1 to {LONGEST_SECONDS} seconds"),
+            );
+        }
+        if self.retry_seconds.len() > 100 {
+            add("retry_seconds", "expected at most 100 waits".into());
+        }
+        if !(1..=10_000).contains(&self.concurrency) {
+            add("concurrency", "expected 1 to 10000".into());
+        }
+        if self.max_pending == 0 {
+            add("max_pending", "expected at least 1".into());
+        }
+        if self.allowed_hosts.iter().any(String::is_empty) {
+            add(
+                "allowed_hosts",
+                "a host is empty: expected names such as `hooks.example.com`".into(),
+            );
+        }
+    }
+}
+
+/// A secret of Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes
+/// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct WebhookSecret(Secret);
+
+impl WebhookSecret {
+    /// The bytes that sign.
+    pub fn key(&self) -> Vec<u8> {
+        decode(self.0.expose()).unwrap_or_default()
+    }
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let key = STANDARD.decode(text.strip_prefix("whsec_")?).ok()?;
+    (24..=64).contains(&key.len()).then_some(key)
+}
+
+impl TryFrom<String> for WebhookSecret {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match decode(&text) {
+            Some(_) => Ok(Self(Secret::new(text))),
+            None => Err(
+                "not a webhook secret: expected `whsec_` and the base64 of 24 to 64 bytes"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webhook_secrets_have_24_to_64_bytes() {
+        let secret = |bytes: usize| {
+            WebhookSecret::try_from(format!("whsec_{}", STANDARD.encode(vec![7; bytes])))
+        };
+        assert_eq!(secret(24).map(|secret| secret.key().len()), Ok(24));
+        assert_eq!(secret(64).map(|secret| secret.key().len()), Ok(64));
+        assert!(secret(23).is_err() && secret(65).is_err());
+        let error = WebhookSecret::try_from("whsec_geheim".to_owned()).expect_err("no base64");
+        assert!(
+            error.contains("expected `whsec_`") && !error.contains("geheim"),
+            "{error}"
+        );
+        assert_eq!(format!("{:?}", secret(24)), "Ok([redacted])");
+    }
+}

@@ -1,0 +1,64 @@
+//! `limits`: what one client and one process may use up.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::error::Problems;
+
+/// The section `limits`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Time that a client has to send a request's headers. Default: 10.
+    pub header_read_seconds: u64,
+    /// Time without a byte after which a connection is closed. Default: 60.
+    pub idle_seconds: u64,
+    /// Connections at the same time. Default: 10000.
+    pub max_connections: usize,
+    /// Time that streams have to end after a stop is asked for. Default: 30.
+    pub shutdown_seconds: u64,
+    /// Requests of one client in a second; 0 = any number. Default: 0.
+    pub requests_per_second_per_client: u32,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            header_read_seconds: 10,
+            idle_seconds: 60,
+            max_connections: 10_000,
+            shutdown_seconds: 30,
+            requests_per_second_per_client: 0,
+        }
+    }
+}
+
+impl LimitsConfig {
+    pub fn header_read(&self) -> Duration {
+        Duration::from_secs(self.header_read_seconds)
+    }
+
+    pub fn idle(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds)
+    }
+
+    pub fn shutdown(&self) -> Duration {
+        Duration::from_secs(self.shutdown_seconds)
+    }
+
+    pub(super) fn check(&self, problems: &mut Problems) {
+        for (key, seconds) in [
+            ("header_read_seconds", self.header_read_seconds),
+            ("idle_seconds", self.idle_seconds),
+            ("shutdown_seconds", self.shutdown_seconds),
+        ] {
+            if !(1..=86_400).contains(&seconds) {
+                problems.add(&["limits", key], "expected 1 to 86400 seconds");
+            }
+        }
+        if !(1..=1_000_000).contains(&self.max_connections) {
+            problems.add(&["limits", "max_connections"], "expected 1 to 1000000");
+        }
+    }
+}

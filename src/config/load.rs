@@ -1,0 +1,254 @@
+//! Reads the file and the environment, and checks what came out.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde::Deserialize;
+
+use super::error::{ConfigError, Problem, Problems, merged};
+use super::schema::{Shape, shape};
+use super::{Config, TokenStoreKind, check_features, embedded, env};
+
+/// Where a configuration comes from; the environment goes on top of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    File(PathBuf),
+    /// No file: the parts that need nothing else.
+    Embedded,
+}
+
+impl Source {
+    /// The file that was asked for, else `./config.yaml` where there is one, else embedded parts.
+    pub fn locate(asked: Option<PathBuf>) -> Self {
+        let usual = Path::new("config.yaml");
+        match asked {
+            Some(file) => Self::File(file),
+            None if usual.exists() => Self::File(usual.to_owned()),
+            None => Self::Embedded,
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks; changes nothing on the disk. `variables` is what
+    /// [`process_variables`](super::process_variables) gives, or a test.
+    pub fn load(
+        source: &Source,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let (figment, origin) = match source {
+            Source::File(path) => {
+                let document = Document::read(path)?;
+                (Figment::from(&document), document.place)
+            }
+            Source::Embedded => {
+                let document = Document::embedded();
+                (Figment::from(&document), document.place)
+            }
+        };
+        let mut problems = Problems::default();
+        let below = merged(&figment);
+        let figment = env::read(variables, &below, &mut problems)
+            .into_iter()
+            .fold(figment, Figment::merge);
+
+        check_groups(&merged(&figment), &[], &mut problems);
+        let mut config = figment.extract::<Self>().unwrap_or_else(|error| {
+            problems.add_figment(error);
+            find_more(&figment, &mut problems);
+            Self::default()
+        });
+        // Checks on values that were not read would only add noise.
+        if problems.is_empty() {
+            config.metrics.required = merged(&figment).contains_key("metrics");
+            config.embedded = *source == Source::Embedded;
+            config.read_secrets(&mut problems);
+            config.check(&mut problems);
+            check_features(&config, &mut problems);
+        }
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(problems.into_error(&figment, &origin)),
+        }
+    }
+
+    fn read_secrets(&mut self, problems: &mut Problems) {
+        self.control.read_secrets(problems);
+        self.callback.read_secrets(problems);
+        for (name, credential) in &mut self.credentials {
+            credential.read_secrets(name, problems);
+        }
+        if let Some(redis) = &mut self.redis {
+            redis.read_secrets(problems);
+        }
+        if let Some(images) = &mut self.images {
+            images.read_secrets(problems);
+        }
+    }
+
+    fn check(&self, problems: &mut Problems) {
+        self.sled.check(problems);
+        if let Some(redis) = &self.redis {
+            redis.check(problems);
+        } else if self.token_store.kind == Some(TokenStoreKind::Redis) {
+            problems.add(
+                &["redis"],
+                "missing: expected a section `redis` with `token_store.kind: redis`",
+            );
+        }
+        // Embedded mode makes its token later: checking must not write.
+        if !self.embedded {
+            self.control.check(problems);
+        }
+        for (name, credential) in &self.credentials {
+            credential.check(name, problems);
+        }
+        for (alias, bucket) in &self.buckets {
+            bucket.check(alias, &self.credentials, problems);
+            let store = self.token_store_kind() == TokenStoreKind::Sled;
+            if store
+                && !bucket.root.as_os_str().is_empty()
+                && lies_in(&self.sled.path, &bucket.root)
+            {
+                problems.add(
+                    &["buckets", alias, "root"],
+                    "holds the token store's folder, which could be downloaded: expected a folder that does not contain `sled.path`",
+                );
+            }
+        }
+        self.callback.check(problems);
+        self.cors.check(problems);
+        self.limits.check(problems);
+        if let Some(direct) = &self.direct {
+            direct.check(problems);
+        }
+        if let Some(images) = &self.images
+            && !self.buckets.contains_key(&images.bucket)
+        {
+            problems.add(&["images", "bucket"], "expected an alias of `buckets`");
+        }
+    }
+}
+
+/// Whether `path` is `folder` or below it, by their names.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let plain = |path: &Path| -> Option<PathBuf> {
+        let mut plain = PathBuf::new();
+        for part in std::path::absolute(path).ok()?.components() {
+            match part {
+                Component::ParentDir => drop(plain.pop()),
+                Component::CurDir => {}
+                Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
+                    plain.push(part)
+                }
+            }
+        }
+        Some(plain)
+    };
+    match (plain(path), plain(folder)) {
+        (Some(path), Some(folder)) => path.starts_with(folder),
+        (None, _) | (_, None) => false,
+    }
+}
+
+/// serde would take a list for a struct, its values in the order of the fields.
+fn check_groups(values: &Dict, path: &[&str], problems: &mut Problems) {
+    for (key, value) in values {
+        let path = [path, &[key.as_str()]].concat();
+        if !matches!(shape::<Config>(&path), Some(Shape::Struct(_) | Shape::Map)) {
+            continue;
+        }
+        match value {
+            Value::Dict(_, inner) => check_groups(inner, &path, problems),
+            Value::Array(_, _) => problems.add(&path, "found a list, expected a group of keys"),
+            // An empty `redis:` would pass for none.
+            Value::Empty(_, _) => problems.add(&path, "found nothing, expected a group of keys"),
+            // Others are serde's to refuse.
+            _ => {}
+        }
+    }
+}
+
+/// Reading stops at the first wrong value; each section is read again alone to find those in others.
+fn find_more(figment: &Figment, problems: &mut Problems) {
+    fn section<'de, T: Deserialize<'de>>(figment: &Figment, name: &str, problems: &mut Problems) {
+        if figment.contains(name)
+            && let Err(mut error) = figment.extract_inner::<T>(name)
+        {
+            // figment puts the section's name behind the key.
+            error.path.rotate_right(1);
+            problems.add_figment(error);
+        }
+    }
+    section::<super::ServerConfig>(figment, "server", problems);
+    section::<super::MetricsConfig>(figment, "metrics", problems);
+    section::<super::TokenStoreConfig>(figment, "token_store", problems);
+    section::<super::SledConfig>(figment, "sled", problems);
+    section::<super::RedisConfig>(figment, "redis", problems);
+    section::<super::ControlConfig>(figment, "control", problems);
+    section::<BTreeMap<String, super::CredentialConfig>>(figment, "credentials", problems);
+    section::<BTreeMap<String, super::BucketConfig>>(figment, "buckets", problems);
+    section::<super::CallbackConfig>(figment, "callback", problems);
+    section::<super::DirectConfig>(figment, "direct", problems);
+    section::<super::CorsConfig>(figment, "cors", problems);
+    section::<super::LimitsConfig>(figment, "limits", problems);
+    section::<super::ImagesConfig>(figment, "images", problems);
+}
+
+/// The lowest layer: a YAML file in which no key stands twice (figment's own provider keeps the
+/// last one), or what embedded mode starts from.
+struct Document {
+    place: String,
+    values: Dict,
+}
+
+impl Document {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let place = path.display().to_string();
+        let wrong = |message: String| ConfigError {
+            problems: vec![Problem {
+                key: Vec::new(),
+                place: place.clone(),
+                message,
+            }],
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| wrong(format!("cannot read the configuration: {error}")))?;
+        let yaml: serde_yaml::Value = serde_yaml::from_str(&text)
+            .map_err(|error| wrong(format!("not valid YAML: {error}")))?;
+        let values = match yaml {
+            serde_yaml::Value::Null => Dict::new(),
+            yaml => match Value::serialize(yaml) {
+                Ok(Value::Dict(_, dict)) => dict,
+                Ok(_) | Err(_) => {
+                    return Err(wrong(
+                        "expected groups of keys such as `server:`, every key of them text".into(),
+                    ));
+                }
+            },
+        };
+        Ok(Self { place, values })
+    }
+
+    fn embedded() -> Self {
+        Self {
+            place: "embedded defaults".to_owned(),
+            values: embedded::defaults(),
+        }
+    }
+}
+
+impl Provider for &Document {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.place.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Secrets that are written down elsewhere: `…_file` beside each secret.
+
+use std::path::Path;
+
+use asset_gateway_backends::settings::Secret;
+
+use super::error::Problems;
+
+/// The content of a secret's file, without the newline at its end. `None`: no file is named, or it
+/// gave a problem.
+pub(super) fn read_file(file: &Path, key: &[&str], problems: &mut Problems) -> Option<Secret> {
+    if file.as_os_str().is_empty() {
+        return None;
+    }
+    let content = match std::fs::read_to_string(file) {
+        Ok(content) => content,
+        Err(error) => {
+            problems.add(
+                key,
+                format!(
+                    "cannot read `{}`: {error}; expected a text file that holds the secret",
+                    file.display()
+                ),
+            );
+            return None;
+        }
+    };
+    let value = content.strip_suffix('\n').unwrap_or(&content);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.is_empty() {
+        problems.add(
+            key,
+            format!("`{}` is empty: expected the secret", file.display()),
+        );
+        return None;
+    }
+    Some(Secret::new(value))
+}
+
+/// Fills `inline` from the file that `KEY_file` names. Both together are a problem: which one was
+/// meant is not ours to guess.
+pub(super) fn resolve(inline: &mut Secret, file: &Path, key: &[&str], problems: &mut Problems) {
+    let file_key = file_key(key);
+    let file_key: Vec<&str> = file_key.iter().map(String::as_str).collect();
+    if !inline.is_empty() && !file.as_os_str().is_empty() {
+        problems.add(&file_key, both(key));
+    } else if let Some(secret) = read_file(file, &file_key, problems) {
+        *inline = secret;
+    }
+}
+
+/// What to say where a secret and its file are both given.
+pub(super) fn both(key: &[&str]) -> String {
+    let name = key.last().copied().unwrap_or_default();
+    format!("`{name}` is given as well: expected one of `{name}` and `{name}_file`")
+}
+
+fn file_key(key: &[&str]) -> Vec<String> {
+    let mut path: Vec<String> = key.iter().map(|&part| part.to_owned()).collect();
+    if let Some(last) = path.last_mut() {
+        last.push_str("_file");
+    }
+    path
+}

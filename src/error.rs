@@ -1,0 +1,249 @@
+//! What can go wrong, as clients see it: the only place that knows both a failure and its status.
+
+use asset_gateway_backends::token_store::{Method, Refusal};
+use asset_gateway_backends::{BackendError, ErrorKind};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::tokens::issue::Invalid;
+use crate::tokens::policy::Denied;
+use crate::tokens::redeem::NotAdmitted;
+
+/// A failure of a request. The message of a 4xx says what to change; causes of 5xx are for the log.
+#[derive(Debug)]
+pub enum GatewayError {
+    BadRequest(String),
+    BadDigest,
+    Unauthorized,
+    Forbidden,
+    AccessDenied(&'static str),
+    TokenNotFound,
+    ObjectNotFound,
+    NotFound,
+    MethodNotAllowed { allow: &'static str },
+    RequestTimeout,
+    TokenExists,
+    HitsExceeded,
+    TokenExpired,
+    PreconditionFailed,
+    SizeExceeded(String),
+    UnsupportedMediaType(String),
+    RangeNotSatisfiable { size: Option<u64> },
+    RateLimited,
+    Internal(String),
+    Upstream(BackendError),
+    UpstreamTimeout(BackendError),
+    Unavailable(String),
+}
+
+/// What the outermost layer makes JSON of, once it knows the request id.
+#[derive(Debug, Clone)]
+pub struct ErrorBody {
+    pub code: &'static str,
+    pub message: String,
+    /// For the log only.
+    pub cause: Option<String>,
+}
+
+impl GatewayError {
+    fn parts(self) -> (StatusCode, &'static str, String, Option<String>) {
+        use StatusCode as S;
+        let say = |status, code, message: &str| (status, code, message.to_owned(), None);
+        match self {
+            Self::BadRequest(message) => (S::BAD_REQUEST, "bad_request", message, None),
+            Self::BadDigest => say(
+                S::BAD_REQUEST,
+                "bad_digest",
+                "the body does not match the checksum that was sent with it; nothing was stored",
+            ),
+            Self::Unauthorized => say(
+                S::UNAUTHORIZED,
+                "unauthorized",
+                "send Authorization: Bearer <control token>",
+            ),
+            Self::Forbidden => say(S::FORBIDDEN, "forbidden", "the control token is not valid"),
+            Self::AccessDenied(why) => say(S::FORBIDDEN, "access_denied", why),
+            Self::TokenNotFound => say(S::NOT_FOUND, "token_not_found", "there is no such token"),
+            Self::ObjectNotFound => {
+                say(S::NOT_FOUND, "object_not_found", "there is no such object")
+            }
+            Self::NotFound => say(
+                S::NOT_FOUND,
+                "not_found",
+                "there is nothing at this address",
+            ),
+            Self::MethodNotAllowed { allow } => (
+                S::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                format!("allowed here: {allow}"),
+                None,
+            ),
+            Self::RequestTimeout => say(
+                S::REQUEST_TIMEOUT,
+                "request_timeout",
+                "the request came too slowly; nothing was stored",
+            ),
+            Self::TokenExists => say(S::CONFLICT, "token_exists", "this token is taken"),
+            Self::HitsExceeded => say(
+                S::CONFLICT,
+                "hits_exceeded",
+                "all hits of this token are used, or held by requests under way",
+            ),
+            Self::TokenExpired => say(S::GONE, "token_expired", "this token has expired"),
+            Self::PreconditionFailed => say(
+                S::PRECONDITION_FAILED,
+                "precondition_failed",
+                "a condition of the request or of the token does not hold for the object",
+            ),
+            Self::SizeExceeded(message) => (S::PAYLOAD_TOO_LARGE, "size_exceeded", message, None),
+            Self::UnsupportedMediaType(message) => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                message,
+                None,
+            ),
+            Self::RangeNotSatisfiable { .. } => say(
+                S::RANGE_NOT_SATISFIABLE,
+                "range_not_satisfiable",
+                "the range is malformed or lies outside the object",
+            ),
+            Self::RateLimited => say(
+                S::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "too many requests from this address; try again later",
+            ),
+            Self::Internal(cause) => (
+                S::INTERNAL_SERVER_ERROR,
+                "internal_error",
+                "a bug of the gateway; its log has more under this request id".into(),
+                Some(cause),
+            ),
+            Self::Upstream(cause) => (
+                S::BAD_GATEWAY,
+                "upstream_error",
+                "the storage refused the request or broke".into(),
+                Some(cause.to_string()),
+            ),
+            Self::UpstreamTimeout(cause) => (
+                S::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "the storage did not answer in time".into(),
+                Some(cause.to_string()),
+            ),
+            Self::Unavailable(cause) => (
+                S::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the gateway cannot serve this now; try again later".into(),
+                Some(cause),
+            ),
+        }
+    }
+}
+
+impl IntoResponse for GatewayError {
+    fn into_response(self) -> Response {
+        let header = match &self {
+            Self::MethodNotAllowed { allow } => {
+                Some((header::ALLOW, HeaderValue::from_static(allow)))
+            }
+            Self::Unauthorized => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
+            Self::RangeNotSatisfiable { size: Some(size) } => {
+                HeaderValue::try_from(format!("bytes */{size}"))
+                    .ok()
+                    .map(|value| (header::CONTENT_RANGE, value))
+            }
+            Self::RateLimited | Self::Unavailable(_) => {
+                Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
+            }
+            _ => None,
+        };
+        let (status, code, message, cause) = self.parts();
+        let mut response = status.into_response();
+        response.headers_mut().extend(header);
+        response.extensions_mut().insert(ErrorBody {
+            code,
+            message,
+            cause,
+        });
+        response
+    }
+}
+
+impl From<Invalid> for GatewayError {
+    fn from(invalid: Invalid) -> Self {
+        Self::BadRequest(invalid.0)
+    }
+}
+
+impl From<Refusal> for GatewayError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound => Self::TokenNotFound,
+            Refusal::Expired => Self::TokenExpired,
+            Refusal::Method(method) => Self::MethodNotAllowed {
+                allow: match method {
+                    Method::Get => "GET, HEAD",
+                    Method::Head => "HEAD",
+                    Method::Put => "PUT, HEAD",
+                },
+            },
+            Refusal::SizeExceeded { limit } => {
+                Self::SizeExceeded(format!("this token takes at most {limit} bytes"))
+            }
+            Refusal::HitsExceeded => Self::HitsExceeded,
+            Refusal::QueueFull => Self::Unavailable("the callback queue is full".into()),
+        }
+    }
+}
+
+impl From<NotAdmitted> for GatewayError {
+    fn from(not_admitted: NotAdmitted) -> Self {
+        match not_admitted {
+            NotAdmitted::Refused(refusal) => refusal.into(),
+            NotAdmitted::Denied(denied) => denied.into(),
+            NotAdmitted::Store(error) => Self::store(error),
+        }
+    }
+}
+
+impl From<Denied> for GatewayError {
+    fn from(denied: Denied) -> Self {
+        Self::AccessDenied(denied.message())
+    }
+}
+
+impl GatewayError {
+    /// A failure of the token store or the callback queue.
+    pub fn store(error: BackendError) -> Self {
+        match error.kind {
+            ErrorKind::Corrupt => Self::Internal(error.to_string()),
+            ErrorKind::NotFound
+            | ErrorKind::NotModified
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::RangeNotSatisfiable { .. }
+            | ErrorKind::InvalidKey
+            | ErrorKind::Timeout
+            | ErrorKind::Unavailable
+            | ErrorKind::Upstream => Self::Unavailable(error.to_string()),
+        }
+    }
+
+    /// A failure of storage. `NotModified` is an answer and does not come here.
+    pub fn storage(error: BackendError) -> Self {
+        match error.kind {
+            ErrorKind::NotFound => Self::ObjectNotFound,
+            ErrorKind::PreconditionFailed => Self::PreconditionFailed,
+            ErrorKind::RangeNotSatisfiable { size } => Self::RangeNotSatisfiable { size },
+            ErrorKind::InvalidKey => {
+                Self::BadRequest("the bucket cannot hold an object under this key".into())
+            }
+            ErrorKind::Timeout => Self::UpstreamTimeout(error),
+            ErrorKind::NotModified
+            | ErrorKind::Unavailable
+            | ErrorKind::Upstream
+            | ErrorKind::Corrupt => Self::Upstream(error),
+        }
+    }
+}

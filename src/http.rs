@@ -1,0 +1,83 @@
+//! Every route, and the order of the middleware.
+//!
+//! - [`server`]: listeners, connections, limits; calls the router.
+//! - [`observe`]: the outermost layer. [`context`]: what it knows of a request.
+//! - [`auth`]: the control plane's door. [`cors`], [`rate_limit`]: by configuration.
+//! - [`tokens`]: the control plane. [`objects`]: the data plane. [`health`], [`openapi`],
+//!   [`scrape`]: operations.
+//! - [`headers`], [`json`]: reading what clients send.
+
+pub mod auth;
+pub mod context;
+pub mod cors;
+pub mod headers;
+pub mod health;
+pub mod json;
+pub mod objects;
+pub mod observe;
+pub mod openapi;
+pub mod rate_limit;
+pub mod scrape;
+pub mod server;
+pub mod tokens;
+
+use axum::Router;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::AppState;
+use crate::error::GatewayError;
+
+/// The gateway's router. Layers run from the last to the first: observe, CORS, panics, rate limit.
+pub fn router(state: AppState) -> Router {
+    let control = Router::new()
+        .route("/token", post(tokens::create))
+        .route(
+            "/token/{token}",
+            get(tokens::show)
+                .patch(tokens::change)
+                .delete(tokens::revoke),
+        )
+        .route("/token/{token}/status", get(tokens::status))
+        .route(
+            "/tokens",
+            post(tokens::create_batch)
+                .get(tokens::list)
+                .delete(tokens::delete_matching),
+        )
+        .route(
+            "/tokens/{token_id}",
+            get(tokens::show_by_id)
+                .patch(tokens::change_by_id)
+                .delete(tokens::revoke_by_id),
+        )
+        .route_layer(from_fn_with_state(
+            state.clone(),
+            auth::require_control_token,
+        ));
+    let data = Router::new().route(
+        "/object/{token}",
+        get(objects::get).head(objects::head).put(objects::put),
+    );
+    let operations = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(openapi::serve));
+
+    let router = Router::new()
+        .merge(control)
+        .merge(data)
+        .merge(operations)
+        .fallback(async || GatewayError::NotFound)
+        .layer(from_fn_with_state(state.clone(), rate_limit::rate_limit))
+        .layer(CatchPanicLayer::custom(observe::panicked));
+    let router = match cors::layer(state.cors()) {
+        None => router,
+        Some(cors) => router.layer(cors),
+    };
+    router
+        .layer(map_response(observe::nosniff))
+        .layer(from_fn_with_state(state.clone(), observe::observe))
+        .with_state(state)
+}

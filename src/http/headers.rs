@@ -1,0 +1,47 @@
+//! Reading request headers strictly: what is given twice, or is not text, is refused.
+
+use http::{HeaderMap, HeaderName};
+
+use crate::error::GatewayError;
+
+/// The value of a header that may stand once.
+pub fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, GatewayError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(GatewayError::BadRequest(format!(
+            "the header {name} may be given only once"
+        )));
+    }
+    match value.to_str() {
+        Ok(text) => Ok(Some(text)),
+        Err(_) => Err(GatewayError::BadRequest(format!(
+            "the header {name} has characters other than visible ASCII"
+        ))),
+    }
+}
+
+/// The value of a header that holds a list, whose lines count as one (RFC 9110 §5.3).
+pub fn list(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, GatewayError> {
+    let mut joined: Option<String> = None;
+    for value in headers.get_all(name) {
+        let text = value.to_str().map_err(|_| {
+            GatewayError::BadRequest(format!(
+                "the header {name} has characters other than visible ASCII"
+            ))
+        })?;
+        match &mut joined {
+            None => joined = Some(text.to_owned()),
+            Some(joined) => {
+                joined.push_str(", ");
+                joined.push_str(text);
+            }
+        }
+    }
+    Ok(joined)
+}

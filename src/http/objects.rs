@@ -1,0 +1,156 @@
+//! The data plane: `/object/{token}`.
+
+mod checksum;
+mod disposition;
+mod download;
+mod range;
+mod response;
+mod upload;
+
+use asset_gateway_backends::ErrorKind;
+use asset_gateway_backends::callback_queue::{Enqueued, Event, EventId};
+use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend};
+use asset_gateway_backends::token_store::{Access, StoredToken};
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::HeaderMap;
+use std::sync::Arc;
+
+use super::context::RequestContext;
+use super::observe::AboutToken;
+use crate::app::AppState;
+use crate::error::GatewayError;
+use crate::tokens::TokenSecret;
+use crate::tokens::settle::uploaded;
+
+/// Downloads the object, or a range of it.
+#[utoipa::path(get, path = "/object/{token}", tag = "data plane",
+    params(("token" = String, Path, description = "temporary token")),
+    responses((status = 200, description = "the object"), (status = 206, description = "a range of it"),
+        (status = 304, description = "not modified"), super::openapi::DownloadErrors))]
+pub async fn get(
+    State(state): State<AppState>,
+    Extension(context): Extension<RequestContext>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, GatewayError> {
+    let token = parse(&token)?;
+    let caller = context.caller(&headers);
+    let ticket = state
+        .redeemer()
+        .admit(&token, Access::Get, None, caller)
+        .await?;
+    let id = ticket.token_id();
+    let response = download::download(&state, ticket, &headers).await?;
+    Ok(about(response, id))
+}
+
+/// The headers of `GET`; uses no hit.
+#[utoipa::path(head, path = "/object/{token}", tag = "data plane",
+    params(("token" = String, Path, description = "temporary token")),
+    responses((status = 200, description = "the object's headers"),
+        (status = 304, description = "not modified"), super::openapi::DownloadErrors))]
+pub async fn head(
+    State(state): State<AppState>,
+    Extension(context): Extension<RequestContext>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, GatewayError> {
+    let token = parse(&token)?;
+    let stored = state
+        .redeemer()
+        .peek(&token, context.caller(&headers))
+        .await?;
+    let record = &stored.record;
+    let options = GetOptions {
+        range: None,
+        conditions: range::conditions(&headers)?,
+    };
+    let response = match bucket(&state, &record.bucket)?
+        .head(&record.key, &options)
+        .await
+    {
+        Ok(meta) => {
+            let response = response::whole(record, &meta);
+            report_head(&state, &stored, &context, &headers, uploaded(&meta)).await?;
+            let (parts, ()) = response.into_parts();
+            // hyper sends a body's length with HEAD, and no body.
+            Response::from_parts(parts, Body::empty())
+        }
+        Err(error) if error.kind == ErrorKind::NotModified => {
+            response::not_modified(record, &options.conditions)
+        }
+        Err(error) => return Err(GatewayError::storage(error)),
+    };
+    Ok(about(response, stored.id))
+}
+
+/// Uploads the object: the body is the file.
+#[utoipa::path(put, path = "/object/{token}", tag = "data plane",
+    params(("token" = String, Path, description = "temporary token")),
+    request_body(content_type = "application/octet-stream", description = "the file itself"),
+    responses((status = 200, description = "stored", body = super::openapi::Uploaded),
+        super::openapi::UploadErrors))]
+pub async fn put(
+    State(state): State<AppState>,
+    Extension(context): Extension<RequestContext>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, GatewayError> {
+    upload::upload(&state, &context, &token, &headers, body).await
+}
+
+fn parse(token: &str) -> Result<TokenSecret, GatewayError> {
+    TokenSecret::parse(token).ok_or(GatewayError::TokenNotFound)
+}
+
+/// The bucket of a token; its alias may have left the configuration since the token was made.
+fn bucket<'a>(
+    state: &'a AppState,
+    alias: &str,
+) -> Result<&'a Arc<dyn ObjectBackend>, GatewayError> {
+    state.buckets().get(alias).ok_or_else(|| {
+        GatewayError::Unavailable(format!("the bucket `{alias}` is no longer configured"))
+    })
+}
+
+fn about(mut response: Response, id: asset_gateway_backends::token_store::TokenId) -> Response {
+    response.extensions_mut().insert(AboutToken(id));
+    response
+}
+
+/// Queues the event of a HEAD, before its answer goes out.
+async fn report_head(
+    state: &AppState,
+    stored: &StoredToken,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    report: asset_gateway_backends::callback_queue::Report,
+) -> Result<(), GatewayError> {
+    let record = &stored.record;
+    let Some(target) = &record.callback else {
+        return Ok(());
+    };
+    let event = Event {
+        id: EventId::generate(),
+        token_id: stored.id,
+        target: target.clone(),
+        method: "HEAD".to_owned(),
+        bucket: record.bucket.clone(),
+        key: record.key.clone(),
+        caller: context.caller(headers).to_caller(),
+        report,
+        timestamp: state.redeemer().clock().now_seconds(),
+        metadata: record.metadata.clone(),
+    };
+    match state.callbacks().enqueue(event).await {
+        Ok(Enqueued::Queued) => Ok(()),
+        Ok(Enqueued::Full) => Err(GatewayError::Unavailable(
+            "the callback queue is full".into(),
+        )),
+        Err(error) => Err(GatewayError::store(error)),
+    }
+}

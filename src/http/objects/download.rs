@@ -1,0 +1,209 @@
+//! `GET`: one request to storage, streamed to the client at the client's pace.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use asset_gateway_backends::callback_queue::{Outcome, Report};
+use asset_gateway_backends::error::Result as StorageResult;
+use asset_gateway_backends::object_backend::{GetOptions, GetResult, ObjectBackend};
+use asset_gateway_backends::token_store::Charged;
+use asset_gateway_backends::{BackendError, ErrorKind};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+
+use super::range::{self, Validator, Wanted};
+use super::{bucket, response};
+use crate::app::AppState;
+use crate::error::GatewayError;
+use crate::telemetry::record::{Direction, InFlight};
+use crate::tokens::Ticket;
+
+pub async fn download(
+    state: &AppState,
+    mut ticket: Ticket,
+    headers: &HeaderMap,
+) -> Result<Response, GatewayError> {
+    match fetch(state, &mut ticket, headers).await {
+        Ok(Fetched::Object(object)) => Ok(deliver(ticket, object)),
+        Ok(Fetched::NotModified(response)) => {
+            ticket.release().await.map_err(GatewayError::store)?;
+            Ok(response)
+        }
+        Err(error) => {
+            // Nothing was delivered: the hit is back before the client can ask again.
+            ticket.release().await.map_err(GatewayError::store)?;
+            Err(error)
+        }
+    }
+}
+
+enum Fetched {
+    Object(GetResult),
+    NotModified(Response),
+}
+
+async fn fetch(
+    state: &AppState,
+    ticket: &mut Ticket,
+    headers: &HeaderMap,
+) -> Result<Fetched, GatewayError> {
+    let record = &ticket.record;
+    let bucket = bucket(state, &record.bucket)?;
+    let conditions = range::conditions(headers)?;
+    let range = match range::wanted(headers)? {
+        Wanted::Whole => None,
+        Wanted::One(range) => Some(range),
+        Wanted::Malformed => {
+            let whole = GetOptions::default();
+            let meta = bucket.head(&record.key, &whole).await;
+            let size = Some(meta.map_err(GatewayError::storage)?.size);
+            return Err(GatewayError::RangeNotSatisfiable { size });
+        }
+    };
+    let if_range = range::if_range(headers)?.filter(|_| range.is_some());
+    let options = GetOptions { range, conditions };
+    let object = match get(bucket.as_ref(), &record.key, options.clone(), if_range).await {
+        Ok(object) => object,
+        Err(error) if error.kind == ErrorKind::NotModified => {
+            let response = response::not_modified(record, &options.conditions);
+            return Ok(Fetched::NotModified(response));
+        }
+        Err(error) => return Err(GatewayError::storage(error)),
+    };
+    let charged = ticket.charge(object.content_length(), object.meta.size);
+    match charged.await.map_err(GatewayError::store)? {
+        Charged::Done => Ok(Fetched::Object(object)),
+        Charged::OverBudget => Err(GatewayError::HitsExceeded),
+        Charged::Lost => Err(GatewayError::TokenNotFound),
+    }
+}
+
+/// One request, or a second one where `If-Range` turns out not to hold: then the whole object.
+async fn get(
+    bucket: &dyn ObjectBackend,
+    key: &str,
+    mut options: GetOptions,
+    if_range: Option<Validator>,
+) -> StorageResult<GetResult> {
+    let Some(validator) = if_range else {
+        return bucket.get(key, &options).await;
+    };
+    let mut guarded = options.clone();
+    let is_guarded = validator.guard(&mut guarded.conditions);
+    match bucket.get(key, &guarded).await {
+        Ok(object) if validator.matches(&object.meta) => return Ok(object),
+        Ok(_) => {}
+        Err(error) if is_guarded && error.kind == ErrorKind::PreconditionFailed => {}
+        Err(error) => return Err(error),
+    }
+    options.range = None;
+    bucket.get(key, &options).await
+}
+
+fn deliver(ticket: Ticket, object: GetResult) -> Response {
+    let GetResult { meta, range, body } = object;
+    let head = match &range {
+        None => response::whole(&ticket.record, &meta),
+        Some(range) => response::partial(&ticket.record, &meta, range),
+    };
+    let expected = range.map_or(meta.size, |range| range.end - range.start);
+    let body = DownloadBody {
+        stream: body,
+        sent: 0,
+        expected,
+        failed: false,
+        status: head.status().as_u16(),
+        etag: meta.etag.unwrap_or_default(),
+        ticket: Some(ticket),
+        in_flight: InFlight::start(Direction::Download),
+    };
+    head.map(|()| Body::new(body))
+}
+
+/// A download under way. When it is dropped the access ends, with the outcome that was reached.
+struct DownloadBody {
+    stream: BoxStream<'static, StorageResult<Bytes>>,
+    sent: u64,
+    expected: u64,
+    failed: bool,
+    status: u16,
+    etag: String,
+    ticket: Option<Ticket>,
+    in_flight: InFlight,
+}
+
+impl DownloadBody {
+    fn fail(&mut self, error: BackendError) -> Poll<Option<Result<Frame<Bytes>, BackendError>>> {
+        self.failed = true;
+        tracing::error!(%error, sent = self.sent, expected = self.expected, "download cut off");
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl http_body::Body for DownloadBody {
+    type Data = Bytes;
+    type Error = BackendError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BackendError>>> {
+        if self.failed || self.sent == self.expected {
+            return Poll::Ready(None);
+        }
+        if self.ticket.as_ref().is_some_and(Ticket::is_lost) {
+            // Finishing would be a delivery that cannot be counted.
+            return self.fail(BackendError::new(ErrorKind::Unavailable, "lease lost"));
+        }
+        match std::task::ready!(self.stream.as_mut().poll_next(cx)) {
+            Some(Ok(piece)) => {
+                let sent = self.sent + piece.len() as u64;
+                if sent > self.expected {
+                    let error = BackendError::new(ErrorKind::Upstream, "more bytes than announced");
+                    return self.fail(error);
+                }
+                self.sent = sent;
+                self.in_flight.add_bytes(piece.len() as u64);
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            Some(Err(error)) => self.fail(error),
+            None => {
+                let error = BackendError::new(ErrorKind::Upstream, "fewer bytes than announced");
+                self.fail(error)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.sent == self.expected
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.expected - self.sent)
+    }
+}
+
+impl Drop for DownloadBody {
+    fn drop(&mut self) {
+        let outcome = if self.failed {
+            Outcome::Failed
+        } else if self.sent == self.expected {
+            Outcome::Complete
+        } else {
+            Outcome::Aborted
+        };
+        let report = Report {
+            outcome,
+            status: self.status,
+            size: self.sent,
+            etag: std::mem::take(&mut self.etag),
+        };
+        if let Some(ticket) = self.ticket.take() {
+            ticket.end_download(report, self.sent);
+        }
+    }
+}

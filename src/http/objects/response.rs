@@ -1,0 +1,117 @@
+//! The headers of a download.
+
+use std::ops::Range;
+
+use asset_gateway_backends::object_backend::{Conditions, ObjectMeta};
+use asset_gateway_backends::token_store::{Disposition, TokenRecord};
+use axum::body::Body;
+use axum::response::Response;
+use http::response::Builder;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::disposition;
+
+const OCTET_STREAM: &str = "application/octet-stream";
+
+/// 200 with the whole object; the body is the caller's.
+pub fn whole(record: &TokenRecord, meta: &ObjectMeta) -> Response<()> {
+    build(StatusCode::OK, record, meta, meta.size, None)
+}
+
+/// 206 with `range` of it.
+pub fn partial(record: &TokenRecord, meta: &ObjectMeta, range: &Range<u64>) -> Response<()> {
+    let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size);
+    build(
+        StatusCode::PARTIAL_CONTENT,
+        record,
+        meta,
+        range.end - range.start,
+        HeaderValue::try_from(content_range).ok(),
+    )
+}
+
+/// 304. Storage does not repeat the entity tag; where the client named one, it is that one.
+pub fn not_modified(record: &TokenRecord, conditions: &Conditions) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
+    let named = conditions.if_none_match.as_deref();
+    if let Some(etag) = named.filter(|tags| *tags != "*" && !tags.contains(',')) {
+        put(headers, header::ETAG, etag);
+    }
+    put(headers, header::CACHE_CONTROL, cache_control(record, None));
+    response
+}
+
+fn build(
+    status: StatusCode,
+    record: &TokenRecord,
+    meta: &ObjectMeta,
+    length: u64,
+    content_range: Option<HeaderValue>,
+) -> Response<()> {
+    let content_type = record.content_type.as_deref();
+    let content_type = content_type.or(meta.content_type.as_deref());
+    let content_type = content_type.unwrap_or(OCTET_STREAM);
+    let mut response = Builder::new().status(status).body(()).unwrap_or_default();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static(OCTET_STREAM)),
+    );
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.extend(content_range.map(|value| (header::CONTENT_RANGE, value)));
+    if let Some(etag) = &meta.etag {
+        put(headers, header::ETAG, &quoted(etag));
+    }
+    if let Some(modified) = meta.last_modified {
+        put(
+            headers,
+            header::LAST_MODIFIED,
+            &httpdate::fmt_http_date(modified),
+        );
+    }
+    if let Some(encoding) = &meta.content_encoding {
+        put(headers, header::CONTENT_ENCODING, encoding);
+    }
+    put(
+        headers,
+        header::CACHE_CONTROL,
+        cache_control(record, meta.cache_control.as_deref()),
+    );
+    headers.extend(
+        disposition::of(record, content_type).map(|value| (header::CONTENT_DISPOSITION, value)),
+    );
+    // What one person uploads must not run as part of the gateway's origin.
+    if disposition::is_active(content_type) && record.disposition == Some(Disposition::Inline) {
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("sandbox"),
+        );
+    }
+    response
+}
+
+/// A copy in a shared cache would be a hit that nobody counts.
+fn cache_control<'a>(record: &TokenRecord, stored: Option<&'a str>) -> &'a str {
+    match (record.max_hits, stored) {
+        (Some(_), _) => "private, no-store",
+        (None, Some(stored)) => stored,
+        (None, None) => "private",
+    }
+}
+
+/// Storage's values are not ours: one that is no header value is left out.
+fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+    headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+}
+
+/// An entity tag as headers write it.
+pub fn quoted(etag: &str) -> String {
+    if etag.starts_with("W/") {
+        etag.to_owned()
+    } else {
+        format!("\"{etag}\"")
+    }
+}

@@ -1,0 +1,187 @@
+//! `PUT`: from the client to storage, piece by piece; visible and acknowledged at the end, or
+//! without a trace.
+
+mod finish;
+mod writing;
+
+use std::sync::Arc;
+
+use asset_gateway_backends::ErrorKind;
+use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, PutOptions, Upload};
+use asset_gateway_backends::token_store::{Access, Intent, TokenRecord};
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use super::checksum::Checksums;
+use super::{about, bucket, parse, range, response};
+use crate::app::AppState;
+use crate::error::GatewayError;
+use crate::http::context::RequestContext;
+use crate::http::headers::single;
+use crate::http::json;
+use crate::telemetry::record::{Direction, InFlight};
+use crate::tokens::Ticket;
+use writing::Writing;
+
+pub async fn upload(
+    state: &AppState,
+    context: &RequestContext,
+    token: &str,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, GatewayError> {
+    let token = parse(token)?;
+    let checksums = Checksums::read(headers)?;
+    let declared = body.size_hint().exact();
+    let caller = context.caller(headers);
+    let ticket = state
+        .redeemer()
+        .admit(&token, Access::Put, declared, caller)
+        .await?;
+    let id = ticket.token_id();
+    let (bucket, upload) = match begin(state, &ticket, headers, declared).await {
+        Ok(begun) => begun,
+        Err(error) => {
+            ticket.release().await.map_err(GatewayError::store)?;
+            return Err(error);
+        }
+    };
+    let mut writing = Writing {
+        upload: Some(upload),
+        ticket: Some(ticket),
+        settling: state.redeemer().settling().clone(),
+    };
+    let size = match receive(&mut writing, body, checksums).await {
+        Ok(size) => size,
+        Err(error) => {
+            writing.undo().await;
+            return Err(error);
+        }
+    };
+    let intent = Intent {
+        size,
+        caller: caller.to_caller(),
+        at_ms: state.redeemer().clock().now_ms(),
+    };
+    // From here on it has to be ended, whether the client stays or not.
+    let finishing = state
+        .redeemer()
+        .settling()
+        .spawn(finish::finish(writing, bucket, intent));
+    let stored = finishing
+        .await
+        .map_err(|e| GatewayError::Internal(format!("finishing an upload: {e}")))??;
+    let etag = HeaderValue::from_str(&response::quoted(&stored.etag)).ok();
+    let body = serde_json::json!({"etag": stored.etag, "size": stored.size});
+    let mut response = axum::Json(body).into_response();
+    response
+        .headers_mut()
+        .extend(etag.map(|etag| (header::ETAG, etag)));
+    Ok(about(response, id))
+}
+
+/// Checks the target and opens it, before a byte of the body is asked for.
+async fn begin(
+    state: &AppState,
+    ticket: &Ticket,
+    headers: &HeaderMap,
+    declared: Option<u64>,
+) -> Result<(Arc<dyn ObjectBackend>, Box<dyn Upload>), GatewayError> {
+    let record = &ticket.record;
+    let bucket = Arc::clone(bucket(state, &record.bucket)?);
+    let options = PutOptions {
+        content_type: accept_type(record, single(headers, &header::CONTENT_TYPE)?)?,
+        content_length: declared,
+        must_not_exist: check_target(bucket.as_ref(), record, headers).await?,
+        marker: ticket.marker(),
+    };
+    let upload = bucket.put(&record.key, options).await;
+    Ok((bucket, upload.map_err(GatewayError::storage)?))
+}
+
+/// The type to store, if the token takes the client's.
+fn accept_type(record: &TokenRecord, sent: Option<&str>) -> Result<Option<String>, GatewayError> {
+    let essence = |text: &str| {
+        let essence = text.split(';').next().unwrap_or_default();
+        essence.trim().to_ascii_lowercase()
+    };
+    match (&record.content_type, sent) {
+        (Some(wanted), Some(sent)) if essence(wanted) != essence(sent) => Err(
+            GatewayError::UnsupportedMediaType(format!("this token takes only {wanted}")),
+        ),
+        (Some(wanted), None) => Ok(Some(wanted.clone())),
+        (_, sent) => Ok(sent.map(str::to_owned)),
+    }
+}
+
+/// Refuses early what could not be stored in the end; returns whether the key must be free.
+async fn check_target(
+    bucket: &dyn ObjectBackend,
+    record: &TokenRecord,
+    headers: &HeaderMap,
+) -> Result<bool, GatewayError> {
+    let conditions = range::conditions(headers)?;
+    let must_not_exist = !record.allow_overwrite || conditions.if_none_match.is_some();
+    if !must_not_exist && conditions.is_empty() {
+        return Ok(false);
+    }
+    let options = GetOptions {
+        range: None,
+        conditions,
+    };
+    match bucket.head(&record.key, &options).await {
+        Ok(_) if must_not_exist => Err(GatewayError::PreconditionFailed),
+        Ok(_) => Ok(false),
+        Err(error) if error.kind == ErrorKind::NotFound => {
+            if options.conditions.if_match.is_some() {
+                return Err(GatewayError::PreconditionFailed);
+            }
+            Ok(must_not_exist)
+        }
+        Err(error) if error.kind == ErrorKind::NotModified => Err(GatewayError::PreconditionFailed),
+        Err(error) => Err(GatewayError::storage(error)),
+    }
+}
+
+/// Moves the body into storage and returns its size; the last step but making it visible.
+async fn receive(
+    writing: &mut Writing,
+    mut body: Body,
+    mut checksums: Checksums,
+) -> Result<u64, GatewayError> {
+    let (Some(upload), Some(ticket)) = (&mut writing.upload, &writing.ticket) else {
+        return Err(GatewayError::Internal("an upload that has ended".into()));
+    };
+    let in_flight = InFlight::start(Direction::Upload);
+    let limit = ticket.record.size.unwrap_or(u64::MAX);
+    let mut size = 0;
+    loop {
+        let frame = match body.frame().await {
+            None => break,
+            Some(Err(error)) => return Err(json::broken_body(&error)),
+            Some(Ok(frame)) => frame,
+        };
+        let Ok(piece) = frame.into_data() else {
+            continue;
+        };
+        size += piece.len() as u64;
+        if size > limit {
+            return Err(GatewayError::SizeExceeded(format!(
+                "this token takes at most {limit} bytes"
+            )));
+        }
+        if ticket.is_lost() {
+            return Err(GatewayError::TokenNotFound);
+        }
+        in_flight.add_bytes(piece.len() as u64);
+        checksums.update(&piece);
+        upload.write(piece).await.map_err(GatewayError::storage)?;
+    }
+    if !checksums.agree() {
+        return Err(GatewayError::BadDigest);
+    }
+    Ok(size)
+}

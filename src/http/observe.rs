@@ -1,0 +1,192 @@
+//! The outermost layer: request id, client address, error bodies, access line and metrics.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use asset_gateway_backends::token_store::TokenId;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use http_body::{Frame, SizeHint};
+
+use super::context::{self, RequestContext, X_REQUEST_ID};
+use super::server::Peer;
+use crate::app::AppState;
+use crate::error::{ErrorBody, GatewayError};
+use crate::telemetry::record;
+
+/// The handle of the token that a response is about, for the access line.
+#[derive(Debug, Clone, Copy)]
+pub struct AboutToken(pub TokenId);
+
+/// On a response that explains its error status itself.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnBody;
+
+pub async fn observe(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let context = RequestContext {
+        request_id: context::request_id(request.headers()),
+        client_ip: context::client_ip(
+            peer.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()),
+            request.headers(),
+            state.trusted_proxies(),
+        ),
+    };
+    let mut line = AccessLine {
+        began,
+        method: context::method_label(request.method()),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        status: StatusCode::OK,
+        bytes: 0,
+        error: None,
+        token: None,
+        context: context.clone(),
+    };
+    request.extensions_mut().insert(context);
+
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if is_error && response.extensions().get::<OwnBody>().is_none() {
+        let error = error_of(&mut response);
+        let body = serde_json::json!({
+            "code": error.code,
+            "message": error.message,
+            "request_id": line.context.request_id(),
+        });
+        *response.body_mut() = Body::from(body.to_string());
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        line.error = Some(error);
+    }
+    let id = line.context.request_id.clone();
+    response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+    line.status = response.status();
+    line.token = response.extensions().get::<AboutToken>().copied();
+    response.map(|inner| Body::new(ObservedBody { inner, line }))
+}
+
+/// The error that a handler left, or one for a bare status of the router's own.
+fn error_of(response: &mut Response) -> ErrorBody {
+    if let Some(error) = response.extensions_mut().remove::<ErrorBody>() {
+        return error;
+    }
+    let status = response.status();
+    let allow = response.headers().get(header::ALLOW);
+    let message = match (status, allow.and_then(|allow| allow.to_str().ok())) {
+        (StatusCode::METHOD_NOT_ALLOWED, Some(allow)) => format!("allowed here: {allow}"),
+        _ => "the request cannot be understood".to_owned(),
+    };
+    let code = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::NOT_FOUND => "not_found",
+        status if status.is_server_error() => "internal_error",
+        _ => "bad_request",
+    };
+    ErrorBody {
+        code,
+        message,
+        cause: None,
+    }
+}
+
+/// No answer of ours is to be guessed at.
+pub async fn nosniff(mut response: Response) -> Response {
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+/// A panic of a handler: logged by the panic hook, answered like any bug.
+pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    GatewayError::Internal("a handler panicked".into()).into_response()
+}
+
+/// Written when the body has gone, one line a request.
+struct AccessLine {
+    began: Instant,
+    method: &'static str,
+    /// The route's template: the path itself has a token in it.
+    route: Option<MatchedPath>,
+    status: StatusCode,
+    bytes: u64,
+    error: Option<ErrorBody>,
+    token: Option<AboutToken>,
+    context: RequestContext,
+}
+
+impl Drop for AccessLine {
+    fn drop(&mut self) {
+        let route = self.route.as_ref().map_or("other", MatchedPath::as_str);
+        let elapsed = self.began.elapsed();
+        record::http_request(route, self.method, self.status.as_u16(), elapsed);
+        let token_id = self.token.map(|token| tracing::field::display(token.0));
+        let code = self.error.as_ref().map(|error| error.code);
+        let cause = self.error.as_ref().and_then(|error| error.cause.as_deref());
+        macro_rules! write {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "access",
+                    $level,
+                    request_id = self.context.request_id(),
+                    client_ip = %self.context.client_ip,
+                    method = self.method,
+                    route,
+                    status = self.status.as_u16(),
+                    code,
+                    cause,
+                    token_id,
+                    bytes = self.bytes,
+                    duration_ms = elapsed.as_millis() as u64,
+                )
+            };
+        }
+        if self.status.is_server_error() {
+            write!(tracing::Level::ERROR);
+        } else {
+            write!(tracing::Level::INFO);
+        }
+    }
+}
+
+struct ObservedBody {
+    inner: Body,
+    line: AccessLine,
+}
+
+impl http_body::Body for ObservedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.line.bytes += data.len() as u64;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

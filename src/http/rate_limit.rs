@@ -1,0 +1,89 @@
+//! `limits.requests_per_second_per_client`.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use super::context::RequestContext;
+use crate::app::AppState;
+use crate::error::GatewayError;
+
+/// Requests after which clients that have been quiet are forgotten.
+const FORGET_EVERY: u32 = 10_000;
+
+/// Lets each client have so many requests a second, and as many at once. IPv6 clients are told
+/// apart by their /64, which is what one customer has.
+#[derive(Clone, Default)]
+pub struct ClientLimiter(Option<Arc<Limiter>>);
+
+struct Limiter {
+    clients: DefaultKeyedRateLimiter<IpAddr>,
+    requests: AtomicU32,
+}
+
+impl ClientLimiter {
+    /// 0 = no limit.
+    pub fn new(requests_per_second: u32) -> Self {
+        Self(NonZeroU32::new(requests_per_second).map(|limit| {
+            Arc::new(Limiter {
+                clients: RateLimiter::keyed(Quota::per_second(limit)),
+                requests: AtomicU32::new(0),
+            })
+        }))
+    }
+
+    fn admits(&self, client: IpAddr) -> bool {
+        let Some(limiter) = &self.0 else {
+            return true;
+        };
+        if limiter.requests.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
+            limiter.clients.retain_recent();
+        }
+        limiter.clients.check_key(&network(client)).is_ok()
+    }
+}
+
+fn network(client: IpAddr) -> IpAddr {
+    match client {
+        IpAddr::V4(_) => client,
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
+pub async fn rate_limit(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, GatewayError> {
+    let context = request.extensions().get::<RequestContext>();
+    if context.is_some_and(|context| !state.client_limiter().admits(context.client_ip)) {
+        return Err(GatewayError::RateLimited);
+    }
+    Ok(next.run(request).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_has_its_own_share() {
+        let limiter = ClientLimiter::new(2);
+        let admits = |ip: &str| limiter.admits(ip.parse().unwrap());
+        assert!(admits("1.1.1.1") && admits("1.1.1.1"));
+        assert!(!admits("1.1.1.1"));
+        assert!(admits("2.2.2.2"));
+        assert!(admits("2001:db8::1") && admits("2001:db8::2"));
+        assert!(!admits("2001:db8::3"));
+        assert!(ClientLimiter::new(0).admits("1.1.1.1".parse().unwrap()));
+    }
+}

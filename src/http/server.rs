@@ -1,0 +1,222 @@
+//! Listeners and connections: HTTP/1.1 and h2c (prior knowledge) under an axum [`Router`].
+//!
+//! - [`bind`]: the listening socket.
+//! - `connection`: one connection from its first byte to its last.
+//! - `sniff`: which HTTP the client speaks.
+//! - `wire`: the socket as hyper sees it; `link`: what it and the connection's task tell each other.
+//! - `service`: the router as hyper calls it.
+//! - `head_timer`: how long a client may take for its headers, and to think between requests.
+//! - `stall`: how long a client may do nothing while it is waited for.
+//! - `farewell`: answers that hyper cannot give, and closing so that the client can read its answer.
+//! - `drain`: the same for the streams of HTTP/2.
+
+mod bind;
+mod connection;
+mod drain;
+mod farewell;
+mod head_timer;
+mod link;
+mod service;
+mod sniff;
+mod stall;
+mod wire;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::shutdown::Shutdown;
+
+pub use bind::{BindError, bind};
+pub use stall::UploadStalled;
+
+/// Gauge: connections that are open now.
+pub const CONNECTIONS: &str = "asset_gateway_connections";
+/// Counter: connections that were refused because `max_connections` were open.
+pub const CONNECTIONS_REFUSED: &str = "asset_gateway_connections_refused_total";
+
+/// Refusals that are answered at once; past it, connections are closed without an answer.
+const MAX_REFUSALS: usize = 256;
+/// Pause after an error that concerns the process and not one connection (no descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Limits of every connection.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// From a request's first byte to the end of its headers, and from accept to the first byte.
+    pub header_read: Duration,
+    /// How long a client may take nothing of what is written, send nothing of an upload, or keep a
+    /// connection without using it.
+    pub idle: Duration,
+    /// Connections at the same time, over all listeners of a [`Server`].
+    pub max_connections: usize,
+    /// How long open connections may go on once the shutdown has begun.
+    pub shutdown: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            header_read: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            max_connections: 10_000,
+            shutdown: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The other end of the connection: a request extension. An IPv4-mapped address is written as IPv4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+impl Peer {
+    fn canonical(address: SocketAddr) -> Self {
+        Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+}
+
+/// Serves routers on listeners that share one limit of connections. Clones share it too.
+#[derive(Debug, Clone)]
+pub struct Server {
+    settings: Arc<ServerSettings>,
+    connections: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
+}
+
+impl Server {
+    pub fn new(settings: ServerSettings) -> Self {
+        let connections = settings.max_connections.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            settings: Arc::new(settings),
+            connections: Arc::new(Semaphore::new(connections)),
+            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
+        }
+    }
+
+    /// Accepts until the shutdown begins, closes the listener, and returns when the connections are
+    /// done, or time is up, or the shutdown is forced; what is left then is cut off. Dropping the
+    /// future cuts off everything.
+    pub async fn run(&self, listener: TcpListener, router: Router, shutdown: Shutdown) {
+        let mut open = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.begun() => break,
+                Some(ended) = open.join_next(), if !open.is_empty() => report(ended),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        self.admit(&mut open, stream, Peer::canonical(peer), &router, &shutdown);
+                    }
+                    Err(error) if concerns_one_connection(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept connections");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(listener);
+
+        let all_ended = async {
+            while let Some(ended) = open.join_next().await {
+                report(ended);
+            }
+        };
+        tokio::select! {
+            () = all_ended => return,
+            () = shutdown.forced() => {}
+            () = tokio::time::sleep(self.settings.shutdown) => {}
+        }
+        tracing::warn!(connections = open.len(), "cutting off connections");
+        open.shutdown().await;
+    }
+
+    fn admit(
+        &self,
+        open: &mut JoinSet<()>,
+        stream: TcpStream,
+        peer: Peer,
+        router: &Router,
+        shutdown: &Shutdown,
+    ) {
+        if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
+            let settings = Arc::clone(&self.settings);
+            let (router, stop) = (router.clone(), shutdown.token());
+            open.spawn(async move {
+                let counted = metrics::gauge!(CONNECTIONS);
+                counted.increment(1);
+                // Dropped, thus counted down, wherever the task ends.
+                let _guard = (permit, Decrement(counted));
+                connection::serve(stream, peer, router, settings, stop).await;
+            });
+            return;
+        }
+        metrics::counter!(CONNECTIONS_REFUSED).increment(1);
+        if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
+            open.spawn(async move {
+                farewell::refuse(stream).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+struct Decrement(metrics::Gauge);
+
+impl Drop for Decrement {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection's task panicked");
+    }
+}
+
+/// The next connection may well be fine: no reason to pause.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mapped_addresses_are_ipv4() {
+        let mapped: SocketAddr = "[::ffff:192.0.2.7]:4000".parse().unwrap();
+        assert_eq!(
+            Peer::canonical(mapped).0,
+            "192.0.2.7:4000".parse::<SocketAddr>().unwrap()
+        );
+        let v6: SocketAddr = "[2001:db8::1]:4000".parse().unwrap();
+        assert_eq!(Peer::canonical(v6).0, v6);
+    }
+
+    #[test]
+    fn running_out_of_descriptors_pauses_the_loop() {
+        const EMFILE: i32 = 24;
+        assert!(!concerns_one_connection(&io::Error::from_raw_os_error(
+            EMFILE
+        )));
+        assert!(concerns_one_connection(&io::Error::from(
+            io::ErrorKind::ConnectionAborted
+        )));
+    }
+}

@@ -1,0 +1,64 @@
+//! The upload of an HTTP/2 stream that is answered before its end.
+//!
+//! A body that hyper's stream drops unread is answered with `RST_STREAM(NO_ERROR)` right behind the
+//! answer. RFC 9113 §8.1 asks clients not to discard the answer for it; some do. So what a handler
+//! leaves is read for a while. (HTTP/1 is drained by its connection: see `farewell`.)
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use tokio::runtime::Handle;
+
+use super::farewell::LINGER;
+
+pub(super) struct DrainedUpload(
+    /// `None` only while it is dropped.
+    Option<Incoming>,
+);
+
+impl DrainedUpload {
+    pub(super) fn new(body: Incoming) -> Self {
+        Self(Some(body))
+    }
+}
+
+impl Drop for DrainedUpload {
+    fn drop(&mut self) {
+        let Some(mut body) = self.0.take().filter(|body| !body.is_end_stream()) else {
+            return;
+        };
+        // There is none where the process is already ending.
+        if let Ok(runtime) = Handle::try_current() {
+            let drain = async move { while let Some(Ok(_)) = body.frame().await {} };
+            runtime.spawn(tokio::time::timeout(LINGER, drain));
+        }
+    }
+}
+
+impl HttpBody for DrainedUpload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.0 {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+            .as_ref()
+            .map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
+}

@@ -1,0 +1,102 @@
+//! How long a client may take for its headers, and to think between requests.
+//!
+//! hyper has one limit for both. A proxy in front keeps connections for a minute, and a slow sender
+//! of headers must not have a minute: so hyper is given a timer whose sleeps end `idle` after they
+//! began, and once the first byte has come, `header_read` after that byte. hyper starts one when it
+//! begins to wait for the head of a request and polls it only while it waits.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::rt::Timer;
+
+use super::link::Link;
+
+pub(super) struct HeadTimer {
+    pub(super) link: Arc<Link>,
+    pub(super) header_read: Duration,
+    pub(super) idle: Duration,
+}
+
+impl Timer for HeadTimer {
+    fn sleep(&self, _duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.link.await_head();
+        Box::pin(HeadSleep {
+            link: Arc::clone(&self.link),
+            header_read: self.header_read,
+            head_started: false,
+            sleep: Box::pin(tokio::time::sleep(self.idle)),
+        })
+    }
+
+    fn sleep_until(&self, _deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
+        self.sleep(self.idle)
+    }
+}
+
+struct HeadSleep {
+    link: Arc<Link>,
+    header_read: Duration,
+    head_started: bool,
+    sleep: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl hyper::rt::Sleep for HeadSleep {}
+
+impl Future for HeadSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if !this.head_started && this.link.head_started() {
+            this.head_started = true;
+            let deadline = tokio::time::Instant::now() + this.header_read;
+            this.sleep.as_mut().reset(deadline);
+        }
+        this.sleep.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER_READ: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn timer() -> HeadTimer {
+        let link = Arc::new(Link::new());
+        link.head_complete();
+        HeadTimer {
+            link,
+            header_read: HEADER_READ,
+            idle: IDLE,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_may_think_between_requests() {
+        let began = tokio::time::Instant::now();
+        timer().sleep(Duration::ZERO).await;
+        assert!(began.elapsed() >= IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_byte_starts_the_shorter_limit() {
+        let timer = timer();
+        let began = tokio::time::Instant::now();
+        let mut sleep = timer.sleep(Duration::ZERO);
+        assert!(
+            tokio::time::timeout(Duration::from_secs(20), sleep.as_mut())
+                .await
+                .is_err()
+        );
+        timer.link.received(1);
+        sleep.await;
+        let took = began.elapsed();
+        assert!(took >= Duration::from_secs(30) && took < Duration::from_secs(31));
+    }
+}

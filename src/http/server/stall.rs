@@ -1,0 +1,110 @@
+//! How long a client may do nothing while it is waited for.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::BoxError;
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+/// Runs while the other side is waited for; whatever moves starts it anew.
+pub(super) struct Stall {
+    limit: Duration,
+    /// Made by the first client that is slower than we are: most never need it.
+    sleep: Option<Pin<Box<Sleep>>>,
+    running: bool,
+}
+
+impl Stall {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            sleep: None,
+            running: false,
+        }
+    }
+
+    pub(super) fn over(&mut self) {
+        self.running = false;
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.limit;
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        if !self.running {
+            self.running = true;
+            sleep.as_mut().reset(Instant::now() + limit);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
+
+/// An upload of which nothing has come for the idle limit while the handler waited for it: 408.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the client sends nothing")]
+pub struct UploadStalled;
+
+impl UploadStalled {
+    /// Whether this is what broke a request's body, anywhere in the chain of sources.
+    pub fn caused(error: &(dyn StdError + 'static)) -> bool {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if error.is::<Self>() {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+}
+
+/// A body that ends with [`UploadStalled`] where nothing comes. The time in which nobody reads it
+/// does not count.
+pub(super) struct Watched<B> {
+    body: B,
+    stall: Stall,
+}
+
+impl<B> Watched<B> {
+    pub(super) fn new(body: B, idle: Duration) -> Self {
+        Self {
+            body,
+            stall: Stall::new(idle),
+        }
+    }
+}
+
+impl<B> HttpBody for Watched<B>
+where
+    B: HttpBody<Data = Bytes, Error = hyper::Error> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.stall.over();
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        ready!(this.stall.poll(cx));
+        Poll::Ready(Some(Err(UploadStalled.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

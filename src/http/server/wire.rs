@@ -1,0 +1,171 @@
+//! The socket as hyper sees it.
+//!
+//! - A client that takes nothing for `idle` while there is something to write is cut off.
+//! - An answer that hyper gives by itself (400, 431: empty bodies) is swallowed; the connection's
+//!   task writes ours. No bytes are compared: what is written while hyper waits for the head of a
+//!   request, and nothing of an earlier answer is left, cannot be anything else.
+//! - When hyper drops it, the socket goes back to the connection's task.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::link::Link;
+use super::sniff::Prefix;
+use super::stall::Stall;
+
+pub(super) struct Wire {
+    /// `None` only while it is dropped.
+    stream: Option<TcpStream>,
+    prefix: Prefix,
+    link: Arc<Link>,
+    stall: Stall,
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream, prefix: Prefix, link: Arc<Link>, idle: Duration) -> Self {
+        Self {
+            stream: Some(stream),
+            prefix,
+            link,
+            stall: Stall::new(idle),
+        }
+    }
+
+    /// Whether what hyper writes now is an answer of its own.
+    fn swallows(&self) -> bool {
+        self.link.awaiting_head() && !self.link.mid_answer()
+    }
+
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        wrote: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.link.set_mid_answer(true);
+        match wrote {
+            Poll::Ready(Ok(bytes)) => {
+                self.stall.over();
+                self.link.sent(bytes);
+                Poll::Ready(Ok(bytes))
+            }
+            Poll::Ready(Err(error)) => {
+                self.link.lose();
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending => {
+                ready!(self.stall.poll(cx));
+                self.link.lose();
+                if let Some(stream) = &self.stream {
+                    // A reset: otherwise the kernel goes on offering what the client does not take.
+                    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+                }
+                Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client takes nothing",
+                )))
+            }
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            self.link.give_back(stream);
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::from(io::ErrorKind::NotConnected)
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.prefix.is_empty() {
+            this.prefix.read_into(buf);
+            return Poll::Ready(Ok(()));
+        }
+        let Some(stream) = &mut this.stream else {
+            return Poll::Ready(Err(gone()));
+        };
+        let before = buf.filled().len();
+        match ready!(Pin::new(stream).poll_read(cx, buf)) {
+            Ok(()) if buf.filled().len() > before => {
+                this.link.received(buf.filled().len() - before);
+                Poll::Ready(Ok(()))
+            }
+            ended => {
+                this.link.lose();
+                Poll::Ready(ended)
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.swallows() {
+            this.link.refuse();
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let Some(stream) = &mut this.stream else {
+            return Poll::Ready(Err(gone()));
+        };
+        let wrote = Pin::new(stream).poll_write(cx, buf);
+        this.written(cx, wrote)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.swallows() {
+            this.link.refuse();
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        let Some(stream) = &mut this.stream else {
+            return Poll::Ready(Err(gone()));
+        };
+        let wrote = Pin::new(stream).poll_write_vectored(cx, bufs);
+        this.written(cx, wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// hyper flushes the socket only once its own buffer is empty.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.set_mid_answer(false);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.stream {
+            // Our own answer is still to be written.
+            _ if this.link.refused() => Poll::Ready(Ok(())),
+            Some(stream) => Pin::new(stream).poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}

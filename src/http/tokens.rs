@@ -1,0 +1,227 @@
+//! The control plane: tokens made, looked at, changed, revoked.
+
+pub(super) mod batch;
+pub(super) mod listing;
+mod view;
+
+pub use batch::create_batch;
+pub use listing::{delete_matching, list};
+
+use asset_gateway_backends::ErrorKind;
+use asset_gateway_backends::object_backend::GetOptions;
+use asset_gateway_backends::token_store::{Created, Method, StoredToken, TokenId};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::StatusCode;
+
+use super::json;
+use super::observe::AboutToken;
+use super::openapi::{ControlErrors, CreateErrors};
+use crate::app::AppState;
+use crate::error::GatewayError;
+use crate::tokens::TokenSecret;
+use crate::tokens::issue::{self, IssueRequest, PatchRequest};
+use view::{CreatedView, StatusView, TokenView};
+
+/// Bytes of a request about one token; `metadata` is the largest part of it.
+const BODY_LIMIT: usize = 256 * 1024;
+
+/// Makes a token.
+#[utoipa::path(post, path = "/token", tag = "control plane", request_body = IssueRequest,
+    responses((status = 201, description = "made", body = CreatedView), CreateErrors),
+    security(("control_token" = [])))]
+pub async fn create(State(state): State<AppState>, body: Body) -> Result<Response, GatewayError> {
+    let body = json::object(body, BODY_LIMIT).await?;
+    let (token, id, record) = prepare(&state, body)?;
+    let view = CreatedView::new(&state, &token, id, &record);
+    match state.store().create(vec![(id, record)]).await {
+        Ok(Created::Done) => {
+            Ok((StatusCode::CREATED, Extension(AboutToken(id)), Json(view)).into_response())
+        }
+        Ok(Created::Exists { .. }) => Err(GatewayError::TokenExists),
+        Err(error) => Err(GatewayError::store(error)),
+    }
+}
+
+/// Checks one request and gives it a token.
+fn prepare(
+    state: &AppState,
+    body: serde_json::Map<String, serde_json::Value>,
+) -> Result<
+    (
+        TokenSecret,
+        TokenId,
+        asset_gateway_backends::token_store::TokenRecord,
+    ),
+    GatewayError,
+> {
+    let now = state.redeemer().clock().now_seconds();
+    let issue = issue::check(body, state.unknown_fields(), state.buckets(), now)?;
+    let token = match issue.token {
+        Some(token) => token,
+        None => TokenSecret::generate().map_err(|e| GatewayError::Internal(e.to_string()))?,
+    };
+    let id = state.redeemer().digester().id(&token);
+    Ok((token, id, issue.record))
+}
+
+/// A token as a path names it: by itself, or by its id.
+pub struct Named {
+    id: TokenId,
+    /// Known only where the path had it.
+    token: Option<TokenSecret>,
+}
+
+fn by_token(state: &AppState, token: &str) -> Result<Named, GatewayError> {
+    let token = TokenSecret::parse(token).ok_or(GatewayError::TokenNotFound)?;
+    Ok(Named {
+        id: state.redeemer().digester().id(&token),
+        token: Some(token),
+    })
+}
+
+fn by_id(id: &str) -> Result<Named, GatewayError> {
+    let id = id.parse().map_err(|_| GatewayError::TokenNotFound)?;
+    Ok(Named { id, token: None })
+}
+
+async fn stored(state: &AppState, named: &Named) -> Result<StoredToken, GatewayError> {
+    let stored = state.store().get(named.id).await;
+    stored
+        .map_err(GatewayError::store)?
+        .ok_or(GatewayError::TokenNotFound)
+}
+
+async fn shown(state: &AppState, named: Named) -> Result<Response, GatewayError> {
+    let stored = stored(state, &named).await?;
+    let view = TokenView::new(state, named.token.as_ref(), stored);
+    Ok((Extension(AboutToken(named.id)), Json(view)).into_response())
+}
+
+async fn changed(state: &AppState, named: Named, body: Body) -> Result<Response, GatewayError> {
+    let body = json::object(body, BODY_LIMIT).await?;
+    let now = state.redeemer().clock().now_seconds();
+    let patch = issue::check_patch(body, state.unknown_fields(), now)?;
+    let patched = state.store().patch(named.id, patch).await;
+    let stored = patched
+        .map_err(GatewayError::store)?
+        .ok_or(GatewayError::TokenNotFound)?;
+    let view = TokenView::new(state, named.token.as_ref(), stored);
+    Ok((Extension(AboutToken(named.id)), Json(view)).into_response())
+}
+
+async fn revoked(state: &AppState, named: Named) -> Result<Response, GatewayError> {
+    match state.store().delete(named.id).await {
+        Ok(true) => Ok((Extension(AboutToken(named.id)), StatusCode::NO_CONTENT).into_response()),
+        Ok(false) => Err(GatewayError::TokenNotFound),
+        Err(error) => Err(GatewayError::store(error)),
+    }
+}
+
+/// The record of a token.
+#[utoipa::path(get, path = "/token/{token}", tag = "control plane",
+    params(("token" = String, Path, description = "temporary token")),
+    responses((status = 200, description = "the record", body = TokenView), ControlErrors),
+    security(("control_token" = [])))]
+pub async fn show(
+    State(state): State<AppState>,
+    Path(token): Path<String>,
+) -> Result<Response, GatewayError> {
+    shown(&state, by_token(&state, &token)?).await
+}
+
+/// Changes expiry, hits, callback or metadata of a token; revives an expired one within 24 h.
+#[utoipa::path(patch, path = "/token/{token}", tag = "control plane", request_body = PatchRequest,
+    params(("token" = String, Path, description = "temporary token")),
+    responses((status = 200, description = "the record as it is now", body = TokenView), CreateErrors),
+    security(("control_token" = [])))]
+pub async fn change(
+    State(state): State<AppState>,
+    Path(token): Path<String>,
+    body: Body,
+) -> Result<Response, GatewayError> {
+    changed(&state, by_token(&state, &token)?, body).await
+}
+
+/// Revokes a token at once.
+#[utoipa::path(delete, path = "/token/{token}", tag = "control plane",
+    params(("token" = String, Path, description = "temporary token")),
+    responses((status = 204, description = "revoked"), ControlErrors),
+    security(("control_token" = [])))]
+pub async fn revoke(
+    State(state): State<AppState>,
+    Path(token): Path<String>,
+) -> Result<Response, GatewayError> {
+    revoked(&state, by_token(&state, &token)?).await
+}
+
+/// The record of the token with this `token_id`.
+#[utoipa::path(get, path = "/tokens/{token_id}", tag = "control plane",
+    params(("token_id" = String, Path, description = "32 hex digits")),
+    responses((status = 200, description = "the record", body = TokenView), ControlErrors),
+    security(("control_token" = [])))]
+pub async fn show_by_id(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, GatewayError> {
+    shown(&state, by_id(&id)?).await
+}
+
+/// As `PATCH /token/{token}`.
+#[utoipa::path(patch, path = "/tokens/{token_id}", tag = "control plane", request_body = PatchRequest,
+    params(("token_id" = String, Path, description = "32 hex digits")),
+    responses((status = 200, description = "the record as it is now", body = TokenView), CreateErrors),
+    security(("control_token" = [])))]
+pub async fn change_by_id(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, GatewayError> {
+    changed(&state, by_id(&id)?, body).await
+}
+
+/// As `DELETE /token/{token}`.
+#[utoipa::path(delete, path = "/tokens/{token_id}", tag = "control plane",
+    params(("token_id" = String, Path, description = "32 hex digits")),
+    responses((status = 204, description = "revoked"), ControlErrors),
+    security(("control_token" = [])))]
+pub async fn revoke_by_id(
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> Result<Response, GatewayError> {
+    revoked(&state, by_id(&id)?).await
+}
+
+/// The record of a token and whether its object is there.
+#[utoipa::path(get, path = "/token/{token}/status", tag = "control plane",
+    params(("token" = String, Path, description = "temporary token")),
+    responses((status = 200, description = "record and object", body = StatusView),
+        ControlErrors, super::openapi::StorageErrors),
+    security(("control_token" = [])))]
+pub async fn status(
+    State(state): State<AppState>,
+    Path(token): Path<String>,
+) -> Result<Response, GatewayError> {
+    let named = by_token(&state, &token)?;
+    let stored = stored(&state, &named).await?;
+    let object = match state.buckets().get(&stored.record.bucket) {
+        None => None,
+        Some(bucket) => {
+            match bucket
+                .head(&stored.record.key, &GetOptions::default())
+                .await
+            {
+                Ok(meta) => Some(meta),
+                Err(error) if error.kind == ErrorKind::NotFound => None,
+                Err(error) => return Err(GatewayError::storage(error)),
+            }
+        }
+    };
+    // A PUT token says whether it has done its work; for others the object itself is the answer.
+    let uploaded =
+        object.is_some() && (stored.record.method != Method::Put || stored.uploaded_at.is_some());
+    let view = StatusView::new(&state, named.token.as_ref(), stored, uploaded, object);
+    Ok((Extension(AboutToken(named.id)), Json(view)).into_response())
+}

@@ -1,0 +1,65 @@
+//! Logs on stderr: text for a terminal, JSON lines for a collector, times in UTC (RFC 3339).
+
+use std::env;
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Chooses the format whatever stderr is: `text` or `json`.
+const FORMAT: &str = "ASSET_GATEWAY_LOG_FORMAT";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Starts logging for the whole process, from `info` unless `RUST_LOG` says otherwise. The error
+/// says which variable is wrong.
+pub fn install() -> Result<(), String> {
+    let terminal = io::stderr().is_terminal();
+    let format = format(env::var(FORMAT).ok().as_deref(), terminal)?;
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env()
+        .map_err(|error| format!("RUST_LOG: {error}"))?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(terminal);
+    match format {
+        Format::Text => subscriber.try_init(),
+        Format::Json => subscriber
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init(),
+    }
+    .map_err(|error| format!("logging cannot start: {error}"))
+}
+
+fn format(asked: Option<&str>, terminal: bool) -> Result<Format, String> {
+    match asked {
+        Some("text") => Ok(Format::Text),
+        Some("json") => Ok(Format::Json),
+        None | Some("") if terminal => Ok(Format::Text),
+        None | Some("") => Ok(Format::Json),
+        Some(other) => Err(format!("{FORMAT}: `{other}`: expected `text` or `json`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_gets_text_and_others_json() {
+        assert_eq!(format(None, true), Ok(Format::Text));
+        assert_eq!(format(None, false), Ok(Format::Json));
+        assert_eq!(format(Some("json"), true), Ok(Format::Json));
+        assert_eq!(format(Some("text"), false), Ok(Format::Text));
+        let error = format(Some("xml"), true).expect_err("unknown");
+        assert!(error.contains("ASSET_GATEWAY_LOG_FORMAT") && error.contains("expected"));
+    }
+}

@@ -1,0 +1,92 @@
+//! Recording what happens, with handles that are looked up once.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, counter, gauge, histogram};
+
+use super::metrics as declared;
+
+/// One answered request; `route` is its template.
+pub fn http_request(route: &str, method: &'static str, status: u16, took: Duration) {
+    let class = match status {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    let labels = [
+        ("route", route.to_owned()),
+        ("method", method.to_owned()),
+        ("status", class.to_owned()),
+    ];
+    counter!(declared::HTTP_REQUESTS.name, &labels).increment(1);
+    histogram!(declared::HTTP_REQUEST_SECONDS.name, &labels).record(took.as_secs_f64());
+}
+
+/// Hits of tokens.
+pub mod hits {
+    use super::{Counter, LazyLock, counter, declared};
+
+    static RESERVED: LazyLock<Counter> = LazyLock::new(|| counter!(declared::HITS_RESERVED.name));
+    static COMMITTED: LazyLock<Counter> = LazyLock::new(|| counter!(declared::HITS_COMMITTED.name));
+    static RELEASED: LazyLock<Counter> = LazyLock::new(|| counter!(declared::HITS_RELEASED.name));
+
+    pub fn reserved() {
+        RESERVED.increment(1);
+    }
+
+    pub fn committed() {
+        COMMITTED.increment(1);
+    }
+
+    pub fn released() {
+        RELEASED.increment(1);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Direction {
+    Upload,
+    Download,
+}
+
+static UPLOADS: LazyLock<Gauge> =
+    LazyLock::new(|| gauge!(declared::STREAMS.name, "direction" => "upload"));
+static DOWNLOADS: LazyLock<Gauge> =
+    LazyLock::new(|| gauge!(declared::STREAMS.name, "direction" => "download"));
+static BYTES_IN: LazyLock<Counter> = LazyLock::new(|| counter!(declared::HTTP_REQUEST_BYTES.name));
+static BYTES_OUT: LazyLock<Counter> =
+    LazyLock::new(|| counter!(declared::HTTP_RESPONSE_BYTES.name));
+
+/// An object on its way, for as long as this lives.
+#[derive(Debug)]
+pub struct InFlight(Direction);
+
+impl InFlight {
+    pub fn start(direction: Direction) -> Self {
+        gauge_of(direction).increment(1);
+        Self(direction)
+    }
+
+    pub fn add_bytes(&self, bytes: u64) {
+        match self.0 {
+            Direction::Upload => BYTES_IN.increment(bytes),
+            Direction::Download => BYTES_OUT.increment(bytes),
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge_of(self.0).decrement(1);
+    }
+}
+
+fn gauge_of(direction: Direction) -> &'static Gauge {
+    match direction {
+        Direction::Upload => &UPLOADS,
+        Direction::Download => &DOWNLOADS,
+    }
+}

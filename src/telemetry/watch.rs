@@ -1,0 +1,39 @@
+//! Metrics that have to be asked for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use asset_gateway_backends::callback_queue::CallbackQueue;
+use metrics::gauge;
+
+use super::metrics::{
+    CALLBACK_QUEUE_DEAD, CALLBACK_QUEUE_OLDEST_SECONDS, CALLBACK_QUEUE_PENDING, Metrics,
+};
+
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Keeps the histograms small, for as long as it is polled.
+pub async fn upkeep(metrics: Metrics) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        metrics.run_upkeep();
+    }
+}
+
+/// Watches the callback queue, for as long as it is polled.
+pub async fn queue(queue: Arc<dyn CallbackQueue>) {
+    loop {
+        match queue.stats().await {
+            Ok(stats) => {
+                #[allow(clippy::cast_precision_loss)] // Exact up to 2^53.
+                let [pending, dead, oldest] =
+                    [stats.pending, stats.dead, stats.oldest_ms].map(|n| n as f64);
+                gauge!(CALLBACK_QUEUE_PENDING.name).set(pending);
+                gauge!(CALLBACK_QUEUE_DEAD.name).set(dead);
+                gauge!(CALLBACK_QUEUE_OLDEST_SECONDS.name).set(oldest / 1000.0);
+            }
+            Err(error) => tracing::warn!(%error, "the callback queue's state is not known"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}

@@ -1,0 +1,16 @@
+//! The life of a token: issued, redeemed (reserve, then commit or release), settled, revoked.
+//!
+//! In reading order: [`secret`] (a token and its digest), [`issue`] (what may be asked for),
+//! [`policy`] (who may come in), [`redeem`] (one access), [`lease`] (held while bytes move),
+//! [`settle`] (uploads whose node died), [`maintenance`] (what runs beside the requests).
+
+pub mod issue;
+pub mod lease;
+pub mod maintenance;
+pub mod policy;
+pub mod redeem;
+pub mod secret;
+pub mod settle;
+
+pub use redeem::{Redeemer, Ticket};
+pub use secret::{Digester, TokenSecret};

@@ -1,0 +1,226 @@
+//! Each field's own rule.
+
+use std::collections::BTreeMap;
+
+use asset_gateway_backends::token_store::{HitOn, Method, TokenRecord};
+use ipnet::IpNet;
+use url::Url;
+
+use super::{
+    DEFAULT_LIFETIME_SECONDS, DISPOSITIONS, HIT_ONS, Invalid, IssueRequest, MAX_METADATA_BYTES,
+    MAX_TAGS, METHODS, choice, invalid,
+};
+use crate::buckets::Buckets;
+
+const MAX_KEY_BYTES: usize = 1024;
+const MAX_TEXT_BYTES: usize = 1024;
+const MAX_TAG_BYTES: usize = 128;
+const MAX_LIST: usize = 100;
+
+pub fn record(request: IssueRequest, buckets: &Buckets, now: u64) -> Result<TokenRecord, Invalid> {
+    let bucket = request
+        .bucket
+        .ok_or_else(|| Invalid("bucket is missing".into()))?;
+    if buckets.get(&bucket).is_none() {
+        return invalid(format!(
+            "bucket: no bucket `{}` is configured",
+            bucket.escape_debug()
+        ));
+    }
+    let key = key(request.key)?;
+    let method = choice("method", request.method, METHODS)?
+        .ok_or_else(|| Invalid("method is missing: GET, HEAD or PUT".into()))?;
+    let default_hits = match method {
+        Method::Put => Some(1),
+        Method::Get | Method::Head => None,
+    };
+    let hit_on = choice("hit_on", request.hit_on, HIT_ONS)?.unwrap_or_default();
+    let hit_window_seconds = seconds("hit_window", request.hit_window)?.filter(|s| *s > 0);
+    if hit_window_seconds.is_some() && hit_on == HitOn::Complete {
+        return invalid("hit_window cannot be used together with hit_on: complete");
+    }
+    if let Some(delivery) = request.delivery.filter(|word| word != "proxy") {
+        return match delivery.as_str() {
+            "redirect" => invalid("delivery: redirect is not part of this version yet"),
+            _ => invalid("delivery: must be proxy"),
+        };
+    }
+    let mut record = TokenRecord::new(&bucket, &key, method, now, 0);
+    record.expire_at = expire_at(request.expire_at, now)?;
+    record.filename = filename(request.filename)?;
+    record.max_hits = limit("max_hits", request.max_hits, default_hits)?;
+    record.size = limit("size", request.size, None)?;
+    record.callback = callback(request.callback)?;
+    record.disposition = choice("disposition", request.disposition, DISPOSITIONS)?;
+    record.content_type = content_type(request.content_type)?;
+    record.allow_overwrite = request.allow_overwrite.unwrap_or(true);
+    record.not_before = seconds("not_before", request.not_before)?.filter(|s| *s > 0);
+    if record
+        .not_before
+        .is_some_and(|start| start >= record.expire_at)
+    {
+        return invalid("not_before must lie before expire_at");
+    }
+    record.allowed_ips = networks(request.allowed_ips)?;
+    record.allowed_referers = referers(request.allowed_referers)?;
+    record.hit_window_seconds = hit_window_seconds;
+    record.hit_on = hit_on;
+    record.metadata = metadata(request.metadata)?;
+    record.tags = tags(request.tags)?;
+    Ok(record)
+}
+
+/// A key names one object wherever it is used: no control characters, nothing that a client or a
+/// file system would resolve away.
+fn key(key: Option<String>) -> Result<String, Invalid> {
+    let key = key.ok_or_else(|| Invalid("key is missing".into()))?;
+    if key.len() > MAX_KEY_BYTES {
+        return invalid("key: at most 1024 bytes are allowed");
+    }
+    if key.chars().any(char::is_control) {
+        return invalid("key: control characters are not allowed");
+    }
+    if key.starts_with('/') {
+        return invalid("key: must not begin with /");
+    }
+    if key
+        .split('/')
+        .any(|segment| segment == "." || segment == "..")
+    {
+        return invalid("key: the segments . and .. are not allowed");
+    }
+    Ok(key)
+}
+
+fn filename(filename: Option<String>) -> Result<String, Invalid> {
+    let filename = filename.unwrap_or_default();
+    if filename.len() > MAX_TEXT_BYTES {
+        return invalid("filename: at most 1024 bytes are allowed");
+    }
+    if filename.chars().any(char::is_control) {
+        return invalid("filename: control characters are not allowed");
+    }
+    Ok(filename)
+}
+
+/// Unix seconds; 0 and absence mean the default.
+pub fn expire_at(given: Option<i64>, now: u64) -> Result<u64, Invalid> {
+    match given {
+        None | Some(0) => Ok(now + DEFAULT_LIFETIME_SECONDS),
+        Some(given) => match u64::try_from(given) {
+            Ok(given) if given > now => Ok(given),
+            Ok(_) | Err(_) => invalid("expire_at must lie in the future (Unix seconds)"),
+        },
+    }
+}
+
+/// A count where -1 means unlimited.
+pub fn limit(
+    field: &str,
+    given: Option<i64>,
+    default: Option<u64>,
+) -> Result<Option<u64>, Invalid> {
+    match given {
+        None => Ok(default),
+        Some(-1) => Ok(None),
+        Some(n) => match u64::try_from(n) {
+            Ok(n) if n > 0 => Ok(Some(n)),
+            Ok(_) | Err(_) => invalid(format!("{field}: must be -1 (unlimited) or at least 1")),
+        },
+    }
+}
+
+fn seconds(field: &str, given: Option<i64>) -> Result<Option<u64>, Invalid> {
+    given
+        .map(|n| u64::try_from(n).map_err(|_| Invalid(format!("{field}: must not be negative"))))
+        .transpose()
+}
+
+pub fn callback(callback: Option<String>) -> Result<Option<String>, Invalid> {
+    let Some(callback) = callback.filter(|url| !url.is_empty()) else {
+        return Ok(None);
+    };
+    let valid = callback.len() <= 4096
+        && Url::parse(&callback)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !valid {
+        return invalid("callback: must be an absolute http or https URL");
+    }
+    Ok(Some(callback))
+}
+
+fn content_type(content_type: Option<String>) -> Result<Option<String>, Invalid> {
+    let Some(content_type) = content_type else {
+        return Ok(None);
+    };
+    let valid = content_type.len() <= 255
+        && content_type.bytes().all(|b| (b' '..=b'~').contains(&b))
+        && content_type.parse::<mime::Mime>().is_ok();
+    if !valid {
+        return invalid("content_type: must be a media type such as image/png");
+    }
+    Ok(Some(content_type))
+}
+
+fn networks(given: Option<Vec<String>>) -> Result<Vec<IpNet>, Invalid> {
+    let given = given.unwrap_or_default();
+    if given.len() > MAX_LIST {
+        return invalid("allowed_ips: at most 100 are allowed");
+    }
+    given
+        .iter()
+        .map(|text| {
+            text.parse::<IpNet>()
+                .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+                .map_err(|_| {
+                    Invalid(format!(
+                        "allowed_ips: `{}` is neither an address nor a CIDR network",
+                        text.escape_debug()
+                    ))
+                })
+        })
+        .collect()
+}
+
+fn referers(given: Option<Vec<String>>) -> Result<Vec<String>, Invalid> {
+    let given = given.unwrap_or_default();
+    if given.len() > MAX_LIST {
+        return invalid("allowed_referers: at most 100 are allowed");
+    }
+    for prefix in &given {
+        let valid = Url::parse(prefix)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if !valid || prefix.len() > MAX_TEXT_BYTES {
+            return invalid(
+                "allowed_referers: each must be the beginning of an http or https URL, with its host",
+            );
+        }
+    }
+    Ok(given)
+}
+
+pub fn metadata(
+    metadata: Option<BTreeMap<String, String>>,
+) -> Result<BTreeMap<String, String>, Invalid> {
+    let metadata = metadata.unwrap_or_default();
+    let bytes: usize = metadata.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if bytes > MAX_METADATA_BYTES {
+        return invalid("metadata: at most 2048 bytes of names and values are allowed");
+    }
+    Ok(metadata)
+}
+
+fn tags(tags: Option<Vec<String>>) -> Result<Vec<String>, Invalid> {
+    let mut tags = tags.unwrap_or_default();
+    if tags.len() > MAX_TAGS {
+        return invalid("tags: at most 10 are allowed");
+    }
+    for tag in &tags {
+        if tag.is_empty() || tag.len() > MAX_TAG_BYTES || tag.chars().any(char::is_control) {
+            return invalid("tags: each must be 1 to 128 bytes without control characters");
+        }
+    }
+    tags.sort();
+    tags.dedup();
+    Ok(tags)
+}

@@ -1,0 +1,285 @@
+//! One access: admitted by the store, ended by commit or release, whatever happens in between.
+
+use std::sync::Arc;
+
+use asset_gateway_backends::BackendError;
+use asset_gateway_backends::callback_queue::{CallerRef, Outcome, Report};
+use asset_gateway_backends::clock::Clock;
+use asset_gateway_backends::error::Result as StoreResult;
+use asset_gateway_backends::token_store::{
+    Access, Charged, Intent, Lease, Refusal, Reservation, ReserveRequest, Reserved, StoredToken,
+    TokenId, TokenRecord, TokenStore,
+};
+use tokio_util::task::TaskTracker;
+
+use super::lease::{LEASE, LeaseKeeper};
+use super::policy::{self, Denied};
+use super::secret::{Digester, TokenSecret};
+use crate::telemetry::record::hits;
+
+/// Why somebody was not let in.
+#[derive(Debug)]
+pub enum NotAdmitted {
+    Refused(Refusal),
+    Denied(Denied),
+    Store(BackendError),
+}
+
+impl From<BackendError> for NotAdmitted {
+    fn from(error: BackendError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Lets accesses in.
+#[derive(Clone)]
+pub struct Redeemer {
+    store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+    digester: Digester,
+    /// Commits and releases that outlive their request; shutting down waits for them.
+    settling: TaskTracker,
+}
+
+impl Redeemer {
+    pub fn new(store: Arc<dyn TokenStore>, clock: Arc<dyn Clock>, digester: Digester) -> Self {
+        Self {
+            store,
+            clock,
+            digester,
+            settling: TaskTracker::new(),
+        }
+    }
+
+    pub fn store(&self) -> &Arc<dyn TokenStore> {
+        &self.store
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    pub fn digester(&self) -> &Digester {
+        &self.digester
+    }
+
+    pub fn settling(&self) -> &TaskTracker {
+        &self.settling
+    }
+
+    /// Counts or leases a hit for one access.
+    pub async fn admit(
+        &self,
+        token: &TokenSecret,
+        access: Access,
+        declared_size: Option<u64>,
+        caller: CallerRef<'_>,
+    ) -> Result<Ticket, NotAdmitted> {
+        let id = self.digester.id(token);
+        let mut request = ReserveRequest {
+            access,
+            declared_size,
+            caller,
+            rules_checked: None,
+            lease: LEASE,
+        };
+        loop {
+            match self.store.reserve(id, &request).await? {
+                Reserved::Admitted {
+                    record,
+                    reservation,
+                } => {
+                    hits::reserved();
+                    return Ok(Ticket::new(self, record, reservation));
+                }
+                Reserved::Refused(refusal) => return Err(NotAdmitted::Refused(refusal)),
+                Reserved::CheckRules {
+                    record,
+                    incarnation,
+                } => {
+                    self.check_rules(&record, caller)?;
+                    request.rules_checked = Some(incarnation);
+                }
+            }
+        }
+    }
+
+    /// Looks a token up for an access that counts nothing.
+    pub async fn peek(
+        &self,
+        token: &TokenSecret,
+        caller: CallerRef<'_>,
+    ) -> Result<StoredToken, NotAdmitted> {
+        let stored = self
+            .store
+            .get(self.digester.id(token))
+            .await?
+            .ok_or(NotAdmitted::Refused(Refusal::NotFound))?;
+        if self.clock.now_seconds() >= stored.record.expire_at {
+            return Err(NotAdmitted::Refused(Refusal::Expired));
+        }
+        self.check_rules(&stored.record, caller)?;
+        Ok(stored)
+    }
+
+    fn check_rules(&self, record: &TokenRecord, caller: CallerRef<'_>) -> Result<(), NotAdmitted> {
+        policy::check(
+            record,
+            self.clock.now_seconds(),
+            caller.client_ip,
+            caller.referer,
+        )
+        .map_err(NotAdmitted::Denied)
+    }
+}
+
+/// An admitted access. Dropping it gives the hit back.
+pub struct Ticket {
+    pub record: TokenRecord,
+    token_id: TokenId,
+    reservation: Option<Reservation>,
+    keeper: Option<LeaseKeeper>,
+    store: Arc<dyn TokenStore>,
+    settling: TaskTracker,
+    /// Bytes charged against the budget of `hit_on: complete`.
+    charged: u64,
+}
+
+impl Ticket {
+    fn new(redeemer: &Redeemer, record: TokenRecord, reservation: Reservation) -> Self {
+        Self {
+            record,
+            token_id: reservation.token_id(),
+            keeper: LeaseKeeper::start(Arc::clone(&redeemer.store), &reservation),
+            reservation: Some(reservation),
+            store: Arc::clone(&redeemer.store),
+            settling: redeemer.settling.clone(),
+            charged: 0,
+        }
+    }
+
+    /// Of the token that let it in.
+    pub fn token_id(&self) -> TokenId {
+        self.token_id
+    }
+
+    /// The lease was lost while bytes moved: what is under way must not be finished.
+    pub fn is_lost(&self) -> bool {
+        self.keeper.as_ref().is_some_and(LeaseKeeper::is_lost)
+    }
+
+    /// The reservation's hit is given back where a download is cut off.
+    pub fn counts_at_the_end(&self) -> bool {
+        self.keeper.is_some()
+    }
+
+    /// See [`Reservation::marker`].
+    pub fn marker(&self) -> Option<String> {
+        self.reservation.as_ref().and_then(Reservation::marker)
+    }
+
+    /// Charges a delivery of `bytes` against the budget of `hit_on: complete`: all hits' worth of
+    /// the object and a tenth more. Other tokens have no budget.
+    pub async fn charge(&mut self, bytes: u64, object_size: u64) -> StoreResult<Charged> {
+        let (Some(reservation), Some(max_hits), true) = (
+            &self.reservation,
+            self.record.max_hits,
+            self.counts_at_the_end(),
+        ) else {
+            return Ok(Charged::Done);
+        };
+        let whole = max_hits.saturating_mul(object_size);
+        let budget = whole.saturating_add(whole / 10);
+        let charged = self.store.charge(reservation, bytes, budget).await?;
+        if charged == Charged::Done {
+            self.charged = bytes;
+        }
+        Ok(charged)
+    }
+
+    /// See [`TokenStore::finalise`].
+    pub async fn finalise(&self, intent: Intent) -> StoreResult<Lease> {
+        match &self.reservation {
+            Some(reservation) if !self.is_lost() => {
+                self.store.finalise(reservation, intent, LEASE).await
+            }
+            Some(_) | None => Ok(Lease::Lost),
+        }
+    }
+
+    /// The access happened.
+    pub async fn commit(mut self, report: Report) -> StoreResult<Lease> {
+        let Some(reservation) = self.reservation.take() else {
+            return Ok(Lease::Lost);
+        };
+        let outcome = self.store.commit(reservation, report).await?;
+        if outcome == Lease::Held {
+            hits::committed();
+        }
+        Ok(outcome)
+    }
+
+    /// It did not happen: the hit is given back before this returns.
+    pub async fn release(mut self) -> StoreResult<()> {
+        match self.reservation.take() {
+            Some(reservation) => {
+                hits::released();
+                self.store.release(reservation, self.charged, None).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A download has ended, somehow; called from `Drop`, so what there is to write is written in
+    /// a task of its own. `sent` are the bytes that went out.
+    pub fn end_download(mut self, report: Report, sent: u64) {
+        let Some(reservation) = self.reservation.take() else {
+            return;
+        };
+        let complete = report.outcome == Outcome::Complete;
+        if !reservation.wants_commit() {
+            hits::committed();
+            return;
+        }
+        let give_back = reservation.lease().is_some() && !complete;
+        let unsent = self.charged.saturating_sub(sent);
+        let store = Arc::clone(&self.store);
+        let keeper = self.keeper.take();
+        self.settling.spawn(async move {
+            // Renews until the lease is settled.
+            let _keeper = keeper;
+            let token_id = reservation.token_id();
+            let settled = if give_back {
+                hits::released();
+                store.release(reservation, unsent, Some(report)).await
+            } else {
+                hits::committed();
+                store.commit(reservation, report).await.map(drop)
+            };
+            if let Err(error) = settled {
+                tracing::error!(%error, %token_id, "download not settled");
+            }
+        });
+    }
+
+    /// Leaves an upload `finalising`: whether it is visible is not known, the sweeper will look.
+    pub fn leave_unsettled(mut self) {
+        self.reservation = None;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            hits::released();
+            let store = Arc::clone(&self.store);
+            let unsent = self.charged;
+            self.settling.spawn(async move {
+                let token_id = reservation.token_id();
+                if let Err(error) = store.release(reservation, unsent, None).await {
+                    tracing::error!(%error, %token_id, "hit not given back");
+                }
+            });
+        }
+    }
+}

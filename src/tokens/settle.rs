@@ -1,0 +1,83 @@
+//! Uploads whose node died, or lost touch with storage, while the object became visible: the
+//! object itself tells.
+
+use asset_gateway_backends::ErrorKind;
+use asset_gateway_backends::callback_queue::{Outcome, Report};
+use asset_gateway_backends::error::Result;
+use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, ObjectMeta};
+use asset_gateway_backends::token_store::{Intent, TokenStore, Unsettled};
+
+use crate::buckets::Buckets;
+use crate::telemetry::record::hits;
+
+/// Clocks of gateway and storage may differ by this much where no marker tells uploads apart.
+const CLOCK_SKEW_MS: u64 = 2_000;
+
+/// Commits the upload where its object is there, releases its hit where it is not.
+///
+/// # Errors
+/// Storage or the store cannot be asked now; the lease lapses again and a later sweep tries.
+pub async fn settle(store: &dyn TokenStore, buckets: &Buckets, upload: Unsettled) -> Result<()> {
+    let Unsettled {
+        record,
+        reservation,
+        intent,
+    } = upload;
+    let Some(bucket) = buckets.get(&record.bucket) else {
+        tracing::error!(
+            alias = record.bucket,
+            "an unsettled upload's bucket is not configured"
+        );
+        return Ok(());
+    };
+    let marker = reservation.marker();
+    match look(bucket.as_ref(), &record.key, marker.as_deref(), &intent).await? {
+        Some(meta) => {
+            hits::committed();
+            store.commit(reservation, uploaded(&meta)).await.map(drop)
+        }
+        None => {
+            hits::released();
+            store.release(reservation, 0, None).await
+        }
+    }
+}
+
+/// The object, if it is the one that this upload was about to make visible.
+pub async fn look(
+    bucket: &dyn ObjectBackend,
+    key: &str,
+    marker: Option<&str>,
+    intent: &Intent,
+) -> Result<Option<ObjectMeta>> {
+    let meta = match bucket.head(key, &GetOptions::default()).await {
+        Ok(meta) => meta,
+        Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let ours = if bucket.capabilities().markers {
+        meta.marker.as_deref() == marker
+    } else {
+        meta.size == intent.size && !is_older(&meta, intent)
+    };
+    Ok(ours.then_some(meta))
+}
+
+fn is_older(meta: &ObjectMeta, intent: &Intent) -> bool {
+    let modified = meta
+        .last_modified
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .and_then(|since| u64::try_from(since.as_millis()).ok());
+    // Storage tells whole seconds: what it calls 12:00:01 may have been written up to 1 s later.
+    modified.is_some_and(|ms| ms.saturating_add(1_000 + CLOCK_SKEW_MS) < intent.at_ms)
+}
+
+/// What is reported of an upload that is visible.
+pub fn uploaded(meta: &ObjectMeta) -> Report {
+    Report {
+        outcome: Outcome::Complete,
+        status: 200,
+        size: meta.size,
+        etag: meta.etag.clone().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,4 @@
+//! Over real sockets.
+
+mod delivery;
+mod server;
