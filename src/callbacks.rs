@@ -16,9 +16,6 @@ use std::time::Duration;
 
 pub use deliverer::{Deliverer, SetupError};
 
-/// Counter by `outcome`: tries that ended `delivered`, `retried` or `dead`.
-pub const DELIVERIES: &str = "asset_gateway_callback_deliveries_total";
-
 /// How events are delivered.
 #[derive(Debug, Clone)]
 pub struct CallbackSettings {

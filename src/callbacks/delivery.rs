@@ -9,10 +9,10 @@ use asset_gateway_backends::clock::Clock;
 use reqwest::Url;
 use tokio::time::Instant;
 
-use super::DELIVERIES;
 use super::message::Message;
 use super::retry;
 use super::sender::{Failure, Sender};
+use crate::telemetry::metrics::CALLBACKS;
 
 /// An event that this node has claimed and not tried yet.
 pub(super) struct Held {
@@ -152,7 +152,7 @@ impl Courier<dyn CallbackQueue> {
                 "dead"
             }
         };
-        metrics::counter!(DELIVERIES, "outcome" => outcome).increment(1);
+        metrics::counter!(CALLBACKS.name, "outcome" => outcome).increment(1);
         Ok(())
     }
 }

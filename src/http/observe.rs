@@ -81,10 +81,10 @@ fn error_of(response: &mut Response) -> ErrorBody {
         return error;
     }
     let status = response.status();
-    let allow = response.headers().get(header::ALLOW);
-    let message = match (status, allow.and_then(|allow| allow.to_str().ok())) {
-        (StatusCode::METHOD_NOT_ALLOWED, Some(allow)) => format!("allowed here: {allow}"),
-        _ => "the request cannot be understood".to_owned(),
+    let message = match status {
+        // The router adds the header when this layer is done.
+        StatusCode::METHOD_NOT_ALLOWED => "not allowed here; the header Allow names what is",
+        _ => "the request cannot be understood",
     };
     let code = match status {
         StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
@@ -94,7 +94,7 @@ fn error_of(response: &mut Response) -> ErrorBody {
     };
     ErrorBody {
         code,
-        message,
+        message: message.to_owned(),
         cause: None,
     }
 }

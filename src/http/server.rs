@@ -32,14 +32,10 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::{HTTP_CONNECTIONS, HTTP_CONNECTIONS_REFUSED};
 
 pub use bind::{BindError, bind};
 pub use stall::UploadStalled;
-
-/// Gauge: connections that are open now.
-pub const CONNECTIONS: &str = "asset_gateway_connections";
-/// Counter: connections that were refused because `max_connections` were open.
-pub const CONNECTIONS_REFUSED: &str = "asset_gateway_connections_refused_total";
 
 /// Refusals that are answered at once; past it, connections are closed without an answer.
 const MAX_REFUSALS: usize = 256;
@@ -149,7 +145,7 @@ impl Server {
             let settings = Arc::clone(&self.settings);
             let (router, stop) = (router.clone(), shutdown.token());
             open.spawn(async move {
-                let counted = metrics::gauge!(CONNECTIONS);
+                let counted = metrics::gauge!(HTTP_CONNECTIONS.name);
                 counted.increment(1);
                 // Dropped, thus counted down, wherever the task ends.
                 let _guard = (permit, Decrement(counted));
@@ -157,7 +153,7 @@ impl Server {
             });
             return;
         }
-        metrics::counter!(CONNECTIONS_REFUSED).increment(1);
+        metrics::counter!(HTTP_CONNECTIONS_REFUSED.name).increment(1);
         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
             open.spawn(async move {
                 farewell::refuse(stream).await;

@@ -69,6 +69,9 @@ declare! {
         "Bytes of response bodies that were sent.";
     HTTP_CONNECTIONS: Kind::Gauge, Some(Unit::Count), "asset_gateway_http_connections",
         "Open connections.";
+    HTTP_CONNECTIONS_REFUSED: Kind::Counter, Some(Unit::Count),
+        "asset_gateway_http_connections_refused_total",
+        "Connections that were refused because `limits.max_connections` were open.";
     STREAMS: Kind::Gauge, Some(Unit::Count), "asset_gateway_streams",
         "Objects on their way, by direction (upload, download).";
     HITS_RESERVED: Kind::Counter, Some(Unit::Count), "asset_gateway_hits_reserved_total",
@@ -84,7 +87,7 @@ declare! {
         STORAGE_SECONDS,
         "Time of storage operations, by bucket alias, operation and outcome (ok or the kind of error).";
     CALLBACKS: Kind::Counter, Some(Unit::Count), "asset_gateway_callbacks_total",
-        "Tries to deliver a callback, by outcome (delivered, retry, dead).";
+        "Tries to deliver a callback, by outcome (delivered, retried, dead).";
     CALLBACK_QUEUE_PENDING: Kind::Gauge, Some(Unit::Count), "asset_gateway_callback_queue_pending",
         "Callbacks that wait for delivery.";
     CALLBACK_QUEUE_DEAD: Kind::Gauge, Some(Unit::Count), "asset_gateway_callback_queue_dead",
