@@ -4,6 +4,8 @@ pub mod conditions;
 #[cfg(feature = "opendal")]
 pub mod fs;
 #[cfg(feature = "opendal")]
+mod gather;
+#[cfg(feature = "opendal")]
 pub mod memory;
 #[cfg(feature = "opendal")]
 pub mod opendal;

@@ -8,7 +8,7 @@ use crate::embedded::EmbeddedStore;
 use crate::embedded::kv::Kv;
 use crate::embedded::kv::memory::MemoryKv;
 use crate::object_backend::ObjectBackend;
-use crate::settings::{Adapter, BucketSettings, Provider, QueueLimits, TokenStoreSettings};
+use crate::settings::{Adapter, BucketSettings, Provider};
 use crate::token_store::TokenStore;
 
 #[cfg(not(any(feature = "sled", feature = "redis")))]
@@ -138,4 +138,47 @@ fn open_aws(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
         what: "a bucket with `backend: aws`",
         feature: "aws",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Secret;
+
+    fn settings(provider: Provider, adapter: Option<Adapter>) -> BucketSettings {
+        BucketSettings {
+            provider,
+            adapter,
+            bucket: String::new(),
+            region: String::new(),
+            endpoint: String::new(),
+            force_path_style: false,
+            root: None,
+            access_key: Secret::default(),
+            secret_key: Secret::default(),
+            session_token: Secret::default(),
+        }
+    }
+
+    fn refusal(provider: Provider, adapter: Option<Adapter>) -> String {
+        match open_bucket(&settings(provider, adapter)) {
+            Ok(_) => panic!("{provider:?} was opened"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_compiled_in_is_named() {
+        let refusal = refusal(Provider::S3, Some(Adapter::Aws));
+        assert!(refusal.contains("`aws`"), "{refusal}");
+    }
+
+    #[cfg(feature = "opendal")]
+    #[test]
+    fn what_settings_lack_is_named() {
+        let opendal = Some(Adapter::Opendal);
+        assert!(refusal(Provider::Fs, None).contains("`root`"));
+        assert!(refusal(Provider::S3, opendal).contains("`bucket`"));
+        assert!(open_bucket(&settings(Provider::Memory, None)).is_ok());
+    }
 }

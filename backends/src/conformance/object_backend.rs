@@ -56,8 +56,12 @@ impl Subject {
 pub struct Gaps {
     /// Storage takes no notice of conditions on a GET. They hold for HEAD all the same.
     pub ignores_get_conditions: bool,
-    /// Storage decides "must not exist" not atomically where the upload has parts.
-    pub inexact_multipart_create: bool,
+    /// Storage breaks where a suffix is longer than the object.
+    pub breaks_on_long_suffixes: bool,
+    /// Storage looks for the object and then writes it, so that two exclusive writers may win.
+    pub exclusive_create_is_racy: bool,
+    /// Storage breaks on keys that are the beginning of others, up to a slash.
+    pub breaks_on_folders: bool,
 }
 
 /// Calls another macro with the name of every case.

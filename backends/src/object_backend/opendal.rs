@@ -24,7 +24,7 @@ use opendal::raw::normalize_path;
 use opendal::{Buffer, BufferStream, BytesRange, Operator};
 
 use self::error::{backend_error, is_answer};
-use self::meta::{Asking, MARKER, asking, has_both_kinds, object_meta, pinned};
+use self::meta::{MARKER, for_storage, has_both_kinds, object_meta, pinned};
 use self::transport::SILENCE;
 use self::upload::OpendalUpload;
 use super::conditions::judge;
@@ -211,14 +211,14 @@ impl ObjectBackend for OpendalBackend {
             Some(ByteRange::From { first, last }) => last.is_some_and(|last| last < first),
             None => false,
         };
-        let (both_kinds, result) = match asking(&options.conditions) {
+        let (both_kinds, result) = match for_storage(&options.conditions) {
             // Cannot be said in a header, but the object and the conditions go first.
             _ if no_bytes => {
                 let meta = self.head(key, options).await?;
                 return Err(outside(Some(meta.size)));
             }
-            Asking::Here => (false, self.look_and_ask(key, options).await),
-            Asking::Storage(conditions) => {
+            None => (false, self.look_and_ask(key, options).await),
+            Some(conditions) => {
                 let both_kinds = has_both_kinds(&conditions);
                 (both_kinds, self.ask(key, conditions, options.range).await)
             }

@@ -23,7 +23,12 @@ async fn subject() -> (Subject, S3sServer) {
     let subject = Subject::new(backend).with_gaps(Gaps {
         // s3s-fs reads no If-Match, If-None-Match, If-(Un)Modified-Since on GET.
         ignores_get_conditions: true,
-        ..Gaps::default()
+        // It subtracts the suffix from the length and overflows.
+        breaks_on_long_suffixes: true,
+        // It looks whether the file is there, and renames later.
+        exclusive_create_is_racy: true,
+        // Its objects are files; what is a folder there is an internal error.
+        breaks_on_folders: true,
     });
     (subject, server)
 }
@@ -101,6 +106,53 @@ async fn other_calls_are_one_request_too() {
     assert_eq!(requests(), ["DELETE"]);
     backend.ping().await.unwrap();
     assert_eq!(requests(), ["HEAD"]);
+}
+
+#[tokio::test]
+async fn passing_trouble_is_overcome_where_repeating_is_harmless() {
+    let (subject, server) = subject().await;
+    let backend = &subject.backend;
+    put(backend, "k", Bytes::from("small")).await.unwrap();
+    let requests = |count| {
+        let requests = server.take_requests();
+        assert_eq!(requests.len(), count, "{requests:?}");
+    };
+    requests(1);
+
+    server.fail_next(2);
+    backend.head("k", &GetOptions::default()).await.unwrap();
+    requests(3);
+    server.fail_next(3);
+    let head = backend.head("k", &GetOptions::default()).await;
+    assert!(head.is_err_and(|error| error.kind == ErrorKind::Unavailable));
+    requests(3);
+    // Also a 503 is an answer.
+    server.fail_next(3);
+    backend.ping().await.unwrap();
+    requests(3);
+
+    server.fail_next(1);
+    let get = backend.get("k", &GetOptions::default()).await;
+    assert!(get.is_err_and(|error| error.kind == ErrorKind::Unavailable));
+    requests(1);
+    server.fail_next(1);
+    let small = put(backend, "k", Bytes::from("another")).await;
+    assert!(small.is_err_and(|error| error.kind == ErrorKind::Unavailable));
+    requests(1);
+
+    let mut upload = backend.put("large", PutOptions::default()).await.unwrap();
+    for piece in 0..20 {
+        if piece == 18 {
+            // The first part is gone, the second is held back: only parts are left to send.
+            server.fail_next(2);
+        }
+        upload
+            .write(Bytes::from(vec![piece; 1 << 20]))
+            .await
+            .unwrap();
+    }
+    let stored = upload.finish().await.unwrap();
+    assert_eq!(stored.size, 20 << 20);
 }
 
 #[tokio::test]

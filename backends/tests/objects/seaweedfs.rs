@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use asset_gateway_backends::conformance::object_backend::{Subject, run_all};
+use asset_gateway_backends::object_backend::PutOptions;
 use asset_gateway_backends::open::open_bucket;
+use bytes::Bytes;
 
 use crate::support::s3_settings;
 use crate::support::weed::Weed;
@@ -13,6 +15,16 @@ use crate::support::weed::Weed;
 async fn conformance() {
     let weed = Weed::start().await;
     let backend = open_bucket(&s3_settings(weed.endpoint.clone())).unwrap();
+
+    // Open uploads can be seen at all.
+    let mut upload = backend.put("open", PutOptions::default()).await.unwrap();
+    for _ in 0..18 {
+        upload.write(Bytes::from(vec![1; 1 << 20])).await.unwrap();
+    }
+    assert_ne!(weed.open_uploads().await, "");
+    upload.abort().await.unwrap();
+    assert_eq!(weed.open_uploads().await, "");
+
     let failed = run_all(&Subject::new(backend)).await;
     assert!(failed.is_empty(), "failed: {failed:#?}");
 

@@ -1,5 +1,6 @@
 //! One upload: a temporary file that becomes the object.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -16,10 +17,11 @@ use super::run_blocking;
 use super::stamp::Stamp;
 use super::temp::TempFile;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::gather::Gather;
 use crate::object_backend::{PutOptions, Stored, Upload};
 
 /// Bytes that are gathered before a thread is asked to write them.
-const GATHER: usize = 256 * 1024;
+const GATHER: u64 = 256 * 1024;
 
 pub struct FsUpload {
     shared: Arc<Shared>,
@@ -27,8 +29,7 @@ pub struct FsUpload {
     attributes: Attributes,
     must_not_exist: bool,
     temp: TempFile,
-    gathered: Vec<Bytes>,
-    gathered_bytes: usize,
+    gathered: Gather,
     /// Bytes in the file, or on the way there.
     written: u64,
     /// A write failed, or nobody waited for how it ended.
@@ -58,19 +59,17 @@ impl FsUpload {
             },
             must_not_exist,
             temp,
-            gathered: Vec::new(),
-            gathered_bytes: 0,
+            gathered: Gather::default(),
             written: 0,
             broken: false,
         })
     }
 
     /// Takes what was gathered and where in the file it belongs.
-    fn take_gathered(&mut self) -> (Vec<Bytes>, u64) {
+    fn take_gathered(&mut self) -> (VecDeque<Bytes>, u64) {
         let offset = self.written;
-        self.written += self.gathered_bytes as u64;
-        self.gathered_bytes = 0;
-        (std::mem::take(&mut self.gathered), offset)
+        self.written += self.gathered.length();
+        (self.gathered.take(), offset)
     }
 
     fn check(&self) -> Result<()> {
@@ -86,7 +85,7 @@ impl FsUpload {
 }
 
 /// Positioned, so that a write that was given up cannot shift a later one.
-fn write_at(file: &File, pieces: &[Bytes], mut offset: u64) -> Result<()> {
+fn write_at(file: &File, pieces: &VecDeque<Bytes>, mut offset: u64) -> Result<()> {
     for piece in pieces {
         file.write_all_at(piece, offset)
             .map_err(|error| on_io("put", error))?;
@@ -99,11 +98,8 @@ fn write_at(file: &File, pieces: &[Bytes], mut offset: u64) -> Result<()> {
 impl Upload for FsUpload {
     async fn write(&mut self, piece: Bytes) -> Result<()> {
         self.check()?;
-        if !piece.is_empty() {
-            self.gathered_bytes += piece.len();
-            self.gathered.push(piece);
-        }
-        if self.gathered_bytes < GATHER {
+        self.gathered.push(piece);
+        if self.gathered.length() < GATHER {
             return Ok(());
         }
         let (pieces, offset) = self.take_gathered();

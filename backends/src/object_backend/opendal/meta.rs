@@ -30,23 +30,19 @@ pub fn bare_etag(etag: &str) -> String {
     unquoted(etag).to_owned()
 }
 
-/// How storage is asked.
-pub enum Asking {
-    /// Storage judges what it is sent.
-    Storage(ReaderOptions),
-    /// Storage differs in how it reads these: look first, judge here, then ask for that version.
-    Here,
-}
-
-/// Leaves out what RFC 9110 §13.2.2 says to ignore, and what is true of any object that exists.
-pub fn asking(conditions: &Conditions) -> Asking {
+/// What storage is sent to judge: without what RFC 9110 §13.2.2 says to ignore, and without what is
+/// true of any object that exists.
+///
+/// `None`: stores differ in how they read these conditions. Look first, judge here, then ask for
+/// the version that was looked at.
+pub fn for_storage(conditions: &Conditions) -> Option<ReaderOptions> {
     let mut options = ReaderOptions::default();
     if let Some(list) = &conditions.if_match {
         match TagList::parse(list) {
             TagList::Any => {}
             TagList::Tags(tags) => match tags.as_slice() {
                 [tag] if !tag.weak => options.if_match = Some(quoted(tag.opaque)),
-                _ => return Asking::Here,
+                _ => return None,
             },
         }
     } else {
@@ -58,14 +54,14 @@ pub fn asking(conditions: &Conditions) -> Asking {
             TagList::Tags(tags) => match tags.as_slice() {
                 // Compared weakly, so the mark of weakness says nothing.
                 [tag] => options.if_none_match = Some(quoted(tag.opaque)),
-                _ => return Asking::Here,
+                _ => return None,
             },
-            TagList::Any => return Asking::Here,
+            TagList::Any => return None,
         }
     } else {
         options.if_modified_since = conditions.if_modified_since.and_then(timestamp);
     }
-    Asking::Storage(options)
+    Some(options)
 }
 
 /// A request for exactly this version, as far as its tag can tell.
@@ -97,10 +93,7 @@ mod tests {
     use super::*;
 
     fn sent(conditions: Conditions) -> Option<ReaderOptions> {
-        match asking(&conditions) {
-            Asking::Storage(options) => Some(options),
-            Asking::Here => None,
-        }
+        for_storage(&conditions)
     }
 
     #[test]

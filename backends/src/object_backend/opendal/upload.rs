@@ -1,6 +1,5 @@
 //! One upload: a single request where it is small, parts where it is not.
 
-use std::collections::VecDeque;
 use std::mem;
 
 use async_trait::async_trait;
@@ -13,6 +12,7 @@ use super::error::backend_error;
 use super::meta::bare_etag;
 use super::parts::part_size;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::gather::Gather;
 use crate::object_backend::{GetOptions, ObjectBackend, Stored, Upload};
 
 /// Memory: the part that is gathered, and the one before it, which OpenDAL holds back until it
@@ -23,8 +23,7 @@ pub struct OpendalUpload {
     must_not_exist: bool,
     /// Bytes that the client said would come.
     announced: Option<u64>,
-    gathered: VecDeque<Bytes>,
-    gathered_bytes: u64,
+    gathered: Gather,
     parts: u64,
     size: u64,
     state: State,
@@ -51,8 +50,7 @@ impl OpendalUpload {
             key,
             must_not_exist,
             announced,
-            gathered: VecDeque::new(),
-            gathered_bytes: 0,
+            gathered: Gather::default(),
             parts: 0,
             size: 0,
             state: State::Idle(Box::new(writer)),
@@ -63,8 +61,7 @@ impl OpendalUpload {
         let State::Idle(mut writer) = mem::replace(&mut self.state, State::Over) else {
             return Err(broken());
         };
-        let part = Buffer::from(mem::take(&mut self.gathered));
-        self.gathered_bytes = 0;
+        let part = Buffer::from(self.gathered.take());
         self.parts += 1;
         self.state = State::Writing(tokio::spawn(async move {
             let result = writer.write(part).await;
@@ -88,7 +85,7 @@ impl OpendalUpload {
 
     async fn conclude(mut self) -> Result<Stored> {
         self.wait().await?;
-        if self.gathered_bytes > 0 {
+        if self.gathered.length() > 0 {
             self.send_part().await?;
         }
         let State::Idle(writer) = &mut self.state else {
@@ -145,9 +142,8 @@ impl Upload for OpendalUpload {
     async fn write(&mut self, piece: Bytes) -> Result<()> {
         self.wait().await?;
         self.size += piece.len() as u64;
-        self.gathered_bytes += piece.len() as u64;
-        self.gathered.push_back(piece);
-        if self.gathered_bytes < part_size(self.parts, self.announced) {
+        self.gathered.push(piece);
+        if self.gathered.length() < part_size(self.parts, self.announced) {
             return Ok(());
         }
         self.send_part().await

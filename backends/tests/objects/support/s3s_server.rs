@@ -1,6 +1,8 @@
 //! An S3 server inside the test's process that verifies signatures and remembers what it was asked.
 
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use hyper::body::Incoming;
@@ -19,6 +21,7 @@ pub struct S3sServer {
     pub endpoint: String,
     pub folder: tempfile::TempDir,
     requests: Arc<Mutex<Vec<String>>>,
+    to_fail: Arc<AtomicUsize>,
     accepting: AbortHandle,
 }
 
@@ -35,14 +38,25 @@ impl S3sServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
+        let to_fail = Arc::new(AtomicUsize::new(0));
+        let seen = (Arc::clone(&requests), Arc::clone(&to_fail));
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (service, seen) = (service.clone(), Arc::clone(&seen));
+                let (service, (seen, to_fail)) = (service.clone(), seen.clone());
                 let counted = service_fn(move |request: http::Request<Incoming>| {
                     let line = format!("{} {}", request.method(), request.uri());
                     seen.lock().unwrap().push(line);
-                    service.call(request)
+                    let failing =
+                        to_fail.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+                    let answer = Service::call(&service, request);
+                    async move {
+                        if failing.is_ok() {
+                            let mut response = http::Response::new(s3s::Body::empty());
+                            *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+                            return Ok(response);
+                        }
+                        answer.await
+                    }
                 });
                 tokio::spawn(async move {
                     let _ = Builder::new(TokioExecutor::new())
@@ -55,6 +69,7 @@ impl S3sServer {
             endpoint,
             folder,
             requests,
+            to_fail,
             accepting: accepting.abort_handle(),
         }
     }
@@ -62,6 +77,11 @@ impl S3sServer {
     /// `METHOD target` of each request since the last call.
     pub fn take_requests(&self) -> Vec<String> {
         std::mem::take(&mut self.requests.lock().unwrap())
+    }
+
+    /// Answers the next `count` requests with 503.
+    pub fn fail_next(&self, count: usize) {
+        self.to_fail.store(count, Relaxed);
     }
 
     /// Files of uploads that were begun and neither completed nor aborted.
