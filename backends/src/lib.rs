@@ -13,6 +13,8 @@
 
 pub mod callback_queue;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod embedded;
 pub mod error;
 pub mod object_backend;

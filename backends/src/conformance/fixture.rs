@@ -1,0 +1,190 @@
+//! What a case is given: an empty store, its time, and short words for what cases do all day.
+
+use std::any::Any;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use crate::callback_queue::{Caller, Event, EventId, Outcome, Report};
+use crate::clock::{Clock, SystemClock, TestClock};
+use crate::open::Stores;
+use crate::settings::QueueLimits;
+use crate::token_store::{
+    Access, ClientKey, Created, Intent, Method, Refusal, Reservation, ReserveRequest, Reserved,
+    TokenId, TokenRecord,
+};
+
+/// How long cases lease a hit: short, because some stores have only real time.
+pub const LEASE: Duration = Duration::from_millis(500);
+/// Past the end of a [`LEASE`].
+pub const PAST_LEASE: Duration = Duration::from_millis(600);
+/// What most groups are opened with.
+pub const DEFAULT_LIMITS: QueueLimits = QueueLimits {
+    max_pending: 10_000,
+    report_incomplete: false,
+};
+
+pub static CALLER: LazyLock<Caller> = LazyLock::new(|| Caller {
+    request_id: "req-1".into(),
+    client_ip: "192.0.2.7".into(),
+    user_agent: "curl/8.7.1".into(),
+    referer: "https://example.com/".into(),
+    range: "bytes=0-9".into(),
+});
+
+/// Whose time the store goes by.
+pub enum Time {
+    /// Stands still until a case moves it.
+    Moved(TestClock),
+    /// Cases really wait.
+    Real,
+}
+
+/// An empty store for one case.
+pub struct Fixture {
+    pub stores: Stores,
+    pub time: Time,
+    /// Kept for as long as the case runs: a folder, a server.
+    pub guard: Box<dyn Any + Send + Sync>,
+}
+
+pub fn id(n: u64) -> TokenId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    TokenId(bytes)
+}
+
+pub fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+pub fn client(n: u8) -> ClientKey {
+    [n; 16]
+}
+
+pub fn request(access: Access) -> ReserveRequest<'static> {
+    ReserveRequest {
+        access,
+        declared_size: None,
+        client: client(0),
+        rules_checked: None,
+        lease: LEASE,
+        caller: &CALLER,
+    }
+}
+
+pub fn report(outcome: Outcome) -> Report {
+    Report {
+        outcome,
+        status: 200,
+        size: 42,
+        etag: "abc".into(),
+    }
+}
+
+impl Fixture {
+    pub fn now_ms(&self) -> u64 {
+        match &self.time {
+            Time::Moved(clock) => clock.now_ms(),
+            Time::Real => SystemClock.now_ms(),
+        }
+    }
+
+    /// Unix seconds.
+    pub fn now(&self) -> u64 {
+        self.now_ms() / 1000
+    }
+
+    pub async fn advance(&self, by: Duration) {
+        match &self.time {
+            Time::Moved(clock) => clock.advance(by),
+            Time::Real => tokio::time::sleep(by).await,
+        }
+    }
+
+    /// A token of an hour.
+    pub fn record(&self, method: Method) -> TokenRecord {
+        TokenRecord::new("bucket", "a/key", method, self.now(), self.now() + 3600)
+    }
+
+    /// [`record`](Self::record) with `max_hits`.
+    pub fn limited(&self, method: Method, max_hits: u64) -> TokenRecord {
+        let mut record = self.record(method);
+        record.max_hits = Some(max_hits);
+        record
+    }
+
+    pub async fn create(&self, id: TokenId, record: TokenRecord) {
+        let created = self.stores.tokens.create(vec![(id, record)]).await.unwrap();
+        assert_eq!(created, Created::Done);
+    }
+
+    pub async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Reserved {
+        self.stores.tokens.reserve(id, request).await.unwrap()
+    }
+
+    /// Reserves, and expects to be admitted.
+    pub async fn admit(&self, id: TokenId, access: Access) -> Reservation {
+        self.admit_with(id, &request(access)).await
+    }
+
+    pub async fn admit_with(&self, id: TokenId, request: &ReserveRequest<'_>) -> Reservation {
+        match self.reserve(id, request).await {
+            Reserved::Admitted { reservation, .. } => reservation,
+            other @ (Reserved::CheckRules { .. } | Reserved::Refused(_)) => {
+                panic!("expected to be admitted, got {other:?}")
+            }
+        }
+    }
+
+    /// Reserves, and expects to be refused.
+    pub async fn refusal(&self, id: TokenId, access: Access) -> Refusal {
+        self.refusal_with(id, &request(access)).await
+    }
+
+    pub async fn refusal_with(&self, id: TokenId, request: &ReserveRequest<'_>) -> Refusal {
+        match self.reserve(id, request).await {
+            Reserved::Refused(refusal) => refusal,
+            other @ (Reserved::CheckRules { .. } | Reserved::Admitted { .. }) => {
+                panic!("expected a refusal, got {other:?}")
+            }
+        }
+    }
+
+    pub async fn used(&self, id: TokenId) -> u64 {
+        self.stores.tokens.get(id).await.unwrap().unwrap().used_hits
+    }
+
+    pub fn intent(&self) -> Intent {
+        Intent {
+            size: 42,
+            caller: CALLER.clone(),
+            at_ms: self.now_ms(),
+        }
+    }
+
+    /// Takes everything that is due out of the queue.
+    pub async fn take_events(&self) -> Vec<Event> {
+        let claimed = self.stores.callbacks.claim(1000, LEASE).await.unwrap();
+        for claim in &claimed {
+            self.stores.callbacks.ack(&claim.event.id).await.unwrap();
+        }
+        claimed.into_iter().map(|claim| claim.event).collect()
+    }
+
+    /// An event that no token has made.
+    pub fn event(&self, key: &str) -> Event {
+        Event {
+            id: EventId::generate(),
+            token_id: id(1),
+            target: "https://back.example.com/hook".into(),
+            method: "HEAD".into(),
+            bucket: "bucket".into(),
+            key: key.into(),
+            caller: CALLER.clone(),
+            report: report(Outcome::Complete),
+            timestamp: self.now(),
+            metadata: [("order".to_owned(), "7".to_owned())].into(),
+        }
+    }
+}
