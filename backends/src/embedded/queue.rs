@@ -30,12 +30,16 @@ impl<K: Kv> Inner<K> {
 
     /// Applies a batch that may have events in it, and wakes who waits for them.
     pub fn apply_events(&self, batch: Batch) -> Result<()> {
-        let queued = batch.count_puts(keys::EVENTS);
-        if !batch.is_empty() {
-            self.kv.apply(batch)?;
+        if batch.is_empty() {
+            return Ok(());
         }
+        let queued = batch.count_puts(keys::EVENTS);
+        // Before anybody can claim and end them: the number never falls below none.
+        self.pending.fetch_add(queued, Ordering::Relaxed);
+        self.kv.apply(batch).inspect_err(|_| {
+            self.pending.fetch_sub(queued, Ordering::Relaxed);
+        })?;
         if queued > 0 {
-            self.pending.fetch_add(queued, Ordering::Relaxed);
             self.queue_changed.notify_one();
         }
         Ok(())
@@ -74,21 +78,23 @@ impl<K: Kv> Inner<K> {
     }
 
     /// Takes an event out of the due ones and hands it to `then`, which says what becomes of it.
+    /// `false` where it is not there.
     fn conclude(
         &self,
         id: &EventId,
         then: impl FnOnce(EventValue, &mut Batch) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut claims = self.claims.lock();
-        if let Some(bytes) = self.kv.get(&keys::event(id))? {
-            let value: EventValue = values::decode(&bytes)?;
-            let mut batch = Batch::default();
-            batch.remove(keys::due(value.due_ms, id));
-            then(value, &mut batch)?;
-            self.kv.apply(batch)?;
-        }
+        let Some(bytes) = self.kv.get(&keys::event(id))? else {
+            return Ok(false);
+        };
+        let value: EventValue = values::decode(&bytes)?;
+        let mut batch = Batch::default();
+        batch.remove(keys::due(value.due_ms, id));
+        then(value, &mut batch)?;
+        self.kv.apply(batch)?;
         claims.remove(id);
-        Ok(())
+        Ok(true)
     }
 
     fn oldest_ms(&self) -> Result<u64> {
@@ -126,11 +132,13 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
     }
 
     async fn ack(&self, id: &EventId) -> Result<()> {
-        self.0.conclude(id, |value, batch| {
-            batch.remove(keys::event(&value.event.id));
-            self.0.pending.fetch_sub(1, Ordering::Relaxed);
+        let ended = self.0.conclude(id, |_, batch| {
+            batch.remove(keys::event(id));
             Ok(())
         })?;
+        if ended {
+            self.0.pending.fetch_sub(1, Ordering::Relaxed);
+        }
         self.0.kv.durable().await
     }
 
@@ -142,18 +150,23 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
             batch.put(keys::event(id), values::encode(&value)?);
             Ok(())
         })?;
+        if at_ms <= self.0.clock.now_ms() {
+            self.0.queue_changed.notify_one();
+        }
         self.0.kv.durable().await
     }
 
     async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
-        self.0.conclude(id, |mut value, batch| {
+        let ended = self.0.conclude(id, |mut value, batch| {
             value.attempts.push(attempt);
             batch.remove(keys::event(id));
             batch.put(keys::dead(id), values::encode(&value)?);
-            self.0.pending.fetch_sub(1, Ordering::Relaxed);
-            self.0.dead.fetch_add(1, Ordering::Relaxed);
             Ok(())
         })?;
+        if ended {
+            self.0.pending.fetch_sub(1, Ordering::Relaxed);
+            self.0.dead.fetch_add(1, Ordering::Relaxed);
+        }
         self.0.kv.durable().await
     }
 

@@ -36,10 +36,11 @@ impl<K: Kv> Inner<K> {
             Ok(over && gone.len() < PURGED_AT_ONCE)
         })?;
         for (entry, id) in gone {
-            // Revived or made anew in the meantime: then the entry itself is gone.
-            let still = self.kv.get(&entry)?.is_some();
-            if still {
-                self.delete(id)?;
+            if !self.delete_if(id, |token, _| Ok(token.is_gone(now)))? {
+                // Revived or made anew since: this entry is not the token's any more.
+                let mut batch = Batch::default();
+                batch.remove(entry);
+                self.kv.apply(batch)?;
             }
         }
         Ok(())
@@ -106,13 +107,17 @@ impl<K: Kv> Inner<K> {
                     reservation: Reservation {
                         token_id: id,
                         incarnation: token.incarnation,
-                        hold: Hold::Leased { lease: number },
+                        hold: Hold::Leased {
+                            lease: number,
+                            turn: value.turn + 1,
+                        },
                         event: None,
                     },
                     intent: intent.clone(),
                 };
                 value.until = now_ms.saturating_add(millis(lease));
                 value.owner = self.owner;
+                value.turn += 1;
                 batch.put(key, values::encode(&value)?);
                 Some(unsettled)
             }

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
@@ -15,7 +16,21 @@ use crate::error::{BackendError, ErrorKind, Result};
 /// asked before it began.
 pub struct SledKv {
     tree: sled::Tree,
-    flusher: mpsc::Sender<oneshot::Sender<sled::Result<()>>>,
+    /// `Some` until it is dropped.
+    flusher: Option<mpsc::Sender<oneshot::Sender<sled::Result<()>>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Waits for the flush thread, which has the database open: whoever drops the store may open the
+/// folder again.
+impl Drop for SledKv {
+    fn drop(&mut self) {
+        self.flusher = None;
+        if let Some(thread) = self.thread.take() {
+            // It panicked: then it has let go of the database, too.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl SledKv {
@@ -45,11 +60,15 @@ impl SledKv {
             })?;
         let tree = db.open_tree("asset-gateway").map_err(failed("sled.open"))?;
         let (flusher, requests) = mpsc::channel();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("sled-flush".into())
             .spawn(move || flush_for(&db, &requests))
             .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "sled.open", e))?;
-        Ok(Self { tree, flusher })
+        Ok(Self {
+            tree,
+            flusher: Some(flusher),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -118,7 +137,8 @@ impl Kv for SledKv {
     async fn durable(&self) -> Result<()> {
         let gone = || BackendError::new(ErrorKind::Unavailable, "sled.flush");
         let (done, flushed) = oneshot::channel();
-        self.flusher.send(done).map_err(|_| gone())?;
+        let flusher = self.flusher.as_ref().ok_or_else(gone)?;
+        flusher.send(done).map_err(|_| gone())?;
         flushed
             .await
             .map_err(|_| gone())?
