@@ -16,6 +16,8 @@ mod listing;
 mod queue;
 mod settle;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod values;
 

@@ -1,0 +1,6 @@
+//! What only the embedded store can be asked: it is killed and opened again.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod model;
+mod world;
