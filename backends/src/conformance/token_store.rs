@@ -102,6 +102,7 @@ macro_rules! token_store_suite {
                 past_its_day_a_token_is_gone,
                 an_expired_id_may_be_taken_again,
                 a_new_life_knows_no_uploads_leases_or_charges,
+                a_token_made_anew_is_not_swept_away,
                 deleting_holds_at_once,
             ],
             listing: [

@@ -8,6 +8,8 @@ use crate::token_store::{Filter, Page, TokenId, TokenState};
 
 /// Index entries that one page looks at; past it the page ends early, with a cursor.
 const PAGE_SCAN: usize = 10_000;
+/// Index entries that are read at once, at least.
+const CHUNK: usize = 100;
 
 impl<K: Kv> Inner<K> {
     pub fn list(
@@ -17,27 +19,36 @@ impl<K: Kv> Inner<K> {
         cursor: Option<&str>,
     ) -> Result<Option<Page>> {
         let prefix = index_of(filter);
-        let after = match cursor.map(hex::decode) {
+        let mut after = match cursor.map(hex::decode) {
             None => None,
             Some(Ok(key)) if key.starts_with(&prefix) => Some(key),
             Some(_) => return Ok(None),
         };
         let now = self.clock.now_seconds();
-        let (entries, last) = self.index_page(&prefix, after.as_deref(), PAGE_SCAN)?;
         let mut tokens = Vec::new();
-        for (key, id) in entries {
-            let usage = self.stripe(id);
-            if let Some(token) = self.token(id, now)?
-                && self.matches(id, &token, usage.of(id), filter, now)?
-            {
-                tokens.push(self.stored(id, token, usage.of(id))?);
+        let mut looked_at = 0;
+        while looked_at < PAGE_SCAN {
+            let chunk = limit.clamp(CHUNK, PAGE_SCAN);
+            let (entries, last) = self.index_page(&prefix, after.as_deref(), chunk)?;
+            looked_at += entries.len();
+            for (key, id) in entries {
+                let usage = self.stripe(id);
+                if let Some(token) = self.token(id, now)?
+                    && self.matches(id, &token, usage.of(id), filter, now)?
+                {
+                    tokens.push(self.stored(id, token, usage.of(id))?);
+                }
+                if tokens.len() >= limit {
+                    let cursor = Some(hex::encode(key));
+                    return Ok(Some(Page { tokens, cursor }));
+                }
             }
-            if tokens.len() >= limit {
-                let cursor = Some(hex::encode(key));
-                return Ok(Some(Page { tokens, cursor }));
+            after = last;
+            if after.is_none() {
+                break;
             }
         }
-        let cursor = last.map(hex::encode);
+        let cursor = after.map(hex::encode);
         Ok(Some(Page { tokens, cursor }))
     }
 

@@ -210,6 +210,39 @@ fn long_lease() -> crate::token_store::ReserveRequest<'static> {
     }
 }
 
+/// Housekeeping and mass revocation come by while ids are taken again.
+pub async fn a_token_made_anew_is_not_swept_away(f: Fixture) {
+    let mut gone = f.record(Method::Get);
+    gone.expire_at = f.now() - GRACE_SECONDS;
+    gone.bucket = "old".into();
+    let mut expired = gone.clone();
+    expired.expire_at = f.now();
+    for round in 0..20 {
+        let ids = || (round * 40..round * 40 + 40).map(id);
+        let old = ids().zip([gone.clone(), expired.clone()].into_iter().cycle());
+        let created = f.stores.tokens.create(old.collect()).await;
+        assert_eq!(created.unwrap(), Created::Done);
+        let (tokens, record) = (f.stores.tokens.clone(), f.record(Method::Get));
+        let anew: Vec<_> = ids().collect();
+        let anew = tokio::spawn(async move {
+            for id in anew {
+                let created = tokens.create(vec![(id, record.clone())]).await;
+                assert_eq!(created.unwrap(), Created::Done);
+            }
+        });
+        let old = Filter {
+            bucket: Some("old".into()),
+            ..Filter::default()
+        };
+        f.stores.tokens.sweep(LEASE).await.unwrap();
+        f.stores.tokens.delete_matching(&old).await.unwrap();
+        anew.await.unwrap();
+        for id in ids() {
+            assert!(f.stores.tokens.get(id).await.unwrap().is_some());
+        }
+    }
+}
+
 pub async fn deleting_holds_at_once(f: Fixture) {
     let mut record = f.limited(Method::Get, 5);
     record.tags = vec!["tag".into()];
