@@ -14,6 +14,7 @@ pub mod leases;
 pub mod life;
 pub mod listing;
 pub mod patch;
+pub mod reuse;
 pub mod windows;
 
 #[macro_export]
@@ -44,6 +45,7 @@ macro_rules! token_store_suite {
                 a_lost_lease_queues_nothing,
                 a_counted_download_is_reported_though_its_token_is_deleted,
                 a_download_under_way_is_left_alone_by_housekeeping,
+                a_long_download_does_not_look_like_a_long_wait,
                 an_upload_without_a_callback_makes_no_event,
             ],
             finalising: [
@@ -100,9 +102,6 @@ macro_rules! token_store_suite {
                 of_many_that_create_one_id_one_wins,
                 an_expired_token_is_known_for_a_day,
                 past_its_day_a_token_is_gone,
-                an_expired_id_may_be_taken_again,
-                a_new_life_knows_no_uploads_leases_or_charges,
-                a_token_made_anew_is_not_swept_away,
                 deleting_holds_at_once,
             ],
             listing: [
@@ -122,6 +121,11 @@ macro_rules! token_store_suite {
                 a_moved_expiry_counts_for_housekeeping,
                 max_hits_below_what_is_used,
                 a_limit_counts_the_hits_of_the_unlimited_time,
+            ],
+            reuse: [
+                an_expired_id_may_be_taken_again,
+                a_new_life_knows_no_uploads_leases_or_charges,
+                a_token_made_anew_is_not_swept_away,
             ],
             windows: [
                 the_same_client_rides_another_counts,

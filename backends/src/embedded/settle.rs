@@ -239,6 +239,8 @@ impl<K: Kv> Inner<K> {
         if let Some(report) = report.filter(|report| self.reports(report)) {
             let OpenValue { mut event, .. } = values::decode(&bytes)?;
             event.report = report;
+            // Ids sort by when events were queued, and nobody has seen this one yet.
+            event.id = EventId::generate();
             self.queue_event(event, self.clock.now_ms(), batch)?;
         }
         Ok(())

@@ -140,6 +140,23 @@ pub async fn a_download_under_way_is_left_alone_by_housekeeping(f: Fixture) {
     assert_eq!(f.take_events().await.len(), 1);
 }
 
+/// An event waits from when it is queued, not from when its download began.
+pub async fn a_long_download_does_not_look_like_a_long_wait(f: Fixture) {
+    f.create(id(1), record(&f)).await;
+    let long = f.admit(id(1), Access::Get).await;
+    f.advance(ms(400)).await;
+    f.stores.callbacks.enqueue(f.event("a")).await.unwrap();
+    f.advance(ms(400)).await;
+    f.stores
+        .tokens
+        .commit(long, report(Outcome::Complete))
+        .await
+        .unwrap();
+    let stats = f.stores.callbacks.stats().await.unwrap();
+    assert_eq!(stats.pending, 2);
+    assert!((400..700).contains(&stats.oldest_ms), "{stats:?}");
+}
+
 pub async fn an_upload_without_a_callback_makes_no_event(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let upload = f.admit(id(1), Access::Put).await;
