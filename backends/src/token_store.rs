@@ -258,7 +258,8 @@ pub trait TokenStore: Send + Sync {
     async fn delete_matching(&self, filter: &Filter) -> Result<u64>;
 
     /// Decides, in this order: not found, expired, method, rules, size, hits, room in the callback
-    /// queue. Then counts the hit, or leases it for uploads and `hit_on: complete`; with a callback
+    /// queue. Then counts the hit, or leases it for uploads and limited `hit_on: complete`; within
+    /// `hit_window` of its counted hit a client rides on that, even where none is left. With a callback
     /// and `Access::Get`, an open event entry is part of the same write.
     async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved>;
 

@@ -62,12 +62,12 @@ impl<K: Kv> Inner<K> {
             return refused(Refusal::QueueFull);
         }
         let event = self.open_entry(id, &token.record, request, now_ms, &mut batch)?;
-        if hold == Hold::Batched {
-            usage.add(id, 1);
-        }
         let written = !batch.is_empty();
         if written {
             self.kv.apply(batch)?;
+        }
+        if hold == Hold::Batched {
+            usage.add(id, 1);
         }
         let outlives_process = match hold {
             Hold::Counted { .. } => true,

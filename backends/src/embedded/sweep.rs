@@ -10,12 +10,12 @@ use crate::callback_queue::EventId;
 use crate::error::Result;
 use crate::token_store::{GRACE_SECONDS, Hold, Reservation, TokenId, Unsettled};
 
-/// Tokens removed by one call.
+/// Expired tokens that are kept in mind at once.
 const PURGED_AT_ONCE: usize = 1_000;
 
 impl<K: Kv> Inner<K> {
     pub fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
-        self.purge()?;
+        while self.purge()? == PURGED_AT_ONCE {}
         if !self.recovered.load(Ordering::Acquire) {
             self.close_entries_of_the_dead()?;
             self.recovered.store(true, Ordering::Release);
@@ -23,8 +23,8 @@ impl<K: Kv> Inner<K> {
         self.take_over_leases(lease)
     }
 
-    /// Removes tokens that are past their day of grace.
-    fn purge(&self) -> Result<()> {
+    /// Removes some tokens that are past their day of grace, and says how many.
+    fn purge(&self) -> Result<usize> {
         let now = self.clock.now_seconds();
         let mut gone = Vec::new();
         self.kv.scan(keys::EXPIRIES, None, &mut |key, _| {
@@ -35,6 +35,7 @@ impl<K: Kv> Inner<K> {
             }
             Ok(over && gone.len() < PURGED_AT_ONCE)
         })?;
+        let purged = gone.len();
         for (entry, id) in gone {
             if !self.delete_if(id, |token, _| Ok(token.is_gone(now)))? {
                 // Revived or made anew since: this entry is not the token's any more.
@@ -43,7 +44,7 @@ impl<K: Kv> Inner<K> {
                 self.kv.apply(batch)?;
             }
         }
-        Ok(())
+        Ok(purged)
     }
 
     /// Downloads that an earlier process did not end.
