@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod crash;
+mod hits;
 mod model;
 mod world;

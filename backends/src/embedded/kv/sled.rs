@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::{Batch, Kv};
+use super::{Batch, Kv, Visit};
 use crate::error::{BackendError, ErrorKind, Result};
 
 /// One tree of a sled database, and the thread that flushes it.
@@ -118,12 +118,7 @@ impl Kv for SledKv {
             .map_err(failed("sled.apply_batch"))
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         for entry in self.tree.range::<&[u8], _>((from, Bound::Unbounded)) {
             let (key, value) = entry.map_err(failed("sled.range"))?;

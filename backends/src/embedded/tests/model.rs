@@ -1,15 +1,15 @@
-//! Any interleaving of what can happen to hits, beside a model that fits on a page.
+//! What is expected of hits: each call on the store beside what the model says of it.
+
+mod aftermath;
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use proptest::prelude::*;
-
-use super::world::{Disk, Memory, World};
+use super::hits::Op;
+use super::world::World;
 use crate::callback_queue::{Caller, Outcome, Report};
 use crate::clock::Clock;
-use crate::settings::QueueLimits;
 use crate::token_store::{
     Access, Created, HitOn, Intent, Lease, Method, Refusal, Reservation, ReserveRequest, Reserved,
     TokenId, TokenRecord,
@@ -18,60 +18,8 @@ use crate::token_store::{
 const LEASE_MS: u64 = 500;
 const LEASE: std::time::Duration = std::time::Duration::from_millis(LEASE_MS);
 
-#[derive(Debug, Clone, Copy)]
-enum Op {
-    Reserve {
-        token: usize,
-    },
-    /// The future is dropped after its first poll.
-    ReserveDropped {
-        token: usize,
-    },
-    Renew {
-        which: usize,
-    },
-    Finalise {
-        which: usize,
-    },
-    Commit {
-        which: usize,
-    },
-    Release {
-        which: usize,
-    },
-    Pass {
-        ms: u64,
-    },
-    Sweep,
-    Crash,
-    Delete {
-        token: usize,
-    },
-    Create {
-        token: usize,
-    },
-}
-
-fn any_op() -> impl Strategy<Value = Op> {
-    let token = 0..TOKENS.len();
-    let which = 0..8usize;
-    prop_oneof![
-        6 => token.clone().prop_map(|token| Op::Reserve { token }),
-        2 => token.clone().prop_map(|token| Op::ReserveDropped { token }),
-        2 => which.clone().prop_map(|which| Op::Renew { which }),
-        4 => which.clone().prop_map(|which| Op::Finalise { which }),
-        4 => which.clone().prop_map(|which| Op::Commit { which }),
-        2 => which.prop_map(|which| Op::Release { which }),
-        3 => (50..400u64).prop_map(|ms| Op::Pass { ms }),
-        2 => Just(Op::Sweep),
-        1 => Just(Op::Crash),
-        1 => token.clone().prop_map(|token| Op::Delete { token }),
-        2 => token.prop_map(|token| Op::Create { token }),
-    ]
-}
-
 /// Method, when the hit counts, and how many there are.
-const TOKENS: [(Method, HitOn, u64); 3] = [
+pub const TOKENS: [(Method, HitOn, u64); 3] = [
     (Method::Get, HitOn::Start, 3),
     (Method::Get, HitOn::Complete, 2),
     (Method::Put, HitOn::Start, 2),
@@ -110,7 +58,7 @@ struct Life {
     unsure: u64,
 }
 
-struct Run {
+pub struct Run {
     world: World,
     lives: [Option<Life>; TOKENS.len()],
     lives_so_far: u64,
@@ -127,12 +75,26 @@ fn report() -> Report {
 }
 
 impl Run {
+    /// Every token is there, unused.
+    pub async fn begin(world: World) -> Self {
+        let mut run = Self {
+            world,
+            lives: [None; TOKENS.len()],
+            lives_so_far: 0,
+            held: Vec::new(),
+        };
+        for token in 0..TOKENS.len() {
+            run.create(token).await;
+        }
+        run
+    }
+
     fn now(&self) -> u64 {
         self.world.clock.now_ms()
     }
 
     /// A lease that nobody finalised ends with its time; a finalised one is kept for a sweep.
-    fn lapse(&mut self) {
+    pub fn lapse(&mut self) {
         let now = self.now();
         for held in &mut self.held {
             held.lost |= held.until <= now && leased(held.token);
@@ -197,7 +159,7 @@ impl Run {
         alive.get(which % alive.len().max(1)).copied()
     }
 
-    async fn step(&mut self, op: Op) {
+    pub async fn step(&mut self, op: Op) {
         match op {
             Op::Reserve { token } => {
                 let reserved = self.reserve(token).await;
@@ -309,52 +271,7 @@ impl Run {
         }
     }
 
-    async fn sweep(&mut self) {
-        let unsettled = self.world.store.sweep(LEASE).await.unwrap();
-        let until = self.now() + LEASE_MS;
-        let left = |held: &Held| held.finalised && held.lost;
-        let expected = self.held.iter().filter(|held| left(held)).count();
-        assert_eq!(unsettled.len(), expected);
-        for held in &mut self.held {
-            // Whoever held it before has nothing any more.
-            held.finalised &= !left(held);
-        }
-        for unsettled in unsettled {
-            let token = usize::from(unsettled.reservation.token_id().0[0]);
-            self.held.push(Held {
-                token,
-                life: self.lives[token].unwrap().number,
-                reservation: Some(unsettled.reservation),
-                until,
-                finalised: true,
-                lost: false,
-            });
-        }
-    }
-
-    async fn crash(&mut self) {
-        self.world.crash();
-        for held in &mut self.held {
-            held.reservation = None;
-            held.lost = true;
-        }
-        for (token, life) in self.lives.iter_mut().enumerate() {
-            let stored = self.world.store.get(id(token)).await.unwrap();
-            assert_eq!(stored.is_some(), life.is_some());
-            if let (Some(stored), Some(life)) = (stored, life) {
-                let sure = life.spent..=life.spent + life.unsure;
-                assert!(
-                    sure.contains(&stored.used_hits),
-                    "{} not in {sure:?}",
-                    stored.used_hits
-                );
-                life.spent = stored.used_hits;
-                life.unsure = 0;
-            }
-        }
-    }
-
-    async fn create(&mut self, token: usize) {
+    pub async fn create(&mut self, token: usize) {
         let (method, hit_on, max_hits) = TOKENS[token];
         let now = self.now() / 1000;
         let mut record = TokenRecord::new("bucket", "key", method, now, now + 1_000_000);
@@ -381,58 +298,6 @@ impl Run {
             held.finalised = false;
         }
     }
-
-    async fn check(&self) {
-        for (token, life) in self.lives.iter().enumerate() {
-            let used = self
-                .world
-                .store
-                .get(id(token))
-                .await
-                .unwrap()
-                .map(|t| t.used_hits);
-            assert_eq!(used, life.map(|life| life.spent));
-        }
-    }
-
-    /// Everything lapses and is settled: then every hit that was not spent can be had again.
-    async fn finish(&mut self) {
-        self.world.advance(LEASE_MS);
-        self.lapse();
-        let unsettled = self.world.store.sweep(LEASE).await.unwrap();
-        for (n, unsettled) in unsettled.into_iter().enumerate() {
-            let token = usize::from(unsettled.reservation.token_id().0[0]);
-            if n % 2 == 0 {
-                let committed = self
-                    .world
-                    .store
-                    .commit(unsettled.reservation, report())
-                    .await;
-                assert_eq!(committed.unwrap(), Lease::Held);
-                self.lives[token].as_mut().unwrap().spent += 1;
-            } else {
-                self.world
-                    .store
-                    .release(unsettled.reservation, 0, None)
-                    .await
-                    .unwrap();
-            }
-        }
-        self.check().await;
-        for (token, life) in self.lives.into_iter().enumerate() {
-            let Some(life) = life else { continue };
-            for _ in life.spent..TOKENS[token].2 {
-                let reserved = self.reserve(token).await;
-                assert!(
-                    matches!(reserved, Reserved::Admitted { .. }),
-                    "{reserved:?}"
-                );
-            }
-            let reserved = self.reserve(token).await;
-            let refused = matches!(reserved, Reserved::Refused(Refusal::HitsExceeded));
-            assert!(refused, "{reserved:?}");
-        }
-    }
 }
 
 fn leased(token: usize) -> bool {
@@ -456,53 +321,5 @@ fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut context) {
         std::task::Poll::Ready(ready) => Some(ready),
         std::task::Poll::Pending => None,
-    }
-}
-
-fn run(disk: impl Disk + 'static, ops: Vec<Op>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let mut run = Run {
-            world: World::new(disk, QueueLimits::default()),
-            lives: [None; TOKENS.len()],
-            lives_so_far: 0,
-            held: Vec::new(),
-        };
-        for token in 0..TOKENS.len() {
-            run.create(token).await;
-        }
-        for op in ops {
-            run.step(op).await;
-            run.lapse();
-            run.check().await;
-        }
-        run.finish().await;
-    });
-}
-
-fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
-
-proptest! {
-    #![proptest_config(cases(1000))]
-    #[test]
-    fn hits_add_up_in_memory(ops in proptest::collection::vec(any_op(), 1..80)) {
-        run(Memory::default(), ops);
-    }
-}
-
-#[cfg(feature = "sled")]
-proptest! {
-    #![proptest_config(cases(24))]
-    #[test]
-    fn hits_add_up_on_disk(ops in proptest::collection::vec(any_op(), 1..60)) {
-        run(super::world::Files::default(), ops);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::EmbeddedStore;
 use super::super::kv::memory::MemoryKv;
-use super::super::kv::{Batch, Kv};
+use super::super::kv::{Batch, Kv, Visit};
 use crate::callback_queue::CallbackQueue;
 use crate::clock::TestClock;
 use crate::error::Result;
@@ -46,12 +46,7 @@ impl Kv for Shared {
         self.0.apply(batch)
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         self.0.scan(prefix, after, visit)
     }
 
