@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use crate::error::Result;
 use crate::token_store::{ClientKey, TokenId};
 
-/// Identifies an event for its whole life; the receiver's idempotency key. `evt_` + UUIDv7 in hex:
-/// they sort by time.
+/// Identifies an event from when it is queued; the receiver's idempotency key. `evt_` + UUIDv7 in
+/// hex: they sort by time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(String);

@@ -16,6 +16,8 @@ mod listing;
 mod queue;
 mod settle;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod values;
 
@@ -40,7 +42,8 @@ use kv::{Batch, Kv};
 use usage::Usage;
 use values::{State, TokenValue};
 
-/// Enough that two busy tokens seldom meet, few enough to be cheap.
+/// Enough that two busy tokens seldom meet, few enough to be cheap. Whoever holds several has taken
+/// them in order; a stripe comes before the claims of the queue.
 const STRIPES: usize = 256;
 
 /// A token store and callback queue over `K`. Clones share one store.
@@ -100,7 +103,7 @@ impl<K: Kv> EmbeddedStore<K> {
 
 impl<K: Kv> Inner<K> {
     fn stripe(&self, id: TokenId) -> MutexGuard<'_, Usage> {
-        self.stripes[usize::from(id.0[0]) % STRIPES].lock()
+        self.stripes[stripe_of(id)].lock()
     }
 
     /// The token, unless it is past its day of grace.
@@ -126,6 +129,10 @@ impl<K: Kv> Inner<K> {
     fn queue_is_full(&self) -> bool {
         self.pending.load(Ordering::Relaxed) >= self.limits.max_pending
     }
+}
+
+fn stripe_of(id: TokenId) -> usize {
+    usize::from(id.0[0]) % STRIPES
 }
 
 /// An id that no other process has made.
@@ -188,7 +195,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
 
     async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved> {
         let admission = self.0.admit(id, request)?;
-        if !admission.written {
+        if !admission.must_last {
             return Ok(admission.reserved);
         }
         let mut undo = GiveBack {
@@ -240,9 +247,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         unsent: u64,
         report: Option<Report>,
     ) -> Result<()> {
-        let must_last = report.is_some();
-        self.0.release(&reservation, unsent, report)?;
-        if must_last {
+        if self.0.release(&reservation, unsent, report)? {
             self.0.kv.durable().await?;
         }
         Ok(())
@@ -255,7 +260,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
     }
 
     async fn flush_usage(&self) -> Result<()> {
-        if self.0.flush_usage()? {
+        if self.blocking(Inner::flush_usage).await? {
             self.0.kv.durable().await?;
         }
         Ok(())
@@ -266,7 +271,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
     }
 
     async fn close(&self) -> Result<()> {
-        self.0.flush_usage()?;
+        self.blocking(Inner::flush_usage).await?;
         self.0.kv.durable().await
     }
 }

@@ -8,7 +8,7 @@ use crate::embedded::EmbeddedStore;
 use crate::embedded::kv::Kv;
 use crate::embedded::kv::memory::MemoryKv;
 use crate::object_backend::ObjectBackend;
-use crate::settings::{Adapter, BucketSettings, Provider};
+use crate::settings::{Adapter, BucketSettings, Provider, QueueLimits, TokenStoreSettings};
 use crate::token_store::TokenStore;
 
 #[cfg(not(any(feature = "sled", feature = "redis")))]

@@ -151,9 +151,10 @@ impl Reservation {
     /// The lease that has to be renewed; `None` where there is none.
     pub fn lease(&self) -> Option<LeaseId> {
         match self.hold {
-            Hold::Leased { lease } => Some(LeaseId {
+            Hold::Leased { lease, turn } => Some(LeaseId {
                 token_id: self.token_id,
                 lease,
+                turn,
             }),
             Hold::Batched | Hold::Counted { .. } | Hold::Riding => None,
         }
@@ -170,6 +171,8 @@ impl Reservation {
 pub struct LeaseId {
     pub(crate) token_id: TokenId,
     pub(crate) lease: u64,
+    /// Whose turn it is to settle it, see [`TokenStore::sweep`].
+    pub(crate) turn: u32,
 }
 
 impl LeaseId {
@@ -183,11 +186,20 @@ pub(crate) enum Hold {
     /// Unlimited: added up in memory, written in batches.
     Batched,
     /// Spent in the write that admitted it.
-    Counted { window: Option<ClientKey> },
+    Counted { window: Option<Window> },
     /// Rides on a counted hit of the same client.
     Riding,
     /// Held until commit, release or the lease's end.
-    Leased { lease: u64 },
+    /// `turn`: how often the lease was taken over; only the last holder has a say.
+    Leased { lease: u64, turn: u32 },
+}
+
+/// A window that a counted hit has opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) client: ClientKey,
+    /// Unix ms; tells it from a later one of the same client.
+    pub(crate) until: u64,
 }
 
 /// What an upload is about to make visible; enough to tell afterwards whether it did.
@@ -247,8 +259,8 @@ pub trait TokenStore: Send + Sync {
     /// Changes fields and returns the token as it is then; `None` where it is not there.
     async fn patch(&self, id: TokenId, patch: Patch) -> Result<Option<StoredToken>>;
 
-    /// Revokes: every later `reserve`, `renew`, `finalise` and `commit` is refused. `false` where
-    /// it was not there.
+    /// Revokes: every later `reserve` is refused, and leases are lost. A hit that was counted before
+    /// has happened: its event is still finished by `commit`. `false` where it was not there.
     async fn delete(&self, id: TokenId) -> Result<bool>;
 
     /// A page of up to `limit` tokens in the store's order. May return fewer, even none, with a
@@ -264,7 +276,8 @@ pub trait TokenStore: Send + Sync {
     async fn delete_matching(&self, filter: &Filter) -> Result<u64>;
 
     /// Decides, in this order: not found, expired, method, rules, size, hits, room in the callback
-    /// queue. Then counts the hit, or leases it for uploads and `hit_on: complete`; with a callback
+    /// queue. Then counts the hit, or leases it for uploads and limited `hit_on: complete`; within
+    /// `hit_window` of its counted hit a client rides on that, even where none is left. With a callback
     /// and `Access::Get`, an open event entry is part of the same write.
     async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved>;
 
@@ -284,12 +297,17 @@ pub trait TokenStore: Send + Sync {
     ) -> Result<Lease>;
 
     /// The access happened: a leased hit is spent, the event (where the token has a callback) is
-    /// queued if its outcome is one that is sent. `Lost` (lapsed lease, deleted or re-created
-    /// token) spends and queues nothing.
+    /// queued if its outcome is one that is sent. An upload is one that was finalised: only then
+    /// `uploaded_at` is set and an event queued, with the callback and metadata that the token has
+    /// now. `Lost` (lapsed lease, even where nobody took the hit; taken over by a sweep; deleted or
+    /// re-created token) spends and queues nothing, and drops the open event entry.
     async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease>;
 
-    /// It did not: the hit is given back, once; `unsent` bytes of a charge too; the open event
-    /// entry is dropped, or queued where there is a `report` and incomplete ones are sent.
+    /// It did not: the hit is given back, once; `unsent` bytes of a charge too, even where the lease
+    /// has lapsed; the open event entry is dropped, or queued where there is a `report` whose
+    /// outcome is one that is sent. Not given back is a hit that another request has ridden on (it
+    /// would have come in for nothing), of an earlier life of the token, or taken over by a sweep.
+    /// A counted hit that is given back ends its window.
     async fn release(
         &self,
         reservation: Reservation,

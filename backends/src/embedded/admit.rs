@@ -2,13 +2,13 @@
 
 use super::kv::{Batch, Kv};
 use super::usage::Usage;
-use super::values::{LeaseValue, OpenValue, TokenValue};
+use super::values::{LeaseValue, OpenValue, TokenValue, WindowValue};
 use super::{Inner, fresh_id, keys, millis, values};
 use crate::callback_queue::{Event, EventId, Outcome, Report};
 use crate::error::Result;
 use crate::token_store::{
     Access, ClientKey, HitOn, Hold, Method, Refusal, Reservation, ReserveRequest, Reserved,
-    TokenId, TokenRecord,
+    TokenId, TokenRecord, Window,
 };
 
 /// Expired windows that a new one of the same token takes with it, so that they do not pile up.
@@ -16,8 +16,9 @@ const STALE_WINDOWS_REMOVED: usize = 4;
 
 pub struct Admission {
     pub reserved: Reserved,
-    /// Something was applied that has to become durable before the caller hears of it.
-    pub written: bool,
+    /// Something was applied that has to become durable before the caller hears of it. A lease
+    /// without an event has not: it ends with this process anyway.
+    pub must_last: bool,
 }
 
 impl<K: Kv> Inner<K> {
@@ -25,7 +26,7 @@ impl<K: Kv> Inner<K> {
         let refused = |refusal| {
             Ok(Admission {
                 reserved: Reserved::Refused(refusal),
-                written: false,
+                must_last: false,
             })
         };
         let now_ms = self.clock.now_ms();
@@ -42,7 +43,7 @@ impl<K: Kv> Inner<K> {
                     incarnation: token.incarnation,
                     record: token.record,
                 },
-                written: false,
+                must_last: false,
             });
         }
         if let (Some(limit), Some(declared), Access::Put) =
@@ -61,13 +62,17 @@ impl<K: Kv> Inner<K> {
             return refused(Refusal::QueueFull);
         }
         let event = self.open_entry(id, &token.record, request, now_ms, &mut batch)?;
-        if hold == Hold::Batched {
-            usage.add(id, 1);
-        }
         let written = !batch.is_empty();
         if written {
             self.kv.apply(batch)?;
         }
+        if hold == Hold::Batched {
+            usage.add(id, 1);
+        }
+        let outlives_process = match hold {
+            Hold::Counted { .. } => true,
+            Hold::Batched | Hold::Riding | Hold::Leased { .. } => event.is_some(),
+        };
         Ok(Admission {
             reserved: Reserved::Admitted {
                 reservation: Reservation {
@@ -78,7 +83,7 @@ impl<K: Kv> Inner<K> {
                 },
                 record: token.record,
             },
-            written,
+            must_last: written && outlives_process,
         })
     }
 
@@ -102,16 +107,13 @@ impl<K: Kv> Inner<K> {
         if record.max_hits.is_none() && record.hit_window_seconds.is_none() {
             return Ok(Some(Hold::Batched));
         }
-        let mut window = None;
-        if let Some(seconds) = record.hit_window_seconds {
-            let client = request.caller.client_key();
-            if self.rides(id, &client, now_ms)? {
-                return Ok(Some(Hold::Riding));
-            }
-            let until = now_ms.saturating_add(seconds.saturating_mul(1000));
-            self.drop_stale_windows(id, &client, now_ms, batch)?;
-            batch.put(keys::window(id, &client), until.to_be_bytes().to_vec());
-            window = Some(client);
+        let window = record
+            .hit_window_seconds
+            .map(|seconds| (seconds, request.caller.client_key()));
+        if let Some((_, client)) = &window
+            && self.rides(id, client, now_ms, batch)?
+        {
+            return Ok(Some(Hold::Riding));
         }
         let mut state = self.state(id)?;
         // A token that was unlimited a moment ago may have hits that are not written yet.
@@ -124,6 +126,10 @@ impl<K: Kv> Inner<K> {
         }
         state.used += 1;
         batch.put(keys::state(id), values::encode(&state)?);
+        let window = match window {
+            Some((seconds, client)) => Some(self.open_window(id, client, seconds, now_ms, batch)?),
+            None => None,
+        };
         Ok(Some(Hold::Counted { window }))
     }
 
@@ -136,17 +142,8 @@ impl<K: Kv> Inner<K> {
         unwritten: i64,
         batch: &mut Batch,
     ) -> Result<Option<Hold>> {
-        let mut held = 0;
-        self.kv.scan(&keys::leases(id), None, &mut |key, value| {
-            let lease: LeaseValue = values::decode(value)?;
-            if lease.intent.is_none() && lease.has_lapsed(now_ms, self.owner) {
-                batch.remove(key.to_vec());
-            } else {
-                held += 1;
-            }
-            Ok(true)
-        })?;
         if let Some(max) = record.max_hits {
+            let held = self.held_leases(id, now_ms, batch)?;
             let used = self.state(id)?.used.saturating_add_signed(unwritten);
             if used.saturating_add(held) >= max {
                 return Ok(None);
@@ -157,14 +154,66 @@ impl<K: Kv> Inner<K> {
             until: now_ms.saturating_add(millis(request.lease)),
             owner: self.owner,
             intent: None,
+            turn: 0,
         };
         batch.put(keys::lease(id, lease), values::encode(&value)?);
-        Ok(Some(Hold::Leased { lease }))
+        Ok(Some(Hold::Leased { lease, turn: 0 }))
     }
 
-    fn rides(&self, id: TokenId, client: &ClientKey, now_ms: u64) -> Result<bool> {
-        let until = self.kv.get(&keys::window(id, client))?;
-        Ok(until.is_some_and(|until| window_is_open(&until, now_ms)))
+    /// How many hits are leased; the removal of those that have lapsed goes to `batch`.
+    fn held_leases(&self, id: TokenId, now_ms: u64, batch: &mut Batch) -> Result<u64> {
+        let mut held = 0;
+        self.kv.scan(&keys::leases(id), None, &mut |key, value| {
+            let lease: LeaseValue = values::decode(value)?;
+            if lease.intent.is_none() && lease.has_lapsed(now_ms, self.owner) {
+                batch.remove(key.to_vec());
+            } else {
+                held += 1;
+            }
+            Ok(true)
+        })?;
+        Ok(held)
+    }
+
+    /// The client's window is open; the first ride is recorded with the window.
+    fn rides(
+        &self,
+        id: TokenId,
+        client: &ClientKey,
+        now_ms: u64,
+        batch: &mut Batch,
+    ) -> Result<bool> {
+        let key = keys::window(id, client);
+        let Some(bytes) = self.kv.get(&key)? else {
+            return Ok(false);
+        };
+        let mut window: WindowValue = values::decode(&bytes)?;
+        if window.until <= now_ms {
+            return Ok(false);
+        }
+        if !window.ridden {
+            window.ridden = true;
+            batch.put(key, values::encode(&window)?);
+        }
+        Ok(true)
+    }
+
+    fn open_window(
+        &self,
+        id: TokenId,
+        client: ClientKey,
+        seconds: u64,
+        now_ms: u64,
+        batch: &mut Batch,
+    ) -> Result<Window> {
+        self.drop_stale_windows(id, &client, now_ms, batch)?;
+        let until = now_ms.saturating_add(seconds.saturating_mul(1000));
+        let value = WindowValue {
+            until,
+            ridden: false,
+        };
+        batch.put(keys::window(id, &client), values::encode(&value)?);
+        Ok(Window { client, until })
     }
 
     fn drop_stale_windows(
@@ -177,8 +226,8 @@ impl<K: Kv> Inner<K> {
         let mut seen = 0;
         let after = keys::window(id, client);
         self.kv
-            .scan(&keys::windows(id), Some(&after), &mut |key, until| {
-                if !window_is_open(until, now_ms) {
+            .scan(&keys::windows(id), Some(&after), &mut |key, value| {
+                if values::decode::<WindowValue>(value)?.until <= now_ms {
                     batch.remove(key.to_vec());
                 }
                 seen += 1;
@@ -236,10 +285,4 @@ fn refuse(token: &TokenValue, request: &ReserveRequest<'_>, now: u64) -> Option<
         Access::Put => method == Method::Put,
     };
     (!allowed).then_some(Refusal::Method(method))
-}
-
-fn window_is_open(until: &[u8], now_ms: u64) -> bool {
-    until
-        .try_into()
-        .is_ok_and(|until| u64::from_be_bytes(until) > now_ms)
 }

@@ -1,10 +1,10 @@
 //! The control plane's operations on single tokens.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::kv::{Batch, Kv};
 use super::values::TokenValue;
-use super::{Inner, forget, fresh_id, keys, values};
+use super::{Inner, forget, fresh_id, keys, stripe_of, values};
 use crate::error::Result;
 use crate::token_store::{Created, Patch, StoredToken, TokenId, TokenRecord};
 
@@ -12,15 +12,10 @@ impl<K: Kv> Inner<K> {
     pub fn create(&self, tokens: &[(TokenId, TokenRecord)]) -> Result<Created> {
         let now = self.clock.now_seconds();
         // Every stripe concerned, once and in order, so that two batches cannot wait for each other.
-        let mut stripes: Vec<_> = tokens
-            .iter()
-            .map(|(id, _)| usize::from(id.0[0]) % self.stripes.len())
-            .collect();
-        stripes.sort_unstable();
-        stripes.dedup();
-        let mut held: Vec<_> = stripes
-            .iter()
-            .map(|&s| (s, self.stripes[s].lock()))
+        let stripes: BTreeSet<_> = tokens.iter().map(|(id, _)| stripe_of(*id)).collect();
+        let mut held: BTreeMap<_, _> = stripes
+            .into_iter()
+            .map(|stripe| (stripe, self.stripes[stripe].lock()))
             .collect();
 
         let mut batch = Batch::default();
@@ -39,11 +34,9 @@ impl<K: Kv> Inner<K> {
             remember(*id, record, &mut batch)?;
         }
         self.kv.apply(batch)?;
-        for (stripe, usage) in &mut held {
-            for (id, _) in tokens {
-                if usize::from(id.0[0]) % self.stripes.len() == *stripe {
-                    usage.forget(*id);
-                }
+        for (id, _) in tokens {
+            if let Some(usage) = held.get_mut(&stripe_of(*id)) {
+                usage.forget(*id);
             }
         }
         Ok(Created::Done)
@@ -94,16 +87,35 @@ impl<K: Kv> Inner<K> {
     }
 
     pub fn delete(&self, id: TokenId) -> Result<bool> {
+        let now = self.clock.now_seconds();
+        let mut was_there = false;
+        self.delete_if(id, |token, _| {
+            was_there = !token.is_gone(now);
+            Ok(true)
+        })?;
+        Ok(was_there)
+    }
+
+    /// Deletes the token, also one past its grace, if `wanted` says so of it and its hits that are
+    /// not written yet: nobody can make it anew between the question and the deed.
+    pub fn delete_if(
+        &self,
+        id: TokenId,
+        wanted: impl FnOnce(&TokenValue, i64) -> Result<bool>,
+    ) -> Result<bool> {
         let mut usage = self.stripe(id);
         let Some(bytes) = self.kv.get(&keys::token(id))? else {
             return Ok(false);
         };
         let token: TokenValue = values::decode(&bytes)?;
+        if !wanted(&token, usage.of(id))? {
+            return Ok(false);
+        }
         let mut batch = Batch::default();
         forget(&self.kv, id, &token.record, &mut batch)?;
         self.kv.apply(batch)?;
         usage.forget(id);
-        Ok(!token.is_gone(self.clock.now_seconds()))
+        Ok(true)
     }
 }
 

@@ -6,7 +6,7 @@
 //! | `t` id | token: incarnation and record |
 //! | `s` id | spent hits, charged bytes, last upload; left out while all are zero |
 //! | `l` id lease | a leased hit |
-//! | `w` id client | until when (Unix ms) a client rides on a counted hit |
+//! | `w` id client | until when a client rides on a counted hit, and whether it did |
 //! | `b` bucket 0 key 0 id | – |
 //! | `g` tag 0 id | – |
 //! | `x` expiry id | – |

@@ -35,6 +35,9 @@ impl Batch {
     }
 }
 
+/// Is called with a key and its value; `false` ends the scan.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'a;
+
 /// An ordered map of bytes.
 pub trait Kv: Send + Sync + 'static {
     type Value: AsRef<[u8]> + std::ops::Deref<Target = [u8]>;
@@ -46,12 +49,7 @@ pub trait Kv: Send + Sync + 'static {
 
     /// Calls `visit` with each entry whose key begins with `prefix`, in order, from the first one
     /// after `after`, until it returns `false`. `visit` must not call the database.
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()>;
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()>;
 
     /// Entries whose key begins with `prefix`.
     fn count(&self, prefix: &[u8]) -> Result<u64> {

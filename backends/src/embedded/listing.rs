@@ -4,10 +4,12 @@ use super::kv::Kv;
 use super::values::TokenValue;
 use super::{Inner, keys};
 use crate::error::Result;
-use crate::token_store::{Filter, Page, StoredToken, TokenId, TokenState};
+use crate::token_store::{Filter, Page, TokenId, TokenState};
 
 /// Index entries that one page looks at; past it the page ends early, with a cursor.
 const PAGE_SCAN: usize = 10_000;
+/// Index entries that are read at once, at least.
+const CHUNK: usize = 100;
 
 impl<K: Kv> Inner<K> {
     pub fn list(
@@ -17,24 +19,36 @@ impl<K: Kv> Inner<K> {
         cursor: Option<&str>,
     ) -> Result<Option<Page>> {
         let prefix = index_of(filter);
-        let after = match cursor.map(hex::decode) {
+        let mut after = match cursor.map(hex::decode) {
             None => None,
             Some(Ok(key)) if key.starts_with(&prefix) => Some(key),
             Some(_) => return Ok(None),
         };
         let now = self.clock.now_seconds();
-        let (entries, last) = self.index_page(&prefix, after.as_deref(), PAGE_SCAN)?;
         let mut tokens = Vec::new();
-        for (key, id) in entries {
-            if let Some(token) = self.matching(id, filter, now)? {
-                tokens.push(token);
+        let mut looked_at = 0;
+        while looked_at < PAGE_SCAN {
+            let chunk = limit.clamp(CHUNK, PAGE_SCAN);
+            let (entries, last) = self.index_page(&prefix, after.as_deref(), chunk)?;
+            looked_at += entries.len();
+            for (key, id) in entries {
+                let usage = self.stripe(id);
+                if let Some(token) = self.token(id, now)?
+                    && self.matches(id, &token, usage.of(id), filter, now)?
+                {
+                    tokens.push(self.stored(id, token, usage.of(id))?);
+                }
+                if tokens.len() >= limit {
+                    let cursor = Some(hex::encode(key));
+                    return Ok(Some(Page { tokens, cursor }));
+                }
             }
-            if tokens.len() == limit {
-                let cursor = Some(hex::encode(key));
-                return Ok(Some(Page { tokens, cursor }));
+            after = last;
+            if after.is_none() {
+                break;
             }
         }
-        let cursor = last.map(hex::encode);
+        let cursor = after.map(hex::encode);
         Ok(Some(Page { tokens, cursor }))
     }
 
@@ -46,7 +60,10 @@ impl<K: Kv> Inner<K> {
         loop {
             let (entries, last) = self.index_page(&prefix, after.as_deref(), PAGE_SCAN)?;
             for (_, id) in entries {
-                if self.matching(id, filter, now)?.is_some() && self.delete(id)? {
+                let matches = |token: &TokenValue, unwritten| {
+                    Ok(!token.is_gone(now) && self.matches(id, token, unwritten, filter, now)?)
+                };
+                if self.delete_if(id, matches)? {
                     deleted += 1;
                 }
             }
@@ -76,32 +93,31 @@ impl<K: Kv> Inner<K> {
         Ok((entries, last))
     }
 
-    /// The token where it still matches: an index entry may be older than it.
-    fn matching(&self, id: TokenId, filter: &Filter, now: u64) -> Result<Option<StoredToken>> {
-        let usage = self.stripe(id);
-        let Some(token) = self.token(id, now)? else {
-            return Ok(None);
-        };
-        let expired = token.is_expired(now);
-        if !says(&token, filter) {
-            return Ok(None);
+    /// The token's stripe is held by the caller; `unwritten` are its hits that are not written yet.
+    fn matches(
+        &self,
+        id: TokenId,
+        token: &TokenValue,
+        unwritten: i64,
+        filter: &Filter,
+        now: u64,
+    ) -> Result<bool> {
+        if !says(token, filter) {
+            return Ok(false);
         }
-        let stored = self.stored(id, token, usage.of(id))?;
-        let exhausted = stored
-            .record
-            .max_hits
-            .is_some_and(|max| stored.used_hits >= max);
-        let state = if expired {
+        let Some(wanted) = filter.state else {
+            return Ok(true);
+        };
+        let state = if token.is_expired(now) {
             TokenState::Expired
-        } else if exhausted {
+        } else if let Some(max) = token.record.max_hits
+            && self.state(id)?.used.saturating_add_signed(unwritten) >= max
+        {
             TokenState::Exhausted
         } else {
             TokenState::Active
         };
-        Ok(filter
-            .state
-            .is_none_or(|wanted| wanted == state)
-            .then_some(stored))
+        Ok(state == wanted)
     }
 }
 

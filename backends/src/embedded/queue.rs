@@ -30,12 +30,16 @@ impl<K: Kv> Inner<K> {
 
     /// Applies a batch that may have events in it, and wakes who waits for them.
     pub fn apply_events(&self, batch: Batch) -> Result<()> {
-        let queued = batch.count_puts(keys::EVENTS);
-        if !batch.is_empty() {
-            self.kv.apply(batch)?;
+        if batch.is_empty() {
+            return Ok(());
         }
+        let queued = batch.count_puts(keys::EVENTS);
+        // Before anybody can claim and end them: the number never falls below none.
+        self.pending.fetch_add(queued, Ordering::Relaxed);
+        self.kv.apply(batch).inspect_err(|_| {
+            self.pending.fetch_sub(queued, Ordering::Relaxed);
+        })?;
         if queued > 0 {
-            self.pending.fetch_add(queued, Ordering::Relaxed);
             self.queue_changed.notify_one();
         }
         Ok(())
@@ -74,20 +78,36 @@ impl<K: Kv> Inner<K> {
     }
 
     /// Takes an event out of the due ones and hands it to `then`, which says what becomes of it.
+    /// `false` where it is not there.
     fn conclude(
         &self,
         id: &EventId,
         then: impl FnOnce(EventValue, &mut Batch) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut claims = self.claims.lock();
-        if let Some(bytes) = self.kv.get(&keys::event(id))? {
-            let value: EventValue = values::decode(&bytes)?;
-            let mut batch = Batch::default();
-            batch.remove(keys::due(value.due_ms, id));
-            then(value, &mut batch)?;
-            self.kv.apply(batch)?;
-        }
+        let Some(bytes) = self.kv.get(&keys::event(id))? else {
+            return Ok(false);
+        };
+        let value: EventValue = values::decode(&bytes)?;
+        let mut batch = Batch::default();
+        batch.remove(keys::due(value.due_ms, id));
+        then(value, &mut batch)?;
+        self.kv.apply(batch)?;
         claims.remove(id);
+        Ok(true)
+    }
+
+    fn reschedule(&self, id: &EventId, attempt: Option<Attempt>, at_ms: u64) -> Result<()> {
+        self.conclude(id, |mut value, batch| {
+            value.attempts.extend(attempt);
+            value.due_ms = at_ms;
+            batch.put(keys::due(at_ms, id), Vec::new());
+            batch.put(keys::event(id), values::encode(&value)?);
+            Ok(())
+        })?;
+        if at_ms <= self.clock.now_ms() {
+            self.queue_changed.notify_one();
+        }
         Ok(())
     }
 
@@ -126,44 +146,37 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
     }
 
     async fn ack(&self, id: &EventId) -> Result<()> {
-        self.0.conclude(id, |value, batch| {
-            batch.remove(keys::event(&value.event.id));
-            self.0.pending.fetch_sub(1, Ordering::Relaxed);
+        let ended = self.0.conclude(id, |_, batch| {
+            batch.remove(keys::event(id));
             Ok(())
         })?;
+        if ended {
+            self.0.pending.fetch_sub(1, Ordering::Relaxed);
+        }
         self.0.kv.durable().await
     }
 
     async fn retry(&self, id: &EventId, attempt: Attempt, at_ms: u64) -> Result<()> {
-        self.0.conclude(id, |mut value, batch| {
-            value.attempts.push(attempt);
-            value.due_ms = at_ms;
-            batch.put(keys::due(at_ms, id), Vec::new());
-            batch.put(keys::event(id), values::encode(&value)?);
-            Ok(())
-        })?;
+        self.0.reschedule(id, Some(attempt), at_ms)?;
         self.0.kv.durable().await
     }
 
     /// Not flushed: after the process' death the event is due at once.
     async fn put_back(&self, id: &EventId, at_ms: u64) -> Result<()> {
-        self.0.conclude(id, |mut value, batch| {
-            value.due_ms = at_ms;
-            batch.put(keys::due(at_ms, id), Vec::new());
-            batch.put(keys::event(id), values::encode(&value)?);
-            Ok(())
-        })
+        self.0.reschedule(id, None, at_ms)
     }
 
     async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
-        self.0.conclude(id, |mut value, batch| {
+        let ended = self.0.conclude(id, |mut value, batch| {
             value.attempts.push(attempt);
             batch.remove(keys::event(id));
             batch.put(keys::dead(id), values::encode(&value)?);
-            self.0.pending.fetch_sub(1, Ordering::Relaxed);
-            self.0.dead.fetch_add(1, Ordering::Relaxed);
             Ok(())
         })?;
+        if ended {
+            self.0.pending.fetch_sub(1, Ordering::Relaxed);
+            self.0.dead.fetch_add(1, Ordering::Relaxed);
+        }
         self.0.kv.durable().await
     }
 

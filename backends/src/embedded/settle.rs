@@ -1,30 +1,45 @@
 //! What happens to a hit after it was admitted.
 
+use std::time::Duration;
+
 use super::kv::{Batch, Kv};
-use super::values::{LeaseValue, OpenValue, TokenValue};
+use super::values::{LeaseValue, OpenValue, TokenValue, WindowValue};
 use super::{Inner, keys, millis, values};
 use crate::callback_queue::{Event, EventId, Report};
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation, TokenId};
-use std::time::Duration;
+use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation, TokenId, Window};
 
 impl<K: Kv> Inner<K> {
-    /// The lease `lease`, if it is still ours. The token's stripe is held by the caller.
-    fn live_lease(&self, id: TokenId, lease: u64, now_ms: u64) -> Result<Option<LeaseValue>> {
+    /// The lease, if nobody has taken it over. It goes with its token: where it is there, the token
+    /// is the one that it was made on. The token's stripe is held by the caller.
+    fn own_lease(&self, id: TokenId, lease: u64, turn: u32) -> Result<Option<LeaseValue>> {
         let Some(bytes) = self.kv.get(&keys::lease(id, lease))? else {
             return Ok(None);
         };
         let value: LeaseValue = values::decode(&bytes)?;
-        Ok((!value.has_lapsed(now_ms, self.owner)).then_some(value))
+        Ok((value.turn == turn).then_some(value))
+    }
+
+    /// [`own_lease`](Self::own_lease), if it has not lapsed.
+    fn live_lease(
+        &self,
+        id: TokenId,
+        lease: u64,
+        turn: u32,
+        now_ms: u64,
+    ) -> Result<Option<LeaseValue>> {
+        let value = self.own_lease(id, lease, turn)?;
+        Ok(value.filter(|value| !value.has_lapsed(now_ms, self.owner)))
     }
 
     pub fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
         let id = reservation.token_id;
-        let Hold::Leased { lease } = reservation.hold else {
+        let Hold::Leased { lease, turn } = reservation.hold else {
             return Ok(Charged::Done);
         };
+        let now_ms = self.clock.now_ms();
         let _stripe = self.stripe(id);
-        if self.live_lease(id, lease, self.clock.now_ms())?.is_none() {
+        if self.live_lease(id, lease, turn, now_ms)?.is_none() {
             return Ok(Charged::Lost);
         }
         let mut state = self.state(id)?;
@@ -41,16 +56,20 @@ impl<K: Kv> Inner<K> {
 
     /// Renews a lease and records an `intent` with it, if there is one.
     pub fn extend(&self, lease: LeaseId, by: Duration, intent: Option<Intent>) -> Result<Lease> {
-        let LeaseId { token_id, lease } = lease;
+        let LeaseId {
+            token_id: id,
+            lease,
+            turn,
+        } = lease;
         let now_ms = self.clock.now_ms();
-        let _stripe = self.stripe(token_id);
-        let Some(mut value) = self.live_lease(token_id, lease, now_ms)? else {
+        let _stripe = self.stripe(id);
+        let Some(mut value) = self.live_lease(id, lease, turn, now_ms)? else {
             return Ok(Lease::Lost);
         };
         value.until = now_ms.saturating_add(millis(by));
         value.intent = intent.or(value.intent);
         let mut batch = Batch::default();
-        batch.put(keys::lease(token_id, lease), values::encode(&value)?);
+        batch.put(keys::lease(id, lease), values::encode(&value)?);
         self.kv.apply(batch)?;
         Ok(Lease::Held)
     }
@@ -59,12 +78,13 @@ impl<K: Kv> Inner<K> {
         let id = reservation.token_id;
         let mut batch = Batch::default();
         let _stripe = self.stripe(id);
-        if let Hold::Leased { lease } = reservation.hold {
+        if let Hold::Leased { lease, turn } = reservation.hold {
             let now_ms = self.clock.now_ms();
-            let (Some(value), Some(token)) = (
-                self.live_lease(id, lease, now_ms)?,
-                self.token_of(&reservation)?,
-            ) else {
+            let Some(value) = self.live_lease(id, lease, turn, now_ms)? else {
+                if let Some(event) = &reservation.event {
+                    self.close_entry(event, None, &mut batch)?;
+                    self.kv.apply(batch)?;
+                }
                 return Ok(Lease::Lost);
             };
             batch.remove(keys::lease(id, lease));
@@ -72,7 +92,7 @@ impl<K: Kv> Inner<K> {
             state.used += 1;
             if let Some(intent) = value.intent {
                 state.uploaded_at = Some(now_ms / 1000);
-                self.upload_event(id, &token, intent, &report, now_ms, &mut batch)?;
+                self.upload_event(&reservation, intent, &report, now_ms, &mut batch)?;
             }
             batch.put(keys::state(id), values::encode(&state)?);
         }
@@ -83,41 +103,68 @@ impl<K: Kv> Inner<K> {
         Ok(Lease::Held)
     }
 
+    /// Returns whether anything was written.
     pub fn release(
         &self,
         reservation: &Reservation,
         unsent: u64,
         report: Option<Report>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let id = reservation.token_id;
         let mut batch = Batch::default();
         let mut usage = self.stripe(id);
-        let same_token = self.token_of(reservation)?.is_some();
         match reservation.hold {
             Hold::Riding => {}
-            Hold::Batched if same_token => usage.add(id, -1),
-            Hold::Counted { window } if same_token => {
-                let mut state = self.state(id)?;
-                state.used = state.used.saturating_sub(1);
-                batch.put(keys::state(id), values::encode(&state)?);
-                if let Some(client) = window {
-                    batch.remove(keys::window(id, &client));
+            Hold::Batched => {
+                if self.token_of(reservation)?.is_some() {
+                    usage.add(id, -1);
                 }
             }
-            Hold::Leased { lease } if same_token => {
-                batch.remove(keys::lease(id, lease));
-                if unsent > 0 {
+            Hold::Counted { window } => {
+                if self.token_of(reservation)?.is_some()
+                    && self.close_window(id, window, &mut batch)?
+                {
+                    let mut state = self.state(id)?;
+                    state.used = state.used.saturating_sub(1);
+                    batch.put(keys::state(id), values::encode(&state)?);
+                }
+            }
+            Hold::Leased { lease, turn } => {
+                if self.own_lease(id, lease, turn)?.is_some() {
+                    batch.remove(keys::lease(id, lease));
+                }
+                if unsent > 0 && self.token_of(reservation)?.is_some() {
                     let mut state = self.state(id)?;
                     state.charged = state.charged.saturating_sub(unsent);
                     batch.put(keys::state(id), values::encode(&state)?);
                 }
             }
-            Hold::Batched | Hold::Counted { .. } | Hold::Leased { .. } => {}
         }
         if let Some(event) = &reservation.event {
             self.close_entry(event, report, &mut batch)?;
         }
-        self.apply_events(batch)
+        let written = !batch.is_empty();
+        self.apply_events(batch)?;
+        Ok(written)
+    }
+
+    /// Ends the window of a hit that is to be given back; `false` where it has been ridden on.
+    fn close_window(&self, id: TokenId, window: Option<Window>, batch: &mut Batch) -> Result<bool> {
+        let Some(Window { client, until }) = window else {
+            return Ok(true);
+        };
+        let key = keys::window(id, &client);
+        if let Some(bytes) = self.kv.get(&key)? {
+            let value: WindowValue = values::decode(&bytes)?;
+            // Else it is a later window of the same client.
+            if value.until == until {
+                if value.ridden {
+                    return Ok(false);
+                }
+                batch.remove(key);
+            }
+        }
+        Ok(true)
     }
 
     /// The token that the reservation was made on, if it is still that one.
@@ -131,28 +178,29 @@ impl<K: Kv> Inner<K> {
 
     fn upload_event(
         &self,
-        id: TokenId,
-        token: &TokenValue,
+        reservation: &Reservation,
         intent: Intent,
         report: &Report,
         now_ms: u64,
         batch: &mut Batch,
     ) -> Result<()> {
-        let record = &token.record;
-        let Some(target) = &record.callback else {
+        let Some(TokenValue { record, .. }) = self.token_of(reservation)? else {
+            return Ok(());
+        };
+        let Some(target) = record.callback else {
             return Ok(());
         };
         let event = Event {
             id: EventId::generate(),
-            token_id: id,
-            target: target.clone(),
+            token_id: reservation.token_id,
+            target,
             method: record.method.as_str().to_owned(),
-            bucket: record.bucket.clone(),
-            key: record.key.clone(),
+            bucket: record.bucket,
+            key: record.key,
             caller: intent.caller,
             report: report.clone(),
             timestamp: now_ms / 1000,
-            metadata: record.metadata.clone(),
+            metadata: record.metadata,
         };
         self.queue_event(event, now_ms, batch)
     }
@@ -175,6 +223,8 @@ impl<K: Kv> Inner<K> {
         if let Some(report) = report.filter(|report| self.reports(report)) {
             let OpenValue { mut event, .. } = values::decode(&bytes)?;
             event.report = report;
+            // Ids sort by when events were queued, and nobody has seen this one yet.
+            event.id = EventId::generate();
             self.queue_event(event, self.clock.now_ms(), batch)?;
         }
         Ok(())

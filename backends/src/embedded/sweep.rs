@@ -10,12 +10,12 @@ use crate::callback_queue::EventId;
 use crate::error::Result;
 use crate::token_store::{GRACE_SECONDS, Hold, Reservation, TokenId, Unsettled};
 
-/// Tokens removed by one call.
+/// Expired tokens that are kept in mind at once.
 const PURGED_AT_ONCE: usize = 1_000;
 
 impl<K: Kv> Inner<K> {
     pub fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
-        self.purge()?;
+        while self.purge()? == PURGED_AT_ONCE {}
         if !self.recovered.load(Ordering::Acquire) {
             self.close_entries_of_the_dead()?;
             self.recovered.store(true, Ordering::Release);
@@ -23,8 +23,8 @@ impl<K: Kv> Inner<K> {
         self.take_over_leases(lease)
     }
 
-    /// Removes tokens that are past their day of grace.
-    fn purge(&self) -> Result<()> {
+    /// Removes some tokens that are past their day of grace, and says how many.
+    fn purge(&self) -> Result<usize> {
         let now = self.clock.now_seconds();
         let mut gone = Vec::new();
         self.kv.scan(keys::EXPIRIES, None, &mut |key, _| {
@@ -35,14 +35,16 @@ impl<K: Kv> Inner<K> {
             }
             Ok(over && gone.len() < PURGED_AT_ONCE)
         })?;
+        let purged = gone.len();
         for (entry, id) in gone {
-            // Revived or made anew in the meantime: then the entry itself is gone.
-            let still = self.kv.get(&entry)?.is_some();
-            if still {
-                self.delete(id)?;
+            if !self.delete_if(id, |token, _| Ok(token.is_gone(now)))? {
+                // Revived or made anew since: this entry is not the token's any more.
+                let mut batch = Batch::default();
+                batch.remove(entry);
+                self.kv.apply(batch)?;
             }
         }
-        Ok(())
+        Ok(purged)
     }
 
     /// Downloads that an earlier process did not end.
@@ -106,13 +108,17 @@ impl<K: Kv> Inner<K> {
                     reservation: Reservation {
                         token_id: id,
                         incarnation: token.incarnation,
-                        hold: Hold::Leased { lease: number },
+                        hold: Hold::Leased {
+                            lease: number,
+                            turn: value.turn + 1,
+                        },
                         event: None,
                     },
                     intent: intent.clone(),
                 };
                 value.until = now_ms.saturating_add(millis(lease));
                 value.owner = self.owner;
+                value.turn += 1;
                 batch.put(key, values::encode(&value)?);
                 Some(unsettled)
             }

@@ -33,7 +33,7 @@ impl<K: Kv> Inner<K> {
         for stripe in &self.stripes {
             let mut usage = stripe.lock();
             let mut batch = Batch::default();
-            for (&id, &hits) in &usage.0 {
+            for (&id, &hits) in usage.0.iter().filter(|(_, hits)| **hits != 0) {
                 let mut state = self.state(id)?;
                 state.used = state.used.saturating_add_signed(hits);
                 batch.put(keys::state(id), values::encode(&state)?);

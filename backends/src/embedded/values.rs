@@ -32,15 +32,15 @@ pub struct State {
     #[serde(rename = "u", default)]
     pub used: u64,
     /// Bytes charged against the budget of `hit_on: complete`.
-    #[serde(rename = "c", default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "c", default, skip_serializing_if = "is_default")]
     pub charged: u64,
     /// Unix seconds of the last upload.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub uploaded_at: Option<u64>,
 }
 
-fn is_zero(n: &u64) -> bool {
-    *n == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,12 +53,26 @@ pub struct LeaseValue {
     /// Set once the upload is about to become visible.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
+    /// How often it was taken over.
+    #[serde(rename = "n", default, skip_serializing_if = "is_default")]
+    pub turn: u32,
 }
 
 impl LeaseValue {
     pub fn has_lapsed(&self, now_ms: u64, owner: u64) -> bool {
         self.until <= now_ms || self.owner != owner
     }
+}
+
+/// A client's window on a counted hit.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct WindowValue {
+    /// Unix ms.
+    #[serde(rename = "t")]
+    pub until: u64,
+    /// Another request rides on the hit, which can no longer be given back.
+    #[serde(rename = "r", default, skip_serializing_if = "is_default")]
+    pub ridden: bool,
 }
 
 /// An access that is under way; `event.report` is what is known so far.

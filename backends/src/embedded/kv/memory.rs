@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use parking_lot::RwLock;
 
-use super::{Batch, Kv};
+use super::{Batch, Kv, Visit};
 use crate::error::Result;
 
 #[derive(Debug, Default)]
@@ -29,12 +29,7 @@ impl Kv for MemoryKv {
         Ok(())
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         let map = self.0.read();
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         for (key, value) in map.range::<[u8], _>((from, Bound::Unbounded)) {

@@ -3,10 +3,11 @@
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::{Batch, Kv};
+use super::{Batch, Kv, Visit};
 use crate::error::{BackendError, ErrorKind, Result};
 
 /// One tree of a sled database, and the thread that flushes it.
@@ -15,7 +16,21 @@ use crate::error::{BackendError, ErrorKind, Result};
 /// asked before it began.
 pub struct SledKv {
     tree: sled::Tree,
-    flusher: mpsc::Sender<oneshot::Sender<sled::Result<()>>>,
+    /// `Some` until it is dropped.
+    flusher: Option<mpsc::Sender<oneshot::Sender<sled::Result<()>>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Waits for the flush thread, which has the database open: whoever drops the store may open the
+/// folder again.
+impl Drop for SledKv {
+    fn drop(&mut self) {
+        self.flusher = None;
+        if let Some(thread) = self.thread.take() {
+            // It panicked: then it has let go of the database, too.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl SledKv {
@@ -45,11 +60,15 @@ impl SledKv {
             })?;
         let tree = db.open_tree("asset-gateway").map_err(failed("sled.open"))?;
         let (flusher, requests) = mpsc::channel();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("sled-flush".into())
             .spawn(move || flush_for(&db, &requests))
             .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "sled.open", e))?;
-        Ok(Self { tree, flusher })
+        Ok(Self {
+            tree,
+            flusher: Some(flusher),
+            thread: Some(thread),
+        })
     }
 }
 
@@ -99,12 +118,7 @@ impl Kv for SledKv {
             .map_err(failed("sled.apply_batch"))
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         for entry in self.tree.range::<&[u8], _>((from, Bound::Unbounded)) {
             let (key, value) = entry.map_err(failed("sled.range"))?;
@@ -118,7 +132,8 @@ impl Kv for SledKv {
     async fn durable(&self) -> Result<()> {
         let gone = || BackendError::new(ErrorKind::Unavailable, "sled.flush");
         let (done, flushed) = oneshot::channel();
-        self.flusher.send(done).map_err(|_| gone())?;
+        let flusher = self.flusher.as_ref().ok_or_else(gone)?;
+        flusher.send(done).map_err(|_| gone())?;
         flushed
             .await
             .map_err(|_| gone())?

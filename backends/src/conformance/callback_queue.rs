@@ -1,0 +1,33 @@
+//! Cases for a [`CallbackQueue`](crate::callback_queue::CallbackQueue).
+//!
+//! `callback_queue_suite!(name, setup)`, as for the token store.
+
+pub mod bounds;
+pub mod delivery;
+
+#[macro_export]
+macro_rules! callback_queue_suite {
+    ($name:ident, $setup:path) => {
+        $crate::store_suite_cases! { $name, $setup, callback_queue =>
+            bounds: [
+                a_full_queue_takes_nothing,
+                the_dead_take_no_room,
+            ],
+            delivery: [
+                an_event_comes_back_as_it_was,
+                the_oldest_due_time_comes_first,
+                a_claim_is_handed_out_once_until_it_lapses,
+                claims_at_once_share_nothing,
+                an_acked_event_is_gone,
+                a_retried_event_waits_and_remembers_its_attempts,
+                an_event_put_back_waits_untried,
+                a_buried_event_is_dead,
+                what_is_not_there_is_left_alone,
+                stats_tell_what_waits_and_for_how_long,
+                waiting_ends_when_an_event_comes,
+                waiting_ends_at_once_for_what_came_before,
+                waiting_ends_when_its_time_is_up,
+            ],
+        }
+    };
+}

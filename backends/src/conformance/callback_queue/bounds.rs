@@ -1,0 +1,46 @@
+//! `max_pending`.
+
+use crate::callback_queue::{Attempt, Enqueued};
+use crate::conformance::fixture::*;
+use crate::settings::QueueLimits;
+
+pub const LIMITS: QueueLimits = QueueLimits {
+    max_pending: 2,
+    report_incomplete: false,
+};
+
+async fn enqueue(f: &Fixture) -> Enqueued {
+    f.stores.callbacks.enqueue(f.event("a")).await.unwrap()
+}
+
+pub async fn a_full_queue_takes_nothing(f: Fixture) {
+    assert_eq!(enqueue(&f).await, Enqueued::Queued);
+    assert_eq!(enqueue(&f).await, Enqueued::Queued);
+    assert_eq!(enqueue(&f).await, Enqueued::Full);
+    // Claimed ones still wait.
+    let claimed = f.stores.callbacks.claim(10, LEASE).await.unwrap();
+    assert_eq!(claimed.len(), 2);
+    assert_eq!(enqueue(&f).await, Enqueued::Full);
+    f.stores.callbacks.ack(&claimed[0].event.id).await.unwrap();
+    assert_eq!(enqueue(&f).await, Enqueued::Queued);
+    assert_eq!(enqueue(&f).await, Enqueued::Full);
+}
+
+pub async fn the_dead_take_no_room(f: Fixture) {
+    for _ in 0..4 {
+        assert_eq!(enqueue(&f).await, Enqueued::Queued);
+        let claimed = f.stores.callbacks.claim(1, LEASE).await.unwrap().remove(0);
+        let attempt = Attempt {
+            at_ms: f.now_ms(),
+            duration_ms: 1,
+            status: None,
+            error: "connect".into(),
+        };
+        f.stores
+            .callbacks
+            .bury(&claimed.event.id, attempt)
+            .await
+            .unwrap();
+    }
+    assert_eq!(f.stores.callbacks.stats().await.unwrap().dead, 4);
+}

@@ -1,0 +1,223 @@
+//! Claims, and what becomes of them.
+
+use std::time::Instant;
+
+use crate::callback_queue::{Attempt, Claimed, Enqueued, EventId, QueueStats};
+use crate::conformance::fixture::*;
+use crate::settings::QueueLimits;
+
+pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
+
+/// Enqueues an event and returns its id.
+async fn enqueue(f: &Fixture, key: &str) -> EventId {
+    let event = f.event(key);
+    let id = event.id.clone();
+    let enqueued = f.stores.callbacks.enqueue(event).await.unwrap();
+    assert_eq!(enqueued, Enqueued::Queued);
+    id
+}
+
+async fn claim(f: &Fixture, max: usize) -> Vec<Claimed> {
+    f.stores.callbacks.claim(max, LEASE).await.unwrap()
+}
+
+/// The keys of what is claimed.
+async fn claim_keys(f: &Fixture, max: usize) -> Vec<String> {
+    let claimed = claim(f, max).await;
+    claimed.into_iter().map(|claim| claim.event.key).collect()
+}
+
+async fn stats(f: &Fixture) -> QueueStats {
+    f.stores.callbacks.stats().await.unwrap()
+}
+
+fn attempt(f: &Fixture, error: &str) -> Attempt {
+    Attempt {
+        at_ms: f.now_ms(),
+        duration_ms: 12,
+        status: Some(500),
+        error: error.into(),
+    }
+}
+
+pub async fn an_event_comes_back_as_it_was(f: Fixture) {
+    let event = f.event("a");
+    f.stores.callbacks.enqueue(event.clone()).await.unwrap();
+    let claimed = claim(&f, 10).await.remove(0);
+    assert_eq!(claimed.event, event);
+    assert!(claimed.attempts.is_empty());
+    assert!(claimed.queued_at_ms <= f.now_ms() && claimed.queued_at_ms + 2000 > f.now_ms());
+}
+
+pub async fn the_oldest_due_time_comes_first(f: Fixture) {
+    let a = enqueue(&f, "a").await;
+    f.advance(ms(5)).await;
+    enqueue(&f, "b").await;
+    f.advance(ms(5)).await;
+    let start = f.now_ms();
+    assert_eq!(claim_keys(&f, 1).await, ["a"]);
+    let later = attempt(&f, "status_500");
+    f.stores
+        .callbacks
+        .retry(&a, later, start + 20)
+        .await
+        .unwrap();
+    f.advance(ms(5)).await;
+    enqueue(&f, "c").await;
+    f.advance(ms(50)).await;
+    enqueue(&f, "d").await;
+    assert_eq!(claim_keys(&f, 3).await.len(), 3);
+    f.advance(PAST_LEASE).await;
+    assert_eq!(claim_keys(&f, 10).await, ["b", "c", "a", "d"]);
+}
+
+pub async fn a_claim_is_handed_out_once_until_it_lapses(f: Fixture) {
+    for key in ["a", "b", "c"] {
+        enqueue(&f, key).await;
+        f.advance(ms(5)).await;
+    }
+    assert_eq!(claim_keys(&f, 2).await, ["a", "b"]);
+    assert_eq!(claim_keys(&f, 2).await, ["c"]);
+    assert!(claim_keys(&f, 2).await.is_empty());
+    f.advance(PAST_LEASE).await;
+    assert_eq!(claim_keys(&f, 10).await, ["a", "b", "c"]);
+}
+
+pub async fn claims_at_once_share_nothing(f: Fixture) {
+    for n in 0..50 {
+        enqueue(&f, &n.to_string()).await;
+    }
+    let claims = (0..10).map(|_| claim_keys(&f, 10));
+    let mut keys = futures_util::future::join_all(claims).await.concat();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 50);
+}
+
+pub async fn an_acked_event_is_gone(f: Fixture) {
+    let a = enqueue(&f, "a").await;
+    claim(&f, 1).await;
+    f.stores.callbacks.ack(&a).await.unwrap();
+    f.advance(PAST_LEASE).await;
+    assert!(claim(&f, 1).await.is_empty());
+    assert_eq!(stats(&f).await, QueueStats::default());
+}
+
+pub async fn a_retried_event_waits_and_remembers_its_attempts(f: Fixture) {
+    let a = enqueue(&f, "a").await;
+    claim(&f, 1).await;
+    let first = attempt(&f, "status_500");
+    let at_ms = f.now_ms() + 300;
+    f.stores
+        .callbacks
+        .retry(&a, first.clone(), at_ms)
+        .await
+        .unwrap();
+    assert!(claim(&f, 1).await.is_empty());
+    assert_eq!(stats(&f).await.pending, 1);
+    f.advance(ms(350)).await;
+    let claimed = claim(&f, 1).await.remove(0);
+    assert_eq!(claimed.attempts, std::slice::from_ref(&first));
+    let second = attempt(&f, "timeout");
+    f.stores
+        .callbacks
+        .retry(&a, second.clone(), f.now_ms())
+        .await
+        .unwrap();
+    let claimed = claim(&f, 1).await.remove(0);
+    assert_eq!(claimed.attempts, [first, second]);
+}
+
+pub async fn a_buried_event_is_dead(f: Fixture) {
+    let a = enqueue(&f, "a").await;
+    claim(&f, 1).await;
+    let last = attempt(&f, "status_500");
+    f.stores.callbacks.bury(&a, last).await.unwrap();
+    f.advance(PAST_LEASE).await;
+    assert!(claim(&f, 1).await.is_empty());
+    let dead = QueueStats {
+        dead: 1,
+        ..QueueStats::default()
+    };
+    assert_eq!(stats(&f).await, dead);
+}
+
+pub async fn what_is_not_there_is_left_alone(f: Fixture) {
+    let a = enqueue(&f, "a").await;
+    f.stores.callbacks.ack(&a).await.unwrap();
+    let gone = [
+        a,
+        EventId::generate(),
+        EventId::from_string("nonsense".into()),
+    ];
+    for id in &gone {
+        let callbacks = &f.stores.callbacks;
+        callbacks.ack(id).await.unwrap();
+        callbacks
+            .retry(id, attempt(&f, "timeout"), f.now_ms())
+            .await
+            .unwrap();
+        callbacks.bury(id, attempt(&f, "timeout")).await.unwrap();
+    }
+    assert!(claim(&f, 1).await.is_empty());
+    assert_eq!(stats(&f).await, QueueStats::default());
+}
+
+pub async fn stats_tell_what_waits_and_for_how_long(f: Fixture) {
+    assert_eq!(stats(&f).await, QueueStats::default());
+    let a = enqueue(&f, "a").await;
+    f.advance(ms(300)).await;
+    enqueue(&f, "b").await;
+    claim(&f, 1).await;
+    let told = stats(&f).await;
+    assert_eq!((told.pending, told.dead), (2, 0));
+    assert!((300..2000).contains(&told.oldest_ms), "{told:?}");
+    f.stores.callbacks.ack(&a).await.unwrap();
+    let told = stats(&f).await;
+    assert_eq!(told.pending, 1);
+    assert!(told.oldest_ms < 300, "{told:?}");
+}
+
+pub async fn waiting_ends_when_an_event_comes(f: Fixture) {
+    f.stores.callbacks.wait(ms(10)).await;
+    let callbacks = f.stores.callbacks.clone();
+    let began = Instant::now();
+    let waiting = tokio::spawn(async move { callbacks.wait(ms(20_000)).await });
+    tokio::time::sleep(ms(50)).await;
+    enqueue(&f, "a").await;
+    waiting.await.unwrap();
+    assert!(began.elapsed() < ms(10_000));
+}
+
+pub async fn waiting_ends_at_once_for_what_came_before(f: Fixture) {
+    let began = Instant::now();
+    let a = enqueue(&f, "a").await;
+    f.stores.callbacks.wait(ms(20_000)).await;
+    claim(&f, 1).await;
+    let again = attempt(&f, "timeout");
+    f.stores
+        .callbacks
+        .retry(&a, again, f.now_ms())
+        .await
+        .unwrap();
+    f.stores.callbacks.wait(ms(20_000)).await;
+    assert!(began.elapsed() < ms(10_000));
+}
+
+pub async fn waiting_ends_when_its_time_is_up(f: Fixture) {
+    let began = Instant::now();
+    f.stores.callbacks.wait(ms(100)).await;
+    assert!(began.elapsed() >= ms(90));
+}
+
+pub async fn an_event_put_back_waits_untried(f: Fixture) {
+    let a = enqueue(&f, "a").await;
+    assert_eq!(claim_keys(&f, 10).await, ["a"]);
+    let later = f.now_ms() + 1_000;
+    f.stores.callbacks.put_back(&a, later).await.unwrap();
+    assert!(claim(&f, 10).await.is_empty());
+    f.advance(ms(1_100)).await;
+    let claimed = claim(&f, 10).await.remove(0);
+    assert_eq!(claimed.event.id, a);
+    assert!(claimed.attempts.is_empty());
+}

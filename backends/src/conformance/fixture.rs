@@ -1,0 +1,198 @@
+//! What a case is given: an empty store, its time, and short words for what cases do all day.
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::callback_queue::{CallerRef, Event, EventId, Outcome, Report};
+use crate::clock::{Clock, SystemClock, TestClock};
+use crate::open::Stores;
+use crate::settings::QueueLimits;
+use crate::token_store::{
+    Access, Created, Intent, Lease, Method, Refusal, Reservation, ReserveRequest, Reserved,
+    TokenId, TokenRecord,
+};
+
+/// How long cases lease a hit: short, because some stores have only real time.
+pub const LEASE: Duration = Duration::from_millis(500);
+/// Past the end of a [`LEASE`].
+pub const PAST_LEASE: Duration = Duration::from_millis(600);
+/// What most groups are opened with.
+pub const DEFAULT_LIMITS: QueueLimits = QueueLimits {
+    max_pending: 10_000,
+    report_incomplete: false,
+};
+
+pub const CALLER: CallerRef<'static> = caller(1);
+
+/// Somebody: another number is another client.
+pub const fn caller(n: u8) -> CallerRef<'static> {
+    CallerRef {
+        request_id: "req-1",
+        client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, n)),
+        user_agent: "curl/8.7.1",
+        referer: "https://example.com/",
+        range: "bytes=0-9",
+    }
+}
+
+/// Whose time the store goes by.
+pub enum Time {
+    /// Stands still until a case moves it.
+    Moved(TestClock),
+    /// Cases really wait.
+    Real,
+}
+
+/// An empty store for one case.
+pub struct Fixture {
+    pub stores: Stores,
+    pub time: Time,
+    /// Kept for as long as the case runs: a folder, a server.
+    pub guard: Box<dyn Any + Send + Sync>,
+}
+
+pub fn id(n: u64) -> TokenId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    bytes[8..].copy_from_slice(&n.to_be_bytes());
+    TokenId(bytes)
+}
+
+pub fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+pub fn request(access: Access) -> ReserveRequest<'static> {
+    ReserveRequest {
+        access,
+        declared_size: None,
+        rules_checked: None,
+        lease: LEASE,
+        caller: CALLER,
+    }
+}
+
+pub fn report(outcome: Outcome) -> Report {
+    Report {
+        outcome,
+        status: 200,
+        size: 42,
+        etag: "abc".into(),
+    }
+}
+
+impl Fixture {
+    /// Renews what is leased; anything else is held as it is.
+    pub async fn renew(&self, reservation: &Reservation) -> Lease {
+        match reservation.lease() {
+            Some(lease) => self.stores.tokens.renew(lease, LEASE).await.unwrap(),
+            None => Lease::Held,
+        }
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        match &self.time {
+            Time::Moved(clock) => clock.now_ms(),
+            Time::Real => SystemClock.now_ms(),
+        }
+    }
+
+    /// Unix seconds.
+    pub fn now(&self) -> u64 {
+        self.now_ms() / 1000
+    }
+
+    pub async fn advance(&self, by: Duration) {
+        match &self.time {
+            Time::Moved(clock) => clock.advance(by),
+            Time::Real => tokio::time::sleep(by).await,
+        }
+    }
+
+    /// A token of an hour.
+    pub fn record(&self, method: Method) -> TokenRecord {
+        TokenRecord::new("bucket", "a/key", method, self.now(), self.now() + 3600)
+    }
+
+    /// [`record`](Self::record) with `max_hits`.
+    pub fn limited(&self, method: Method, max_hits: u64) -> TokenRecord {
+        let mut record = self.record(method);
+        record.max_hits = Some(max_hits);
+        record
+    }
+
+    pub async fn create(&self, id: TokenId, record: TokenRecord) {
+        let created = self.stores.tokens.create(vec![(id, record)]).await.unwrap();
+        assert_eq!(created, Created::Done);
+    }
+
+    pub async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Reserved {
+        self.stores.tokens.reserve(id, request).await.unwrap()
+    }
+
+    /// Reserves, and expects to be admitted.
+    pub async fn admit(&self, id: TokenId, access: Access) -> Reservation {
+        self.admit_with(id, &request(access)).await
+    }
+
+    pub async fn admit_with(&self, id: TokenId, request: &ReserveRequest<'_>) -> Reservation {
+        match self.reserve(id, request).await {
+            Reserved::Admitted { reservation, .. } => reservation,
+            other @ (Reserved::CheckRules { .. } | Reserved::Refused(_)) => {
+                panic!("expected to be admitted, got {other:?}")
+            }
+        }
+    }
+
+    /// Reserves, and expects to be refused.
+    pub async fn refusal(&self, id: TokenId, access: Access) -> Refusal {
+        self.refusal_with(id, &request(access)).await
+    }
+
+    pub async fn refusal_with(&self, id: TokenId, request: &ReserveRequest<'_>) -> Refusal {
+        match self.reserve(id, request).await {
+            Reserved::Refused(refusal) => refusal,
+            other @ (Reserved::CheckRules { .. } | Reserved::Admitted { .. }) => {
+                panic!("expected a refusal, got {other:?}")
+            }
+        }
+    }
+
+    pub async fn used(&self, id: TokenId) -> u64 {
+        self.stores.tokens.get(id).await.unwrap().unwrap().used_hits
+    }
+
+    pub fn intent(&self) -> Intent {
+        Intent {
+            size: 42,
+            caller: CALLER.to_caller(),
+            at_ms: self.now_ms(),
+        }
+    }
+
+    /// Takes everything that is due out of the queue.
+    pub async fn take_events(&self) -> Vec<Event> {
+        let claimed = self.stores.callbacks.claim(1000, LEASE).await.unwrap();
+        for claim in &claimed {
+            self.stores.callbacks.ack(&claim.event.id).await.unwrap();
+        }
+        claimed.into_iter().map(|claim| claim.event).collect()
+    }
+
+    /// An event that no token has made.
+    pub fn event(&self, key: &str) -> Event {
+        Event {
+            id: EventId::generate(),
+            token_id: id(1),
+            target: "https://back.example.com/hook".into(),
+            method: "HEAD".into(),
+            bucket: "bucket".into(),
+            key: key.into(),
+            caller: CALLER.to_caller(),
+            report: report(Outcome::Complete),
+            timestamp: self.now(),
+            metadata: [("order".to_owned(), "7".to_owned())].into(),
+        }
+    }
+}

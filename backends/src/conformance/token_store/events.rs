@@ -1,0 +1,174 @@
+//! Open entries: a download's event is written with its hit and finished when the body ends.
+
+use crate::callback_queue::Outcome;
+use crate::conformance::fixture::*;
+use crate::settings::QueueLimits;
+use crate::token_store::{Access, HitOn, Lease, Method, TokenRecord};
+
+pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
+
+fn record(f: &Fixture) -> TokenRecord {
+    let mut record = f.limited(Method::Get, 9);
+    record.callback = Some("https://back.example.com/hook".into());
+    record.metadata = [("order".to_owned(), "7".to_owned())].into();
+    record
+}
+
+pub async fn a_complete_download_is_queued_when_it_ends(f: Fixture) {
+    f.create(id(1), record(&f)).await;
+    let download = f.admit(id(1), Access::Get).await;
+    assert!(download.wants_commit());
+    assert!(f.take_events().await.is_empty());
+    let lease = f
+        .stores
+        .tokens
+        .commit(download, report(Outcome::Complete))
+        .await;
+    assert_eq!(lease.unwrap(), Lease::Held);
+    let events = f.take_events().await;
+    assert_eq!(events.len(), 1);
+    let event = &events[0];
+    assert!(event.id.as_str().starts_with("evt_"));
+    assert_eq!(event.token_id, id(1));
+    assert_eq!(event.target, "https://back.example.com/hook");
+    assert_eq!(
+        (&*event.method, &*event.bucket, &*event.key),
+        ("GET", "bucket", "a/key")
+    );
+    assert_eq!(event.caller, CALLER.to_caller());
+    assert_eq!(event.report, report(Outcome::Complete));
+    assert_eq!(event.metadata["order"], "7");
+    assert!(event.timestamp >= f.now() - 2 && event.timestamp <= f.now());
+}
+
+pub async fn without_a_limit_it_is_queued_too(f: Fixture) {
+    let mut record = record(&f);
+    record.max_hits = None;
+    f.create(id(1), record).await;
+    let download = f.admit(id(1), Access::Get).await;
+    assert!(download.wants_commit());
+    f.stores
+        .tokens
+        .commit(download, report(Outcome::Complete))
+        .await
+        .unwrap();
+    assert_eq!(f.take_events().await.len(), 1);
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn each_ride_is_an_access_of_its_own(f: Fixture) {
+    let mut record = record(&f);
+    record.hit_window_seconds = Some(60);
+    f.create(id(1), record).await;
+    for _ in 0..3 {
+        let download = f.admit(id(1), Access::Get).await;
+        f.stores
+            .tokens
+            .commit(download, report(Outcome::Complete))
+            .await
+            .unwrap();
+    }
+    assert_eq!(f.take_events().await.len(), 3);
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn an_incomplete_one_is_dropped(f: Fixture) {
+    f.create(id(1), record(&f)).await;
+    for outcome in [Outcome::Aborted, Outcome::Failed, Outcome::Interrupted] {
+        let download = f.admit(id(1), Access::Get).await;
+        f.stores
+            .tokens
+            .commit(download, report(outcome))
+            .await
+            .unwrap();
+    }
+    assert!(f.take_events().await.is_empty());
+    assert_eq!(f.used(id(1)).await, 3);
+}
+
+pub async fn a_released_one_is_dropped(f: Fixture) {
+    f.create(id(1), record(&f)).await;
+    let download = f.admit(id(1), Access::Get).await;
+    f.stores.tokens.release(download, 0, None).await.unwrap();
+    let download = f.admit(id(1), Access::Get).await;
+    let aborted = Some(report(Outcome::Aborted));
+    f.stores.tokens.release(download, 0, aborted).await.unwrap();
+    assert!(f.take_events().await.is_empty());
+    assert_eq!(f.used(id(1)).await, 0);
+}
+
+pub async fn a_lost_lease_queues_nothing(f: Fixture) {
+    let mut record = record(&f);
+    record.hit_on = HitOn::Complete;
+    f.create(id(1), record).await;
+    let download = f.admit(id(1), Access::Get).await;
+    f.advance(PAST_LEASE).await;
+    let lease = f
+        .stores
+        .tokens
+        .commit(download, report(Outcome::Complete))
+        .await;
+    assert_eq!(lease.unwrap(), Lease::Lost);
+    f.stores.tokens.sweep(LEASE).await.unwrap();
+    assert!(f.take_events().await.is_empty());
+    assert_eq!(f.used(id(1)).await, 0);
+}
+
+/// The download was counted and has happened; that its token is gone by now does not undo it.
+pub async fn a_counted_download_is_reported_though_its_token_is_deleted(f: Fixture) {
+    f.create(id(1), record(&f)).await;
+    let download = f.admit(id(1), Access::Get).await;
+    f.stores.tokens.delete(id(1)).await.unwrap();
+    let lease = f
+        .stores
+        .tokens
+        .commit(download, report(Outcome::Complete))
+        .await;
+    assert_eq!(lease.unwrap(), Lease::Held);
+    assert_eq!(f.take_events().await.len(), 1);
+}
+
+pub async fn a_download_under_way_is_left_alone_by_housekeeping(f: Fixture) {
+    f.create(id(1), record(&f)).await;
+    let download = f.admit(id(1), Access::Get).await;
+    f.stores.tokens.sweep(LEASE).await.unwrap();
+    f.stores
+        .tokens
+        .commit(download, report(Outcome::Complete))
+        .await
+        .unwrap();
+    assert_eq!(f.take_events().await.len(), 1);
+}
+
+/// An event waits from when it is queued, not from when its download began.
+pub async fn a_long_download_does_not_look_like_a_long_wait(f: Fixture) {
+    f.create(id(1), record(&f)).await;
+    let long = f.admit(id(1), Access::Get).await;
+    f.advance(ms(400)).await;
+    f.stores.callbacks.enqueue(f.event("a")).await.unwrap();
+    f.advance(ms(400)).await;
+    f.stores
+        .tokens
+        .commit(long, report(Outcome::Complete))
+        .await
+        .unwrap();
+    let stats = f.stores.callbacks.stats().await.unwrap();
+    assert_eq!(stats.pending, 2);
+    assert!((400..700).contains(&stats.oldest_ms), "{stats:?}");
+}
+
+pub async fn an_upload_without_a_callback_makes_no_event(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 1)).await;
+    let upload = f.admit(id(1), Access::Put).await;
+    f.stores
+        .tokens
+        .finalise(&upload, f.intent(), LEASE)
+        .await
+        .unwrap();
+    f.stores
+        .tokens
+        .commit(upload, report(Outcome::Complete))
+        .await
+        .unwrap();
+    assert!(f.take_events().await.is_empty());
+}

@@ -1,0 +1,206 @@
+//! Uploads between "about to become visible" and the commit.
+
+use crate::callback_queue::Outcome;
+use crate::conformance::fixture::*;
+use crate::settings::QueueLimits;
+use crate::token_store::{Access, Intent, Lease, Method, Patch, Refusal, Reservation, Unsettled};
+
+pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
+
+/// An upload that was finalised, with its intent.
+async fn finalised(f: &Fixture) -> (Reservation, Intent) {
+    let mut record = f.limited(Method::Put, 1);
+    record.callback = Some("https://back.example.com/hook".into());
+    f.create(id(1), record).await;
+    let upload = f.admit(id(1), Access::Put).await;
+    let intent = f.intent();
+    let lease = f
+        .stores
+        .tokens
+        .finalise(&upload, intent.clone(), LEASE)
+        .await;
+    assert_eq!(lease.unwrap(), Lease::Held);
+    (upload, intent)
+}
+
+async fn commit(f: &Fixture, reservation: Reservation) -> Lease {
+    let report = report(Outcome::Complete);
+    f.stores.tokens.commit(reservation, report).await.unwrap()
+}
+
+async fn sweep(f: &Fixture) -> Vec<Unsettled> {
+    f.stores.tokens.sweep(LEASE).await.unwrap()
+}
+
+async fn taken_over(f: &Fixture) -> Unsettled {
+    let mut unsettled = sweep(f).await;
+    assert_eq!(unsettled.len(), 1);
+    unsettled.remove(0)
+}
+
+pub async fn an_upload_counts_and_reports_once(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    assert!(sweep(&f).await.is_empty());
+    assert_eq!(commit(&f, upload).await, Lease::Held);
+    let stored = f.stores.tokens.get(id(1)).await.unwrap().unwrap();
+    assert_eq!(stored.used_hits, 1);
+    let uploaded_at = stored.uploaded_at.unwrap();
+    assert!(uploaded_at >= f.now() - 2 && uploaded_at <= f.now());
+    let events = f.take_events().await;
+    assert_eq!(events.len(), 1);
+    let event = &events[0];
+    assert_eq!(event.token_id, id(1));
+    assert_eq!(event.target, "https://back.example.com/hook");
+    assert_eq!(
+        (&*event.method, &*event.bucket, &*event.key),
+        ("PUT", "bucket", "a/key")
+    );
+    // As the intent says: whoever settles it later was not there when it began.
+    assert_eq!(event.caller, CALLER.to_caller());
+    assert_eq!(event.report, report(Outcome::Complete));
+    f.advance(PAST_LEASE).await;
+    assert!(sweep(&f).await.is_empty());
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn finalising_renews(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 1)).await;
+    let upload = f.admit(id(1), Access::Put).await;
+    f.advance(ms(300)).await;
+    f.stores
+        .tokens
+        .finalise(&upload, f.intent(), LEASE)
+        .await
+        .unwrap();
+    f.advance(ms(300)).await;
+    assert_eq!(f.renew(&upload).await, Lease::Held);
+    f.advance(ms(300)).await;
+    assert!(sweep(&f).await.is_empty());
+    assert_eq!(commit(&f, upload).await, Lease::Held);
+}
+
+pub async fn a_lapsed_one_is_held_back_and_handed_out(f: Fixture) {
+    let (upload, intent) = finalised(&f).await;
+    f.advance(PAST_LEASE).await;
+    assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
+    let unsettled = taken_over(&f).await;
+    assert_eq!(unsettled.intent, intent);
+    assert_eq!(unsettled.record.max_hits, Some(1));
+    assert_eq!(unsettled.reservation.token_id(), id(1));
+    // The object that it made visible carries the mark of the original.
+    assert_eq!(unsettled.reservation.marker(), upload.marker());
+    assert!(sweep(&f).await.is_empty(), "handed out twice");
+    assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
+    assert_eq!(commit(&f, unsettled.reservation).await, Lease::Held);
+    assert_eq!(commit(&f, upload).await, Lease::Lost);
+    assert_eq!(f.used(id(1)).await, 1);
+    assert_eq!(f.take_events().await.len(), 1);
+}
+
+pub async fn once_it_is_taken_over_the_original_has_no_say(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    f.advance(PAST_LEASE).await;
+    let unsettled = taken_over(&f).await;
+    assert_eq!(f.renew(&upload).await, Lease::Lost);
+    let lease = f.stores.tokens.finalise(&upload, f.intent(), LEASE).await;
+    assert_eq!(lease.unwrap(), Lease::Lost);
+    assert_eq!(commit(&f, upload).await, Lease::Lost);
+    assert_eq!(f.used(id(1)).await, 0);
+    assert!(f.take_events().await.is_empty());
+    assert_eq!(commit(&f, unsettled.reservation).await, Lease::Held);
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn once_it_is_taken_over_the_original_cannot_free_it(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    f.advance(PAST_LEASE).await;
+    let unsettled = taken_over(&f).await;
+    f.stores.tokens.release(upload, 0, None).await.unwrap();
+    assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
+    assert_eq!(commit(&f, unsettled.reservation).await, Lease::Held);
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn whoever_took_over_may_release(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    f.advance(PAST_LEASE).await;
+    let unsettled = taken_over(&f).await;
+    f.stores
+        .tokens
+        .release(unsettled.reservation, 0, None)
+        .await
+        .unwrap();
+    assert_eq!(commit(&f, upload).await, Lease::Lost);
+    assert_eq!(f.used(id(1)).await, 0);
+    assert!(f.take_events().await.is_empty());
+    f.admit(id(1), Access::Put).await;
+}
+
+pub async fn whoever_took_over_may_die_too(f: Fixture) {
+    let (_, intent) = finalised(&f).await;
+    f.advance(PAST_LEASE).await;
+    let second = taken_over(&f).await;
+    f.advance(PAST_LEASE).await;
+    let third = taken_over(&f).await;
+    assert_eq!(third.intent, intent);
+    assert_eq!(commit(&f, second.reservation).await, Lease::Lost);
+    assert_eq!(commit(&f, third.reservation).await, Lease::Held);
+    assert_eq!(f.used(id(1)).await, 1);
+    assert_eq!(f.take_events().await.len(), 1);
+}
+
+pub async fn one_that_is_known_to_have_failed_is_released(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    f.stores.tokens.release(upload, 0, None).await.unwrap();
+    f.advance(PAST_LEASE).await;
+    assert!(sweep(&f).await.is_empty());
+    f.admit(id(1), Access::Put).await;
+    assert!(f.take_events().await.is_empty());
+}
+
+pub async fn deleting_the_token_ends_it(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    f.stores.tokens.delete(id(1)).await.unwrap();
+    f.advance(PAST_LEASE).await;
+    assert!(sweep(&f).await.is_empty());
+    assert_eq!(commit(&f, upload).await, Lease::Lost);
+    assert!(f.take_events().await.is_empty());
+}
+
+pub async fn the_event_goes_where_the_token_says_at_the_commit(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    let callback = Some(Some("https://other.example.com/".to_owned()));
+    let metadata = Some([("order".to_owned(), "8".to_owned())].into());
+    let patch = Patch {
+        callback,
+        metadata,
+        ..Patch::default()
+    };
+    f.stores.tokens.patch(id(1), patch).await.unwrap();
+    assert_eq!(commit(&f, upload).await, Lease::Held);
+    let events = f.take_events().await;
+    assert_eq!(events[0].target, "https://other.example.com/");
+    assert_eq!(events[0].metadata["order"], "8");
+}
+
+pub async fn several_are_handed_out_each_once(f: Fixture) {
+    for n in 0..20 {
+        f.create(id(n), f.limited(Method::Put, 1)).await;
+        let upload = f.admit(id(n), Access::Put).await;
+        f.stores
+            .tokens
+            .finalise(&upload, f.intent(), LEASE)
+            .await
+            .unwrap();
+    }
+    f.advance(PAST_LEASE).await;
+    let (a, b) = tokio::join!(sweep(&f), sweep(&f));
+    let mut seen: Vec<_> = a
+        .iter()
+        .chain(&b)
+        .map(|u| u.reservation.token_id())
+        .collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!((seen.len(), a.len() + b.len()), (20, 20));
+}

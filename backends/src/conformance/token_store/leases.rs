@@ -1,0 +1,153 @@
+//! Hits that are held until the access is over: uploads and `hit_on: complete`.
+
+use crate::callback_queue::Outcome;
+use crate::conformance::fixture::*;
+use crate::settings::QueueLimits;
+use crate::token_store::{Access, HitOn, Lease, Method, Refusal, Reservation};
+
+pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
+
+async fn renew(f: &Fixture, reservation: &Reservation) -> Lease {
+    f.renew(reservation).await
+}
+
+async fn commit(f: &Fixture, reservation: Reservation) -> Lease {
+    let report = report(Outcome::Complete);
+    f.stores.tokens.commit(reservation, report).await.unwrap()
+}
+
+pub async fn a_held_hit_is_taken_but_not_spent(f: Fixture) {
+    let mut complete = f.limited(Method::Get, 1);
+    complete.hit_on = HitOn::Complete;
+    f.create(id(1), complete).await;
+    f.create(id(2), f.limited(Method::Put, 1)).await;
+    for (id, access) in [(id(1), Access::Get), (id(2), Access::Put)] {
+        let held = f.admit(id, access).await;
+        assert!(held.lease().is_some() && held.wants_commit());
+        assert_eq!(f.used(id).await, 0);
+        assert_eq!(f.refusal(id, access).await, Refusal::HitsExceeded);
+        f.stores.tokens.release(held, 0, None).await.unwrap();
+        let held = f.admit(id, access).await;
+        assert_eq!(commit(&f, held).await, Lease::Held);
+        assert_eq!(f.used(id).await, 1);
+        assert_eq!(f.refusal(id, access).await, Refusal::HitsExceeded);
+    }
+}
+
+pub async fn a_lapsed_lease_frees_its_hit(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 1)).await;
+    let lapsed = f.admit(id(1), Access::Put).await;
+    f.advance(PAST_LEASE).await;
+    assert_eq!(renew(&f, &lapsed).await, Lease::Lost);
+    let lease = f.stores.tokens.finalise(&lapsed, f.intent(), LEASE).await;
+    assert_eq!(lease.unwrap(), Lease::Lost);
+    let next = f.admit(id(1), Access::Put).await;
+    assert_eq!(commit(&f, lapsed).await, Lease::Lost);
+    assert_eq!(f.used(id(1)).await, 0);
+    assert_eq!(renew(&f, &next).await, Lease::Held);
+}
+
+pub async fn housekeeping_frees_lapsed_leases_only(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 1)).await;
+    let held = f.admit(id(1), Access::Put).await;
+    assert!(f.stores.tokens.sweep(LEASE).await.unwrap().is_empty());
+    assert_eq!(renew(&f, &held).await, Lease::Held);
+    f.advance(PAST_LEASE).await;
+    assert!(f.stores.tokens.sweep(LEASE).await.unwrap().is_empty());
+    assert_eq!(commit(&f, held).await, Lease::Lost);
+    f.admit(id(1), Access::Put).await;
+}
+
+pub async fn a_lapsed_lease_that_nobody_took_is_lost_all_the_same(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 1)).await;
+    let lapsed = f.admit(id(1), Access::Put).await;
+    f.advance(PAST_LEASE).await;
+    assert_eq!(commit(&f, lapsed).await, Lease::Lost);
+    assert_eq!(f.used(id(1)).await, 0);
+    f.admit(id(1), Access::Put).await;
+}
+
+pub async fn renewing_keeps_a_hit(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 1)).await;
+    let held = f.admit(id(1), Access::Put).await;
+    for _ in 0..4 {
+        f.advance(ms(300)).await;
+        assert_eq!(renew(&f, &held).await, Lease::Held);
+        assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
+    }
+    assert_eq!(commit(&f, held).await, Lease::Held);
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn calls_on_a_hit_without_a_lease_are_harmless(f: Fixture) {
+    f.create(id(1), f.limited(Method::Get, 1)).await;
+    f.create(id(2), f.record(Method::Get)).await;
+    for id in [id(1), id(2)] {
+        let counted = f.admit(id, Access::Get).await;
+        assert_eq!(renew(&f, &counted).await, Lease::Held);
+        assert_eq!(commit(&f, counted).await, Lease::Held);
+        assert_eq!(f.used(id).await, 1);
+    }
+}
+
+pub async fn an_upload_may_end_after_its_token_has_expired(f: Fixture) {
+    let mut record = f.limited(Method::Put, 1);
+    record.expire_at = f.now() + 1;
+    f.create(id(1), record).await;
+    let wanted = crate::token_store::ReserveRequest {
+        lease: ms(10_000),
+        ..request(Access::Put)
+    };
+    let upload = f.admit_with(id(1), &wanted).await;
+    f.advance(ms(2000)).await;
+    assert_eq!(f.renew(&upload).await, Lease::Held);
+    assert_eq!(commit(&f, upload).await, Lease::Held);
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn deleting_revokes_leases(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 1)).await;
+    let held = f.admit(id(1), Access::Put).await;
+    f.stores.tokens.delete(id(1)).await.unwrap();
+    assert_eq!(renew(&f, &held).await, Lease::Lost);
+    let lease = f.stores.tokens.finalise(&held, f.intent(), LEASE).await;
+    assert_eq!(lease.unwrap(), Lease::Lost);
+    assert_eq!(commit(&f, held).await, Lease::Lost);
+    assert_eq!(f.stores.tokens.get(id(1)).await.unwrap(), None);
+}
+
+pub async fn a_new_life_does_not_know_old_leases(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 2)).await;
+    let committed = f.admit(id(1), Access::Put).await;
+    let released = f.admit(id(1), Access::Put).await;
+    f.stores.tokens.delete(id(1)).await.unwrap();
+    f.create(id(1), f.limited(Method::Put, 1)).await;
+    let new = f.admit(id(1), Access::Put).await;
+    assert_eq!(renew(&f, &committed).await, Lease::Lost);
+    assert_eq!(commit(&f, committed).await, Lease::Lost);
+    f.stores.tokens.release(released, 0, None).await.unwrap();
+    assert_eq!(f.used(id(1)).await, 0);
+    assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
+    assert_eq!(commit(&f, new).await, Lease::Held);
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn uploads_without_a_limit(f: Fixture) {
+    f.create(id(1), f.record(Method::Put)).await;
+    let mut uploads = Vec::new();
+    for _ in 0..5 {
+        uploads.push(f.admit(id(1), Access::Put).await);
+    }
+    for upload in uploads {
+        assert!(upload.lease().is_some());
+        assert_eq!(commit(&f, upload).await, Lease::Held);
+    }
+    assert_eq!(f.used(id(1)).await, 5);
+}
+
+pub async fn markers_differ(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 2)).await;
+    let first = f.admit(id(1), Access::Put).await.marker().unwrap();
+    let second = f.admit(id(1), Access::Put).await.marker().unwrap();
+    assert_ne!(first, second);
+}

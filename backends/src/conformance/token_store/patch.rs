@@ -1,0 +1,214 @@
+//! Changing a token.
+
+use crate::conformance::fixture::*;
+use crate::settings::QueueLimits;
+use crate::token_store::{Access, Filter, Method, Patch, Refusal, StoredToken, TokenState};
+
+pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
+
+async fn patch(f: &Fixture, patch: Patch) -> StoredToken {
+    let patched = f.stores.tokens.patch(id(1), patch).await.unwrap().unwrap();
+    let stored = f.stores.tokens.get(id(1)).await.unwrap();
+    assert_eq!(stored.as_ref(), Some(&patched));
+    patched
+}
+
+pub async fn each_field_alone(f: Fixture) {
+    let mut expected = f.limited(Method::Get, 3);
+    expected.tags = vec!["tag".into()];
+    f.create(id(1), expected.clone()).await;
+    f.admit(id(1), Access::Get).await;
+
+    assert_eq!(patch(&f, Patch::default()).await.record, expected);
+
+    expected.expire_at += 60;
+    let expire_at = Some(expected.expire_at);
+    let patched = patch(
+        &f,
+        Patch {
+            expire_at,
+            ..Patch::default()
+        },
+    )
+    .await;
+    assert_eq!((&patched.record, patched.used_hits), (&expected, 1));
+
+    expected.max_hits = Some(9);
+    let max_hits = Some(Some(9));
+    assert_eq!(
+        patch(
+            &f,
+            Patch {
+                max_hits,
+                ..Patch::default()
+            }
+        )
+        .await
+        .record,
+        expected
+    );
+
+    expected.callback = Some("https://back.example.com/".into());
+    let callback = Some(expected.callback.clone());
+    assert_eq!(
+        patch(
+            &f,
+            Patch {
+                callback,
+                ..Patch::default()
+            }
+        )
+        .await
+        .record,
+        expected
+    );
+
+    expected.metadata = [("a".to_owned(), "b".to_owned())].into();
+    let metadata = Some(expected.metadata.clone());
+    assert_eq!(
+        patch(
+            &f,
+            Patch {
+                metadata,
+                ..Patch::default()
+            }
+        )
+        .await
+        .record,
+        expected
+    );
+}
+
+pub async fn fields_are_cleared(f: Fixture) {
+    let mut record = f.limited(Method::Get, 3);
+    record.callback = Some("https://back.example.com/".into());
+    record.metadata = [("a".to_owned(), "b".to_owned())].into();
+    f.create(id(1), record).await;
+    let cleared = Patch {
+        max_hits: Some(None),
+        callback: Some(None),
+        metadata: Some(Default::default()),
+        ..Patch::default()
+    };
+    assert_eq!(patch(&f, cleared).await.record, f.record(Method::Get));
+}
+
+pub async fn an_expired_token_is_revived(f: Fixture) {
+    let mut record = f.limited(Method::Get, 2);
+    record.expire_at = f.now() + 1;
+    f.create(id(1), record).await;
+    f.admit(id(1), Access::Get).await;
+    f.advance(ms(2000)).await;
+    assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::Expired);
+    let expire_at = Some(f.now() + 60);
+    assert_eq!(
+        patch(
+            &f,
+            Patch {
+                expire_at,
+                ..Patch::default()
+            }
+        )
+        .await
+        .used_hits,
+        1
+    );
+    f.admit(id(1), Access::Get).await;
+    assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
+}
+
+pub async fn a_moved_expiry_counts_for_housekeeping(f: Fixture) {
+    let grace = crate::token_store::GRACE_SECONDS;
+    f.create(id(1), f.record(Method::Get)).await;
+    let expire_at = Some(f.now() - grace + 1);
+    patch(
+        &f,
+        Patch {
+            expire_at,
+            ..Patch::default()
+        },
+    )
+    .await;
+    let expire_at = Some(f.now() + 60);
+    patch(
+        &f,
+        Patch {
+            expire_at,
+            ..Patch::default()
+        },
+    )
+    .await;
+    f.advance(ms(2000)).await;
+    f.stores.tokens.sweep(LEASE).await.unwrap();
+    f.admit(id(1), Access::Get).await;
+}
+
+pub async fn max_hits_below_what_is_used(f: Fixture) {
+    f.create(id(1), f.limited(Method::Get, 5)).await;
+    for _ in 0..3 {
+        f.admit(id(1), Access::Get).await;
+    }
+    let max_hits = Some(Some(2));
+    assert_eq!(
+        patch(
+            &f,
+            Patch {
+                max_hits,
+                ..Patch::default()
+            }
+        )
+        .await
+        .used_hits,
+        3
+    );
+    assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
+    let filter = Filter {
+        state: Some(TokenState::Exhausted),
+        ..Filter::default()
+    };
+    let page = f
+        .stores
+        .tokens
+        .list(&filter, 10, None)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(page.tokens.len(), 1);
+    let max_hits = Some(Some(4));
+    patch(
+        &f,
+        Patch {
+            max_hits,
+            ..Patch::default()
+        },
+    )
+    .await;
+    f.admit(id(1), Access::Get).await;
+    assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
+}
+
+pub async fn a_limit_counts_the_hits_of_the_unlimited_time(f: Fixture) {
+    f.create(id(1), f.record(Method::Get)).await;
+    let given_back = f.admit(id(1), Access::Get).await;
+    f.admit(id(1), Access::Get).await;
+    let max_hits = Some(Some(2));
+    assert_eq!(
+        patch(
+            &f,
+            Patch {
+                max_hits,
+                ..Patch::default()
+            }
+        )
+        .await
+        .used_hits,
+        2
+    );
+    assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
+    f.stores.tokens.release(given_back, 0, None).await.unwrap();
+    f.admit(id(1), Access::Get).await;
+    assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
+    f.stores.tokens.flush_usage().await.unwrap();
+    assert_eq!(f.used(id(1)).await, 2);
+    assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
+}

@@ -1,0 +1,118 @@
+//! `hit_window`: one client's requests ride on its counted hit.
+
+use crate::conformance::fixture::*;
+use crate::settings::QueueLimits;
+use crate::token_store::{Access, Method, Refusal, Reservation, ReserveRequest, TokenRecord};
+
+pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
+
+fn record(f: &Fixture, max_hits: u64) -> TokenRecord {
+    let mut record = f.limited(Method::Get, max_hits);
+    record.hit_window_seconds = Some(2);
+    record
+}
+
+fn by(n: u8) -> ReserveRequest<'static> {
+    ReserveRequest {
+        caller: caller(n),
+        ..request(Access::Get)
+    }
+}
+
+async fn admit(f: &Fixture, client: u8) -> Reservation {
+    f.admit_with(id(1), &by(client)).await
+}
+
+pub async fn the_same_client_rides_another_counts(f: Fixture) {
+    f.create(id(1), record(&f, 2)).await;
+    for client in [1, 1, 1, 2, 1, 2, 2] {
+        admit(&f, client).await;
+    }
+    assert_eq!(f.used(id(1)).await, 2);
+    let refusal = f.refusal_with(id(1), &by(3)).await;
+    assert_eq!(refusal, Refusal::HitsExceeded);
+    // Being refused opens no window.
+    let refusal = f.refusal_with(id(1), &by(3)).await;
+    assert_eq!(refusal, Refusal::HitsExceeded);
+}
+
+pub async fn a_window_runs_from_the_counted_hit(f: Fixture) {
+    f.create(id(1), record(&f, 2)).await;
+    admit(&f, 1).await;
+    f.advance(ms(1200)).await;
+    admit(&f, 1).await;
+    assert_eq!(f.used(id(1)).await, 1);
+    f.advance(ms(1000)).await;
+    admit(&f, 1).await;
+    assert_eq!(f.used(id(1)).await, 2);
+    f.advance(ms(2100)).await;
+    let refusal = f.refusal_with(id(1), &by(1)).await;
+    assert_eq!(refusal, Refusal::HitsExceeded);
+}
+
+pub async fn a_window_counts_without_a_limit_too(f: Fixture) {
+    let mut record = record(&f, 1);
+    record.max_hits = None;
+    f.create(id(1), record).await;
+    for client in [1, 1, 2, 2, 1] {
+        admit(&f, client).await;
+    }
+    assert_eq!(f.used(id(1)).await, 2);
+}
+
+pub async fn a_hit_that_is_given_back_ends_its_window(f: Fixture) {
+    f.create(id(1), record(&f, 1)).await;
+    let counted = admit(&f, 1).await;
+    f.stores.tokens.release(counted, 0, None).await.unwrap();
+    assert_eq!(f.used(id(1)).await, 0);
+    admit(&f, 2).await;
+    let refusal = f.refusal_with(id(1), &by(1)).await;
+    assert_eq!(refusal, Refusal::HitsExceeded);
+}
+
+/// Else a request that delivers nothing would let others of its client in for nothing.
+pub async fn a_hit_that_is_ridden_on_is_not_given_back(f: Fixture) {
+    f.create(id(1), record(&f, 1)).await;
+    let counted = admit(&f, 1).await;
+    admit(&f, 1).await;
+    f.stores.tokens.release(counted, 0, None).await.unwrap();
+    assert_eq!(f.used(id(1)).await, 1);
+    admit(&f, 1).await;
+    let refusal = f.refusal_with(id(1), &by(2)).await;
+    assert_eq!(refusal, Refusal::HitsExceeded);
+}
+
+pub async fn giving_a_ride_back_changes_nothing(f: Fixture) {
+    f.create(id(1), record(&f, 1)).await;
+    admit(&f, 1).await;
+    let ride = admit(&f, 1).await;
+    assert!(!ride.wants_commit());
+    f.stores.tokens.release(ride, 0, None).await.unwrap();
+    assert_eq!(f.used(id(1)).await, 1);
+    admit(&f, 1).await;
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn a_late_release_leaves_the_next_window_alone(f: Fixture) {
+    f.create(id(1), record(&f, 2)).await;
+    let first = admit(&f, 1).await;
+    f.advance(ms(2100)).await;
+    admit(&f, 1).await;
+    f.stores.tokens.release(first, 0, None).await.unwrap();
+    assert_eq!(f.used(id(1)).await, 1);
+    admit(&f, 1).await;
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn many_clients_come_and_go(f: Fixture) {
+    f.create(id(1), record(&f, 1000)).await;
+    for client in 0..50 {
+        admit(&f, client).await;
+    }
+    f.advance(ms(2100)).await;
+    for client in 0..50 {
+        admit(&f, client).await;
+        admit(&f, client).await;
+    }
+    assert_eq!(f.used(id(1)).await, 100);
+}

@@ -1,0 +1,7 @@
+//! What only the embedded store can be asked: it is killed and opened again.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod hits;
+mod model;
+mod world;

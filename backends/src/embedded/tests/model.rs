@@ -1,0 +1,327 @@
+//! What is expected of hits: each call on the store beside what the model says of it.
+
+mod aftermath;
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use super::hits::Op;
+use super::world::World;
+use crate::callback_queue::{Caller, Outcome, Report};
+use crate::clock::Clock;
+use crate::conformance::fixture::CALLER;
+use crate::token_store::{
+    Access, Created, HitOn, Intent, Lease, Method, Refusal, Reservation, ReserveRequest, Reserved,
+    TokenId, TokenRecord,
+};
+
+const LEASE_MS: u64 = 500;
+const LEASE: std::time::Duration = std::time::Duration::from_millis(LEASE_MS);
+
+/// Method, when the hit counts, and how many there are.
+pub const TOKENS: [(Method, HitOn, u64); 3] = [
+    (Method::Get, HitOn::Start, 3),
+    (Method::Get, HitOn::Complete, 2),
+    (Method::Put, HitOn::Start, 2),
+];
+
+fn id(token: usize) -> TokenId {
+    TokenId([u8::try_from(token).unwrap(); 16])
+}
+
+fn access(token: usize) -> Access {
+    match TOKENS[token].0 {
+        Method::Get | Method::Head => Access::Get,
+        Method::Put => Access::Put,
+    }
+}
+
+/// A hit that somebody holds, or that a dead process has left finalising.
+struct Held {
+    token: usize,
+    life: u64,
+    /// `None`: its holder died.
+    reservation: Option<Reservation>,
+    until: u64,
+    finalised: bool,
+    /// It is not its holder's any more: lapsed, taken over, or of an earlier life.
+    lost: bool,
+}
+
+/// What one life of a token has to say.
+#[derive(Clone, Copy)]
+struct Life {
+    number: u64,
+    spent: u64,
+    acknowledged: u64,
+    /// Hits of dropped futures, which a crash may have counted.
+    unsure: u64,
+}
+
+pub struct Run {
+    world: World,
+    lives: [Option<Life>; TOKENS.len()],
+    lives_so_far: u64,
+    held: Vec<Held>,
+}
+
+fn report() -> Report {
+    Report {
+        outcome: Outcome::Complete,
+        status: 200,
+        size: 1,
+        etag: String::new(),
+    }
+}
+
+impl Run {
+    /// Every token is there, unused.
+    pub async fn begin(world: World) -> Self {
+        let mut run = Self {
+            world,
+            lives: [None; TOKENS.len()],
+            lives_so_far: 0,
+            held: Vec::new(),
+        };
+        for token in 0..TOKENS.len() {
+            run.create(token).await;
+        }
+        run
+    }
+
+    fn now(&self) -> u64 {
+        self.world.clock.now_ms()
+    }
+
+    /// A lease that nobody finalised ends with its time; a finalised one is kept for a sweep.
+    pub fn lapse(&mut self) {
+        let now = self.now();
+        for held in &mut self.held {
+            held.lost |= held.until <= now && leased(held.token);
+        }
+        self.held
+            .retain(|held| held.reservation.is_some() || held.finalised);
+    }
+
+    /// Hits that are taken but not spent.
+    fn leased(&self, token: usize) -> u64 {
+        let Some(life) = self.lives[token] else {
+            return 0;
+        };
+        let taken = self.held.iter().filter(|held| {
+            let of_this = held.token == token && held.life == life.number;
+            of_this && leased(token) && (held.finalised || !held.lost)
+        });
+        taken.count() as u64
+    }
+
+    async fn reserve(&self, token: usize) -> Reserved {
+        self.world
+            .store
+            .reserve(id(token), &request(token))
+            .await
+            .unwrap()
+    }
+
+    fn admitted(&mut self, token: usize, reserved: Reserved) {
+        let max = TOKENS[token].2;
+        let taken = self.leased(token);
+        let until = self.now() + LEASE_MS;
+        match (reserved, &mut self.lives[token]) {
+            (Reserved::Admitted { reservation, .. }, Some(life)) => {
+                assert!(life.spent + taken < max, "more hits than there are");
+                if !leased(token) {
+                    life.spent += 1;
+                }
+                self.held.push(Held {
+                    token,
+                    life: life.number,
+                    reservation: Some(reservation),
+                    until,
+                    finalised: false,
+                    lost: false,
+                });
+            }
+            (Reserved::Refused(Refusal::HitsExceeded), Some(life)) => {
+                assert_eq!(life.spent + taken, max, "a hit was left");
+            }
+            (Reserved::Refused(Refusal::NotFound), None) => {}
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+
+    /// The hold that `which` means, of those that have a holder.
+    fn pick(&self, which: usize) -> Option<usize> {
+        let alive: Vec<_> = (0..self.held.len())
+            .filter(|&i| self.held[i].reservation.is_some())
+            .collect();
+        alive.get(which % alive.len().max(1)).copied()
+    }
+
+    pub async fn step(&mut self, op: Op) {
+        match op {
+            Op::Reserve { token } => {
+                let reserved = self.reserve(token).await;
+                self.admitted(token, reserved);
+            }
+            Op::ReserveDropped { token } => {
+                let ready = poll_once(self.reserve(token));
+                match ready {
+                    Some(reserved) => self.admitted(token, reserved),
+                    None => {
+                        let life = self.lives[token].as_mut().unwrap();
+                        life.unsure += u64::from(!leased(token));
+                    }
+                }
+            }
+            Op::Renew { which } => self.extend(which, None).await,
+            Op::Finalise { which } => {
+                let intent = Intent {
+                    size: 1,
+                    caller: Caller::default(),
+                    at_ms: self.now(),
+                };
+                self.extend(which, Some(intent)).await;
+            }
+            Op::Commit { which } => {
+                if let Some(i) = self.pick(which) {
+                    self.commit(i).await;
+                }
+            }
+            Op::Release { which } => {
+                if let Some(i) = self.pick(which) {
+                    self.release(i).await;
+                }
+            }
+            Op::Pass { ms } => self.world.advance(ms),
+            Op::Sweep => self.sweep().await,
+            Op::Crash => self.crash().await,
+            Op::Delete { token } => {
+                let deleted = self.world.store.delete(id(token)).await.unwrap();
+                assert_eq!(deleted, self.lives[token].is_some());
+                self.lives[token] = None;
+                self.end_of_life(token);
+            }
+            Op::Create { token } => self.create(token).await,
+        }
+    }
+
+    async fn extend(&mut self, which: usize, intent: Option<Intent>) {
+        let Some(i) = self.pick(which) else { return };
+        let until = self.now() + LEASE_MS;
+        let held = &mut self.held[i];
+        let Some(reservation) = &held.reservation else {
+            return;
+        };
+        let finalising = intent.is_some();
+        let answer = match intent {
+            Some(intent) => self.world.store.finalise(reservation, intent, LEASE).await,
+            None => match reservation.lease() {
+                Some(lease) => self.world.store.renew(lease, LEASE).await,
+                None => Ok(Lease::Held),
+            },
+        };
+        let expected = if leased(held.token) && held.lost {
+            Lease::Lost
+        } else {
+            Lease::Held
+        };
+        assert_eq!(answer.unwrap(), expected);
+        if expected == Lease::Held {
+            held.until = until;
+            held.finalised |= finalising && leased(held.token);
+        }
+    }
+
+    async fn commit(&mut self, i: usize) {
+        let mut held = self.held.swap_remove(i);
+        let reservation = held.reservation.take().unwrap();
+        let answer = self
+            .world
+            .store
+            .commit(reservation, report())
+            .await
+            .unwrap();
+        if !leased(held.token) {
+            return assert_eq!(answer, Lease::Held);
+        }
+        let expected = if held.lost { Lease::Lost } else { Lease::Held };
+        assert_eq!(answer, expected);
+        if held.lost {
+            // Its upload may be visible: that is for a sweep to find out.
+            return self.held.push(held);
+        }
+        let life = self.lives[held.token].as_mut().unwrap();
+        life.spent += 1;
+        life.acknowledged += 1;
+        assert!(life.acknowledged <= TOKENS[held.token].2);
+    }
+
+    async fn release(&mut self, i: usize) {
+        let mut held = self.held.swap_remove(i);
+        let reservation = held.reservation.take().unwrap();
+        self.world
+            .store
+            .release(reservation, 0, None)
+            .await
+            .unwrap();
+        if !leased(held.token)
+            && let Some(life) = &mut self.lives[held.token]
+            && life.number == held.life
+        {
+            life.spent -= 1;
+        }
+    }
+
+    pub async fn create(&mut self, token: usize) {
+        let (method, hit_on, max_hits) = TOKENS[token];
+        let now = self.now() / 1000;
+        let mut record = TokenRecord::new("bucket", "key", method, now, now + 1_000_000);
+        record.hit_on = hit_on;
+        record.max_hits = Some(max_hits);
+        record.callback = Some("https://back.example.com/".into());
+        let created = self.world.store.create(vec![(id(token), record)]).await;
+        if self.lives[token].is_some() {
+            return assert_eq!(created.unwrap(), Created::Exists { index: 0 });
+        }
+        assert_eq!(created.unwrap(), Created::Done);
+        self.lives_so_far += 1;
+        self.lives[token] = Some(Life {
+            number: self.lives_so_far,
+            spent: 0,
+            acknowledged: 0,
+            unsure: 0,
+        });
+    }
+
+    fn end_of_life(&mut self, token: usize) {
+        for held in self.held.iter_mut().filter(|held| held.token == token) {
+            held.lost = true;
+            held.finalised = false;
+        }
+    }
+}
+
+fn leased(token: usize) -> bool {
+    let (method, hit_on, _) = TOKENS[token];
+    method == Method::Put || hit_on == HitOn::Complete
+}
+
+fn request(token: usize) -> ReserveRequest<'static> {
+    ReserveRequest {
+        access: access(token),
+        declared_size: None,
+        rules_checked: None,
+        lease: LEASE,
+        caller: CALLER,
+    }
+}
+
+fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(ready) => Some(ready),
+        std::task::Poll::Pending => None,
+    }
+}
