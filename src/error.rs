@@ -157,7 +157,24 @@ impl IntoResponse for GatewayError {
             Self::RateLimited | Self::Unavailable(_) => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
             }
-            _ => None,
+            Self::BadRequest(_)
+            | Self::BadDigest
+            | Self::Forbidden
+            | Self::AccessDenied(_)
+            | Self::TokenNotFound
+            | Self::ObjectNotFound
+            | Self::NotFound
+            | Self::RequestTimeout
+            | Self::TokenExists
+            | Self::HitsExceeded
+            | Self::TokenExpired
+            | Self::PreconditionFailed
+            | Self::SizeExceeded(_)
+            | Self::UnsupportedMediaType(_)
+            | Self::RangeNotSatisfiable { size: None }
+            | Self::Internal(_)
+            | Self::Upstream(_)
+            | Self::UpstreamTimeout(_) => None,
         };
         let (status, code, message, cause) = self.parts();
         let mut response = status.into_response();
