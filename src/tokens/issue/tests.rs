@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
 use asset_gateway_backends::object_backend::ObjectBackend;
-use asset_gateway_backends::open::open_bucket;
-use asset_gateway_backends::settings::{BucketSettings, Provider};
+use asset_gateway_backends::object_backend::memory::MemoryBackend;
 use serde_json::json;
 
 use super::*;
@@ -10,8 +9,7 @@ use super::*;
 const NOW: u64 = 1_760_000_000;
 
 fn buckets() -> Buckets {
-    let memory: Arc<dyn ObjectBackend> =
-        open_bucket("b", &BucketSettings::new(Provider::Memory)).unwrap();
+    let memory: Arc<dyn ObjectBackend> = Arc::new(MemoryBackend::default());
     Buckets::new([("b".to_owned(), memory)].into())
 }
 
