@@ -18,7 +18,7 @@ features:
     cargo check --package asset-gateway --no-default-features --features redis,opendal
     cargo check --package asset-gateway --no-default-features --features redis,aws
 
-# Microbenchmarks.
+# Microbenchmarks; none in the tree yet.
 bench:
     cargo bench --workspace
 
@@ -28,7 +28,7 @@ load url seconds="10":
     set -euo pipefail
     end=$((SECONDS + {{seconds}})); requests=0
     while [ $SECONDS -lt $end ]; do
-        curl -fsS --parallel --parallel-immediate -o /dev/null '{{url}}?[1-100]'
+        curl -fsS --no-progress-meter --parallel --parallel-immediate -o /dev/null '{{url}}?[1-100]'
         requests=$((requests + 100))
     done
     echo "$((requests / {{seconds}})) requests per second"
