@@ -31,7 +31,7 @@ impl Answer {
         let body = json!({
             "code": self.code,
             "message": self.message,
-            "request_id": request_id,
+            "request_id": request_id.to_string(),
         })
         .to_string();
         let retry_after = if self.status == StatusCode::SERVICE_UNAVAILABLE {

@@ -1,0 +1,38 @@
+# `just` alone lists the recipes. It is on PyPI as rust-just.
+
+default:
+    @just --list
+
+# Format, lint, quick tests.
+dev:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo nextest run --workspace
+
+# Each set of features that has to compile.
+features:
+    cargo check --package asset-gateway
+    cargo check --package asset-gateway --features full
+    cargo check --package asset-gateway --no-default-features --features sled,opendal
+    cargo check --package asset-gateway --no-default-features --features sled,aws
+    cargo check --package asset-gateway --no-default-features --features redis,opendal
+    cargo check --package asset-gateway --no-default-features --features redis,aws
+
+# Microbenchmarks; none in the tree yet.
+bench:
+    cargo bench --workspace
+
+# A release build under load, for a look at a running gateway: just load URL [SECONDS].
+load url seconds="10":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    end=$((SECONDS + {{seconds}})); requests=0
+    while [ $SECONDS -lt $end ]; do
+        curl -fsS --no-progress-meter --parallel --parallel-immediate -o /dev/null '{{url}}?[1-100]'
+        requests=$((requests + 100))
+    done
+    echo "$((requests / {{seconds}})) requests per second"
+
+# Licences, bans, advisories: needs cargo-deny.
+deny:
+    cargo deny check

@@ -1,0 +1,174 @@
+//! What the documents say of the code, where a machine can tell. (`config.yaml.example` has its
+//! tests beside the configuration.)
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The lines of `text` after the line `heading`, up to the next heading.
+fn section<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
+    let after = text.lines().skip_while(|line| *line != heading).skip(1);
+    let lines: Vec<&str> = after.take_while(|line| !line.starts_with('#')).collect();
+    assert!(!lines.is_empty(), "no section {heading}");
+    lines
+}
+
+/// What stands between backticks.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+/// The names of `[features]`.
+fn features(manifest: &str) -> BTreeSet<String> {
+    section_of_manifest(&read(manifest), "[features]")
+}
+
+fn section_of_manifest(manifest: &str, header: &str) -> BTreeSet<String> {
+    let after = manifest.lines().skip_while(|line| *line != header).skip(1);
+    after
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_feature_has_its_row() {
+    let text = read("features.md");
+    let mut expected = features("Cargo.toml");
+    assert!(expected.remove("default") && expected.len() >= 6);
+    let rows: BTreeSet<String> = section(&text, "# Features")
+        .iter()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn features_md_names_defaults_files_and_dependencies_that_are_there() {
+    let text = read("features.md");
+    let manifest = read("Cargo.toml");
+    let defaults = manifest.lines().find(|line| line.starts_with("default ="));
+    let defaults = defaults.expect("default features");
+    let dependencies = section_of_manifest(&read("backends/Cargo.toml"), "[dependencies]");
+    for row in section(&text, "# Features") {
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, name, default, module, needs, ..] = columns.as_slice() else {
+            continue;
+        };
+        let Some(name) = quoted(name).next() else {
+            continue;
+        };
+        let is_default = defaults.contains(&format!("\"{name}\""));
+        assert_eq!(*default, if is_default { "yes" } else { "no" }, "{name}");
+        for path in quoted(module) {
+            assert!(root().join(path).exists(), "{name}: {path}");
+        }
+        for dependency in quoted(needs) {
+            assert!(dependencies.contains(dependency), "{name}: {dependency}");
+        }
+    }
+}
+
+/// Fenced blocks with their language.
+fn blocks(text: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<String> = None;
+    for line in text.lines() {
+        match (&mut open, line.starts_with("```")) {
+            (None, true) => open = Some(format!("{line}\n")),
+            (Some(_), true) => blocks.extend(open.take()),
+            (Some(block), false) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, false) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+/// A block without its comments, which are translated.
+fn commands(block: &str) -> Vec<String> {
+    let code = block.lines().map(|line| match line.split_once(" #") {
+        Some((code, _)) => code.trim_end(),
+        None => line,
+    });
+    code.filter(|line| !line.trim_start().starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn both_readmes_have_the_same_code() {
+    let [english, chinese] = ["README.md", "README.zh-CN.md"].map(|path| blocks(&read(path)));
+    assert!(english.len() >= 10);
+    for (english, chinese) in english.iter().zip(&chinese) {
+        assert_eq!(commands(english), commands(chinese));
+    }
+    assert_eq!(english.len(), chinese.len());
+}
+
+#[test]
+fn every_path_of_the_map_exists() {
+    for (path, heading) in [
+        ("README.md", "## Map of the tree"),
+        ("README.zh-CN.md", "## 目录说明"),
+    ] {
+        let text = read(path);
+        let mut paths = 0;
+        for line in section(&text, heading) {
+            for named in quoted(line) {
+                assert!(root().join(named).exists(), "{path}: {named}");
+                paths += 1;
+            }
+        }
+        assert!(paths >= 10, "{path}");
+    }
+}
+
+#[test]
+fn links_lead_to_files() {
+    let mut documents: Vec<PathBuf> = ["README.md", "README.zh-CN.md", "features.md"]
+        .map(PathBuf::from)
+        .to_vec();
+    for folder in ["docs", "docs/adr"] {
+        let entries = std::fs::read_dir(root().join(folder)).expect(folder);
+        let names = entries.map(|entry| Path::new(folder).join(entry.unwrap().file_name()));
+        documents.extend(names.filter(|name| name.extension().is_some_and(|ext| ext == "md")));
+    }
+    let mut links = 0;
+    for document in documents {
+        let text = read(document.to_str().unwrap());
+        for link in text.split("](").skip(1) {
+            let target = link.split(')').next().unwrap_or_default();
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let path = root()
+                .join(document.parent().unwrap_or(Path::new("")))
+                .join(file);
+            assert!(path.exists(), "{}: {target}", document.display());
+            links += 1;
+        }
+    }
+    assert!(links >= 10);
+}
+
+#[test]
+fn the_handbook_knows_every_metric() {
+    let text = read("docs/operations.md");
+    for metric in asset_gateway::telemetry::metrics::ALL {
+        let name = format!("`{}`", metric.name);
+        assert!(text.contains(&name), "{name}");
+    }
+}
