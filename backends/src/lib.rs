@@ -7,6 +7,7 @@
 //! - [`token_store`], [`callback_queue`], [`object_backend`]: the three ports. Each trait's
 //!   documentation is its contract.
 //! - `embedded`: one implementation of the store and the queue, over sled or memory.
+//! - `redis` (feature `redis`): another one, shared by many nodes.
 //! - [`open`]: settings to `Arc<dyn …>`; the only place that picks by feature.
 //! - [`metered`]: decorators that time any store or backend.
 //! - `conformance` (feature `conformance`): one suite of cases that every adapter passes.
@@ -20,6 +21,8 @@ pub mod error;
 pub mod metered;
 pub mod object_backend;
 pub mod open;
+#[cfg(feature = "redis")]
+mod redis;
 pub mod settings;
 pub mod token_store;
 

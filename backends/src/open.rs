@@ -53,7 +53,20 @@ pub fn open_stores(
             what: "the token store `sled`",
             feature: "sled",
         }),
-        TokenStoreSettings::Redis => Err(OpenError::NotCompiledIn {
+        #[cfg(feature = "redis")]
+        TokenStoreSettings::Redis(redis) => {
+            if let Some(refusal) = crate::redis::refusal(redis) {
+                return Err(OpenError::Failed(format!("token store: {refusal}")));
+            }
+            let store = crate::redis::RedisStore::open(redis, limits)
+                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+            Ok(Stores {
+                tokens: Arc::new(store.clone()),
+                callbacks: Arc::new(store),
+            })
+        }
+        #[cfg(not(feature = "redis"))]
+        TokenStoreSettings::Redis(_) => Err(OpenError::NotCompiledIn {
             what: "the token store `redis`",
             feature: "redis",
         }),

@@ -30,18 +30,44 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Which token store to open. `redis` has its settings with its adapter.
+/// Which token store to open.
 #[derive(Debug, Clone)]
 pub enum TokenStoreSettings {
     Memory,
     Sled(SledSettings),
-    Redis,
+    Redis(RedisSettings),
 }
 
 #[derive(Debug, Clone)]
 pub struct SledSettings {
     /// Folder of the database; made where it is missing. One process at a time.
     pub path: PathBuf,
+}
+
+/// How to reach Redis.
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    /// `HOST:PORT`; one with `Standalone`.
+    pub addresses: Vec<String>,
+    pub mode: RedisMode,
+    /// Name of the master that sentinels watch.
+    pub master_name: String,
+    /// Empty: none.
+    pub username: String,
+    pub password: Secret,
+    pub db: u32,
+    pub tls: bool,
+    /// Replicas that must have a write before it counts as done.
+    pub wait_replicas: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedisMode {
+    #[default]
+    Standalone,
+    Cluster,
+    Sentinel,
 }
 
 /// Limits of the callback queue that lives beside the tokens.

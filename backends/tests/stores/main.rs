@@ -9,6 +9,8 @@ use asset_gateway_backends::open::open_stores;
 use asset_gateway_backends::settings::{QueueLimits, TokenStoreSettings};
 use asset_gateway_backends::{callback_queue_suite, token_store_suite};
 
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sled")]
 mod sled;
 

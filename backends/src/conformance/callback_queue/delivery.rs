@@ -59,12 +59,12 @@ pub async fn the_oldest_due_time_comes_first(f: Fixture) {
     let later = attempt(&f, "status_500");
     f.stores
         .callbacks
-        .retry(&a, later, start + 20)
+        .retry(&a, later, start + 200)
         .await
         .unwrap();
     f.advance(ms(5)).await;
     enqueue(&f, "c").await;
-    f.advance(ms(50)).await;
+    f.advance(ms(250)).await;
     enqueue(&f, "d").await;
     assert_eq!(claim_keys(&f, 3).await.len(), 3);
     f.advance(PAST_LEASE).await;

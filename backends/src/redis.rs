@@ -1,0 +1,211 @@
+//! The shared store: tokens, leases and callback events in Redis, for as many nodes as there are.
+//!
+//! Each operation is one Lua script in one partition ([`keys`] has the layout), so in one slot of a
+//! cluster. Redis' clock decides. What a call counts carries an id that this node made: a script
+//! that runs twice counts once.
+
+mod admit;
+mod background;
+mod connect;
+mod control;
+mod error;
+mod keys;
+mod link;
+mod listing;
+mod parse;
+mod queue;
+mod reply;
+mod scripts;
+mod settle;
+mod sweep;
+mod usage;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+pub use connect::refusal;
+
+use crate::callback_queue::{Outcome, Report};
+use crate::error::{BackendError, ErrorKind, Result};
+use crate::settings::{QueueLimits, RedisSettings};
+use crate::token_store::{
+    Charged, Created, Filter, Intent, Lease, LeaseId, Page, Patch, Reservation, ReserveRequest,
+    Reserved, StoredToken, TokenId, TokenRecord, TokenStore, Unsettled,
+};
+use link::Link;
+use queue::Pending;
+use scripts::Scripts;
+use usage::Usage;
+
+/// Calls on partitions that are under way at once for one operation.
+const FAN_OUT: usize = 64;
+
+/// A token store and callback queue in Redis. Clones share one connection.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Inner>);
+
+struct Inner {
+    link: Link,
+    scripts: Scripts,
+    limits: QueueLimits,
+    /// This process' life, in open entries.
+    owner: String,
+    usage: Mutex<Usage>,
+    flushing: tokio::sync::Mutex<()>,
+    claiming: tokio::sync::Mutex<()>,
+    pending: Pending,
+    queue_changed: Notify,
+    /// Nodes that have open entries and show no life, and since when.
+    missed: Mutex<HashMap<String, Instant>>,
+    missed_for: Duration,
+}
+
+impl RedisStore {
+    /// Begins to connect, and returns at once: that Redis is up shows in use. Must be called inside
+    /// a Tokio runtime.
+    pub fn open(settings: &RedisSettings, limits: QueueLimits) -> Result<Self> {
+        let inner = Arc::new(Inner {
+            link: Link::open(connect::client(settings)?),
+            scripts: Scripts::new(),
+            limits,
+            owner: keys::hex(fresh_id()?),
+            usage: Mutex::default(),
+            flushing: tokio::sync::Mutex::default(),
+            claiming: tokio::sync::Mutex::default(),
+            pending: Pending::default(),
+            queue_changed: Notify::new(),
+            missed: Mutex::default(),
+            missed_for: sweep::MISSED_FOR,
+        });
+        tokio::spawn(background::run(Arc::downgrade(&inner)));
+        Ok(Self(inner))
+    }
+}
+
+impl Inner {
+    fn reports(&self, report: &Report) -> bool {
+        self.limits.report_incomplete || report.outcome == Outcome::Complete
+    }
+
+    /// Does all calls, in order of their answers; fails where one has failed.
+    async fn on_each<T>(&self, calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+        let all: Vec<Result<T>> = stream::iter(calls).buffered(FAN_OUT).collect().await;
+        all.into_iter().collect()
+    }
+}
+
+/// An id that no other process has made.
+fn fresh_id() -> Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "random", e))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn json<T: serde::Serialize>(operation: &'static str, value: &T) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|e| BackendError::with_source(ErrorKind::Corrupt, operation, e))
+}
+
+#[async_trait]
+impl TokenStore for RedisStore {
+    async fn create(&self, tokens: Vec<(TokenId, TokenRecord)>) -> Result<Created> {
+        self.0.create(&tokens).await
+    }
+
+    async fn get(&self, id: TokenId) -> Result<Option<StoredToken>> {
+        self.0.get(id).await
+    }
+
+    async fn patch(&self, id: TokenId, patch: Patch) -> Result<Option<StoredToken>> {
+        self.0.patch(id, &patch).await
+    }
+
+    async fn delete(&self, id: TokenId) -> Result<bool> {
+        self.0.delete(id, None).await
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Option<Page>> {
+        self.0.list(filter, limit, cursor).await
+    }
+
+    async fn delete_matching(&self, filter: &Filter) -> Result<u64> {
+        self.0.delete_matching(filter).await
+    }
+
+    async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved> {
+        self.0.reserve(id, request).await
+    }
+
+    async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
+        self.0.charge(reservation, bytes, budget).await
+    }
+
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
+        self.0.extend(lease, duration, None).await
+    }
+
+    async fn finalise(
+        &self,
+        reservation: &Reservation,
+        intent: Intent,
+        lease: Duration,
+    ) -> Result<Lease> {
+        match reservation.lease() {
+            Some(held) => self.0.extend(held, lease, Some(intent)).await,
+            None => Ok(Lease::Held),
+        }
+    }
+
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
+        self.0.commit(reservation, report).await
+    }
+
+    async fn release(
+        &self,
+        reservation: Reservation,
+        unsent: u64,
+        report: Option<Report>,
+    ) -> Result<()> {
+        self.0.release(&reservation, unsent, report).await
+    }
+
+    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+        self.0.sweep(lease).await
+    }
+
+    async fn flush_usage(&self) -> Result<()> {
+        self.0.flush_usage().await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.0
+            .link
+            .call("redis.ping", async |connection| {
+                redis::cmd("PING").query_async::<String>(connection).await
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Everything is written as it happens, but for the hits of unlimited tokens.
+    async fn close(&self) -> Result<()> {
+        self.0.flush_usage().await
+    }
+}

@@ -1,0 +1,32 @@
+//! What a node does by itself: it shows that it lives, and keeps in mind how full the queue is.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::Inner;
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Ticks from one sign of life to the next.
+const SIGN_EVERY: u64 = 8;
+
+/// Runs until the store is dropped.
+pub async fn run(store: Weak<Inner>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for tick in 0_u64.. {
+        ticks.tick().await;
+        let Some(store) = store.upgrade() else {
+            return;
+        };
+        if tick.is_multiple_of(SIGN_EVERY)
+            && let Err(error) = store.show_life().await
+        {
+            tracing::debug!(%error, "no sign of life given");
+        }
+        if let Err(error) = store.count_pending().await {
+            tracing::debug!(%error, "waiting callbacks not counted");
+        }
+    }
+}

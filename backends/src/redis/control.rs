@@ -1,0 +1,219 @@
+//! The control plane's operations on single tokens.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::keys::{self, Partition};
+use super::reply::Items;
+use super::{Inner, error, fresh_id, json, parse};
+use crate::error::Result;
+use crate::token_store::{Created, HitOn, Patch, StoredToken, TokenId, TokenRecord};
+
+/// How often a change is made again because somebody else has changed the token meanwhile.
+const PATCH_TRIES: usize = 16;
+
+/// A token that is to be written, and its place in the input.
+struct New {
+    index: usize,
+    id: TokenId,
+    incarnation: u64,
+    record: String,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Inner {
+    /// One script for each partition. A batch looks at all of them before it writes any; where a
+    /// token is taken between the two, what this batch has written is deleted again.
+    pub async fn create(&self, tokens: &[(TokenId, TokenRecord)]) -> Result<Created> {
+        let mut seen = HashSet::with_capacity(tokens.len());
+        let mut groups: BTreeMap<Partition, Vec<New>> = BTreeMap::new();
+        let mut twice = None;
+        for (index, (id, record)) in tokens.iter().enumerate() {
+            if !seen.insert(*id) {
+                twice = Some(index);
+                break;
+            }
+            let new = New::of(index, *id, record)?;
+            groups.entry(keys::partition_of(*id)).or_default().push(new);
+        }
+        if groups.len() > 1 || twice.is_some() {
+            let checks = groups
+                .iter()
+                .map(|(p, group)| self.write(*p, group, "check"));
+            let taken = self.on_each(checks.collect()).await?.into_iter().flatten();
+            if let Some(index) = taken.chain(twice).min() {
+                return Ok(Created::Exists { index });
+            }
+        }
+        let writes = groups
+            .iter()
+            .map(|(p, group)| self.write(*p, group, "write"));
+        let written = self.on_each(writes.collect()).await?;
+        let Some(index) = written.iter().copied().flatten().min() else {
+            return Ok(Created::Done);
+        };
+        let done = groups
+            .values()
+            .zip(&written)
+            .filter(|(_, taken)| taken.is_none());
+        let undo = done
+            .flat_map(|(group, _)| group)
+            .map(|new| self.delete(new.id, Some(new.incarnation)));
+        self.on_each(undo.collect()).await?;
+        Ok(Created::Exists { index })
+    }
+
+    /// Returns the index in the input of a token that is taken.
+    async fn write(
+        &self,
+        partition: Partition,
+        group: &[New],
+        mode: &str,
+    ) -> Result<Option<usize>> {
+        let mut call = self.scripts.create.on(partition).arg(mode);
+        for new in group {
+            call.push(new.id.to_string());
+            call.push(new.fields.len() + 2);
+            call.push(("i", keys::hex(new.incarnation)));
+            call.push(("r", &new.record));
+            for field in &new.fields {
+                call.push(field);
+            }
+        }
+        let taken = call.run(&self.link).await?.text()?;
+        let taken = usize::try_from(taken.parse::<i64>().unwrap_or(-1)).ok();
+        Ok(taken.and_then(|at| group.get(at)).map(|new| new.index))
+    }
+
+    /// The token with its incarnation.
+    async fn read(&self, id: TokenId) -> Result<Option<(String, u64, StoredToken)>> {
+        let call = self.scripts.get.on(keys::partition_of(id));
+        let mut items = call.arg(id.to_string()).run(&self.link).await?.items()?;
+        if items.is_empty() {
+            return Ok(None);
+        }
+        let json = items.text()?;
+        let record = parse::record(&json)?;
+        let (incarnation, stored) = self.stored(id, record, &mut items)?;
+        Ok(Some((json, incarnation, stored)))
+    }
+
+    /// Reads incarnation, spent hits and last upload.
+    pub fn stored(
+        &self,
+        id: TokenId,
+        record: TokenRecord,
+        items: &mut Items,
+    ) -> Result<(u64, StoredToken)> {
+        let incarnation = parse::hex(&items.text()?)?;
+        let unwritten = self.usage.lock().of(id, incarnation);
+        let stored = StoredToken {
+            id,
+            record,
+            used_hits: items.number()?.saturating_add_signed(unwritten),
+            uploaded_at: items.optional()?,
+        };
+        Ok((incarnation, stored))
+    }
+
+    pub async fn get(&self, id: TokenId) -> Result<Option<StoredToken>> {
+        Ok(self.read(id).await?.map(|(_, _, stored)| stored))
+    }
+
+    /// Reads, changes, and writes where it is still what was read.
+    pub async fn patch(&self, id: TokenId, patch: &Patch) -> Result<Option<StoredToken>> {
+        for _ in 0..PATCH_TRIES {
+            let Some((old, incarnation, StoredToken { mut record, .. })) = self.read(id).await?
+            else {
+                return Ok(None);
+            };
+            change(&mut record, patch);
+            let script = &self.scripts.patch;
+            let call = script
+                .on(keys::partition_of(id))
+                .arg(id.to_string())
+                .arg(old)
+                .arg(keys::hex(incarnation))
+                .arg(json("redis.patch", &record)?)
+                .arg(record.expire_at)
+                .arg(
+                    record
+                        .max_hits
+                        .map_or_else(String::new, |max| max.to_string()),
+                )
+                .arg(if record.callback.is_some() { "1" } else { "" });
+            let mut items = call.run(&self.link).await?.items()?;
+            match items.text()?.as_str() {
+                "done" => return Ok(Some(self.stored(id, record, &mut items)?.1)),
+                "none" => return Ok(None),
+                _ => {}
+            }
+        }
+        Err(error::away(
+            "redis.patch",
+            "others change the token all the time",
+        ))
+    }
+
+    /// Deletes the token, or only that life of it.
+    pub async fn delete(&self, id: TokenId, incarnation: Option<u64>) -> Result<bool> {
+        let script = &self.scripts.delete;
+        let call = script
+            .on(keys::partition_of(id))
+            .arg(id.to_string())
+            .arg(incarnation.map_or_else(String::new, keys::hex))
+            .arg(keys::hex(fresh_id()?));
+        Ok(call.run(&self.link).await?.number()? == 1)
+    }
+}
+
+fn change(record: &mut TokenRecord, patch: &Patch) {
+    let Patch {
+        expire_at,
+        max_hits,
+        callback,
+        metadata,
+    } = patch;
+    if let Some(expire_at) = expire_at {
+        record.expire_at = *expire_at;
+    }
+    if let Some(max_hits) = max_hits {
+        record.max_hits = *max_hits;
+    }
+    if let Some(callback) = callback {
+        record.callback.clone_from(callback);
+    }
+    if let Some(metadata) = metadata {
+        record.metadata.clone_from(metadata);
+    }
+}
+
+impl New {
+    /// With the fields that admission looks at; what is at its default is left out.
+    fn of(index: usize, id: TokenId, record: &TokenRecord) -> Result<Self> {
+        let mut fields = vec![
+            ("x", record.expire_at.to_string()),
+            ("m", record.method.as_str().to_owned()),
+        ];
+        for (field, limit) in [
+            ("n", record.max_hits),
+            ("z", record.size),
+            ("w", record.hit_window_seconds),
+        ] {
+            fields.extend(limit.map(|limit| (field, limit.to_string())));
+        }
+        for (field, set) in [
+            ("k", record.has_rules()),
+            ("c", record.hit_on == HitOn::Complete),
+            ("cb", record.callback.is_some()),
+        ] {
+            fields.extend(set.then(|| (field, "1".to_owned())));
+        }
+        Ok(Self {
+            index,
+            id,
+            incarnation: fresh_id()?,
+            record: json("redis.create", record)?,
+            fields,
+        })
+    }
+}

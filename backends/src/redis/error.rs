@@ -1,0 +1,53 @@
+//! Errors of the Redis client become ours. None of its texts holds a credential.
+
+use redis::{ErrorKind as Vendor, RedisError, ServerErrorKind};
+
+use crate::error::{BackendError, ErrorKind};
+
+/// Text that a node, and not a bug, is to blame for: these come as plain words of the server.
+const PASSING: &[&str] = &["OOM", "BUSY", "NOREPLICAS", "MISCONF", "UNBLOCKED"];
+
+/// `error` as the failure of `operation`.
+pub fn failed(operation: &'static str, error: RedisError) -> BackendError {
+    BackendError::with_source(kind(&error), operation, error)
+}
+
+/// Redis is away, or too busy to be asked.
+pub fn away(operation: &'static str, why: &'static str) -> BackendError {
+    BackendError::with_source(ErrorKind::Unavailable, operation, why)
+}
+
+/// An answer that no version of this store gives.
+pub fn corrupt(operation: &'static str, what: impl Into<String>) -> BackendError {
+    BackendError::with_source(ErrorKind::Corrupt, operation, what.into())
+}
+
+/// The connection has to be made anew before it is of use.
+pub fn ends_connection(error: &RedisError) -> bool {
+    match error.kind() {
+        Vendor::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => true,
+        // A slow answer says nothing about the connection; the pings tell.
+        _ => !error.is_timeout() && (error.is_io_error() || error.is_unrecoverable_error()),
+    }
+}
+
+/// The vendor's kinds may grow: what is not known is its fault.
+fn kind(error: &RedisError) -> ErrorKind {
+    match error.kind() {
+        Vendor::Io
+        | Vendor::ClusterConnectionNotFound
+        | Vendor::MasterNameNotFoundBySentinel
+        | Vendor::Server(
+            ServerErrorKind::BusyLoading
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ReadOnly
+            | ServerErrorKind::Moved
+            | ServerErrorKind::Ask,
+        ) => ErrorKind::Unavailable,
+        Vendor::Parse | Vendor::UnexpectedReturnType => ErrorKind::Corrupt,
+        _ if error.code().is_some_and(|code| PASSING.contains(&code)) => ErrorKind::Unavailable,
+        _ => ErrorKind::Upstream,
+    }
+}

@@ -1,0 +1,78 @@
+//! The layout. 256 partitions, by the first byte of a token's id; `ag:{3f}:` begins every key of
+//! one of them, and the braces put them into one slot of a cluster.
+//!
+//! | key | | |
+//! |---|---|---|
+//! | `t:` id | hash | `r` record, `i` incarnation, `u` spent hits, `b` charged bytes, `a` last upload; what admission looks at: `x` expiry, `m` method, `n` max hits, `z` size, `w` window, `k` rules, `c` hit on complete, `cb` callback |
+//! | `l:` id | hash | lease → deadline `:` turn; `i` lease → intent |
+//! | `w:` id | ZSET | client → end of its window; `r` client where somebody rode on it |
+//! | `q:` call | string | a call that must not count twice; for a minute |
+//! | `a`, `b`, `g` | ZSETs | ids; bucket 0 key 0 id; tag 0 id |
+//! | `x`, `leases` | ZSETs | id → expiry; id `:` lease → deadline |
+//! | `o:` owner, `owners` | hash, set | open entries of a node: event → what is known of it |
+//! | `e`, `n`, `at` | hashes | event → value, attempts, due time |
+//! | `due`, `held`, `age`, `dead` | ZSETs | event → due time; end of its claim; when it was queued; when it was given up |
+//! | `k` | hash | event → value of a dead letter |
+//!
+//! Beside them: `ag:owner:` owner, a node's sign of life.
+
+use crate::callback_queue::EventId;
+use crate::token_store::TokenId;
+
+/// A part of the store that one script can touch.
+pub type Partition = u8;
+
+pub fn partition_of(id: TokenId) -> Partition {
+    id.0[0]
+}
+
+pub fn all_partitions() -> impl Iterator<Item = Partition> {
+    Partition::MIN..=Partition::MAX
+}
+
+/// What every key of a partition begins with.
+pub fn prefix(partition: Partition) -> String {
+    format!("ag:{{{partition:02x}}}:")
+}
+
+pub fn owner(owner: &str) -> String {
+    format!("ag:owner:{owner}")
+}
+
+/// A new event's id. Its end names the partition, so that the event is found by its id alone.
+pub fn event_in(partition: Partition) -> EventId {
+    let mut id = EventId::generate().as_str().to_owned();
+    id.truncate(id.len().saturating_sub(2));
+    EventId::from_string(format!("{id}{partition:02x}"))
+}
+
+/// Where an event is, whoever made its id.
+pub fn partition_of_event(id: &EventId) -> Partition {
+    let id = id.as_str();
+    let end = id.get(id.len().saturating_sub(2)..).unwrap_or_default();
+    Partition::from_str_radix(end, 16)
+        .unwrap_or_else(|_| id.bytes().next_back().unwrap_or_default())
+}
+
+/// Incarnations, leases and calls as they stand in keys: 16 hex digits.
+pub fn hex(number: u64) -> String {
+    format!("{number:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_says_where_it_is() {
+        for partition in all_partitions() {
+            let id = event_in(partition);
+            assert_eq!(partition_of_event(&id), partition);
+            assert_eq!(id.as_str().len(), EventId::generate().as_str().len());
+        }
+        for odd in ["", "x", "nonsense", "ÄÖ"] {
+            partition_of_event(&EventId::from_string(odd.into()));
+        }
+        assert_eq!(prefix(0x3f), "ag:{3f}:");
+    }
+}

@@ -1,0 +1,29 @@
+-- The access happened: spends a leased hit and queues the event.
+local id, lease, turn, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local open, queued_as, report, sent, call = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local queued = false
+if lease ~= '' then
+  if redis.call('EXISTS', P .. 'q:' .. call) == 1 then return {'held', 0} end
+  if not live_lease(id, lease, turn) then
+    if open ~= '' then close_entry(owner, open, '', '') end
+    return {'lost', 0}
+  end
+  local token = P .. 't:' .. id
+  local intent = redis.call('HGET', P .. 'l:' .. id, 'i' .. lease)
+  drop_lease(id, lease)
+  redis.call('HINCRBY', token, 'u', 1)
+  first_run(call)
+  if intent then
+    redis.call('HSET', token, 'a', int(now))
+    local record = cjson.decode(redis.call('HGET', token, 'r'))
+    if record.callback then
+      local caller = cjson.encode(cjson.decode(intent).caller)
+      queue_event(queued_as, report, event_tail(id, record, caller))
+      queued = true
+    end
+  end
+end
+if open ~= '' then
+  queued = close_entry(owner, open, sent == '1' and report or '', queued_as) or queued
+end
+return {'held', queued and 1 or 0}

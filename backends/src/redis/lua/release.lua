@@ -1,0 +1,27 @@
+-- The access did not happen: gives its hit back, once.
+local id, kind, incarnation, call = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local lease, turn, unsent = ARGV[5], ARGV[6], tonumber(ARGV[7])
+local client, until_ms = ARGV[8], ARGV[9]
+local owner, open, queued_as, report = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+if not first_run(call) then return 0 end
+local token = P .. 't:' .. id
+local same = redis.call('HGET', token, 'i') == incarnation
+if kind == 'counted' and same then
+  local windows = P .. 'w:' .. id
+  local ridden = false
+  if client ~= '' and tonumber(redis.call('ZSCORE', windows, client) or '0') == tonumber(until_ms) then
+    ridden = redis.call('ZSCORE', windows, 'r' .. client)
+    if not ridden then redis.call('ZREM', windows, client) end
+  end
+  if not ridden and tonumber(redis.call('HGET', token, 'u') or '0') > 0 then
+    redis.call('HINCRBY', token, 'u', -1)
+  end
+elseif kind == 'leased' then
+  if own_lease(id, lease, turn) then drop_lease(id, lease) end
+  if unsent > 0 and same then
+    local charged = tonumber(redis.call('HGET', token, 'b') or '0') - unsent
+    redis.call('HSET', token, 'b', int(math.max(0, charged)))
+  end
+end
+if open ~= '' and close_entry(owner, open, report, queued_as) then return 1 end
+return 0

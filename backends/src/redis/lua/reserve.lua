@@ -1,0 +1,94 @@
+-- Decides about an access and counts or leases its hit.
+local id, access, declared, checked = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local lease_ms, client, call = tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local owner, event, caller, queue_full = ARGV[8], ARGV[9], ARGV[10], ARGV[11] == '1'
+local unwritten, unwritten_of = tonumber(ARGV[12]), ARGV[13]
+
+local token = P .. 't:' .. id
+local f = redis.call('HMGET', token, 'r', 'i', 'x', 'm', 'n', 'z', 'k', 'w', 'c', 'cb', 'u')
+local record, incarnation, expire_at, method, max = f[1], f[2], f[3], f[4], f[5]
+local size, rules, window, complete, callback = f[6], f[7], f[8], f[9], f[10]
+if not record or is_gone(expire_at) then return {'not_found'} end
+
+local leased = access == 'PUT' or (complete and max)
+local until_ms = 0
+-- The same call again: it was counted, and is answered as it was.
+if leased then
+  if redis.call('HEXISTS', P .. 'l:' .. id, call) == 1 then
+    return {'leased', record, incarnation}
+  end
+elseif max or window then
+  local counted = redis.call('GET', P .. 'q:' .. call)
+  if counted then return {'counted', record, incarnation, counted} end
+end
+
+if now >= tonumber(expire_at) then return {'expired'} end
+if method ~= access then return {'method', method} end
+if rules and checked ~= incarnation then return {'rules', record, incarnation} end
+if size and access == 'PUT' and declared ~= '' and tonumber(declared) > tonumber(size) then
+  return {'size', size}
+end
+
+local hold = 'batched'
+-- Hits of the token's unlimited time that its node has not written yet.
+local used = tonumber(f[11] or '0')
+if unwritten_of == incarnation then used = math.max(0, used + unwritten) end
+local windows = P .. 'w:' .. id
+if leased then
+  hold = 'leased'
+  if max then
+    local held = 0
+    local all = redis.call('HGETALL', P .. 'l:' .. id)
+    local intents = {}
+    for n = 1, #all, 2 do
+      if #all[n] == 17 then intents[string.sub(all[n], 2)] = true end
+    end
+    for n = 1, #all, 2 do
+      local lease = all[n]
+      if #lease == 16 then
+        if not intents[lease] and tonumber(string.match(all[n + 1], '^%d+')) <= now_ms then
+          drop_lease(id, lease)
+        else
+          held = held + 1
+        end
+      end
+    end
+    if used + held >= tonumber(max) then return {'hits'} end
+  end
+elseif max or window then
+  hold = 'counted'
+  local open = window and redis.call('ZSCORE', windows, client)
+  if open and tonumber(open) > now_ms then
+    hold = 'riding'
+    until_ms = open
+  elseif max and used >= tonumber(max) then
+    return {'hits'}
+  end
+end
+if callback and queue_full then return {'full'} end
+
+local counted = ''
+if hold == 'leased' then
+  put_lease(id, call, now_ms + lease_ms, '0')
+  redis.call('PEXPIREAT', P .. 'l:' .. id, dropped_at(expire_at))
+elseif hold == 'riding' then
+  -- From now on the hit cannot be given back.
+  redis.call('ZADD', windows, until_ms, 'r' .. client)
+elseif hold == 'counted' then
+  redis.call('HINCRBY', token, 'u', 1)
+  if window then
+    counted = int(now_ms + tonumber(window) * 1000)
+    -- A few of the over ones go with each new one, so that they do not pile up.
+    local over = redis.call('ZRANGEBYSCORE', windows, '-inf', int(now_ms), 'LIMIT', 0, 8)
+    if #over > 0 then redis.call('ZREM', windows, unpack(over)) end
+    redis.call('ZREM', windows, 'r' .. client)
+    redis.call('ZADD', windows, counted, client)
+    redis.call('PEXPIREAT', windows, dropped_at(expire_at))
+  end
+  redis.call('SET', P .. 'q:' .. call, counted, 'PX', REMEMBER_MS)
+end
+if callback and access == 'GET' then
+  redis.call('SADD', P .. 'owners', owner)
+  redis.call('HSET', P .. 'o:' .. owner, event, event_tail(id, cjson.decode(record), caller))
+end
+return {hold, record, incarnation, counted}

@@ -1,0 +1,220 @@
+//! The outbox of callback events. An event's id says in which partition it is.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::keys::{self, Partition};
+use super::reply::Items;
+use super::{Inner, RedisStore, fresh_id, json, millis, parse};
+use crate::callback_queue::{
+    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, QueueStats,
+};
+use crate::error::Result;
+
+/// How often a claim looks again where other nodes were faster.
+const CLAIM_ROUNDS: usize = 4;
+
+/// How many events wait, for `max_pending`: what Redis said a moment ago and what this node has
+/// done since. Other nodes may add to it meanwhile, so the limit is a soft one.
+#[derive(Default)]
+pub struct Pending {
+    count: AtomicU64,
+    changes: AtomicU64,
+}
+
+impl Pending {
+    fn change(&self, by: i64) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        let add = |count: u64| Some(count.saturating_add_signed(by));
+        // The closure always gives a number.
+        let _ = self
+            .count
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+    }
+}
+
+impl Inner {
+    pub fn queue_is_full(&self) -> bool {
+        self.pending.count.load(Ordering::Acquire) >= self.limits.max_pending
+    }
+
+    /// A script of this node has queued an event.
+    pub fn queued(&self) {
+        self.pending.change(1);
+        self.queue_changed.notify_one();
+    }
+
+    /// Asks Redis how many events wait.
+    pub async fn count_pending(&self) -> Result<QueueStats> {
+        let changes = self.pending.changes.load(Ordering::Acquire);
+        let stats = self.stats().await?;
+        // Where this node has changed it meanwhile, the next answer will do.
+        if self.pending.changes.load(Ordering::Acquire) == changes {
+            self.pending.count.store(stats.pending, Ordering::Release);
+        }
+        Ok(stats)
+    }
+
+    async fn stats(&self) -> Result<QueueStats> {
+        let each = keys::all_partitions().map(async |partition| {
+            let call = self.scripts.stats.on(partition);
+            let mut items = call.run(&self.link).await?.items()?;
+            Ok(QueueStats {
+                pending: items.number()?,
+                dead: items.number()?,
+                oldest_ms: items.number()?,
+            })
+        });
+        let all = self.on_each(each.collect()).await?;
+        Ok(all
+            .into_iter()
+            .fold(QueueStats::default(), |sum, part| QueueStats {
+                pending: sum.pending + part.pending,
+                dead: sum.dead + part.dead,
+                oldest_ms: sum.oldest_ms.max(part.oldest_ms),
+            }))
+    }
+
+    /// Up to `most` events that are due in all partitions, oldest due time first.
+    async fn due(&self, most: usize) -> Result<Vec<(u64, Partition, String)>> {
+        let each = keys::all_partitions().map(async |partition| {
+            let call = self.scripts.peek.on(partition).arg(most);
+            let mut items = call.run(&self.link).await?.items()?;
+            let mut due = Vec::new();
+            while !items.is_empty() {
+                let event = items.text()?;
+                due.push((items.number()?, partition, event));
+            }
+            Ok(due)
+        });
+        let mut due: Vec<_> = self.on_each(each.collect()).await?.concat();
+        due.sort_unstable();
+        due.truncate(most);
+        Ok(due)
+    }
+
+    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+        // One at a time on a node: they would only take from each other.
+        let _alone = self.claiming.lock().await;
+        let mut claimed: Vec<(u64, Claimed)> = Vec::new();
+        for _ in 0..CLAIM_ROUNDS {
+            let due = self.due(max - claimed.len()).await?;
+            let wanted = due.len();
+            let before = claimed.len();
+            let mut groups = std::collections::BTreeMap::<Partition, Vec<(u64, String)>>::new();
+            for (at, partition, event) in due {
+                groups.entry(partition).or_default().push((at, event));
+            }
+            let each = groups.into_iter().map(async |(partition, events)| {
+                let mut call = self.scripts.take.on(partition).arg(millis(lease));
+                for (_, event) in &events {
+                    call.push(event);
+                }
+                let mut taken = Vec::new();
+                for item in call.run(&self.link).await?.items()? {
+                    let (event, claimed) = parse_claimed(&mut item.items()?)?;
+                    let at = events.iter().find(|(_, id)| *id == event);
+                    taken.push((at.map_or(0, |(at, _)| *at), claimed));
+                }
+                Ok(taken)
+            });
+            claimed.extend(self.on_each(each.collect()).await?.into_iter().flatten());
+            if claimed.len() - before == wanted || claimed.len() >= max {
+                break;
+            }
+        }
+        claimed.sort_by_key(|(at, _)| *at);
+        Ok(claimed.into_iter().map(|(_, claimed)| claimed).collect())
+    }
+
+    /// `true` where the event was there.
+    async fn conclude(
+        &self,
+        id: &EventId,
+        deed: &str,
+        attempt: Option<Attempt>,
+        at_ms: u64,
+    ) -> Result<bool> {
+        let attempt = match attempt {
+            Some(attempt) => json("redis.conclude", &attempt)?,
+            None => String::new(),
+        };
+        let script = &self.scripts.conclude;
+        let call = script
+            .on(keys::partition_of_event(id))
+            .arg(id.as_str())
+            .arg(deed)
+            .arg(at_ms)
+            .arg(attempt)
+            .arg(keys::hex(fresh_id()?));
+        Ok(call.run(&self.link).await?.number()? == 1)
+    }
+}
+
+/// The event's id, and what was claimed.
+fn parse_claimed(items: &mut Items) -> Result<(String, Claimed)> {
+    let id = items.text()?;
+    let value = items.text()?;
+    let (queued_at_ms, event) = value.split_once(':').unwrap_or(("0", &value));
+    let claimed = Claimed {
+        event: parse::from_json(event)?,
+        attempts: parse::from_json(&format!("[{}]", items.text()?))?,
+        queued_at_ms: queued_at_ms.parse().unwrap_or_default(),
+    };
+    Ok((id, claimed))
+}
+
+#[async_trait]
+impl CallbackQueue for RedisStore {
+    async fn enqueue(&self, event: Event) -> Result<Enqueued> {
+        let Inner { scripts, link, .. } = &*self.0;
+        if self.0.queue_is_full() {
+            return Ok(Enqueued::Full);
+        }
+        let call = scripts.enqueue.on(keys::partition_of_event(&event.id));
+        let call = call.arg(event.id.as_str());
+        call.arg(json("redis.enqueue", &event)?).run(link).await?;
+        self.0.queued();
+        Ok(Enqueued::Queued)
+    }
+
+    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+        self.0.claim(max, lease).await
+    }
+
+    async fn wait(&self, at_most: Duration) {
+        // Running out of time is one of the two ways to return.
+        let _ = tokio::time::timeout(at_most, self.0.queue_changed.notified()).await;
+    }
+
+    async fn ack(&self, id: &EventId) -> Result<()> {
+        if self.0.conclude(id, "ack", None, 0).await? {
+            self.0.pending.change(-1);
+        }
+        Ok(())
+    }
+
+    async fn retry(&self, id: &EventId, attempt: Attempt, at_ms: u64) -> Result<()> {
+        self.0.conclude(id, "retry", Some(attempt), at_ms).await?;
+        self.0.queue_changed.notify_one();
+        Ok(())
+    }
+
+    async fn put_back(&self, id: &EventId, at_ms: u64) -> Result<()> {
+        self.0.conclude(id, "retry", None, at_ms).await?;
+        Ok(())
+    }
+
+    async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
+        if self.0.conclude(id, "bury", Some(attempt), 0).await? {
+            self.0.pending.change(-1);
+        }
+        Ok(())
+    }
+
+    async fn stats(&self) -> Result<QueueStats> {
+        self.0.count_pending().await
+    }
+}

@@ -1,0 +1,165 @@
+//! Housekeeping: what time, or the death of a node, has left behind.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use super::keys::{self, Partition};
+use super::reply::Items;
+use super::{Inner, json, millis, parse};
+use crate::callback_queue::{Outcome, Report};
+use crate::error::Result;
+use crate::token_store::{Hold, Reservation, Unsettled};
+
+/// Tokens, and leases, that one script looks after.
+const SWEPT_AT_ONCE: usize = 100;
+/// Open entries of a dead node that one script ends.
+const ENDED_AT_ONCE: usize = 100;
+/// A node's sign of life lasts so long …
+const ALIVE_FOR: Duration = Duration::from_secs(30);
+/// … and it has to be missed for so long: after an outage of Redis every node needs a moment.
+pub const MISSED_FOR: Duration = Duration::from_secs(30);
+
+impl Inner {
+    pub async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+        self.show_life().await?;
+        let each = keys::all_partitions().map(|partition| self.sweep_one(partition, lease));
+        let mut unsettled = Vec::new();
+        let mut owners: BTreeMap<String, Vec<Partition>> = BTreeMap::new();
+        for (partition, left, with_entries) in self.on_each(each.collect()).await? {
+            unsettled.extend(left);
+            for owner in with_entries {
+                owners.entry(owner).or_default().push(partition);
+            }
+        }
+        // What was taken over has to be handed out whatever becomes of the rest.
+        if let Err(error) = self.end_entries_of_the_dead(owners).await {
+            tracing::error!(%error, "open entries of dead nodes not ended");
+        }
+        Ok(unsettled)
+    }
+
+    /// Uploads to settle, and the nodes that have open entries here.
+    async fn sweep_one(
+        &self,
+        partition: Partition,
+        lease: Duration,
+    ) -> Result<(Partition, Vec<Unsettled>, Vec<String>)> {
+        let mut unsettled = Vec::new();
+        loop {
+            let script = &self.scripts.sweep;
+            let call = script.on(partition).arg(millis(lease)).arg(SWEPT_AT_ONCE);
+            let mut items = match call.run(&self.link).await {
+                Ok(reply) => reply.items()?,
+                Err(error) if unsettled.is_empty() => return Err(error),
+                Err(_) => return Ok((partition, unsettled, Vec::new())),
+            };
+            let more = items.number()? == 1;
+            for item in items.part()?.items()? {
+                unsettled.push(parse_unsettled(&mut item.items()?)?);
+            }
+            if !more {
+                let owners: Result<Vec<_>> = items.part()?.items()?.map(|o| o.text()).collect();
+                return Ok((partition, unsettled, owners?));
+            }
+        }
+    }
+
+    /// Says that this node lives.
+    pub async fn show_life(&self) -> Result<()> {
+        let key = keys::owner(&self.owner);
+        self.link
+            .call("redis.show_life", async |connection| {
+                let mut set = redis::cmd("SET");
+                set.arg(key).arg(1).arg("PX").arg(millis(ALIVE_FOR));
+                set.query_async(connection).await
+            })
+            .await
+    }
+
+    async fn is_alive(&self, owner: &str) -> Result<bool> {
+        if owner == self.owner {
+            return Ok(true);
+        }
+        let key = keys::owner(owner);
+        self.link
+            .call("redis.is_alive", async |connection| {
+                redis::cmd("EXISTS").arg(key).query_async(connection).await
+            })
+            .await
+    }
+
+    async fn end_entries_of_the_dead(
+        &self,
+        owners: BTreeMap<String, Vec<Partition>>,
+    ) -> Result<()> {
+        let mut missing = HashSet::new();
+        for owner in owners.keys() {
+            if !self.is_alive(owner).await? {
+                missing.insert(owner.clone());
+            }
+        }
+        let dead: Vec<String> = {
+            let mut missed = self.missed.lock();
+            missed.retain(|owner, _| missing.contains(owner));
+            let now = Instant::now();
+            let long = |since: Instant| now.duration_since(since) >= self.missed_for;
+            missing
+                .into_iter()
+                .filter(|owner| long(*missed.entry(owner.clone()).or_insert(now)))
+                .collect()
+        };
+        for owner in dead {
+            for partition in owners.get(&owner).into_iter().flatten() {
+                self.end_entries(&owner, *partition).await?;
+            }
+            tracing::warn!(owner, "ended the downloads of a node that died");
+        }
+        Ok(())
+    }
+
+    async fn end_entries(&self, owner: &str, partition: Partition) -> Result<()> {
+        let interrupted = Report {
+            outcome: Outcome::Interrupted,
+            status: 0,
+            size: 0,
+            etag: String::new(),
+        };
+        let report = match self.reports(&interrupted) {
+            true => json("redis.sweep", &interrupted)?,
+            false => String::new(),
+        };
+        loop {
+            let script = &self.scripts.bury_owner;
+            let mut call = script.on(partition).arg(owner).arg(&report);
+            for _ in 0..ENDED_AT_ONCE {
+                call.push(keys::event_in(partition).as_str());
+            }
+            let mut items = call.run(&self.link).await?.items()?;
+            let (ended, left) = (items.number()?, items.number()?);
+            if ended > 0 && !report.is_empty() {
+                self.queue_changed.notify_one();
+            }
+            if left == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn parse_unsettled(items: &mut Items) -> Result<Unsettled> {
+    let token_id = parse::token_id(&items.text()?)?;
+    let record = parse::record(&items.text()?)?;
+    let incarnation = parse::hex(&items.text()?)?;
+    let lease = parse::hex(&items.text()?)?;
+    let turn = u32::try_from(items.number()?).unwrap_or(u32::MAX);
+    Ok(Unsettled {
+        record,
+        reservation: Reservation {
+            token_id,
+            incarnation,
+            hold: Hold::Leased { lease, turn },
+            event: None,
+        },
+        intent: parse::from_json(&items.text()?)?,
+    })
+}

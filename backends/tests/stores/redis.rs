@@ -1,0 +1,25 @@
+//! The suites over a Redis that each test starts for itself, and what only a shared store can get
+//! wrong.
+
+mod nodes;
+mod outage;
+mod refused;
+mod server;
+
+use asset_gateway_backends::conformance::fixture::{Fixture, Time};
+use asset_gateway_backends::settings::QueueLimits;
+use asset_gateway_backends::{callback_queue_suite, token_store_suite};
+
+use server::Server;
+
+async fn standalone(limits: QueueLimits) -> Fixture {
+    let server = Server::start();
+    Fixture {
+        stores: server.node(limits),
+        time: Time::Real,
+        guard: Box::new(server),
+    }
+}
+
+token_store_suite!(tokens, standalone);
+callback_queue_suite!(callbacks, standalone);
