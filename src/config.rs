@@ -93,7 +93,9 @@ impl Config {
     pub fn token_store_settings(&self) -> TokenStoreSettings {
         match self.token_store_kind() {
             TokenStoreKind::Sled => TokenStoreSettings::Sled(self.sled.settings()),
-            TokenStoreKind::Redis => TokenStoreSettings::Redis,
+            TokenStoreKind::Redis => {
+                TokenStoreSettings::Redis(self.redis.clone().unwrap_or_default().settings())
+            }
         }
     }
 

@@ -12,7 +12,9 @@ mod error;
 mod keys;
 mod link;
 mod listing;
+mod outlook;
 mod parse;
+mod pending;
 mod queue;
 mod reply;
 mod scripts;
@@ -40,7 +42,8 @@ use crate::token_store::{
     Reserved, StoredToken, TokenId, TokenRecord, TokenStore, Unsettled,
 };
 use link::Link;
-use queue::Pending;
+use outlook::Outlook;
+use pending::Pending;
 use scripts::Scripts;
 use usage::Usage;
 
@@ -61,6 +64,7 @@ struct Inner {
     flushing: tokio::sync::Mutex<()>,
     claiming: tokio::sync::Mutex<()>,
     pending: Pending,
+    outlook: Outlook,
     queue_changed: Notify,
     /// Nodes that have open entries and show no life, and since when.
     missed: Mutex<HashMap<String, Instant>>,
@@ -80,6 +84,7 @@ impl RedisStore {
             flushing: tokio::sync::Mutex::default(),
             claiming: tokio::sync::Mutex::default(),
             pending: Pending::default(),
+            outlook: Outlook::new(),
             queue_changed: Notify::new(),
             missed: Mutex::default(),
             missed_for: sweep::MISSED_FOR,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use asset_gateway_backends::settings::Secret;
+use asset_gateway_backends::settings::{RedisMode, RedisSettings, Secret};
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -34,16 +34,21 @@ pub struct RedisConfig {
     pub wait_replicas: u32,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RedisMode {
-    #[default]
-    Standalone,
-    Cluster,
-    Sentinel,
-}
-
 impl RedisConfig {
+    pub(super) fn settings(&self) -> RedisSettings {
+        let Addresses(addresses) = &self.addr;
+        RedisSettings {
+            addresses: addresses.clone(),
+            mode: self.mode,
+            master_name: self.master_name.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            db: self.db,
+            tls: self.tls,
+            wait_replicas: self.wait_replicas,
+        }
+    }
+
     pub(super) fn read_secrets(&mut self, problems: &mut Problems) {
         let key = ["redis", "password"];
         secret::resolve(&mut self.password, &self.password_file, &key, problems);

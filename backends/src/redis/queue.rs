@@ -1,6 +1,6 @@
 //! The outbox of callback events. An event's id says in which partition it is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,49 +11,29 @@ use super::{Inner, RedisStore, fresh_id, json, millis, parse};
 use crate::callback_queue::{
     Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, QueueStats,
 };
+use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
 
 /// How often a claim looks again where other nodes were faster.
 const CLAIM_ROUNDS: usize = 4;
 
-/// How many events wait, for `max_pending`: what Redis said a moment ago and what this node has
-/// done since. Other nodes may add to it meanwhile, so the limit is a soft one.
-#[derive(Default)]
-pub struct Pending {
-    count: AtomicU64,
-    changes: AtomicU64,
-}
-
-impl Pending {
-    fn change(&self, by: i64) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
-        let add = |count: u64| Some(count.saturating_add_signed(by));
-        // The closure always gives a number.
-        let _ = self
-            .count
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
-    }
-}
-
 impl Inner {
     pub fn queue_is_full(&self) -> bool {
-        self.pending.count.load(Ordering::Acquire) >= self.limits.max_pending
+        self.pending.count() >= self.limits.max_pending
     }
 
     /// A script of this node has queued an event.
-    pub fn queued(&self) {
-        self.pending.change(1);
+    pub fn queued(&self, partition: Partition) {
+        self.pending.add(1);
+        self.outlook.note(partition, 0);
         self.queue_changed.notify_one();
     }
 
     /// Asks Redis how many events wait.
     pub async fn count_pending(&self) -> Result<QueueStats> {
-        let changes = self.pending.changes.load(Ordering::Acquire);
+        let before = self.pending.before();
         let stats = self.stats().await?;
-        // Where this node has changed it meanwhile, the next answer will do.
-        if self.pending.changes.load(Ordering::Acquire) == changes {
-            self.pending.count.store(stats.pending, Ordering::Release);
-        }
+        self.pending.learn(stats.pending, before);
         Ok(stats)
     }
 
@@ -77,15 +57,24 @@ impl Inner {
             }))
     }
 
-    /// Up to `most` events that are due in all partitions, oldest due time first.
+    /// Up to `most` events that are due, oldest due time first.
     async fn due(&self, most: usize) -> Result<Vec<(u64, Partition, String)>> {
-        let each = keys::all_partitions().map(async |partition| {
+        let now_ms = SystemClock.now_ms();
+        let each = self.outlook.partitions(now_ms).into_iter();
+        let each = each.map(async |partition| {
             let call = self.scripts.peek.on(partition).arg(most);
             let mut items = call.run(&self.link).await?.items()?;
+            let mut more_in = items.optional()?;
+            let mut items = items.part()?.items()?;
             let mut due = Vec::new();
             while !items.is_empty() {
                 let event = items.text()?;
                 due.push((items.number()?, partition, event));
+                // Whether it is taken or not, there will be something to see.
+                more_in = Some(0);
+            }
+            if let Some(more_in) = more_in {
+                self.outlook.note(partition, now_ms.saturating_add(more_in));
             }
             Ok(due)
         });
@@ -99,11 +88,14 @@ impl Inner {
         // One at a time on a node: they would only take from each other.
         let _alone = self.claiming.lock().await;
         let mut claimed: Vec<(u64, Claimed)> = Vec::new();
+        if max == 0 {
+            return Ok(Vec::new());
+        }
         for _ in 0..CLAIM_ROUNDS {
             let due = self.due(max - claimed.len()).await?;
             let wanted = due.len();
             let before = claimed.len();
-            let mut groups = std::collections::BTreeMap::<Partition, Vec<(u64, String)>>::new();
+            let mut groups = BTreeMap::<Partition, Vec<(u64, String)>>::new();
             for (at, partition, event) in due {
                 groups.entry(partition).or_default().push((at, event));
             }
@@ -114,7 +106,14 @@ impl Inner {
                 }
                 let mut taken = Vec::new();
                 for item in call.run(&self.link).await?.items()? {
-                    let (event, claimed) = parse_claimed(&mut item.items()?)?;
+                    let (event, claimed) = match parse_claimed(&mut item.items()?) {
+                        Ok(parsed) => parsed,
+                        Err(error) => {
+                            // It must not keep the others from being delivered.
+                            tracing::error!(%error, partition, "a callback cannot be read");
+                            continue;
+                        }
+                    };
                     let at = events.iter().find(|(_, id)| *id == event);
                     taken.push((at.map_or(0, |(at, _)| *at), claimed));
                 }
@@ -149,7 +148,11 @@ impl Inner {
             .arg(at_ms)
             .arg(attempt)
             .arg(keys::hex(fresh_id()?));
-        Ok(call.run(&self.link).await?.number()? == 1)
+        let was_there = call.run(&self.link).await?.number()? == 1;
+        if was_there && deed == "retry" {
+            self.outlook.note(keys::partition_of_event(id), at_ms);
+        }
+        Ok(was_there)
     }
 }
 
@@ -176,7 +179,7 @@ impl CallbackQueue for RedisStore {
         let call = scripts.enqueue.on(keys::partition_of_event(&event.id));
         let call = call.arg(event.id.as_str());
         call.arg(json("redis.enqueue", &event)?).run(link).await?;
-        self.0.queued();
+        self.0.queued(keys::partition_of_event(&event.id));
         Ok(Enqueued::Queued)
     }
 
@@ -191,7 +194,7 @@ impl CallbackQueue for RedisStore {
 
     async fn ack(&self, id: &EventId) -> Result<()> {
         if self.0.conclude(id, "ack", None, 0).await? {
-            self.0.pending.change(-1);
+            self.0.pending.add(-1);
         }
         Ok(())
     }
@@ -209,7 +212,7 @@ impl CallbackQueue for RedisStore {
 
     async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
         if self.0.conclude(id, "bury", Some(attempt), 0).await? {
-            self.0.pending.change(-1);
+            self.0.pending.add(-1);
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ impl Inner {
         let mut items = call.run(&self.link).await?.items()?;
         let lease = held(&items.text()?)?;
         if items.number()? == 1 {
-            self.queued();
+            self.queued(partition);
         }
         Ok(lease)
     }
@@ -128,7 +128,7 @@ impl Inner {
             .arg(keys::event_in(partition).as_str())
             .arg(report);
         if call.run(&self.link).await?.number()? == 1 {
-            self.queued();
+            self.queued(partition);
         }
         Ok(())
     }

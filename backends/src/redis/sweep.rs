@@ -137,6 +137,7 @@ impl Inner {
             let mut items = call.run(&self.link).await?.items()?;
             let (ended, left) = (items.number()?, items.number()?);
             if ended > 0 && !report.is_empty() {
+                self.outlook.note(partition, 0);
                 self.queue_changed.notify_one();
             }
             if left == 0 {

@@ -1,6 +1,8 @@
 //! The suites over a Redis that each test starts for itself, and what only a shared store can get
 //! wrong.
 
+mod calls;
+mod monitor;
 mod nodes;
 mod outage;
 mod refused;

@@ -5,6 +5,8 @@ mod refused;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use asset_gateway_backends::settings::TokenStoreSettings;
+
 use super::{Config, Source};
 use crate::config::features::Feature;
 use crate::config::{ListenAddress, TokenStoreKind, UnknownFields};
@@ -203,13 +205,19 @@ buckets:
 "#;
 
 #[test]
-fn the_first_gateways_file_asks_for_redis_and_nothing_else_is_wrong() {
-    let reason = match Feature::Redis.is_compiled() {
-        true => "the section `redis` is not part of this version yet",
-        false => "the section `redis` needs the feature `redis`, which this build does not have",
-    };
-    refused(FIRST, "redis", &[reason]);
-    assert_eq!(load(FIRST).expect_err("redis").lines().count(), 2);
+fn the_first_gateways_file_works_unchanged_in_a_build_with_redis() {
+    if Feature::Redis.is_compiled() {
+        let settings = load(FIRST).expect("valid").token_store_settings();
+        assert!(
+            matches!(&settings, TokenStoreSettings::Redis(redis)
+                if redis.addresses == ["127.0.0.1:6379"] && redis.password.is_empty()),
+            "{settings:?}"
+        );
+    } else {
+        let reason = "the section `redis` needs the feature `redis`";
+        refused(FIRST, "redis", &[reason]);
+        assert_eq!(load(FIRST).expect_err("redis").lines().count(), 2);
+    }
     let config: Config = serde_yaml::from_str(FIRST).expect("parses");
     assert_eq!(config.token_store_kind(), TokenStoreKind::Redis);
     let (_, rest) = FIRST.split_once("control:").expect("control");

@@ -1,7 +1,5 @@
 //! Two gateways on one Redis.
 
-use std::io::BufRead;
-
 use asset_gateway_backends::callback_queue::Outcome;
 use asset_gateway_backends::conformance::fixture::{
     DEFAULT_LIMITS, Fixture, LEASE, Time, id, ms, report, request,
@@ -115,30 +113,4 @@ async fn an_event_of_one_node_is_claimed_by_either_once() {
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), 40);
-}
-
-/// A limited download's hit costs one command.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_counted_download_is_one_round_trip() {
-    let server = Server::start();
-    let (a, _) = two(&server);
-    a.create(id(1), a.limited(Method::Get, 9)).await;
-    // Redis knows the script from here on.
-    a.admit(id(1), Access::Get).await;
-    let mut seen = server.speak("MONITOR");
-    let mut line = String::new();
-    seen.read_line(&mut line).unwrap();
-    let token = id(1).to_string();
-    a.admit(id(1), Access::Get).await;
-    a.stores.callbacks.enqueue(a.event("end")).await.unwrap();
-    let mut commands = 0;
-    while !line.contains("evt_") || line.contains(&token) {
-        line.clear();
-        seen.read_line(&mut line).unwrap();
-        // Not what the script itself does.
-        if line.contains(&token) && !line.contains(" lua]") && !line.contains("\"kind\"") {
-            commands += usize::from(!line.contains("evt_") || line.contains("\"GET\""));
-        }
-    }
-    assert_eq!(commands, 1, "{line}");
 }

@@ -76,11 +76,17 @@ impl Server {
         open_stores(&settings, limits, std::sync::Arc::new(SystemClock)).unwrap()
     }
 
-    /// Sends a line, and reads the answers as lines.
-    pub fn speak(&self, line: &str) -> BufReader<TcpStream> {
+    /// Sends a command; its answers are read from what is returned.
+    pub fn send(&self, command: &[Vec<u8>]) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
+        for word in command {
+            bytes.extend(format!("${}\r\n", word.len()).into_bytes());
+            bytes.extend(word);
+            bytes.extend(b"\r\n");
+        }
+        stream.write_all(&bytes).unwrap();
         BufReader::new(stream)
     }
 }
