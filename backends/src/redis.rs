@@ -20,6 +20,8 @@ mod reply;
 mod scripts;
 mod settle;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 use std::collections::HashMap;
@@ -75,6 +77,14 @@ impl RedisStore {
     /// Begins to connect, and returns at once: that Redis is up shows in use. Must be called inside
     /// a Tokio runtime.
     pub fn open(settings: &RedisSettings, limits: QueueLimits) -> Result<Self> {
+        Self::with_patience(settings, limits, sweep::MISSED_FOR)
+    }
+
+    fn with_patience(
+        settings: &RedisSettings,
+        limits: QueueLimits,
+        missed_for: Duration,
+    ) -> Result<Self> {
         let inner = Arc::new(Inner {
             link: Link::open(connect::client(settings)?),
             scripts: Scripts::new(),
@@ -87,7 +97,7 @@ impl RedisStore {
             outlook: Outlook::new(),
             queue_changed: Notify::new(),
             missed: Mutex::default(),
-            missed_for: sweep::MISSED_FOR,
+            missed_for,
         });
         tokio::spawn(background::run(Arc::downgrade(&inner)));
         Ok(Self(inner))
@@ -211,6 +221,7 @@ impl TokenStore for RedisStore {
 
     /// Everything is written as it happens, but for the hits of unlimited tokens.
     async fn close(&self) -> Result<()> {
-        self.0.flush_usage().await
+        self.0.flush_usage().await?;
+        self.0.end_life().await
     }
 }

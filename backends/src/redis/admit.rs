@@ -166,9 +166,11 @@ struct Answer<'a> {
 impl Drop for Answer<'_> {
     fn drop(&mut self) {
         self.answer.close();
-        if let Ok(unheard) = self.answer.try_recv() {
+        if let Ok(unheard) = self.answer.try_recv()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
             let store = Arc::clone(self.store);
-            tokio::spawn(async move { store.give_back(unheard).await });
+            runtime.spawn(async move { store.give_back(unheard).await });
         }
     }
 }

@@ -76,6 +76,16 @@ impl Inner {
             .await
     }
 
+    /// What this node has not ended is for others to end.
+    pub async fn end_life(&self) -> Result<()> {
+        let key = keys::owner(&self.owner);
+        self.link
+            .call("redis.end_life", async |connection| {
+                redis::cmd("DEL").arg(key).query_async(connection).await
+            })
+            .await
+    }
+
     async fn is_alive(&self, owner: &str) -> Result<bool> {
         if owner == self.owner {
             return Ok(true);
