@@ -86,7 +86,7 @@ impl RedisStore {
         missed_for: Duration,
     ) -> Result<Self> {
         let inner = Arc::new(Inner {
-            link: Link::open(connect::client(settings)?),
+            link: Link::open(connect::Target::new(settings)?),
             scripts: Scripts::new(),
             limits,
             owner: keys::hex(fresh_id()?),

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisResult};
+use redis::{AsyncConnectionConfig, FromRedisValue, RedisResult};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::connect::Target;
 use super::error;
 use crate::error::Result;
 
@@ -59,12 +60,12 @@ impl Drop for Link {
 
 impl Link {
     /// Begins to connect; must be called inside a Tokio runtime.
-    pub fn open(client: Client) -> Self {
+    pub fn open(target: Target) -> Self {
         let (tell, state) = watch::channel(State::Starting);
         let broken = Arc::<Broken>::default();
         Self {
             state,
-            keeper: tokio::spawn(keep(client, tell, Arc::clone(&broken))),
+            keeper: tokio::spawn(keep(target, tell, Arc::clone(&broken))),
             broken,
             calls: Semaphore::new(MAX_CALLS),
         }
@@ -119,7 +120,7 @@ impl Link {
 }
 
 /// Connects, watches, and connects again, for as long as it is polled.
-async fn keep(client: Client, tell: watch::Sender<State>, broken: Arc<Broken>) {
+async fn keep(target: Target, tell: watch::Sender<State>, broken: Arc<Broken>) {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT))
         .set_response_timeout(Some(RESPONSE))
@@ -128,13 +129,12 @@ async fn keep(client: Client, tell: watch::Sender<State>, broken: Arc<Broken>) {
     let mut pause = RETRY_FIRST;
     let mut was_up = true;
     loop {
-        let connected = client.get_multiplexed_async_connection_with_config(&config);
-        match connected.await {
-            Ok(connection) => {
+        match target.connect(&config).await {
+            Ok((address, connection)) => {
                 generation += 1;
                 pause = RETRY_FIRST;
                 was_up = true;
-                tracing::info!(address = %client.get_connection_info().addr(), "connected to Redis");
+                tracing::info!(address, "connected to Redis");
                 tell.send_replace(State::Up {
                     generation,
                     connection: connection.clone(),

@@ -6,6 +6,7 @@ mod monitor;
 mod nodes;
 mod outage;
 mod refused;
+mod sentinel;
 mod server;
 
 use asset_gateway_backends::conformance::fixture::{Fixture, Time};

@@ -34,6 +34,21 @@ impl Server {
         Self::with(true)
     }
 
+    /// Follows `master`.
+    pub fn replica_of(master: &Self) -> Self {
+        let replica = Self::start();
+        let port = master.port.to_string();
+        let command = ["REPLICAOF", "127.0.0.1", &port].map(|word| word.as_bytes().to_vec());
+        let mut answer = String::new();
+        replica.send(&command).read_line(&mut answer).unwrap();
+        assert_eq!(answer, "+OK\r\n");
+        replica
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     fn with(durable: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Somebody may take the port between the question and the use.
@@ -67,7 +82,7 @@ impl Server {
     }
 
     pub fn settings(&self) -> RedisSettings {
-        settings(&format!("127.0.0.1:{}", self.port))
+        settings(&self.address())
     }
 
     /// A gateway's way to this Redis, with a connection of its own.
@@ -112,7 +127,7 @@ pub fn settings(address: &str) -> RedisSettings {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
