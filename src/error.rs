@@ -87,7 +87,7 @@ impl GatewayError {
             Self::HitsExceeded => say(
                 S::CONFLICT,
                 "hits_exceeded",
-                "all hits of this token are used, or held by requests under way",
+                "all hits of this token are used, or held by requests under way; or its bytes are, with hit_on: complete",
             ),
             Self::TokenExpired => say(S::GONE, "token_expired", "this token has expired"),
             Self::PreconditionFailed => say(
