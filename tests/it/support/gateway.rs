@@ -1,0 +1,311 @@
+//! The real binary as a process of its own, on ports of its own, below a folder of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::api::{Api, CONTROL, PATIENCE};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_asset-gateway");
+
+/// The binary without what the environment of the tests would tell it.
+pub fn command() -> Command {
+    let mut command = Command::new(BINARY);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("ASSET_GATEWAY") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A running gateway. Dropping it kills it.
+pub struct Gateway {
+    api: Api,
+    pub port: u16,
+    /// Where `/metrics` is.
+    pub metrics: Option<u16>,
+    process: Process,
+    folder: Arc<TempDir>,
+}
+
+impl Deref for Gateway {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl Gateway {
+    pub fn start() -> Self {
+        Self::with(json!({}))
+    }
+
+    /// `sections` go over those of [`configuration`].
+    pub fn with(sections: Value) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let mut whole = configuration(folder.path());
+        for (name, section) in sections.as_object().unwrap() {
+            whole[name] = section.clone();
+        }
+        // JSON is YAML.
+        std::fs::write(folder.path().join("config.yaml"), whole.to_string()).unwrap();
+        Self::start_in(folder)
+    }
+
+    fn start_in(folder: Arc<TempDir>) -> Self {
+        let mut command = command();
+        command
+            .arg("--config")
+            .arg(folder.path().join("config.yaml"))
+            .current_dir(folder.path());
+        Self::run(command, folder)
+    }
+
+    /// Runs `command` until it serves.
+    pub fn run(command: Command, folder: Arc<TempDir>) -> Self {
+        let mut process = Process::start(command);
+        let serving = process.wait_for("serving");
+        let port = serving["port"].as_u64().unwrap().try_into().unwrap();
+        let metrics = process.logged("serving metrics").map(|line| {
+            let port = line["port"].as_u64().unwrap();
+            u16::try_from(port).unwrap()
+        });
+        Self {
+            api: Api::new(format!("http://127.0.0.1:{port}")),
+            port,
+            metrics,
+            process,
+            folder,
+        }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder of the bucket `local`.
+    pub fn objects(&self) -> PathBuf {
+        self.folder.path().join("objects")
+    }
+
+    /// Everything in the bucket's folder that is no folder, temporary files too; without the types
+    /// that are kept beside the files where the file system cannot keep them.
+    pub fn files(&self) -> Vec<String> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.objects()];
+        while let Some(folder) = folders.pop() {
+            // What goes away meanwhile was a temporary file.
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.extend(Some(entry.path()).filter(|path| !path.ends_with("types")));
+                } else {
+                    let path = entry.path();
+                    let name = path.strip_prefix(self.objects()).unwrap();
+                    files.push(name.to_string_lossy().into_owned());
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+
+    /// Puts a file into the bucket's folder, past the gateway.
+    pub fn place(&self, key: &str, content: impl AsRef<[u8]>) {
+        let path = self.objects().join(key);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// All that the process has said on stderr.
+    pub fn log(&self) -> String {
+        self.process.stderr.lock().clone()
+    }
+
+    /// All that it has said on stdout.
+    pub fn stdout(&self) -> String {
+        self.process.stdout.lock().clone()
+    }
+
+    pub async fn scrape(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.metrics.unwrap());
+        let response = self.client.get(url).send().await.unwrap();
+        response.text().await.unwrap()
+    }
+
+    pub fn terminate(&self) {
+        self.process.terminate();
+    }
+
+    /// SIGTERM, and waits for the end; returns the folder to start in again.
+    pub fn stop(mut self) -> Stopped {
+        self.process.terminate();
+        let status = self.process.wait();
+        assert!(status.success(), "{status}: {}", self.log());
+        Stopped {
+            folder: Arc::clone(&self.folder),
+            log: self.log(),
+        }
+    }
+}
+
+/// Whatever a test did: nothing panicked, and the log opens nothing.
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let log = self.log();
+        assert!(!log.contains("panicked"), "{log}");
+        assert!(!log.contains(CONTROL), "{log}");
+        for token in self.handed_out.lock().iter() {
+            assert!(!log.contains(token), "{token} in {log}");
+        }
+    }
+}
+
+/// A gateway that has ended in order.
+pub struct Stopped {
+    folder: Arc<TempDir>,
+    pub log: String,
+}
+
+impl Stopped {
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn start(self) -> Gateway {
+        Gateway::start_in(self.folder)
+    }
+}
+
+/// Ports of its own, a sled store and an fs bucket `local` below `folder`.
+pub fn configuration(folder: &Path) -> Value {
+    json!({
+        "server": {"listen": "127.0.0.1:0"},
+        "metrics": {"listen": "127.0.0.1:0"},
+        "sled": {"path": folder.join("tokens")},
+        "control": {"tokens": [CONTROL]},
+        "buckets": {"local": {"provider": "fs", "root": folder.join("objects")}},
+    })
+}
+
+/// A child whose output is read all the time.
+pub struct Process {
+    child: Child,
+    stderr: Arc<Mutex<String>>,
+    stdout: Arc<Mutex<String>>,
+    lines: mpsc::Receiver<Value>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Process {
+    pub fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = mpsc::channel();
+        let (stderr, stdout) = (Arc::<Mutex<String>>::default(), Arc::default());
+        let from_stderr = copy(child.stderr.take().unwrap(), Arc::clone(&stderr), {
+            move |line: &str| {
+                if let Ok(line) = serde_json::from_str(line) {
+                    let _ = sender.send(line);
+                }
+            }
+        });
+        let from_stdout = copy(child.stdout.take().unwrap(), Arc::clone(&stdout), |_| {});
+        Self {
+            child,
+            stderr,
+            stdout,
+            lines,
+            readers: vec![from_stderr, from_stdout],
+        }
+    }
+
+    /// The log line with this message; fails where the process ends first.
+    pub fn wait_for(&mut self, message: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) if line["message"] == message => return line,
+                Ok(_) => {}
+                Err(error) => panic!("no `{message}` ({error}): {}", self.stderr.lock()),
+            }
+        }
+    }
+
+    /// The line with this message, if there was one.
+    pub fn logged(&self, message: &str) -> Option<Value> {
+        let log = self.stderr.lock();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let mut lines = lines.filter(|line: &Value| line["message"] == message);
+        lines.next()
+    }
+
+    pub fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end, and for the last of what it said.
+    pub fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
+        status
+    }
+
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().clone()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn copy(
+    from: impl Read + Send + 'static,
+    to: Arc<Mutex<String>>,
+    mut each: impl FnMut(&str) + Send + 'static,
+) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).split(b'\n') {
+            let Ok(line) = line else { return };
+            let line = String::from_utf8_lossy(&line);
+            {
+                let mut to = to.lock();
+                to.push_str(&line);
+                to.push('\n');
+            }
+            each(&line);
+        }
+    })
+}
