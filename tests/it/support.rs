@@ -7,4 +7,5 @@ pub mod faults;
 pub mod gateway;
 pub mod hooks;
 pub mod in_process;
+pub mod process;
 pub mod raw;

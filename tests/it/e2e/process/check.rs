@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::support::gateway::{Gateway, command, configuration};
+use crate::support::gateway::{Gateway, configuration};
+use crate::support::process::command;
 
 fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = command();

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::support::api::{answer, until};
-use crate::support::gateway::{Gateway, command};
+use crate::support::gateway::Gateway;
+use crate::support::process::command;
 
 /// No configuration, in `folder`; only the ports are chosen by the system.
 fn start(folder: &Arc<tempfile::TempDir>) -> Gateway {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::support::api::answer;
-use crate::support::gateway::{Gateway, Process, command, configuration};
+use crate::support::gateway::{Gateway, configuration};
+use crate::support::process::{Process, command};
 
 #[tokio::test]
 async fn one_that_was_asked_for_stops_the_start() {
