@@ -166,3 +166,23 @@ async fn of_many_that_may_not_overwrite_one_wins() {
     assert_eq!(gateway.used_hits(&token).await, 1);
     assert_eq!(gateway.files(), ["k"]);
 }
+
+/// A part must not become the whole.
+#[tokio::test]
+async fn a_part_of_a_file_is_refused() {
+    let gateway = Gateway::start();
+    gateway.place("k", "0123456789");
+    let token = gateway.token("PUT", "k", json!({})).await;
+    let part = gateway
+        .object("PUT", &token)
+        .header("content-range", "bytes 5-9/10");
+    let refused = answer(part.body("56789")).await;
+    refused
+        .assert_error(400, "bad_request")
+        .says("Content-Range");
+    assert_eq!(
+        std::fs::read(gateway.objects().join("k")).unwrap(),
+        b"0123456789"
+    );
+    assert_eq!(gateway.put(&token, "whole").await.status, 200);
+}

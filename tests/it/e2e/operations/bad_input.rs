@@ -40,6 +40,29 @@ async fn keys_and_names_that_would_lead_elsewhere() {
     assert_eq!(gateway.files(), [""; 0]);
 }
 
+#[tokio::test]
+async fn a_key_that_the_bucket_cannot_hold_is_refused_and_its_status_says_absent() {
+    let gateway = Gateway::start();
+    gateway.place("file", "bytes");
+    let long = "x".repeat(300);
+    for key in [long.as_str(), "file/below", "dir/"] {
+        let token = gateway.token("PUT", key, json!({})).await;
+        let refused = gateway.put(&token, "x").await;
+        refused.assert_error(400, "bad_request").says("key");
+        let status = gateway.status(&token).await;
+        for (field, value) in [
+            ("uploaded", json!(false)),
+            ("object_exists", json!(false)),
+            ("object_size", json!(0)),
+            ("etag", json!("")),
+            ("used_hits", json!(0)),
+        ] {
+            assert_eq!(status[field], value, "{field} of {status}");
+        }
+    }
+    assert_eq!(gateway.files(), ["file"]);
+}
+
 /// Keys that mean nothing to HTTP or JSON, but might to a file system or a shell.
 #[tokio::test]
 async fn odd_keys_are_stored_below_the_bucket_or_refused() {
