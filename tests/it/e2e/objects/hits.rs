@@ -113,6 +113,17 @@ async fn a_window_makes_one_hit_of_one_clients_requests() {
 }
 
 #[tokio::test]
+async fn a_window_opens_once_for_a_hundred_at_once() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    let fields = json!({"max_hits": 1, "hit_window": 3600});
+    let token = gateway.token("GET", "k", fields).await;
+    let answers = join_all((0..100).map(|_| gateway.get(&token))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(gateway.used_hits(&token).await, 1);
+}
+
+#[tokio::test]
 async fn a_window_ends() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
