@@ -1,4 +1,10 @@
 //! Over real sockets.
 
+mod callbacks;
+mod control;
 mod delivery;
+mod go_client;
+mod objects;
+mod operations;
+mod process;
 mod server;
