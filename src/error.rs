@@ -247,6 +247,14 @@ impl GatewayError {
         }
     }
 
+    /// A failure of storage while an object is read: what a bucket cannot hold is not there.
+    pub fn reading(error: BackendError) -> Self {
+        if error.kind == ErrorKind::InvalidKey {
+            return Self::ObjectNotFound;
+        }
+        Self::storage(error)
+    }
+
     /// A failure of storage. `NotModified` is an answer and does not come here.
     pub fn storage(error: BackendError) -> Self {
         match error.kind {

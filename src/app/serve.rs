@@ -90,7 +90,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         control_tokens: config.control.tokens.clone(),
         unknown_fields: config.control.unknown_fields,
         public_base: base_url.clone(),
-        trusted_proxies: config.server.trusted_proxies.clone(),
+        trusted_proxies: config.server.trusted_proxies.as_slice().into(),
         cors: config.cors.clone(),
         client_limiter: ClientLimiter::new(config.limits.requests_per_second_per_client),
         shutdown: shutdown.clone(),

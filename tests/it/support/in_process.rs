@@ -60,7 +60,7 @@ impl InProcess {
             control_tokens: vec![ControlToken::try_from(CONTROL.to_owned()).unwrap()],
             unknown_fields: UnknownFields::Reject,
             public_base: base.clone(),
-            trusted_proxies: Vec::new(),
+            trusted_proxies: Arc::default(),
             cors: CorsConfig::default(),
             client_limiter: ClientLimiter::default(),
             shutdown: shutdown.clone(),

@@ -49,6 +49,9 @@ async fn a_key_that_the_bucket_cannot_hold_is_refused_and_its_status_says_absent
         let token = gateway.token("PUT", key, json!({})).await;
         let refused = gateway.put(&token, "x").await;
         refused.assert_error(400, "bad_request").says("key");
+        let get = gateway.token("GET", key, json!({})).await;
+        let absent = gateway.get(&get).await;
+        absent.assert_error(404, "object_not_found");
         let status = gateway.status(&token).await;
         for (field, value) in [
             ("uploaded", json!(false)),

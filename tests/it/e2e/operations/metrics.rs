@@ -82,11 +82,12 @@ async fn metrics_have_a_listener_of_their_own() {
         there.headers()["content-type"],
         "text/plain; version=0.0.4; charset=utf-8"
     );
-    let objects = gateway
-        .client
-        .get(format!("{url}/tokens"))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(objects.status(), 404);
+    for (method, path, status, code) in [
+        ("GET", "/tokens", 404, "not_found"),
+        ("POST", "/metrics", 405, "method_not_allowed"),
+    ] {
+        let method = method.parse().unwrap();
+        let request = gateway.client.request(method, format!("{url}{path}"));
+        answer(request).await.assert_error(status, code);
+    }
 }
