@@ -1,4 +1,5 @@
 //! Over real sockets.
 
+mod crash;
 mod delivery;
 mod server;
