@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod control;
+mod crash;
 mod delivery;
 mod go_client;
 mod objects;

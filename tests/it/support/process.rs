@@ -81,6 +81,12 @@ impl Process {
         lines.next()
     }
 
+    /// SIGKILL; returns when nothing of the process is left.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
