@@ -42,7 +42,7 @@ impl S3sServer {
                 let counted = service_fn(move |request: http::Request<Incoming>| {
                     let line = format!("{} {}", request.method(), request.uri());
                     seen.lock().unwrap().push(line);
-                    service.call(request)
+                    Service::call(&service, request)
                 });
                 tokio::spawn(async move {
                     let _ = Builder::new(TokioExecutor::new())
