@@ -2,6 +2,10 @@
 
 pub mod conditions;
 #[cfg(feature = "opendal")]
+mod download;
+#[cfg(feature = "opendal")]
+mod endpoint;
+#[cfg(feature = "opendal")]
 pub mod fs;
 #[cfg(feature = "opendal")]
 mod gather;
@@ -9,6 +13,10 @@ mod gather;
 pub mod memory;
 #[cfg(feature = "opendal")]
 pub mod opendal;
+#[cfg(feature = "opendal")]
+mod part_size;
+#[cfg(feature = "opendal")]
+mod words;
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -18,6 +26,10 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
+
+/// Name of the user metadata that holds [`PutOptions::marker`] at object stores.
+#[cfg(feature = "opendal")]
+const MARKER: &str = "ag-upload";
 
 /// What storage knows of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
