@@ -1,21 +1,23 @@
 //! The port to object storage.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod conditions;
-#[cfg(feature = "opendal")]
+#[cfg(any(feature = "opendal", feature = "aws"))]
 mod download;
-#[cfg(feature = "opendal")]
+#[cfg(any(feature = "opendal", feature = "aws"))]
 mod endpoint;
 #[cfg(feature = "opendal")]
 pub mod fs;
-#[cfg(feature = "opendal")]
+#[cfg(any(feature = "opendal", feature = "aws"))]
 mod gather;
 #[cfg(feature = "opendal")]
 pub mod memory;
 #[cfg(feature = "opendal")]
 pub mod opendal;
-#[cfg(feature = "opendal")]
+#[cfg(any(feature = "opendal", feature = "aws"))]
 mod part_size;
-#[cfg(feature = "opendal")]
+#[cfg(any(feature = "opendal", feature = "aws"))]
 mod words;
 
 use std::ops::Range;
@@ -28,7 +30,7 @@ use futures_util::stream::BoxStream;
 use crate::error::Result;
 
 /// Name of the user metadata that holds [`PutOptions::marker`] at object stores.
-#[cfg(feature = "opendal")]
+#[cfg(any(feature = "opendal", feature = "aws"))]
 const MARKER: &str = "ag-upload";
 
 /// What storage knows of an object.

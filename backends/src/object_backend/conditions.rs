@@ -1,6 +1,6 @@
 //! Conditions of RFC 9110 §13, for backends that have to judge them themselves.
 
-#[cfg(feature = "opendal")]
+#[cfg(any(feature = "opendal", feature = "aws"))]
 pub mod forward;
 
 use std::time::{SystemTime, UNIX_EPOCH};
