@@ -75,7 +75,7 @@ impl Part {
             Self::Sled => true,
             Self::Redis => false,
             Self::Opendal => true,
-            Self::Aws => false,
+            Self::Aws => true,
             Self::Images => false,
             Self::Direct => false,
             Self::CallbackSignature => false,
