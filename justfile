@@ -18,7 +18,7 @@ features:
     cargo check --package asset-gateway --no-default-features --features redis,opendal
     cargo check --package asset-gateway --no-default-features --features redis,aws
 
-# Microbenchmarks; none in the tree yet.
+# Microbenchmarks; docs/benchmarks.md has figures. Whole processes beside nginx: benches/load/run.sh.
 bench:
     cargo bench --workspace
 

@@ -87,7 +87,7 @@ impl GatewayError {
             Self::HitsExceeded => say(
                 S::CONFLICT,
                 "hits_exceeded",
-                "all hits of this token are used, or held by requests under way",
+                "all hits of this token are used, or held by requests under way; or its bytes are, with hit_on: complete",
             ),
             Self::TokenExpired => say(S::GONE, "token_expired", "this token has expired"),
             Self::PreconditionFailed => say(
@@ -245,6 +245,14 @@ impl GatewayError {
             | ErrorKind::Unavailable
             | ErrorKind::Upstream => Self::Unavailable(error.to_string()),
         }
+    }
+
+    /// A failure of storage while an object is read: what a bucket cannot hold is not there.
+    pub fn reading(error: BackendError) -> Self {
+        if error.kind == ErrorKind::InvalidKey {
+            return Self::ObjectNotFound;
+        }
+        Self::storage(error)
     }
 
     /// A failure of storage. `NotModified` is an answer and does not come here.

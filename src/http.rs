@@ -21,6 +21,8 @@ pub mod scrape;
 pub mod server;
 pub mod tokens;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{get, post};
@@ -78,6 +80,9 @@ pub fn router(state: AppState) -> Router {
     };
     router
         .layer(map_response(observe::nosniff))
-        .layer(from_fn_with_state(state.clone(), observe::observe))
+        .layer(from_fn_with_state(
+            Arc::clone(state.trusted_proxies()),
+            observe::observe,
+        ))
         .with_state(state)
 }

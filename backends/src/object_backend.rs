@@ -1,14 +1,24 @@
 //! The port to object storage.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod conditions;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod download;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod endpoint;
 #[cfg(feature = "opendal")]
 pub mod fs;
-#[cfg(feature = "opendal")]
+#[cfg(any(feature = "opendal", feature = "aws"))]
 mod gather;
 #[cfg(feature = "opendal")]
 pub mod memory;
 #[cfg(feature = "opendal")]
 pub mod opendal;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod part_size;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod words;
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -18,6 +28,10 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
+
+/// Name of the user metadata that holds [`PutOptions::marker`] at object stores.
+#[cfg(any(feature = "opendal", feature = "aws"))]
+const MARKER: &str = "ag-upload";
 
 /// What storage knows of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

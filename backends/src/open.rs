@@ -146,6 +146,13 @@ fn open_opendal(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError>
     })
 }
 
+#[cfg(feature = "aws")]
+fn open_aws(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    let backend = crate::object_backend::aws::AwsBackend::open(settings);
+    Ok(Arc::new(backend.map_err(OpenError::Failed)?))
+}
+
+#[cfg(not(feature = "aws"))]
 fn open_aws(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
     Err(OpenError::NotCompiledIn {
         what: "a bucket with `backend: aws`",
@@ -180,6 +187,7 @@ mod tests {
         }
     }
 
+    #[cfg(not(feature = "aws"))]
     #[test]
     fn what_is_not_compiled_in_is_named() {
         let refusal = refusal(Provider::S3, Some(Adapter::Aws));

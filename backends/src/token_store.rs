@@ -281,7 +281,8 @@ pub trait TokenStore: Send + Sync {
     /// and `Access::Get`, an open event entry is part of the same write.
     async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved>;
 
-    /// For `hit_on: complete`: charges `bytes` against the token's budget before they are sent.
+    /// For `hit_on: complete`: charges `bytes` against the token's budget before they are sent. What
+    /// a lapsed lease has charged is free again, with its hit.
     async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged>;
 
     /// Holds a leased hit until `duration` from now.

@@ -90,7 +90,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         control_tokens: config.control.tokens.clone(),
         unknown_fields: config.control.unknown_fields,
         public_base: base_url.clone(),
-        trusted_proxies: config.server.trusted_proxies.clone(),
+        trusted_proxies: config.server.trusted_proxies.as_slice().into(),
         cors: config.cors.clone(),
         client_limiter: ClientLimiter::new(config.limits.requests_per_second_per_client),
         shutdown: shutdown.clone(),
@@ -174,7 +174,11 @@ async fn sweep_buckets(buckets: &Buckets) {
 /// A taken port is a warning where nobody asked for it.
 async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, ServeError> {
     match bind(&config.metrics.listen.to_string()).await {
-        Ok(listener) => Ok(Some(listener)),
+        Ok(listener) => {
+            let port = listener.local_addr().map(|address| address.port()).ok();
+            tracing::info!(listen = %config.metrics.listen, port, "serving metrics");
+            Ok(Some(listener))
+        }
         Err(error) if config.metrics.required => Err(ServeError::MetricsListen(error)),
         Err(error) => {
             tracing::warn!(%error, "no metrics are served; set `metrics.listen`");

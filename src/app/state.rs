@@ -23,7 +23,7 @@ pub struct Parts {
     pub unknown_fields: UnknownFields,
     /// Base of the URLs that are handed out, without a slash at its end.
     pub public_base: String,
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Arc<[IpNet]>,
     pub cors: CorsConfig,
     pub client_limiter: ClientLimiter,
     pub shutdown: Shutdown,
@@ -76,7 +76,7 @@ impl AppState {
         &self.0.parts.public_base
     }
 
-    pub fn trusted_proxies(&self) -> &[IpNet] {
+    pub fn trusted_proxies(&self) -> &Arc<[IpNet]> {
         &self.0.parts.trusted_proxies
     }
 

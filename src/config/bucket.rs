@@ -87,6 +87,14 @@ impl ProviderName {
 
     fn aws_speaks_it(self) -> bool {
         match self {
+            Self::S3 | Self::Ctyun | Self::Cos => true,
+            Self::Oss | Self::Fs | Self::Memory => false,
+        }
+    }
+
+    /// Where both adapters are compiled in.
+    fn prefers_aws(self) -> bool {
+        match self {
             Self::S3 | Self::Ctyun => true,
             Self::Cos | Self::Oss | Self::Fs | Self::Memory => false,
         }
@@ -96,11 +104,15 @@ impl ProviderName {
 impl BucketConfig {
     /// The adapter that is asked for, or picked where `backend` is left out.
     pub fn adapter(&self) -> Adapter {
-        let aws = Part::Aws.is_built() && Feature::Aws.is_compiled();
+        let is_there = |part: Part, feature: Feature| part.is_built() && feature.is_compiled();
+        let aws = is_there(Part::Aws, Feature::Aws);
+        let opendal = is_there(Part::Opendal, Feature::Opendal);
         match self.backend {
             Some(BackendName::Opendal) => Adapter::Opendal,
             Some(BackendName::Aws) => Adapter::Aws,
-            None if aws && self.provider.aws_speaks_it() => Adapter::Aws,
+            None if aws && self.provider.prefers_aws() => Adapter::Aws,
+            // The only one there is.
+            None if aws && !opendal && self.provider.aws_speaks_it() => Adapter::Aws,
             None => Adapter::Opendal,
         }
     }
@@ -214,7 +226,8 @@ impl BucketConfig {
         if self.backend == Some(BackendName::Aws) && !self.provider.aws_speaks_it() {
             add(
                 "backend",
-                "`aws` speaks to the providers `s3` and `ctyun` only: expected `opendal`".into(),
+                "`aws` speaks to the providers `s3`, `ctyun` and `cos` only: expected `opendal`"
+                    .into(),
             );
         }
     }

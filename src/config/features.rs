@@ -77,7 +77,7 @@ impl Part {
             Self::Redis => true,
             Self::RedisTopologies => false,
             Self::Opendal => true,
-            Self::Aws => false,
+            Self::Aws => true,
             Self::Images => false,
             Self::Direct => false,
             Self::CallbackSignature => false,

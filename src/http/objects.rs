@@ -82,7 +82,7 @@ pub async fn head(
         Err(error) if error.kind == ErrorKind::NotModified => {
             response::not_modified(record, &options.conditions)
         }
-        Err(error) => return Err(GatewayError::storage(error)),
+        Err(error) => return Err(GatewayError::reading(error)),
     };
     Ok(about(response, stored.id))
 }

@@ -1,6 +1,7 @@
 //! The outermost layer: request id, client address, error bodies, access line and metrics.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -12,10 +13,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use ipnet::IpNet;
 
 use super::context::{self, RequestContext, X_REQUEST_ID};
 use super::server::Peer;
-use crate::app::AppState;
 use crate::error::{ErrorBody, GatewayError};
 use crate::telemetry::record;
 
@@ -27,7 +28,11 @@ pub struct AboutToken(pub TokenId);
 #[derive(Debug, Clone, Copy)]
 pub struct OwnBody;
 
-pub async fn observe(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+pub async fn observe(
+    State(trusted_proxies): State<Arc<[IpNet]>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     let context = RequestContext {
@@ -35,7 +40,7 @@ pub async fn observe(State(state): State<AppState>, mut request: Request, next: 
         client_ip: context::client_ip(
             peer.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()),
             request.headers(),
-            state.trusted_proxies(),
+            &trusted_proxies,
         ),
     };
     let mut line = AccessLine {

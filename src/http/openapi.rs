@@ -1,10 +1,12 @@
 //! `/openapi.json`: the contract for machines. A test holds it against the router.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::{health, objects, tokens};
@@ -38,175 +40,52 @@ pub struct NewTokens {
     tokens: Vec<IssueRequest>,
 }
 
-/// Errors of every call of the control plane.
-#[derive(IntoResponses)]
-#[allow(dead_code)]
-pub enum ControlErrors {
-    /// `bad_request`
-    #[response(status = 400)]
-    BadRequest(#[to_schema] Error),
-    /// `unauthorized`
-    #[response(status = 401)]
-    Unauthorized(#[to_schema] Error),
-    /// `forbidden`
-    #[response(status = 403)]
-    Forbidden(#[to_schema] Error),
-    /// `token_not_found`
-    #[response(status = 404)]
-    NotFound(#[to_schema] Error),
-    /// `rate_limited`
-    #[response(status = 429)]
-    RateLimited(#[to_schema] Error),
-    /// `internal_error`
-    #[response(status = 500)]
-    Internal(#[to_schema] Error),
-    /// `unavailable`
-    #[response(status = 503)]
-    Unavailable(#[to_schema] Error),
+/// What the errors of some calls have in common: status and codes.
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident: $($status:literal $codes:literal),+;)+) => {$(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                [$(($status, $codes)),+].map(error).into()
+            }
+        }
+    )+};
 }
 
-/// Errors of calls with a body.
-#[derive(IntoResponses)]
-#[allow(dead_code)]
-pub enum CreateErrors {
-    /// `bad_request`
-    #[response(status = 400)]
-    BadRequest(#[to_schema] Error),
-    /// `unauthorized`
-    #[response(status = 401)]
-    Unauthorized(#[to_schema] Error),
-    /// `forbidden`
-    #[response(status = 403)]
-    Forbidden(#[to_schema] Error),
-    /// `token_not_found`
-    #[response(status = 404)]
-    NotFound(#[to_schema] Error),
-    /// `request_timeout`
-    #[response(status = 408)]
-    Timeout(#[to_schema] Error),
-    /// `token_exists`
-    #[response(status = 409)]
-    Exists(#[to_schema] Error),
-    /// `size_exceeded`
-    #[response(status = 413)]
-    TooLarge(#[to_schema] Error),
-    /// `rate_limited`
-    #[response(status = 429)]
-    RateLimited(#[to_schema] Error),
-    /// `internal_error`
-    #[response(status = 500)]
-    Internal(#[to_schema] Error),
-    /// `unavailable`
-    #[response(status = 503)]
-    Unavailable(#[to_schema] Error),
+errors! {
+    /// Errors of every call of the control plane.
+    ControlErrors: 400 "bad_request", 401 "unauthorized", 403 "forbidden", 404 "token_not_found",
+        429 "rate_limited", 500 "internal_error", 503 "unavailable";
+    /// Errors of its calls with a body.
+    CreateErrors: 400 "bad_request", 401 "unauthorized", 403 "forbidden", 404 "token_not_found",
+        408 "request_timeout", 409 "token_exists", 413 "size_exceeded", 429 "rate_limited",
+        500 "internal_error", 503 "unavailable";
+    /// Errors of calls that ask storage.
+    StorageErrors: 502 "upstream_error", 504 "upstream_timeout";
+    /// Errors of downloads.
+    DownloadErrors: 400 "bad_request", 403 "access_denied",
+        404 "token_not_found, object_not_found", 405 "method_not_allowed", 409 "hits_exceeded",
+        410 "token_expired", 412 "precondition_failed", 416 "range_not_satisfiable",
+        429 "rate_limited", 500 "internal_error", 502 "upstream_error", 503 "unavailable",
+        504 "upstream_timeout";
+    /// Errors of uploads.
+    UploadErrors: 400 "bad_request, bad_digest", 403 "access_denied", 404 "token_not_found",
+        405 "method_not_allowed", 408 "request_timeout", 409 "hits_exceeded", 410 "token_expired",
+        412 "precondition_failed", 413 "size_exceeded", 415 "unsupported_media_type",
+        429 "rate_limited", 500 "internal_error", 502 "upstream_error", 503 "unavailable",
+        504 "upstream_timeout";
 }
 
-/// Errors of calls that ask storage.
-#[derive(IntoResponses)]
-#[allow(dead_code)]
-pub enum StorageErrors {
-    /// `upstream_error`
-    #[response(status = 502)]
-    Upstream(#[to_schema] Error),
-    /// `upstream_timeout`
-    #[response(status = 504)]
-    UpstreamTimeout(#[to_schema] Error),
-}
-
-/// Errors of downloads.
-#[derive(IntoResponses)]
-#[allow(dead_code)]
-pub enum DownloadErrors {
-    /// `bad_request`
-    #[response(status = 400)]
-    BadRequest(#[to_schema] Error),
-    /// `access_denied`
-    #[response(status = 403)]
-    Denied(#[to_schema] Error),
-    /// `token_not_found`, `object_not_found`
-    #[response(status = 404)]
-    NotFound(#[to_schema] Error),
-    /// `method_not_allowed`
-    #[response(status = 405)]
-    Method(#[to_schema] Error),
-    /// `hits_exceeded`
-    #[response(status = 409)]
-    Hits(#[to_schema] Error),
-    /// `token_expired`
-    #[response(status = 410)]
-    Expired(#[to_schema] Error),
-    /// `precondition_failed`
-    #[response(status = 412)]
-    Precondition(#[to_schema] Error),
-    /// `range_not_satisfiable`
-    #[response(status = 416)]
-    Range(#[to_schema] Error),
-    /// `rate_limited`
-    #[response(status = 429)]
-    RateLimited(#[to_schema] Error),
-    /// `internal_error`
-    #[response(status = 500)]
-    Internal(#[to_schema] Error),
-    /// `upstream_error`
-    #[response(status = 502)]
-    Upstream(#[to_schema] Error),
-    /// `unavailable`
-    #[response(status = 503)]
-    Unavailable(#[to_schema] Error),
-    /// `upstream_timeout`
-    #[response(status = 504)]
-    UpstreamTimeout(#[to_schema] Error),
-}
-
-/// Errors of uploads.
-#[derive(IntoResponses)]
-#[allow(dead_code)]
-pub enum UploadErrors {
-    /// `bad_request`, `bad_digest`
-    #[response(status = 400)]
-    BadRequest(#[to_schema] Error),
-    /// `access_denied`
-    #[response(status = 403)]
-    Denied(#[to_schema] Error),
-    /// `token_not_found`
-    #[response(status = 404)]
-    NotFound(#[to_schema] Error),
-    /// `method_not_allowed`
-    #[response(status = 405)]
-    Method(#[to_schema] Error),
-    /// `request_timeout`
-    #[response(status = 408)]
-    Timeout(#[to_schema] Error),
-    /// `hits_exceeded`
-    #[response(status = 409)]
-    Hits(#[to_schema] Error),
-    /// `token_expired`
-    #[response(status = 410)]
-    Expired(#[to_schema] Error),
-    /// `precondition_failed`
-    #[response(status = 412)]
-    Precondition(#[to_schema] Error),
-    /// `size_exceeded`
-    #[response(status = 413)]
-    TooLarge(#[to_schema] Error),
-    /// `unsupported_media_type`
-    #[response(status = 415)]
-    Type(#[to_schema] Error),
-    /// `rate_limited`
-    #[response(status = 429)]
-    RateLimited(#[to_schema] Error),
-    /// `internal_error`
-    #[response(status = 500)]
-    Internal(#[to_schema] Error),
-    /// `upstream_error`
-    #[response(status = 502)]
-    Upstream(#[to_schema] Error),
-    /// `unavailable`
-    #[response(status = 503)]
-    Unavailable(#[to_schema] Error),
-    /// `upstream_timeout`
-    #[response(status = 504)]
-    UpstreamTimeout(#[to_schema] Error),
+fn error((status, codes): (u16, &str)) -> (String, RefOr<Response>) {
+    let schema = Ref::from_schema_name("Error");
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let response = ResponseBuilder::new()
+        .description(format!("`{}`", codes.replace(", ", "`, `")))
+        .content("application/json", content)
+        .build();
+    (status.to_string(), response.into())
 }
 
 struct ControlToken;

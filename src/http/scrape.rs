@@ -1,15 +1,24 @@
 //! `/metrics`, on a listener of its own.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::State;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::get;
 use http::header;
 
+use super::observe;
+use crate::error::GatewayError;
 use crate::telemetry::metrics::Metrics;
 
 pub fn router(metrics: Metrics) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
+        .fallback(async || GatewayError::NotFound)
+        .layer(map_response(observe::nosniff))
+        // Nobody scrapes through a proxy that would have to be believed.
+        .layer(from_fn_with_state(Arc::default(), observe::observe))
         .with_state(metrics)
 }
 

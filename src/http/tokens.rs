@@ -214,7 +214,10 @@ pub async fn status(
                 .await
             {
                 Ok(meta) => Some(meta),
-                Err(error) if error.kind == ErrorKind::NotFound => None,
+                // What cannot be there is not there.
+                Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::InvalidKey) => {
+                    None
+                }
                 Err(error) => return Err(GatewayError::storage(error)),
             }
         }

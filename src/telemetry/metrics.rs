@@ -64,9 +64,9 @@ declare! {
         "asset_gateway_http_request_duration_seconds",
         "Time from a request's headers to the last byte of its answer, by route, method and status class.";
     HTTP_REQUEST_BYTES: Kind::Counter, Some(Unit::Bytes), "asset_gateway_http_request_body_bytes_total",
-        "Bytes of request bodies that were read.";
+        "Bytes of uploads that were read.";
     HTTP_RESPONSE_BYTES: Kind::Counter, Some(Unit::Bytes), "asset_gateway_http_response_body_bytes_total",
-        "Bytes of response bodies that were sent.";
+        "Bytes of downloads that were sent.";
     HTTP_CONNECTIONS: Kind::Gauge, Some(Unit::Count), "asset_gateway_http_connections",
         "Open connections.";
     HTTP_CONNECTIONS_REFUSED: Kind::Counter, Some(Unit::Count),

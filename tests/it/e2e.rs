@@ -1,4 +1,11 @@
 //! Over real sockets.
 
+mod callbacks;
+mod control;
+mod crash;
 mod delivery;
+mod go_client;
+mod objects;
+mod operations;
+mod process;
 mod server;

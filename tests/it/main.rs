@@ -4,3 +4,4 @@
 
 mod docs;
 mod e2e;
+mod support;

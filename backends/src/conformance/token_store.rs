@@ -33,6 +33,7 @@ macro_rules! token_store_suite {
                 what_was_not_sent_is_given_back,
                 what_was_sent_stays_charged,
                 a_lapsed_lease_cannot_charge_but_gives_back,
+                what_a_dead_holder_charged_comes_back_with_its_hit,
                 a_deleted_token_charges_nothing,
                 a_hit_without_a_lease_has_no_budget,
             ],

@@ -153,6 +153,7 @@ impl<K: Kv> Inner<K> {
         let value = LeaseValue {
             until: now_ms.saturating_add(millis(request.lease)),
             owner: self.owner,
+            charged: 0,
             intent: None,
             turn: 0,
         };

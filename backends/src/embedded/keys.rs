@@ -4,8 +4,8 @@
 //! | key | value |
 //! |---|---|
 //! | `t` id | token: incarnation and record |
-//! | `s` id | spent hits, charged bytes, last upload; left out while all are zero |
-//! | `l` id lease | a leased hit |
+//! | `s` id | spent hits, bytes sent, last upload; left out while all are zero |
+//! | `l` id lease | a leased hit and what it has charged |
 //! | `w` id client | until when a client rides on a counted hit, and whether it did |
 //! | `b` bucket 0 key 0 id | – |
 //! | `g` tag 0 id | – |

@@ -136,8 +136,14 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         Ok(Enqueued::Queued)
     }
 
+    /// Nobody hears of an event that might yet be undone by the process' death: the access would be
+    /// settled anew, and reported under another id.
     async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
-        self.0.claim(max, lease)
+        let claimed = self.0.claim(max, lease)?;
+        if !claimed.is_empty() {
+            self.0.kv.durable().await?;
+        }
+        Ok(claimed)
     }
 
     async fn wait(&self, at_most: Duration) {

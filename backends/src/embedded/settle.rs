@@ -39,17 +39,23 @@ impl<K: Kv> Inner<K> {
         };
         let now_ms = self.clock.now_ms();
         let _stripe = self.stripe(id);
-        if self.live_lease(id, lease, turn, now_ms)?.is_none() {
+        let Some(mut value) = self.live_lease(id, lease, turn, now_ms)? else {
             return Ok(Charged::Lost);
-        }
-        let mut state = self.state(id)?;
-        let charged = state.charged.saturating_add(bytes);
+        };
+        let mut charged = self.state(id)?.charged.saturating_add(bytes);
+        self.kv.scan(&keys::leases(id), None, &mut |_, other| {
+            let other: LeaseValue = values::decode(other)?;
+            if !other.has_lapsed(now_ms, self.owner) {
+                charged = charged.saturating_add(other.charged);
+            }
+            Ok(true)
+        })?;
         if charged > budget {
             return Ok(Charged::OverBudget);
         }
-        state.charged = charged;
+        value.charged = value.charged.saturating_add(bytes);
         let mut batch = Batch::default();
-        batch.put(keys::state(id), values::encode(&state)?);
+        batch.put(keys::lease(id, lease), values::encode(&value)?);
         self.kv.apply(batch)?;
         Ok(Charged::Done)
     }
@@ -90,6 +96,7 @@ impl<K: Kv> Inner<K> {
             batch.remove(keys::lease(id, lease));
             let mut state = self.state(id)?;
             state.used += 1;
+            state.charged = state.charged.saturating_add(value.charged);
             if let Some(intent) = value.intent {
                 state.uploaded_at = Some(now_ms / 1000);
                 self.upload_event(&reservation, intent, &report, now_ms, &mut batch)?;
@@ -130,13 +137,14 @@ impl<K: Kv> Inner<K> {
                 }
             }
             Hold::Leased { lease, turn } => {
-                if self.own_lease(id, lease, turn)?.is_some() {
+                if let Some(value) = self.own_lease(id, lease, turn)? {
                     batch.remove(keys::lease(id, lease));
-                }
-                if unsent > 0 && self.token_of(reservation)?.is_some() {
-                    let mut state = self.state(id)?;
-                    state.charged = state.charged.saturating_sub(unsent);
-                    batch.put(keys::state(id), values::encode(&state)?);
+                    let sent = value.charged.saturating_sub(unsent);
+                    if sent > 0 {
+                        let mut state = self.state(id)?;
+                        state.charged = state.charged.saturating_add(sent);
+                        batch.put(keys::state(id), values::encode(&state)?);
+                    }
                 }
             }
         }

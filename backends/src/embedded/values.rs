@@ -31,7 +31,7 @@ pub struct State {
     /// Spent hits.
     #[serde(rename = "u", default)]
     pub used: u64,
-    /// Bytes charged against the budget of `hit_on: complete`.
+    /// Bytes sent under the budget of `hit_on: complete` by downloads that have ended.
     #[serde(rename = "c", default, skip_serializing_if = "is_default")]
     pub charged: u64,
     /// Unix seconds of the last upload.
@@ -50,6 +50,9 @@ pub struct LeaseValue {
     pub until: u64,
     #[serde(rename = "o")]
     pub owner: u64,
+    /// Bytes charged against the budget of `hit_on: complete`; they come back with a lapsed lease.
+    #[serde(rename = "c", default, skip_serializing_if = "is_default")]
+    pub charged: u64,
     /// Set once the upload is about to become visible.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,

@@ -1,5 +1,8 @@
 //! Conditions of RFC 9110 §13, for backends that have to judge them themselves.
 
+#[cfg(any(feature = "opendal", feature = "aws"))]
+pub mod forward;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Conditions, ObjectMeta};
@@ -75,6 +78,11 @@ pub fn unquoted(text: &str) -> &str {
     text.strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
         .unwrap_or(text)
+}
+
+/// Strong tags without their quotes, weak ones as they are: as [`ObjectMeta::etag`].
+pub fn bare_etag(etag: &str) -> String {
+    unquoted(etag).to_owned()
 }
 
 /// What an `If-Match` or `If-None-Match` header says.

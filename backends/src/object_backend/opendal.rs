@@ -8,7 +8,6 @@
 
 mod error;
 mod meta;
-mod parts;
 mod services;
 mod transport;
 mod upload;
@@ -19,17 +18,18 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use opendal::options::{ReaderOptions, WriteOptions};
+use opendal::options::WriteOptions;
 use opendal::raw::normalize_path;
 use opendal::{Buffer, BufferStream, BytesRange, Operator};
 
 use self::error::{backend_error, is_answer};
-use self::meta::{MARKER, for_storage, has_both_kinds, object_meta, pinned};
+use self::meta::{object_meta, reader_options};
 use self::transport::SILENCE;
 use self::upload::OpendalUpload;
-use super::conditions::judge;
+use super::download::{self, Storage, outside};
 use super::{
-    ByteRange, Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Upload,
+    ByteRange, Capabilities, Conditions, GetOptions, GetResult, MARKER, ObjectBackend, ObjectMeta,
+    PutOptions, Upload,
 };
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::BucketSettings;
@@ -48,18 +48,20 @@ impl OpendalBackend {
     pub fn open(settings: &BucketSettings) -> Result<Self, String> {
         services::operator(settings).map(|operator| Self { operator })
     }
+}
 
+#[async_trait]
+impl Storage for OpendalBackend {
     async fn stat(&self, operation: &'static str, key: &str) -> Result<ObjectMeta> {
         let stat = self.operator.stat(key).await;
         let metadata = stat.map_err(|error| backend_error(operation, error))?;
         Ok(object_meta(&metadata))
     }
 
-    /// One GET.
     async fn ask(
         &self,
         key: &str,
-        conditions: ReaderOptions,
+        sent: Conditions,
         range: Option<ByteRange>,
     ) -> Result<GetResult> {
         let error = |error| backend_error("get", error);
@@ -72,7 +74,10 @@ impl OpendalBackend {
             }
             Some(ByteRange::Suffix { length }) => BytesRange::suffix(length),
         };
-        let reader = self.operator.reader_options(key, conditions).await;
+        let reader = self
+            .operator
+            .reader_options(key, reader_options(sent))
+            .await;
         let reader = reader.map_err(error)?;
         let mut body = reader.into_stream(wanted).await.map_err(error)?;
         let metadata = body.metadata().await.map_err(error)?;
@@ -89,55 +94,6 @@ impl OpendalBackend {
             body: pieces(body, span),
         })
     }
-
-    /// Looks, judges, and asks for the version that was looked at.
-    async fn look_and_ask(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
-        let mut overwritten = false;
-        loop {
-            let meta = self.stat("get", key).await?;
-            judge(&options.conditions, &meta).map_err(|kind| BackendError::new(kind, "get"))?;
-            let version = meta.etag.as_deref().map(pinned).unwrap_or_default();
-            match self.ask(key, version, options.range).await {
-                // In between: once more, for what is there now.
-                Err(error) if error.kind == ErrorKind::PreconditionFailed && !overwritten => {
-                    overwritten = true;
-                }
-                other => return other,
-            }
-        }
-    }
-
-    /// Storage refused: makes the answer as exact as the contract wants it, by a look where it has
-    /// to be.
-    async fn explain(
-        &self,
-        key: &str,
-        options: &GetOptions,
-        both_kinds: bool,
-        error: BackendError,
-    ) -> BackendError {
-        let kind = match error.kind {
-            ErrorKind::RangeNotSatisfiable { size: None } => {
-                self.stat("get", key)
-                    .await
-                    .ok()
-                    .map(|meta| ErrorKind::RangeNotSatisfiable {
-                        size: Some(meta.size),
-                    })
-            }
-            ErrorKind::NotModified | ErrorKind::PreconditionFailed if both_kinds => self
-                .stat("get", key)
-                .await
-                .ok()
-                .and_then(|meta| judge(&options.conditions, &meta).err()),
-            _ => None,
-        };
-        kind.map_or(error, |kind| BackendError::new(kind, "get"))
-    }
-}
-
-fn outside(size: Option<u64>) -> BackendError {
-    BackendError::new(ErrorKind::RangeNotSatisfiable { size }, "get")
 }
 
 /// OpenDAL rewrites paths: a key that it would change names another object.
@@ -199,34 +155,12 @@ impl ObjectBackend for OpendalBackend {
 
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
         check_key("head", key)?;
-        let meta = self.stat("head", key).await?;
-        judge(&options.conditions, &meta).map_err(|kind| BackendError::new(kind, "head"))?;
-        Ok(meta)
+        download::head(self, key, options).await
     }
 
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
         check_key("get", key)?;
-        let no_bytes = match options.range {
-            Some(ByteRange::Suffix { length }) => length == 0,
-            Some(ByteRange::From { first, last }) => last.is_some_and(|last| last < first),
-            None => false,
-        };
-        let (both_kinds, result) = match for_storage(&options.conditions) {
-            // Cannot be said in a header, but the object and the conditions go first.
-            _ if no_bytes => {
-                let meta = self.head(key, options).await?;
-                return Err(outside(Some(meta.size)));
-            }
-            None => (false, self.look_and_ask(key, options).await),
-            Some(conditions) => {
-                let both_kinds = has_both_kinds(&conditions);
-                (both_kinds, self.ask(key, conditions, options.range).await)
-            }
-        };
-        match result {
-            Ok(found) => Ok(found),
-            Err(error) => Err(self.explain(key, options, both_kinds, error).await),
-        }
+        download::get(self, key, options).await
     }
 
     async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {

@@ -1,10 +1,11 @@
-//! OpenDAL's S3 against a real server that is not ours.
+//! Both S3 adapters against a real server that is not ours.
 
 use std::time::Duration;
 
 use asset_gateway_backends::conformance::object_backend::{Subject, run_all};
 use asset_gateway_backends::object_backend::PutOptions;
 use asset_gateway_backends::open::open_bucket;
+use asset_gateway_backends::settings::BucketSettings;
 use bytes::Bytes;
 
 use crate::support::s3_settings;
@@ -13,8 +14,18 @@ use crate::support::weed::Weed;
 /// One test for all cases: the server takes seconds to start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conformance() {
+    run(s3_settings).await;
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conformance_of_aws() {
+    run(crate::support::aws_settings).await;
+}
+
+async fn run(settings: fn(String) -> BucketSettings) {
     let weed = Weed::start().await;
-    let backend = open_bucket(&s3_settings(weed.endpoint.clone())).unwrap();
+    let backend = open_bucket(&settings(weed.endpoint.clone())).unwrap();
 
     // Open uploads can be seen at all.
     let mut upload = backend.put("open", PutOptions::default()).await.unwrap();

@@ -28,3 +28,11 @@ pub fn s3_settings(endpoint: String) -> BucketSettings {
         session_token: Secret::default(),
     }
 }
+
+#[cfg(feature = "aws")]
+pub fn aws_settings(endpoint: String) -> BucketSettings {
+    BucketSettings {
+        adapter: Some(Adapter::Aws),
+        ..s3_settings(endpoint)
+    }
+}

@@ -60,7 +60,7 @@ async fn fetch(
         Wanted::Malformed => {
             let whole = GetOptions::default();
             let meta = bucket.head(&record.key, &whole).await;
-            let size = Some(meta.map_err(GatewayError::storage)?.size);
+            let size = Some(meta.map_err(GatewayError::reading)?.size);
             return Err(GatewayError::RangeNotSatisfiable { size });
         }
     };
@@ -72,7 +72,7 @@ async fn fetch(
             let response = response::not_modified(record, &options.conditions);
             return Ok(Fetched::NotModified(response));
         }
-        Err(error) => return Err(GatewayError::storage(error)),
+        Err(error) => return Err(GatewayError::reading(error)),
     };
     let charged = ticket.charge(object.content_length(), object.meta.size);
     match charged.await.map_err(GatewayError::store)? {

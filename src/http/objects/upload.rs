@@ -90,6 +90,12 @@ async fn begin(
     headers: &HeaderMap,
     declared: Option<u64>,
 ) -> Result<(Arc<dyn ObjectBackend>, Box<dyn Upload>), GatewayError> {
+    // A part would become the whole (RFC 9110 §14.5).
+    if headers.contains_key(header::CONTENT_RANGE) {
+        return Err(GatewayError::BadRequest(
+            "a part of a file cannot be stored: send the whole without Content-Range".into(),
+        ));
+    }
     let record = &ticket.record;
     let bucket = Arc::clone(bucket(state, &record.bucket)?);
     let options = PutOptions {

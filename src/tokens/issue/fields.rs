@@ -140,7 +140,9 @@ pub fn callback(callback: Option<String>) -> Result<Option<String>, Invalid> {
     let Some(callback) = callback.filter(|url| !url.is_empty()) else {
         return Ok(None);
     };
+    // The parser would drop line breaks without a word.
     let valid = callback.len() <= 4096
+        && !callback.chars().any(char::is_control)
         && Url::parse(&callback)
             .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if !valid {

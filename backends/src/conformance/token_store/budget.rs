@@ -71,6 +71,15 @@ pub async fn a_lapsed_lease_cannot_charge_but_gives_back(f: Fixture) {
     assert_eq!(charge(&f, &next, 100).await, Charged::Done);
 }
 
+pub async fn what_a_dead_holder_charged_comes_back_with_its_hit(f: Fixture) {
+    prepare(&f, 1).await;
+    let dead = f.admit(id(1), Access::Get).await;
+    assert_eq!(charge(&f, &dead, 90).await, Charged::Done);
+    f.advance(PAST_LEASE).await;
+    let next = f.admit(id(1), Access::Get).await;
+    assert_eq!(charge(&f, &next, 100).await, Charged::Done);
+}
+
 pub async fn a_deleted_token_charges_nothing(f: Fixture) {
     prepare(&f, 1).await;
     let held = f.admit(id(1), Access::Get).await;

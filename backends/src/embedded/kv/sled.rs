@@ -1,36 +1,52 @@
 //! sled on disk, with group commit.
+//!
+//! A batch of sled's costs several writes to the disk, whatever is in it: two buffers of its log end
+//! early. So batches are gathered in memory, where everybody sees them, and one thread writes all
+//! that have come as one batch of sled's, and flushes once for all who wait.
+
+#[cfg(test)]
+mod tests;
+mod unwritten;
 
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+use parking_lot::RwLock;
 use tokio::sync::oneshot;
+
+use self::unwritten::Unwritten;
 
 use super::{Batch, Kv, Visit};
 use crate::error::{BackendError, ErrorKind, Result};
 
-/// One tree of a sled database, and the thread that flushes it.
+/// One tree of a sled database, and the thread that writes to it.
 ///
 /// A writer that has to be durable asks the thread and waits; one flush (an fsync) serves all who
 /// asked before it began.
 pub struct SledKv {
-    tree: sled::Tree,
+    shared: Arc<Shared>,
     /// `Some` until it is dropped.
-    flusher: Option<mpsc::Sender<oneshot::Sender<sled::Result<()>>>>,
+    writer: Option<mpsc::Sender<oneshot::Sender<sled::Result<()>>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Waits for the flush thread, which has the database open: whoever drops the store may open the
-/// folder again.
+/// Waits for the thread, which has the database open: whoever drops the store may open the folder
+/// again.
 impl Drop for SledKv {
     fn drop(&mut self) {
-        self.flusher = None;
+        self.writer = None;
         if let Some(thread) = self.thread.take() {
             // It panicked: then it has let go of the database, too.
             let _ = thread.join();
         }
     }
+}
+
+struct Shared {
+    tree: sled::Tree,
+    unwritten: RwLock<Unwritten>,
 }
 
 impl SledKv {
@@ -59,30 +75,69 @@ impl SledKv {
                 | sled::Error::Corruption { .. } => failed("sled.open")(e),
             })?;
         let tree = db.open_tree("asset-gateway").map_err(failed("sled.open"))?;
-        let (flusher, requests) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            tree,
+            unwritten: RwLock::default(),
+        });
+        let writing = Arc::clone(&shared);
+        let (writer, requests) = mpsc::channel();
         let thread = std::thread::Builder::new()
-            .name("sled-flush".into())
-            .spawn(move || flush_for(&db, &requests))
+            .name("sled-writer".into())
+            .spawn(move || write_for(&writing, &db, &requests))
             .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "sled.open", e))?;
         Ok(Self {
-            tree,
-            flusher: Some(flusher),
+            shared,
+            writer: Some(writer),
             thread: Some(thread),
         })
     }
 }
 
-/// Flushes once for all who wait, until nobody can ask any more.
-fn flush_for(db: &sled::Db, requests: &mpsc::Receiver<oneshot::Sender<sled::Result<()>>>) {
+/// Writes and flushes once for all who wait, until nobody can ask any more.
+fn write_for(
+    shared: &Shared,
+    db: &sled::Db,
+    requests: &mpsc::Receiver<oneshot::Sender<sled::Result<()>>>,
+) {
     let mut waiting = Vec::new();
     while let Ok(first) = requests.recv() {
         waiting.push(first);
         waiting.extend(requests.try_iter());
-        let flushed = db.flush().map(drop);
+        let flushed = shared.write().and_then(|()| db.flush().map(drop));
         for waiter in waiting.drain(..) {
             // Whoever stopped waiting does not need the answer.
             let _ = waiter.send(flushed.clone());
         }
+    }
+    // What nobody waited for; sled flushes when it is dropped.
+    if let Err(error) = shared.write() {
+        tracing::error!(%error, "the last writes are lost");
+    }
+}
+
+impl Shared {
+    /// Hands what is unwritten to the database: all of it or none, also across the process' death.
+    /// Called by one thread.
+    fn write(&self) -> sled::Result<()> {
+        let mut writes = self.unwritten.write().leave();
+        match (writes.pop(), writes.is_empty()) {
+            (None, _) => return Ok(()),
+            // One alone needs no batch.
+            (Some((key, Some(value))), true) => drop(self.tree.insert(key, value)?),
+            (Some((key, None)), true) => drop(self.tree.remove(key)?),
+            (Some(last), false) => {
+                let mut batch = sled::Batch::default();
+                for (key, value) in writes.into_iter().chain([last]) {
+                    match value {
+                        Some(value) => batch.insert(key, value),
+                        None => batch.remove(key),
+                    }
+                }
+                self.tree.apply_batch(batch)?;
+            }
+        }
+        self.unwritten.write().left();
+        Ok(())
     }
 }
 
@@ -102,27 +157,50 @@ impl Kv for SledKv {
     type Value = sled::IVec;
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
-        self.tree.get(key).map_err(failed("sled.get"))
+        // In this order: what leaves between the two steps is in the database by then.
+        let unwritten = self.shared.unwritten.read().get(key);
+        match unwritten {
+            Some(value) => Ok(value),
+            None => self.shared.tree.get(key).map_err(failed("sled.get")),
+        }
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
-        let mut writes = sled::Batch::default();
-        for (key, value) in batch.0 {
-            match value {
-                Some(value) => writes.insert(key, value),
-                None => writes.remove(key),
-            }
-        }
-        self.tree
-            .apply_batch(writes)
-            .map_err(failed("sled.apply_batch"))
+        self.shared.unwritten.write().apply(batch);
+        Ok(())
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        for entry in self.tree.range::<&[u8], _>((from, Bound::Unbounded)) {
+        // In this order, as in `get`.
+        let unwritten = self.shared.unwritten.read().below(prefix, from);
+        let mut unwritten = unwritten.into_iter().peekable();
+        let written = self.shared.tree.range::<&[u8], _>((from, Bound::Unbounded));
+        for entry in written {
             let (key, value) = entry.map_err(failed("sled.range"))?;
-            if !key.starts_with(prefix) || !visit(&key, &value)? {
+            if !key.starts_with(prefix) {
+                break;
+            }
+            while let Some((key, value)) = unwritten.next_if(|(earlier, _)| *earlier < key) {
+                if let Some(value) = value
+                    && !visit(&key, &value)?
+                {
+                    return Ok(());
+                }
+            }
+            let value = match unwritten.next_if(|(same, _)| *same == key) {
+                Some((_, None)) => continue,
+                Some((_, Some(newer))) => newer,
+                None => value,
+            };
+            if !visit(&key, &value)? {
+                return Ok(());
+            }
+        }
+        for (key, value) in unwritten {
+            if let Some(value) = value
+                && !visit(&key, &value)?
+            {
                 break;
             }
         }
@@ -132,8 +210,8 @@ impl Kv for SledKv {
     async fn durable(&self) -> Result<()> {
         let gone = || BackendError::new(ErrorKind::Unavailable, "sled.flush");
         let (done, flushed) = oneshot::channel();
-        let flusher = self.flusher.as_ref().ok_or_else(gone)?;
-        flusher.send(done).map_err(|_| gone())?;
+        let writer = self.writer.as_ref().ok_or_else(gone)?;
+        writer.send(done).map_err(|_| gone())?;
         flushed
             .await
             .map_err(|_| gone())?

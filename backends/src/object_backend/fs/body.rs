@@ -22,7 +22,8 @@ pub fn first_piece(file: &File, span: &Range<u64>) -> io::Result<Bytes> {
     read_piece(file, span)
 }
 
-/// `first` and then the rest of `span`, one piece at a time, each read when it is asked for.
+/// `first` and then the rest of `span`, one piece at a time, each read when it is asked for: at once
+/// where the kernel has it in memory, else by a thread that may wait for the disk.
 pub fn stream(
     operation: &'static str,
     file: File,
@@ -38,21 +39,52 @@ pub fn stream(
         if rest.is_empty() {
             return Ok(None);
         }
-        let handle = Arc::clone(&file);
-        let wanted = rest.clone();
-        let piece = run_blocking(operation, move || {
-            read_piece(&handle, &wanted).map_err(|error| on_io(operation, error))
-        })
-        .await?;
+        let piece = match cached_piece(&file, &rest) {
+            Some(piece) => piece,
+            None => {
+                let (file, rest) = (Arc::clone(&file), rest.clone());
+                run_blocking(operation, move || {
+                    read_piece(&file, &rest).map_err(|error| on_io(operation, error))
+                })
+                .await?
+            }
+        };
         let rest = rest.start + piece.len() as u64..rest.end;
         Ok(Some((piece, (file, rest))))
     });
     head.chain(tail).boxed()
 }
 
+fn piece_of(span: &Range<u64>) -> usize {
+    usize::try_from(span.end - span.start).map_or(PIECE, |left| left.min(PIECE))
+}
+
+/// Bytes from the beginning of `span` that are in the kernel's memory: at least one unless `span` is
+/// empty, at most [`PIECE`]. `None` where a disk has to be waited for, or something is wrong that
+/// [`read_piece`] will find again.
+#[cfg(target_os = "linux")]
+pub fn cached_piece(file: &File, span: &Range<u64>) -> Option<Bytes> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+
+    let wanted = piece_of(span);
+    if wanted == 0 {
+        return Some(Bytes::new());
+    }
+    let mut piece = vec![0; wanted];
+    let mut into = [io::IoSliceMut::new(&mut piece)];
+    let read = preadv2(file, &mut into, span.start, ReadWriteFlags::NOWAIT).ok()?;
+    piece.truncate(read);
+    (read > 0).then(|| piece.into())
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn cached_piece(_: &File, _: &Range<u64>) -> Option<Bytes> {
+    None
+}
+
 /// Up to [`PIECE`] bytes from the beginning of `span`; less only where `span` is shorter.
 fn read_piece(file: &File, span: &Range<u64>) -> io::Result<Bytes> {
-    let wanted = usize::try_from(span.end - span.start).map_or(PIECE, |left| left.min(PIECE));
+    let wanted = piece_of(span);
     if wanted == 0 {
         return Ok(Bytes::new());
     }

@@ -89,6 +89,32 @@ impl Root {
         }
     }
 
+    /// As [`open_below`](Self::open_below) where the kernel has every name on the way in memory and
+    /// the root lies on a disk of this machine, so that nothing is waited for. `None` says nothing
+    /// about the object.
+    #[cfg(target_os = "linux")]
+    pub fn open_cached(&self, relative: &Path, flags: OFlags) -> Option<OwnedFd> {
+        use rustix::fs::{ResolveFlags, fstatfs, openat2};
+
+        let none = Mode::empty();
+        let folder = NO_ACCESS | OFlags::DIRECTORY;
+        let root = openat2(CWD, &self.path, folder, none, ResolveFlags::CACHED).ok()?;
+        // Opening a file of a network asks the network, whatever is known of its name.
+        if !is_local(fstatfs(&root).ok()?.f_type as u32) {
+            return None;
+        }
+        let resolve = ResolveFlags::BENEATH
+            | ResolveFlags::NO_MAGICLINKS
+            | ResolveFlags::NO_XDEV
+            | ResolveFlags::CACHED;
+        openat2(&root, relative, flags, none, resolve).ok()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub fn open_cached(&self, _: &Path, _: OFlags) -> Option<OwnedFd> {
+        None
+    }
+
     /// `relative` with all links resolved, below the root again; `XDEV` where it is not.
     fn resolved(&self, relative: &Path) -> Result<PathBuf, Errno> {
         let errno = |error: std::io::Error| {
@@ -105,6 +131,23 @@ impl Root {
             Err(_) => Err(Errno::XDEV),
         }
     }
+}
+
+/// Whether a file system of this type (`linux/magic.h`) keeps its files on this machine.
+#[cfg(target_os = "linux")]
+fn is_local(file_system: u32) -> bool {
+    const BCACHEFS: u32 = 0xca45_1a4e;
+    const BTRFS: u32 = 0x9123_683e;
+    const EXT: u32 = 0xef53;
+    const F2FS: u32 = 0xf2f5_2010;
+    const OVERLAYFS: u32 = 0x794c_7630;
+    const TMPFS: u32 = 0x0102_1994;
+    const XFS: u32 = 0x5846_5342;
+    const ZFS: u32 = 0x2fc1_2fc1;
+    matches!(
+        file_system,
+        BCACHEFS | BTRFS | EXT | F2FS | OVERLAYFS | TMPFS | XFS | ZFS
+    )
 }
 
 #[cfg(target_os = "linux")]

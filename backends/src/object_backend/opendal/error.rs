@@ -6,9 +6,7 @@ use std::time::Duration;
 use opendal::ErrorKind as OpendalKind;
 
 use crate::error::{BackendError, ErrorKind};
-
-/// Characters of storage's own words that are kept for the log.
-const MAX_WORDS: usize = 500;
+use crate::object_backend::words::for_log;
 
 /// What our transport saw and OpenDAL would blur.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,27 +93,7 @@ fn words(error: &opendal::Error) -> String {
         text.push_str(": ");
         text.push_str(&source.to_string());
     }
-    let mut text = without_queries(&text);
-    if let Some((end, _)) = text.char_indices().nth(MAX_WORDS) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
-/// `text` with the query of every address cut off: signatures stand there.
-fn without_queries(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    for word in text.split_inclusive(char::is_whitespace) {
-        match (word.contains("://"), word.split_once('?')) {
-            (true, Some((address, _))) => {
-                kept.push_str(address);
-                kept.push_str("?… ");
-            }
-            (true, None) | (false, _) => kept.push_str(word),
-        }
-    }
-    kept
+    for_log(&text)
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use tokio::task::JoinHandle;
 
 use super::OpendalBackend;
 use super::error::backend_error;
-use super::meta::bare_etag;
-use super::parts::part_size;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::conditions::bare_etag;
 use crate::object_backend::gather::Gather;
+use crate::object_backend::part_size::part_size;
 use crate::object_backend::{GetOptions, ObjectBackend, Stored, Upload};
 
 /// Memory: the part that is gathered, and the one before it, which OpenDAL holds back until it

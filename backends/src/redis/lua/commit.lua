@@ -10,6 +10,8 @@ if lease ~= '' then
   end
   local token = P .. 't:' .. id
   local intent = redis.call('HGET', P .. 'l:' .. id, 'i' .. lease)
+  local charged = charged_by(id, lease)
+  if charged > 0 then redis.call('HINCRBY', token, 'b', int(charged)) end
   drop_lease(id, lease)
   redis.call('HINCRBY', token, 'u', 1)
   first_run(call)

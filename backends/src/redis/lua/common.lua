@@ -36,7 +36,7 @@ local function members(id, record)
 end
 
 local function drop_lease(id, lease)
-  redis.call('HDEL', P .. 'l:' .. id, lease, 'i' .. lease)
+  redis.call('HDEL', P .. 'l:' .. id, lease, 'i' .. lease, 'c' .. lease)
   redis.call('ZREM', P .. 'leases', id .. ':' .. lease)
 end
 
@@ -67,6 +67,11 @@ end
 local function live_lease(id, lease, turn)
   local deadline = own_lease(id, lease, turn)
   return deadline ~= nil and deadline > now_ms
+end
+
+-- Bytes that a lease has charged.
+local function charged_by(id, lease)
+  return tonumber(redis.call('HGET', P .. 'l:' .. id, 'c' .. lease) or '0')
 end
 
 local function put_lease(id, lease, deadline, turn)

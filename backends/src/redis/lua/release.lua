@@ -17,10 +17,10 @@ if kind == 'counted' and same then
     redis.call('HINCRBY', token, 'u', -1)
   end
 elseif kind == 'leased' then
-  if own_lease(id, lease, turn) then drop_lease(id, lease) end
-  if unsent > 0 and same then
-    local charged = tonumber(redis.call('HGET', token, 'b') or '0') - unsent
-    redis.call('HSET', token, 'b', int(math.max(0, charged)))
+  if own_lease(id, lease, turn) then
+    local sent = math.max(0, charged_by(id, lease) - unsent)
+    if sent > 0 then redis.call('HINCRBY', token, 'b', int(sent)) end
+    drop_lease(id, lease)
   end
 end
 if open ~= '' and close_entry(owner, open, report, queued_as) then return 1 end

@@ -41,7 +41,7 @@ if leased then
     local all = redis.call('HGETALL', P .. 'l:' .. id)
     local intents = {}
     for n = 1, #all, 2 do
-      if #all[n] == 17 then intents[string.sub(all[n], 2)] = true end
+      if string.sub(all[n], 1, 1) == 'i' then intents[string.sub(all[n], 2)] = true end
     end
     for n = 1, #all, 2 do
       local lease = all[n]

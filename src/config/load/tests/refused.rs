@@ -268,7 +268,7 @@ fn buckets_need_what_their_provider_needs() {
         "only buckets of provider `fs`",
     );
     bucket(
-        "provider: cos, backend: aws, bucket: b, region: r, credential: c",
+        "provider: oss, backend: aws, bucket: b, region: r, credential: c",
         "backend",
         "`aws` speaks to",
     );
@@ -351,11 +351,6 @@ buckets: {b: {bucket: b, region: r, credential: c, ";
             "buckets.b.post_signature",
             "`post_signature`",
         ),
-        (
-            &format!("{bucket}backend: aws}}}}"),
-            "buckets.b.backend",
-            "the backend `aws`",
-        ),
     ] {
         let error = load(&format!("{MINIMAL}{yaml}")).expect_err(yaml);
         let yet = error.contains(&format!("{what} is not part of this version yet"));
@@ -364,5 +359,45 @@ buckets: {b: {bucket: b, region: r, credential: c, ";
             error.contains(&format!("{key} (")) && (yet || feature),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn an_adapter_is_picked_or_asked_for_among_those_that_are_compiled_in() {
+    use asset_gateway_backends::settings::Adapter;
+
+    use crate::config::features::Feature;
+
+    let (aws, opendal) = (Feature::Aws.is_compiled(), Feature::Opendal.is_compiled());
+    let bucket = |provider: &str, backend: &str| {
+        let bucket = format!(
+            "buckets: {{b: {{provider: {provider}, {backend} bucket: b, region: r, credential: c}}}}"
+        );
+        let keys = "credentials: {c: {access_key: a, secret_key: b}}";
+        load(&format!("{MINIMAL}{keys}\n{bucket}")).map(|config| config.buckets["b"].adapter())
+    };
+    for provider in ["s3", "ctyun", "cos", "oss"] {
+        let prefers_aws = matches!(provider, "s3" | "ctyun");
+        match bucket(provider, "") {
+            Ok(Adapter::Aws) => assert!(aws && (prefers_aws || !opendal), "{provider}"),
+            Ok(Adapter::Opendal) => assert!(opendal && !(aws && prefers_aws), "{provider}"),
+            Err(error) => assert!(error.contains("`opendal`") && !opendal, "{error}"),
+        }
+        for (adapter, name, is_compiled) in [
+            (Adapter::Aws, "aws", aws && provider != "oss"),
+            (Adapter::Opendal, "opendal", opendal),
+        ] {
+            match bucket(provider, &format!("backend: {name},")) {
+                Ok(picked) => assert!(is_compiled && picked == adapter, "{provider}"),
+                Err(error) => {
+                    assert!(!is_compiled, "{error}");
+                    assert!(
+                        error.contains("buckets.b.backend (")
+                            && error.contains(&format!("`{name}`")),
+                        "{error}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,83 @@
+//! Writes that the database does not have yet are seen like the rest.
+
+use super::*;
+use crate::embedded::kv::memory::MemoryKv;
+
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn entries(kv: &impl Kv, prefix: &[u8], after: Option<&[u8]>, most: usize) -> Entries {
+    let mut found = Vec::new();
+    kv.scan(prefix, after, &mut |key, value| {
+        found.push((key.to_vec(), value.to_vec()));
+        Ok(found.len() < most)
+    })
+    .unwrap();
+    found
+}
+
+fn same(sled: &SledKv, memory: &MemoryKv) {
+    for prefix in [&b""[..], b"a", b"b/", b"c"] {
+        let all = entries(memory, prefix, None, usize::MAX);
+        assert_eq!(entries(sled, prefix, None, usize::MAX), all);
+        for (index, (key, value)) in all.iter().enumerate() {
+            assert_eq!(sled.get(key).unwrap().as_deref(), Some(value.as_slice()));
+            assert_eq!(entries(sled, prefix, Some(key), 2), {
+                let rest = all[index + 1..].iter().take(2);
+                rest.cloned().collect::<Vec<_>>()
+            });
+        }
+    }
+}
+
+/// Batches of chance, written to the database at moments of chance: nobody sees a difference.
+#[tokio::test]
+async fn what_is_unwritten_is_seen_like_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sled, memory) = (SledKv::open(folder.path()).unwrap(), MemoryKv::default());
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut chance = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    for turn in 0..500_u64 {
+        let (mut one, mut other) = (Batch::default(), Batch::default());
+        for _ in 0..=chance(4) {
+            let key = format!(
+                "{}/{}",
+                ["a", "b", "b/c", "c"][chance(4) as usize],
+                chance(8)
+            );
+            if chance(3) == 0 {
+                one.remove(key.clone().into());
+                other.remove(key.into());
+            } else {
+                let value = turn.to_be_bytes().to_vec();
+                one.put(key.clone().into(), value.clone());
+                other.put(key.into(), value);
+            }
+        }
+        sled.apply(one).unwrap();
+        memory.apply(other).unwrap();
+        match chance(4) {
+            0 => sled.durable().await.unwrap(),
+            // Half-way: the database has it, and it is still here.
+            1 => {
+                let leaving = sled.shared.unwritten.write().leave();
+                for (key, value) in leaving.into_iter().take(chance(3) as usize) {
+                    match value {
+                        Some(value) => sled.shared.tree.insert(key, value).map(drop),
+                        None => sled.shared.tree.remove(key).map(drop),
+                    }
+                    .unwrap();
+                }
+            }
+            _ => {}
+        }
+        same(&sled, &memory);
+    }
+    sled.durable().await.unwrap();
+    assert!(sled.shared.unwritten.write().leave().is_empty());
+    same(&sled, &memory);
+}

@@ -1,0 +1,118 @@
+//! What an upload writes to, and what storage says when it becomes visible.
+
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+
+use super::AwsBackend;
+use super::error::{backend_error, is_conflict, strange};
+use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::conditions::bare_etag;
+use crate::object_backend::{GetOptions, MARKER, ObjectBackend, PutOptions, Stored};
+
+#[derive(Clone)]
+pub struct Target {
+    pub backend: AwsBackend,
+    pub key: String,
+    pub options: PutOptions,
+}
+
+impl Target {
+    /// The whole object in one request, which is never repeated: the second try of a success says
+    /// that the key is taken. Has no time limit.
+    pub async fn put_object(&self, body: SdkBody, length: u64) -> Result<Stored> {
+        let size = i64::try_from(length).map_err(|_| strange("put", "an object of that size"))?;
+        let request = self.backend.clients.once.put_object();
+        let answer = request
+            .bucket(&*self.backend.bucket)
+            .key(&self.key)
+            .set_content_type(self.options.content_type.clone())
+            .set_metadata(self.metadata())
+            .set_if_none_match(self.if_none_match())
+            .content_length(size)
+            .body(ByteStream::new(body))
+            .customize()
+            .disable_payload_signing()
+            .mutate_request(self.exclusively())
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => self.stored(answer.e_tag(), length).await,
+            Err(error) => Err(self.refusal(error).await),
+        }
+    }
+
+    pub fn metadata(&self) -> Option<HashMap<String, String>> {
+        let marker = self.options.marker.clone()?;
+        Some([(MARKER.to_owned(), marker)].into())
+    }
+
+    pub fn if_none_match(&self) -> Option<String> {
+        self.options.must_not_exist.then(|| "*".to_owned())
+    }
+
+    /// COS has a header of its own for what others read from `If-None-Match: *`.
+    pub fn exclusively(&self) -> impl Fn(&mut HttpRequest) + Send + Sync + use<> {
+        let forbid = self.options.must_not_exist && self.backend.is_cos;
+        move |request| {
+            if forbid {
+                let headers = request.headers_mut();
+                headers.insert("x-cos-forbid-overwrite", "true");
+            }
+        }
+    }
+
+    /// Storage that does not say the tag of what it has stored is asked for it.
+    pub async fn stored(&self, etag: Option<&str>, size: u64) -> Result<Stored> {
+        let etag = match etag {
+            Some(etag) if !etag.is_empty() => bare_etag(etag),
+            _ => {
+                let meta = self.backend.head(&self.key, &GetOptions::default()).await?;
+                meta.etag.unwrap_or_default()
+            }
+        };
+        Ok(Stored { etag, size })
+    }
+
+    /// Of uploads that race for a key, storage may answer the slower ones with "conflict" (S3:
+    /// `ConditionalRequestConflict`): the key tells whether it is taken by now.
+    pub async fn refusal<E>(&self, error: SdkError<E, HttpResponse>) -> BackendError
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        if !(self.options.must_not_exist && is_conflict(&error)) {
+            return backend_error("put", &error);
+        }
+        let kind = match self.backend.head(&self.key, &GetOptions::default()).await {
+            Ok(_) => ErrorKind::PreconditionFailed,
+            Err(_) => ErrorKind::Unavailable,
+        };
+        BackendError::new(kind, "put")
+    }
+}
+
+/// `Timeout` where it takes longer.
+pub async fn within<T>(
+    limit: Duration,
+    operation: &'static str,
+    request: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match tokio::time::timeout(limit, request).await {
+        Ok(result) => result,
+        Err(_) => Err(BackendError::new(ErrorKind::Timeout, operation)),
+    }
+}
+
+/// What is left to say when an upload goes on after an error.
+pub fn broken() -> BackendError {
+    strange("put", "an earlier write of this upload failed")
+}
+
+/// A task of ours panicked or was aborted.
+pub fn task_error(error: tokio::task::JoinError) -> BackendError {
+    BackendError::with_source(ErrorKind::Upstream, "put", error)
+}

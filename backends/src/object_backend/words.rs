@@ -1,0 +1,29 @@
+//! What storage said, as far as it may stand in a log.
+
+/// Characters of storage's own words that are kept for the log.
+const MAX_WORDS: usize = 500;
+
+/// Cut to a bearable length, and without the query of any address.
+pub fn for_log(text: &str) -> String {
+    let mut text = without_queries(text);
+    if let Some((end, _)) = text.char_indices().nth(MAX_WORDS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// `text` with the query of every address cut off: signatures stand there.
+fn without_queries(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for word in text.split_inclusive(char::is_whitespace) {
+        match (word.contains("://"), word.split_once('?')) {
+            (true, Some((address, _))) => {
+                kept.push_str(address);
+                kept.push_str("?… ");
+            }
+            (true, None) | (false, _) => kept.push_str(word),
+        }
+    }
+    kept
+}

@@ -1,0 +1,5 @@
+//! Callbacks of real accesses, from a real gateway to a real receiver.
+
+mod durable;
+mod incomplete;
+mod reported;

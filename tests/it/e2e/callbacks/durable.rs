@@ -1,0 +1,70 @@
+//! Events that outlive failures and the process.
+
+use serde_json::json;
+
+use crate::support::api::until;
+use crate::support::gateway::Gateway;
+use crate::support::hooks::Hooks;
+
+#[tokio::test]
+async fn none_is_lost_when_the_gateway_is_stopped_right_after_the_upload() {
+    let hooks = Hooks::start().await;
+    hooks.answer(503);
+    let callback = json!({"retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]});
+    let gateway = Gateway::with(json!({"callback": callback}));
+    let mut tokens = Vec::new();
+    for n in 0..5 {
+        let fields = json!({"callback": hooks.url(), "metadata": {"n": n.to_string()}});
+        tokens.push(gateway.token("PUT", &format!("k{n}"), fields).await);
+    }
+    for token in &tokens {
+        assert_eq!(gateway.put(token, "bytes").await.status, 200);
+    }
+    let stopped = gateway.stop();
+    hooks.answer(204);
+    let gateway = stopped.start();
+    let all = || {
+        let events = hooks.received();
+        let numbers = events
+            .into_iter()
+            .map(|(_, event)| event["metadata"]["n"].to_string());
+        numbers.collect::<std::collections::BTreeSet<_>>().len()
+    };
+    until("all five", async || all() == 5).await;
+    until("all delivered", async || {
+        gateway
+            .scrape()
+            .await
+            .contains("asset_gateway_callbacks_total{outcome=\"delivered\"} 5")
+    })
+    .await;
+    assert_eq!(gateway.used_hits(&tokens[0]).await, 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_with_the_same_id() {
+    let hooks = Hooks::start().await;
+    hooks.answer(500);
+    let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1, 1, 1, 1, 1, 1]}}));
+    gateway.place("k", "bytes");
+    let token = gateway
+        .token("GET", "k", json!({"callback": hooks.url()}))
+        .await;
+    gateway.get(&token).await;
+    until("two tries", async || hooks.received().len() >= 2).await;
+    hooks.answer(200);
+    let tries = hooks.received().len();
+    until("the last try", async || hooks.received().len() > tries).await;
+    let ids = hooks
+        .received()
+        .into_iter()
+        .map(|(headers, _)| headers["webhook-id"].clone());
+    assert_eq!(ids.collect::<std::collections::HashSet<_>>().len(), 1);
+    until("an empty queue", async || {
+        gateway
+            .scrape()
+            .await
+            .contains("asset_gateway_callbacks_total{outcome=\"delivered\"} 1")
+    })
+    .await;
+}

@@ -1,0 +1,9 @@
+//! The control plane.
+
+mod auth;
+mod batch;
+mod errors;
+mod fields;
+mod listing;
+mod patch;
+mod revoke;

@@ -1,0 +1,154 @@
+//! The rows of the error table that the control plane can give; see also `auth` and `objects`.
+
+use asset_gateway_backends::ErrorKind;
+use serde_json::json;
+
+use crate::support::api::answer;
+use crate::support::fake_storage;
+use crate::support::faults::{Fault, FaultyBackend};
+use crate::support::gateway::Gateway;
+use crate::support::in_process::InProcess;
+
+#[tokio::test]
+async fn a_request_id_is_echoed_in_header_and_body_or_made() {
+    let gateway = Gateway::start();
+    let with = async |id: &str| {
+        answer(
+            gateway
+                .control("GET", "/token/unknown")
+                .header("x-request-id", id),
+        )
+        .await
+    };
+    let longest = "x".repeat(128);
+    for id in ["abc-1", "!~", longest.as_str()] {
+        let unknown = with(id).await;
+        unknown.assert_error(404, "token_not_found");
+        assert_eq!(unknown.header("x-request-id"), Some(id));
+    }
+    for id in ["", "has space", &"x".repeat(129)] {
+        let unknown = with(id).await;
+        unknown.assert_error(404, "token_not_found");
+        let made = unknown.header("x-request-id").unwrap();
+        assert!(uuid::Uuid::parse_str(made).is_ok(), "{made}");
+    }
+    let listed = answer(
+        gateway
+            .control("GET", "/tokens")
+            .header("x-request-id", "ok"),
+    )
+    .await;
+    assert_eq!(
+        (listed.status, listed.header("x-request-id")),
+        (200, Some("ok"))
+    );
+}
+
+#[tokio::test]
+async fn a_taken_token_is_409_and_an_unknown_one_404() {
+    let gateway = Gateway::start();
+    gateway.token("GET", "a", json!({"token": "mine"})).await;
+    let again = gateway
+        .create(json!({"token": "mine", "method": "GET", "key": "b"}))
+        .await;
+    again.assert_error(409, "token_exists");
+    assert_eq!(gateway.record("mine").await["key"], "a");
+    for (method, path) in [
+        ("GET", "/token/unknown"),
+        ("GET", "/token/unknown/status"),
+        ("PATCH", "/token/unknown"),
+        ("DELETE", "/token/unknown"),
+        ("GET", "/tokens/00112233445566778899aabbccddeeff"),
+        ("PATCH", "/tokens/00112233445566778899aabbccddeeff"),
+        ("DELETE", "/tokens/00112233445566778899aabbccddeeff"),
+        ("GET", "/tokens/no-id"),
+    ] {
+        let unknown = answer(gateway.control(method, path).json(&json!({}))).await;
+        unknown.assert_error(404, "token_not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_413() {
+    let gateway = Gateway::start();
+    let body = format!("{{\"key\":\"{}\"}}", "x".repeat(10 << 20));
+    for path in ["/token", "/tokens"] {
+        let refused = answer(gateway.control("POST", path).body(body.clone())).await;
+        refused.assert_error(413, "size_exceeded");
+        // Without a declared length, too.
+        let pieces = futures_util::stream::iter(
+            body.clone()
+                .into_bytes()
+                .chunks(1 << 16)
+                .map(|piece| Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(piece)))
+                .collect::<Vec<_>>(),
+        );
+        let pieces = reqwest::Body::wrap_stream(pieces);
+        let refused = answer(gateway.control("POST", path).body(pieces)).await;
+        refused.assert_error(413, "size_exceeded");
+    }
+}
+
+#[tokio::test]
+async fn the_status_of_a_token_says_how_storage_fails() {
+    let bucket = FaultyBackend::default();
+    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    let token = gateway.token("GET", "a", json!({})).await;
+    let path = format!("/token/{token}/status");
+    for (fault, status, code) in [
+        (Fault::Error(ErrorKind::Upstream), 502, "upstream_error"),
+        (Fault::Error(ErrorKind::Unavailable), 502, "upstream_error"),
+        (Fault::Error(ErrorKind::Timeout), 504, "upstream_timeout"),
+        (Fault::Panic, 500, "internal_error"),
+    ] {
+        bucket.fail(fault);
+        let failed = answer(gateway.control("GET", &path)).await;
+        failed.assert_error(status, code);
+        let text = failed.json().to_string();
+        assert!(!text.contains("told to"), "{text}");
+    }
+    bucket.heal();
+    assert_eq!(gateway.status(&token).await["object_exists"], false);
+}
+
+fn over(storage: std::net::SocketAddr) -> Gateway {
+    Gateway::with(json!({
+        "credentials": {"c": {"access_key": "a", "secret_key": "never-shown"}},
+        "buckets": {"local": {
+            "provider": "s3", "bucket": "b", "region": "r", "credential": "c",
+            "endpoint": format!("http://{storage}"), "force_path_style": true}},
+    }))
+}
+
+#[tokio::test]
+async fn a_real_storage_that_answers_500_is_502() {
+    let gateway = over(fake_storage::start(500, 500).await);
+    let get = gateway.token("GET", "a", json!({"max_hits": 1})).await;
+    let put = gateway.token("PUT", "a", json!({})).await;
+    for _ in 0..2 {
+        let failed = gateway.get(&get).await;
+        failed.assert_error(502, "upstream_error");
+    }
+    assert_eq!(gateway.head(&get).await.status, 502);
+    let status = answer(gateway.control("GET", &format!("/token/{get}/status"))).await;
+    status.assert_error(502, "upstream_error");
+    assert_eq!(gateway.used_hits(&get).await, 0);
+    // Whether it was stored is not known: its hit is held until storage can be asked.
+    let failed = gateway.put(&put, "body").await;
+    failed.assert_error(502, "upstream_error");
+    let held = gateway.put(&put, "body").await;
+    held.assert_error(409, "hits_exceeded");
+    assert_eq!(gateway.used_hits(&put).await, 0);
+    assert!(!gateway.log().contains("never-shown"));
+}
+
+#[tokio::test]
+async fn an_upload_that_storage_refused_gives_its_hit_back() {
+    let gateway = over(fake_storage::start(500, 404).await);
+    let put = gateway.token("PUT", "a", json!({})).await;
+    for _ in 0..2 {
+        let failed = gateway.put(&put, "body").await;
+        failed.assert_error(502, "upstream_error");
+    }
+    assert_eq!(gateway.status(&put).await["uploaded"], false);
+}

@@ -1,0 +1,132 @@
+//! `PATCH`: by token and by id.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Answer, answer, now, until};
+use crate::support::gateway::Gateway;
+
+async fn patch(gateway: &Gateway, token: &str, body: Value) -> Answer {
+    answer(
+        gateway
+            .control("PATCH", &format!("/token/{token}"))
+            .json(&body),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn only_what_is_named_changes_and_null_clears() {
+    let gateway = Gateway::start();
+    let fields = json!({"max_hits": 3, "callback": "https://a.example/", "metadata": {"a": "b"},
+        "tags": ["t"], "token": "t"});
+    gateway.token("GET", "k", fields).await;
+    let before = gateway.record("t").await;
+
+    let expire_at = now(9000);
+    let changed = patch(&gateway, "t", json!({"expire_at": expire_at})).await;
+    assert_eq!(changed.status, 200);
+    let mut expected = before.clone();
+    expected["expire_at"] = json!(expire_at);
+    assert_eq!(changed.json(), expected);
+    assert_eq!(gateway.record("t").await, expected);
+
+    assert_eq!(patch(&gateway, "t", json!({})).await.json(), expected);
+
+    let all = json!({"max_hits": 9, "callback": "http://b.example/x", "metadata": {"c": "d"}});
+    let changed = patch(&gateway, "t", all.clone()).await.json();
+    for (field, value) in all.as_object().unwrap() {
+        assert_eq!(&changed[field], value);
+    }
+
+    let nulls = json!({"max_hits": null, "callback": null, "metadata": null, "expire_at": null});
+    let cleared = patch(&gateway, "t", nulls).await.json();
+    assert_eq!(
+        (&cleared["max_hits"], &cleared["callback"]),
+        (&json!(-1), &json!(""))
+    );
+    assert!(cleared.get("metadata").is_none_or(|m| *m == json!({})));
+    let left = cleared["expire_at"].as_i64().unwrap() - now(0);
+    assert!((1700..=1800).contains(&left), "{left}");
+    assert_eq!(cleared["tags"], json!(["t"]));
+}
+
+#[tokio::test]
+async fn wrong_changes_change_nothing() {
+    let gateway = Gateway::start();
+    gateway.token("GET", "k", json!({"token": "t"})).await;
+    let before = gateway.record("t").await;
+    for (body, part) in [
+        (json!({"max_hits": 0}), "max_hits"),
+        (json!({"expire_at": 5}), "expire_at"),
+        (json!({"callback": "nonsense"}), "callback"),
+        (json!({"metadata": {"a": 1}}), "metadata"),
+        (json!({"key": "other"}), "key"),
+        (json!({"max_hits": 5, "expire_at": 5}), "expire_at"),
+        (json!([]), "object"),
+    ] {
+        let refused = patch(&gateway, "t", body).await;
+        refused.assert_error(400, "bad_request").says(part);
+    }
+    assert_eq!(gateway.record("t").await, before);
+}
+
+#[tokio::test]
+async fn more_hits_let_in_again() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    gateway
+        .token("GET", "k", json!({"token": "t", "max_hits": 1}))
+        .await;
+    assert_eq!(gateway.get("t").await.status, 200);
+    gateway.get("t").await.assert_error(409, "hits_exceeded");
+    patch(&gateway, "t", json!({"max_hits": 2})).await;
+    assert_eq!(gateway.get("t").await.status, 200);
+    gateway.get("t").await.assert_error(409, "hits_exceeded");
+    assert_eq!(gateway.used_hits("t").await, 2);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_410_revived_and_retaken() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    let fields = json!({"token": "t", "expire_at": now(2), "max_hits": 5});
+    gateway.token("GET", "k", fields.clone()).await;
+    gateway
+        .token("PUT", "k", json!({"token": "put", "expire_at": now(2)}))
+        .await;
+    assert_eq!(gateway.get("t").await.status, 200);
+    until("410", async || gateway.head("t").await.status == 410).await;
+    gateway.get("t").await.assert_error(410, "token_expired");
+    assert_eq!(gateway.head("t").await.status, 410);
+    until("410", async || gateway.head("put").await.status == 410).await;
+    gateway
+        .put("put", "x")
+        .await
+        .assert_error(410, "token_expired");
+    // Before the method, after the token.
+    gateway
+        .put("t", "x")
+        .await
+        .assert_error(410, "token_expired");
+    // The control plane still knows it.
+    assert_eq!(gateway.used_hits("t").await, 1);
+    let expired = answer(gateway.control("GET", "/tokens?state=expired"))
+        .await
+        .json();
+    assert_eq!(expired["tokens"].as_array().unwrap().len(), 2);
+
+    let revived = patch(&gateway, "t", json!({"expire_at": now(600)})).await;
+    assert_eq!(revived.status, 200);
+    assert_eq!(gateway.get("t").await.status, 200);
+    assert_eq!(gateway.used_hits("t").await, 2);
+
+    // Taken again, everything of its earlier life is forgotten.
+    let again = json!({"token": "put", "method": "GET", "key": "k", "max_hits": 1});
+    assert_eq!(gateway.create(again).await.status, 201);
+    let record = gateway.record("put").await;
+    assert_eq!(
+        (&record["method"], &record["used_hits"]),
+        (&json!("GET"), &json!(0))
+    );
+    assert_eq!(gateway.get("put").await.status, 200);
+}

@@ -1,0 +1,124 @@
+//! Revoking: one, by its handle, many.
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+
+use crate::support::api::answer;
+use crate::support::gateway::Gateway;
+use crate::support::raw;
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_at_once() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    gateway.token("GET", "k", json!({"token": "t"})).await;
+    assert_eq!(gateway.get("t").await.status, 200);
+    let path = "/token/t";
+    assert_eq!(answer(gateway.control("DELETE", path)).await.status, 204);
+    gateway.get("t").await.assert_error(404, "token_not_found");
+    assert_eq!(gateway.head("t").await.status, 404);
+    let again = answer(gateway.control("DELETE", path)).await;
+    again.assert_error(404, "token_not_found");
+    // Free again.
+    gateway.token("GET", "k", json!({"token": "t"})).await;
+    assert_eq!(gateway.used_hits("t").await, 0);
+}
+
+#[tokio::test]
+async fn by_its_handle() {
+    let gateway = Gateway::start();
+    let created = gateway
+        .create(json!({"key": "k", "method": "GET"}))
+        .await
+        .json();
+    let token = created["token"].as_str().unwrap();
+    let path = format!("/tokens/{}", created["token_id"].as_str().unwrap());
+    let changed = answer(
+        gateway
+            .control("PATCH", &path)
+            .json(&json!({"max_hits": 4})),
+    )
+    .await;
+    assert_eq!(changed.json()["max_hits"], 4);
+    assert!(changed.json().get("token").is_none());
+    assert_eq!(gateway.record(token).await["max_hits"], 4);
+    assert_eq!(answer(gateway.control("DELETE", &path)).await.status, 204);
+    gateway
+        .get(token)
+        .await
+        .assert_error(404, "token_not_found");
+    answer(gateway.control("GET", &path))
+        .await
+        .assert_error(404, "token_not_found");
+}
+
+#[tokio::test]
+async fn all_that_match() {
+    let gateway = Gateway::start();
+    for n in 0..5 {
+        let tag = if n < 3 { "old" } else { "new" };
+        gateway
+            .token("GET", &format!("a/{n}"), json!({"tags": [tag]}))
+            .await;
+    }
+    let b = gateway.token("GET", "b/1", json!({})).await;
+    let revoke = async |query: &str| {
+        let revoked = answer(gateway.control("DELETE", &format!("/tokens?{query}"))).await;
+        assert_eq!(revoked.status, 200, "{revoked:?}");
+        revoked.json()
+    };
+    assert_eq!(revoke("tag=old").await, json!({"deleted": 3}));
+    assert_eq!(revoke("tag=old").await, json!({"deleted": 0}));
+    assert_eq!(
+        revoke("bucket=local&prefix=a/").await,
+        json!({"deleted": 2})
+    );
+    assert_eq!(gateway.record(&b).await["key"], "b/1");
+    for query in [
+        "",
+        "?tag=",
+        "?prefix=a",
+        "?state=active",
+        "?bucket=local&method=GET",
+    ] {
+        let refused = answer(gateway.control("DELETE", &format!("/tokens{query}"))).await;
+        refused.assert_error(400, "bad_request");
+    }
+    assert_eq!(gateway.record(&b).await["key"], "b/1");
+    assert_eq!(revoke("bucket=local").await, json!({"deleted": 1}));
+}
+
+#[tokio::test]
+async fn an_upload_under_way_is_not_stored() {
+    let gateway = Gateway::start();
+    let token = gateway.token("PUT", "k", json!({})).await;
+    let mut stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
+    // Its bytes have arrived: the hit is held.
+    crate::support::api::until("a temporary file", async || !gateway.files().is_empty()).await;
+    let revoked = answer(gateway.control("DELETE", &format!("/token/{token}"))).await;
+    assert_eq!(revoked.status, 204);
+    stream.write_all(b"56789").await.unwrap();
+    let refused = raw::read_to_end(&mut stream).await;
+    refused.assert_error(404, "token_not_found");
+    assert_eq!(gateway.files(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_upload_under_way_is_not_stored_through_a_token_that_took_its_name() {
+    let gateway = Gateway::start();
+    gateway.token("PUT", "old", json!({"token": "t"})).await;
+    let mut stream = raw::begin_upload(gateway.port, "t", 10, b"01234").await;
+    crate::support::api::until("a temporary file", async || !gateway.files().is_empty()).await;
+    assert_eq!(
+        answer(gateway.control("DELETE", "/token/t")).await.status,
+        204
+    );
+    gateway.token("PUT", "new", json!({"token": "t"})).await;
+    stream.write_all(b"56789").await.unwrap();
+    raw::read_to_end(&mut stream)
+        .await
+        .assert_error(404, "token_not_found");
+    assert_eq!(gateway.files(), [""; 0]);
+    assert_eq!(gateway.put("t", "new").await.status, 200);
+    assert_eq!(gateway.files(), ["new"]);
+}

@@ -1,0 +1,14 @@
+//! SIGKILL in the middle of everything: what was acknowledged is there, what was not leaves nothing.
+//!
+//! - `rounds`: traffic of every kind over sled and an fs bucket, killed at moments of chance.
+//! - `settling`: killed exactly while storage makes an object visible, before and after it has.
+//! - `scene`: the folders, the configuration and the receiver that outlive the processes.
+
+mod control;
+mod downloads;
+mod held_s3;
+mod rounds;
+mod scene;
+mod settling;
+mod uploads;
+mod victim;

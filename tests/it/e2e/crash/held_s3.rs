@@ -1,0 +1,125 @@
+//! An S3 server that stops the moment an object becomes visible, before or after.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+const BUCKET: &str = "held";
+
+/// What happens to the requests that make objects visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    Nothing,
+    /// Never carried out, never answered.
+    Before,
+    /// Carried out, never answered.
+    After,
+}
+
+pub(super) struct HeldS3 {
+    pub(super) endpoint: String,
+    folder: TempDir,
+    hold: Arc<Mutex<Hold>>,
+    held: mpsc::UnboundedReceiver<()>,
+}
+
+impl HeldS3 {
+    pub(super) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+        let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
+        let mut service = S3ServiceBuilder::new(files);
+        service.set_auth(SimpleAuth::from_single(
+            "test-access-key",
+            "test-secret-key",
+        ));
+        let service = service.build();
+        let hold = Arc::new(Mutex::new(Hold::Nothing));
+        let (holding, held) = mpsc::unbounded_channel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let modes = Arc::clone(&hold);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (service, hold) = (service.clone(), Arc::clone(&modes));
+                let holding = holding.clone();
+                let answer = service_fn(move |request: http::Request<Incoming>| {
+                    let (service, holding) = (service.clone(), holding.clone());
+                    let mode = match makes_visible(&request) {
+                        true => *hold.lock(),
+                        false => Hold::Nothing,
+                    };
+                    async move {
+                        let answer = match mode {
+                            Hold::Before => None,
+                            Hold::Nothing | Hold::After => {
+                                Some(Service::call(&service, request).await?)
+                            }
+                        };
+                        match answer {
+                            Some(answer) if mode == Hold::Nothing => Ok(answer),
+                            Some(_) | None => {
+                                let _ = holding.send(());
+                                std::future::pending::<Result<_, s3s::HttpError>>().await
+                            }
+                        }
+                    }
+                });
+                tokio::spawn(async move {
+                    let connection = http1::Builder::new();
+                    let _ = connection
+                        .serve_connection(TokioIo::new(socket), answer)
+                        .await;
+                });
+            }
+        });
+        Self {
+            endpoint,
+            folder,
+            hold,
+            held,
+        }
+    }
+
+    /// The line of the section `buckets` that leads here.
+    pub(super) fn bucket(&self) -> String {
+        format!(
+            "  s3: {{provider: s3, bucket: {BUCKET}, region: us-east-1, endpoint: \"{}\", \
+             credential: test, force_path_style: true}}",
+            self.endpoint
+        )
+    }
+
+    pub(super) fn set(&self, hold: Hold) {
+        *self.hold.lock() = hold;
+    }
+
+    /// Returns when a request is held.
+    pub(super) async fn holds(&mut self) {
+        self.held.recv().await.unwrap();
+    }
+
+    pub(super) fn object(&self, key: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.folder.path().join(BUCKET).join(key)).ok()
+    }
+}
+
+/// `PutObject` and `CompleteMultipartUpload`.
+fn makes_visible(request: &http::Request<Incoming>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let of_upload = query.contains("uploadId=");
+    match *request.method() {
+        http::Method::PUT => !of_upload,
+        http::Method::POST => of_upload,
+        _ => false,
+    }
+}

@@ -1,0 +1,14 @@
+//! The data plane.
+
+mod checksums;
+mod conditions;
+mod cut_off;
+mod errors;
+mod headers;
+mod hits;
+mod hits_complete;
+mod order;
+mod ranges;
+mod rules;
+mod upload_limits;
+mod uploads;

@@ -1,0 +1,168 @@
+//! What a download says of itself.
+
+use serde_json::json;
+
+use crate::support::api::{Answer, answer};
+use crate::support::gateway::Gateway;
+
+/// GET and HEAD of the same token, which must say the same.
+async fn both(gateway: &Gateway, token: &str) -> Answer {
+    let (got, head) = (gateway.get(token).await, gateway.head(token).await);
+    assert_eq!((got.status, head.status), (200, 200), "{got:?} {head:?}");
+    assert!(head.body.is_empty());
+    for (name, value) in &got.headers {
+        if name != "x-request-id" && name != "date" {
+            assert_eq!(head.headers.get(name), Some(value), "{name}");
+        }
+    }
+    got
+}
+
+#[tokio::test]
+async fn headers_of_an_object() {
+    let gateway = Gateway::start();
+    gateway.store("a.bin", "image/png", "0123456789").await;
+    let token = gateway.token("GET", "a.bin", json!({})).await;
+    let got = both(&gateway, &token).await;
+    assert_eq!(got.body, "0123456789");
+    for (name, value) in [
+        ("content-length", "10"),
+        ("content-type", "image/png"),
+        ("accept-ranges", "bytes"),
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "private"),
+    ] {
+        assert_eq!(got.header(name), Some(value), "{name}");
+    }
+    let etag = got.header("etag").unwrap();
+    assert!(etag.len() > 2 && etag.starts_with('"') && etag.ends_with('"'));
+    let modified = httpdate::parse_http_date(got.header("last-modified").unwrap()).unwrap();
+    assert!(modified <= std::time::SystemTime::now());
+    for name in [
+        "content-disposition",
+        "content-security-policy",
+        "content-range",
+        "vary",
+    ] {
+        assert_eq!(got.header(name), None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn limited_tokens_are_never_cached() {
+    let gateway = Gateway::start();
+    gateway.place("a", "bytes");
+    for (fields, value) in [
+        (json!({"max_hits": 9}), "private, no-store"),
+        (json!({"max_hits": -1}), "private"),
+    ] {
+        let token = gateway.token("GET", "a", fields).await;
+        let got = both(&gateway, &token).await;
+        assert_eq!(got.header("cache-control"), Some(value));
+        let fresh = gateway.object("GET", &token);
+        let fresh = answer(fresh.header("if-none-match", got.header("etag").unwrap())).await;
+        assert_eq!(
+            (fresh.status, fresh.header("cache-control")),
+            (304, Some(value))
+        );
+    }
+}
+
+#[tokio::test]
+async fn names_and_dispositions() {
+    let gateway = Gateway::start();
+    gateway.place("dir/a.txt", "bytes");
+    let all = "attachment; filename=\"a.txt\"; filename*=UTF-8''a.txt";
+    let inline = "inline; filename=\"a.txt\"; filename*=UTF-8''a.txt";
+    let chinese = "attachment; filename=\"__ 1.pdf\"; filename*=UTF-8''%E6%8A%A5%E5%91%8A%201.pdf";
+    let quoted = "attachment; filename=\"a__; x=_b\"; filename*=UTF-8''a%22%5C%3B%20x%3D%22b";
+    for (fields, value) in [
+        (json!({}), None),
+        (json!({"filename": "a.txt"}), Some(all)),
+        (
+            json!({"filename": "a.txt", "disposition": "inline"}),
+            Some(inline),
+        ),
+        (json!({"disposition": "attachment"}), Some(all)),
+        (json!({"disposition": "inline"}), Some(inline)),
+        (json!({"filename": "报告 1.pdf"}), Some(chinese)),
+        (json!({"filename": "a\"\\; x=\"b"}), Some(quoted)),
+    ] {
+        let token = gateway.token("GET", "dir/a.txt", fields.clone()).await;
+        let got = both(&gateway, &token).await;
+        assert_eq!(got.header("content-disposition"), value, "{fields}");
+        assert_eq!(got.header("content-security-policy"), None);
+    }
+}
+
+#[tokio::test]
+async fn what_a_browser_would_run_is_an_attachment_or_in_a_sandbox() {
+    let gateway = Gateway::start();
+    for (content_type, active) in [
+        ("text/html", true),
+        ("text/html; charset=utf-8", true),
+        ("Text/HTML", true),
+        ("image/svg+xml", true),
+        ("application/xhtml+xml", true),
+        ("text/xml", true),
+        ("application/xml", true),
+        ("application/rss+xml", true),
+        ("text/plain", false),
+        ("image/png", false),
+        ("application/json", false),
+    ] {
+        gateway.store("k", content_type, "<script>").await;
+        let plain = gateway.token("GET", "k", json!({})).await;
+        let got = both(&gateway, &plain).await;
+        assert_eq!(got.header("content-type"), Some(content_type));
+        let attached = "attachment; filename=\"k\"; filename*=UTF-8''k";
+        let expected = active.then_some(attached);
+        assert_eq!(
+            got.header("content-disposition"),
+            expected,
+            "{content_type}"
+        );
+        assert_eq!(got.header("x-content-type-options"), Some("nosniff"));
+
+        let inline = gateway
+            .token("GET", "k", json!({"disposition": "inline"}))
+            .await;
+        let got = both(&gateway, &inline).await;
+        assert!(
+            got.header("content-disposition")
+                .unwrap()
+                .starts_with("inline")
+        );
+        let sandbox = active.then_some("sandbox");
+        assert_eq!(
+            got.header("content-security-policy"),
+            sandbox,
+            "{content_type}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_tokens_type_goes_before_the_objects() {
+    let gateway = Gateway::start();
+    gateway.place("a.txt", "<b>");
+    let fields = json!({"content_type": "text/html", "disposition": "inline"});
+    let token = gateway.token("GET", "a.txt", fields).await;
+    let got = both(&gateway, &token).await;
+    assert_eq!(got.header("content-type"), Some("text/html"));
+    assert_eq!(got.header("content-security-policy"), Some("sandbox"));
+    gateway.place("no-extension", "?");
+    let token = gateway.token("GET", "no-extension", json!({})).await;
+    let got = both(&gateway, &token).await;
+    assert_eq!(got.header("content-type"), Some("application/octet-stream"));
+}
+
+#[tokio::test]
+async fn an_empty_object_is_200_and_empty() {
+    let gateway = Gateway::start();
+    gateway.store("empty", "text/plain", "").await;
+    let token = gateway.token("GET", "empty", json!({"max_hits": 1})).await;
+    let got = gateway.get(&token).await;
+    assert_eq!((got.status, got.header("content-length")), (200, Some("0")));
+    assert_eq!(gateway.used_hits(&token).await, 1);
+}

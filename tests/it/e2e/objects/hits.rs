@@ -1,0 +1,154 @@
+//! How often a token may be used.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::support::api::{answer, until};
+use crate::support::gateway::Gateway;
+
+#[tokio::test]
+async fn of_200_at_once_ten_get_in() {
+    let gateway = Gateway::start();
+    gateway.place("k", vec![7; 100_000]);
+    let token = gateway.token("GET", "k", json!({"max_hits": 10})).await;
+    let answers = join_all((0..200).map(|_| gateway.get(&token))).await;
+    let mut statuses = BTreeMap::<u16, usize>::new();
+    for answer in &answers {
+        *statuses.entry(answer.status).or_default() += 1;
+        match answer.status {
+            200 => assert_eq!(answer.body.len(), 100_000),
+            _ => drop(answer.assert_error(409, "hits_exceeded").clone()),
+        }
+    }
+    assert_eq!(statuses, BTreeMap::from([(200, 10), (409, 190)]));
+    assert_eq!(gateway.used_hits(&token).await, 10);
+}
+
+#[tokio::test]
+async fn of_20_uploads_at_once_three_get_in() {
+    let gateway = Gateway::start();
+    let token = gateway.token("PUT", "k", json!({"max_hits": 3})).await;
+    let answers = join_all((0..20).map(|_| gateway.put(&token, vec![7; 10_000]))).await;
+    let stored = answers.iter().filter(|answer| answer.status == 200).count();
+    let refused = answers.iter().filter(|answer| answer.status == 409).count();
+    // What fails gives nothing back here: all three hits are used in the end.
+    assert_eq!((stored, refused), (3, 17));
+    assert_eq!(gateway.used_hits(&token).await, 3);
+}
+
+#[tokio::test]
+async fn head_never_counts() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    for method in ["GET", "HEAD", "PUT"] {
+        let token = gateway.token(method, "k", json!({"max_hits": 1})).await;
+        for _ in 0..3 {
+            let head = gateway.head(&token).await;
+            assert_eq!(
+                (head.status, head.header("content-length")),
+                (200, Some("5"))
+            );
+        }
+        assert_eq!(gateway.used_hits(&token).await, 0, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn hits_of_an_unlimited_token_are_seen_within_a_second() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    let token = gateway.token("GET", "k", json!({})).await;
+    for _ in 0..7 {
+        assert_eq!(gateway.get(&token).await.status, 200);
+    }
+    let began = Instant::now();
+    until("seven hits", async || gateway.used_hits(&token).await == 7).await;
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn what_delivers_nothing_gives_its_hit_back() {
+    let gateway = Gateway::start();
+    let token = gateway.token("GET", "absent", json!({"max_hits": 1})).await;
+    for _ in 0..3 {
+        gateway
+            .get(&token)
+            .await
+            .assert_error(404, "object_not_found");
+    }
+    assert_eq!(gateway.head(&token).await.status, 404);
+    gateway.place("absent", "now");
+    assert_eq!(gateway.get(&token).await.body, "now");
+    gateway.get(&token).await.assert_error(409, "hits_exceeded");
+}
+
+#[tokio::test]
+async fn a_window_makes_one_hit_of_one_clients_requests() {
+    let gateway = Gateway::start();
+    gateway.place("k", "0123456789");
+    let fields = json!({"max_hits": 2, "hit_window": 3600});
+    let token = gateway.token("GET", "k", fields).await;
+    let get = async |agent: &str, range: &str| {
+        let request = gateway.object("GET", &token).header("user-agent", agent);
+        answer(request.header("range", range)).await
+    };
+    for start in 0..5 {
+        assert_eq!(
+            get("player/1", &format!("bytes={start}-")).await.status,
+            206
+        );
+    }
+    assert_eq!(gateway.used_hits(&token).await, 1);
+    assert_eq!(get("player/2", "bytes=0-").await.status, 206);
+    assert_eq!(gateway.used_hits(&token).await, 2);
+    get("player/3", "bytes=0-")
+        .await
+        .assert_error(409, "hits_exceeded");
+    // Who has paid goes on.
+    assert_eq!(get("player/1", "bytes=9-").await.status, 206);
+    assert_eq!(gateway.used_hits(&token).await, 2);
+}
+
+#[tokio::test]
+async fn a_window_opens_once_for_a_hundred_at_once() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    let fields = json!({"max_hits": 1, "hit_window": 3600});
+    let token = gateway.token("GET", "k", fields).await;
+    let answers = join_all((0..100).map(|_| gateway.get(&token))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(gateway.used_hits(&token).await, 1);
+}
+
+#[tokio::test]
+async fn a_window_ends() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    let token = gateway.token("GET", "k", json!({"hit_window": 1})).await;
+    gateway.get(&token).await;
+    until("a second hit", async || {
+        gateway.get(&token).await;
+        gateway.used_hits(&token).await >= 2
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_window_whose_first_request_delivers_nothing_is_not_open() {
+    let gateway = Gateway::start();
+    gateway.place("k", "0123456789");
+    let fields = json!({"max_hits": 1, "hit_window": 3600});
+    let token = gateway.token("GET", "k", fields).await;
+    let outside = gateway.object("GET", &token).header("range", "bytes=99-");
+    answer(outside)
+        .await
+        .assert_error(416, "range_not_satisfiable");
+    assert_eq!(gateway.used_hits(&token).await, 0);
+    let other = gateway.object("GET", &token).header("user-agent", "other");
+    assert_eq!(answer(other).await.status, 200);
+    // The hit was the other's.
+    gateway.get(&token).await.assert_error(409, "hits_exceeded");
+}

@@ -1,0 +1,125 @@
+//! Who may use a token, and from when.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{answer, now, until};
+use crate::support::gateway::Gateway;
+
+#[tokio::test]
+async fn not_before() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    let fields = json!({"not_before": now(2), "max_hits": 1});
+    let token = gateway.token("GET", "k", fields.clone()).await;
+    gateway.get(&token).await.assert_error(403, "access_denied");
+    assert_eq!(gateway.head(&token).await.status, 403);
+    let upload = gateway.token("PUT", "new", fields).await;
+    gateway
+        .put(&upload, "x")
+        .await
+        .assert_error(403, "access_denied");
+    assert_eq!(gateway.files(), ["k"]);
+    until("it begins", async || {
+        gateway.head(&token).await.status == 200
+    })
+    .await;
+    assert_eq!(gateway.get(&token).await.status, 200);
+    assert_eq!(gateway.put(&upload, "x").await.status, 200);
+}
+
+fn trusting() -> Value {
+    json!({"server": {"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.0/8", "10.0.0.0/8"]}})
+}
+
+#[tokio::test]
+async fn addresses_behind_a_trusted_proxy() {
+    let gateway = Gateway::with(trusting());
+    gateway.place("k", "bytes");
+    let fields = json!({"allowed_ips": ["203.0.113.0/24", "2001:db8::/32"], "max_hits": 100});
+    let token = gateway.token("GET", "k", fields).await;
+    let mut delivered = 0;
+    for (forwarded, status) in [
+        (&[][..], 403),
+        (&["203.0.113.9"], 200),
+        (&["2001:db8::1"], 200),
+        (&["[2001:db8::1]:443"], 200),
+        (&["::ffff:203.0.113.9"], 200),
+        (&["198.51.100.1"], 403),
+        // The last one that no trusted proxy vouches for as its own.
+        (&["203.0.113.9, 198.51.100.1"], 403),
+        (&["198.51.100.1, 203.0.113.9"], 200),
+        (&["198.51.100.1, 203.0.113.9, 10.1.2.3"], 200),
+        (&["198.51.100.1", "203.0.113.9"], 200),
+        (&["203.0.113.9, junk"], 403),
+    ] {
+        let request = forwarded
+            .iter()
+            .fold(gateway.object("GET", &token), |request, line| {
+                request.header("x-forwarded-for", *line)
+            });
+        let got = answer(request).await;
+        assert_eq!(got.status, status, "{forwarded:?}");
+        match status {
+            200 => delivered += 1,
+            _ => drop(got.assert_error(403, "access_denied").clone()),
+        }
+        assert_eq!(gateway.used_hits(&token).await, delivered);
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_is_believed() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    let other = gateway
+        .token("GET", "k", json!({"allowed_ips": ["203.0.113.9"]}))
+        .await;
+    let forged = gateway
+        .object("GET", &other)
+        .header("x-forwarded-for", "203.0.113.9");
+    answer(forged).await.assert_error(403, "access_denied");
+    let here = gateway
+        .token("GET", "k", json!({"allowed_ips": ["127.0.0.1"]}))
+        .await;
+    let forged = gateway
+        .object("GET", &here)
+        .header("x-forwarded-for", "203.0.113.9");
+    assert_eq!(answer(forged).await.status, 200);
+    assert!(!gateway.log().contains("203.0.113.9"));
+}
+
+#[tokio::test]
+async fn referers() {
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    let fields = json!({"allowed_referers": ["https://a.example/shop/"]});
+    let token = gateway.token("GET", "k", fields.clone()).await;
+    let upload = gateway.token("PUT", "new", fields).await;
+    for (referer, status) in [
+        ("", 403),
+        ("https://a.example/shop/1", 200),
+        ("https://a.example/", 403),
+        ("https://a.example.evil.test/shop/", 403),
+        ("http://a.example/shop/", 403),
+        ("nonsense", 403),
+    ] {
+        let with = |method| {
+            let request = gateway.object(method, &token);
+            if referer.is_empty() {
+                request
+            } else {
+                request.header("referer", referer)
+            }
+        };
+        assert_eq!(answer(with("GET")).await.status, status, "{referer}");
+        assert_eq!(answer(with("HEAD")).await.status, status, "{referer}");
+    }
+    gateway
+        .put(&upload, "x")
+        .await
+        .assert_error(403, "access_denied");
+    let right = gateway
+        .object("PUT", &upload)
+        .header("referer", "https://a.example/shop/");
+    assert_eq!(answer(right.body("x")).await.status, 200);
+}

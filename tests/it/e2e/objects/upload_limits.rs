@@ -1,0 +1,86 @@
+//! Uploads that are too large, or come too slowly.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::support::api::until;
+use crate::support::gateway::Gateway;
+use crate::support::raw;
+
+#[tokio::test]
+async fn a_declared_size_is_refused_at_the_head_and_one_that_fits_is_not() {
+    let gateway = Gateway::start();
+    let token = gateway.token("PUT", "k", json!({"size": 100})).await;
+    gateway
+        .put(&token, vec![1; 101])
+        .await
+        .assert_error(413, "size_exceeded")
+        .says("100 bytes");
+    // Sent to its end by a client that reads only then.
+    gateway
+        .put(&token, vec![1; 32 << 20])
+        .await
+        .assert_error(413, "size_exceeded");
+    assert_eq!(gateway.used_hits(&token).await, 0);
+    assert_eq!(gateway.files(), [""; 0]);
+    assert_eq!(gateway.put(&token, vec![1; 100]).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_undeclared_size_is_refused_where_it_grows_too_large() {
+    let gateway = Gateway::start();
+    let token = gateway.token("PUT", "k", json!({"size": 100_000})).await;
+    let pieces = |count: usize| {
+        let pieces = std::iter::repeat_n(Bytes::from(vec![1; 50_000]), count);
+        reqwest::Body::wrap_stream(futures_util::stream::iter(
+            pieces.map(Ok::<_, std::io::Error>).collect::<Vec<_>>(),
+        ))
+    };
+    for count in [3, 100] {
+        let refused = gateway.put(&token, pieces(count)).await;
+        refused.assert_error(413, "size_exceeded");
+        assert_eq!(gateway.files(), [""; 0]);
+    }
+    assert_eq!(gateway.put(&token, pieces(2)).await.json()["size"], 100_000);
+    assert_eq!(gateway.files(), ["k"]);
+}
+
+#[tokio::test]
+async fn an_upload_that_stalls_is_408_and_leaves_nothing() {
+    let gateway = Gateway::with(json!({"limits": {"idle_seconds": 1}}));
+    let token = gateway.token("PUT", "k", json!({})).await;
+    let mut stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
+    let refused = raw::read_to_end(&mut stream).await;
+    refused.assert_error(408, "request_timeout");
+    assert_eq!(gateway.files(), [""; 0]);
+    assert_eq!(gateway.put(&token, "whole").await.status, 200);
+}
+
+#[tokio::test]
+async fn json_that_stalls_is_408() {
+    let gateway = Gateway::with(json!({"limits": {"idle_seconds": 1}}));
+    let authorization = format!("Authorization: Bearer {}", crate::support::api::CONTROL);
+    let lines = [authorization.as_bytes(), b"Content-Length: 100"];
+    let refused = raw::request(gateway.port, "POST /token", &lines, b"{\"key\":").await;
+    refused.assert_error(408, "request_timeout");
+}
+
+/// The hit is leased while bytes come, and nobody else gets it.
+#[tokio::test]
+async fn an_upload_under_way_holds_its_hit() {
+    let gateway = Gateway::start();
+    let token = gateway.token("PUT", "k", json!({})).await;
+    let stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
+    until("a lease", async || !gateway.files().is_empty()).await;
+    gateway
+        .put(&token, "other")
+        .await
+        .assert_error(409, "hits_exceeded");
+    assert_eq!(gateway.used_hits(&token).await, 0);
+    drop(stream);
+    until("the hit is back", async || {
+        gateway.put(&token, "other").await.status == 200
+    })
+    .await;
+    assert_eq!(gateway.files(), ["k"]);
+}

@@ -1,0 +1,149 @@
+//! `/openapi.json` held against the router.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::support::api::answer;
+use crate::support::gateway::Gateway;
+
+const METHODS: [&str; 6] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"];
+
+async fn document(gateway: &Gateway) -> Value {
+    let document = answer(gateway.plain("GET", "/openapi.json")).await;
+    assert_eq!(document.status, 200);
+    document.json()
+}
+
+/// Path to documented methods; HEAD comes with GET.
+fn documented(document: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let paths = document["paths"].as_object().unwrap();
+    let operations = paths.iter().map(|(path, operations)| {
+        let methods = operations.as_object().unwrap().keys();
+        let methods = methods.map(|method| method.to_ascii_uppercase());
+        let mut methods: BTreeSet<_> = methods
+            .filter(|method| METHODS.contains(&method.as_str()))
+            .collect();
+        if methods.contains("GET") {
+            methods.insert("HEAD".to_owned());
+        }
+        (path.clone(), methods)
+    });
+    operations.collect()
+}
+
+#[tokio::test]
+async fn what_is_documented_is_there_and_nothing_else() {
+    let gateway = Gateway::start();
+    let documented = documented(&document(&gateway).await);
+    assert!(documented.len() >= 9, "{documented:?}");
+    for (path, methods) in &documented {
+        let concrete = path
+            .replace("{token}", "some-token")
+            .replace("{token_id}", "00112233445566778899aabbccddeeff");
+        assert!(!concrete.contains('{'), "{path}");
+        for method in METHODS {
+            let got = answer(gateway.control(method, &concrete).json(&json!({}))).await;
+            let code = match got.body.is_empty() {
+                true => Value::Null,
+                false => got.json()["code"].clone(),
+            };
+            if methods.contains(method) {
+                assert_ne!(code, "not_found", "{method} {path}");
+                assert_ne!(got.status, 405, "{method} {path}");
+            } else {
+                assert_eq!(got.status, 405, "{method} {path}");
+                let allow = got.header("allow").unwrap().split(',');
+                let allow: BTreeSet<_> = allow.map(|method| method.trim().to_owned()).collect();
+                assert_eq!(&allow, methods, "{method} {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_error_code_stands_in_it() {
+    let gateway = Gateway::start();
+    let text = document(&gateway).await.to_string();
+    for code in [
+        "bad_request",
+        "bad_digest",
+        "unauthorized",
+        "forbidden",
+        "access_denied",
+        "token_not_found",
+        "object_not_found",
+        "method_not_allowed",
+        "request_timeout",
+        "token_exists",
+        "hits_exceeded",
+        "token_expired",
+        "precondition_failed",
+        "size_exceeded",
+        "unsupported_media_type",
+        "range_not_satisfiable",
+        "rate_limited",
+        "internal_error",
+        "upstream_error",
+        "unavailable",
+        "upstream_timeout",
+    ] {
+        assert!(text.contains(&format!("`{code}`")), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn answers_have_the_fields_of_their_schemas() {
+    let gateway = Gateway::start();
+    let document = document(&gateway).await;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let properties = |name: &str| -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let schema = &document["components"]["schemas"][name];
+        assert!(schema.is_object(), "{name}");
+        let parts = schema["allOf"]
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![schema.clone()]);
+        for part in parts {
+            let part = match part["$ref"].as_str() {
+                Some(name) => {
+                    let name = name.rsplit('/').next().unwrap();
+                    document["components"]["schemas"][name].clone()
+                }
+                None => part,
+            };
+            found.extend(part["properties"].as_object().unwrap().keys().cloned());
+        }
+        found
+    };
+    let fields = |answer: &Value| -> BTreeSet<String> {
+        answer.as_object().unwrap().keys().cloned().collect()
+    };
+    let full = json!({"key": "k", "method": "PUT", "disposition": "inline",
+        "content_type": "text/plain", "not_before": 5, "allowed_ips": ["::/0", "0.0.0.0/0"],
+        "allowed_referers": [], "hit_window": 5, "metadata": {"a": "b"}, "tags": ["t"]});
+    let created = gateway.create(full).await.json();
+    assert_eq!(fields(&created), properties("CreatedToken"));
+    let token = created["token"].as_str().unwrap();
+    let put = gateway
+        .object("PUT", token)
+        .header("content-type", "text/plain")
+        .body("x");
+    let uploaded = answer(put).await.json();
+    assert_eq!(fields(&uploaded), properties("Uploaded"));
+    let mut record = properties("Token");
+    record.remove("allowed_referers");
+    assert_eq!(fields(&gateway.record(token).await), record);
+    let mut status = properties("TokenStatus");
+    status.remove("allowed_referers");
+    assert_eq!(fields(&gateway.status(token).await), status);
+    let error = gateway.get("unknown").await.json();
+    assert_eq!(fields(&error), properties("Error"));
+    let known: BTreeSet<_> = properties("NewToken");
+    let missing = gateway.create(json!({"unknown": 1})).await.json()["message"].to_string();
+    assert!(
+        known.iter().all(|field| missing.contains(field)),
+        "{missing}"
+    );
+}

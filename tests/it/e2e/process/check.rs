@@ -1,0 +1,136 @@
+//! `check`, `--version` and how the file is named.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::support::gateway::{Gateway, configuration};
+use crate::support::process::command;
+
+fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = command();
+    let output: Output = command
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+const GOOD: &str = "server: {listen: \":0\"}\nsled: {path: tokens}\ncontrol: {tokens: [a]}\n\
+                    buckets: {local: {provider: memory}}\n";
+
+#[test]
+fn a_good_configuration_is_said_to_be_valid_however_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("good.yaml"), GOOD).unwrap();
+    for arguments in [
+        &["check", "--config", "good.yaml"][..],
+        &["check", "-config", "good.yaml"],
+        &["check", "-config=good.yaml"],
+        &["--config=good.yaml", "check"],
+    ] {
+        let (code, stdout, stderr) = run(folder.path(), arguments);
+        assert_eq!(
+            (code, stdout.as_str()),
+            (0, "configuration is valid\n"),
+            "{stderr}"
+        );
+    }
+    // Nothing was started or made.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let (code, ..) = run(folder.path(), &["check"]);
+    assert_eq!(code, 0, "embedded parts need no file");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_bad_one_names_key_place_and_what_was_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, parts) in [
+        (
+            GOOD.replace("listen", "lisen"),
+            &["server.lisen", "expected one of listen"][..],
+        ),
+        (
+            GOOD.replace("[a]", "[]"),
+            &["control.tokens", "expected at least one"],
+        ),
+        (
+            GOOD.replace("memory", "s3"),
+            &["buckets.local.credential", "missing"],
+        ),
+        (
+            GOOD.replace("memory", "s4"),
+            &["buckets.local.provider", "s4", "expected one of"],
+        ),
+        (
+            format!("{GOOD}limits: {{idle_seconds: long}}"),
+            &["limits.idle_seconds", "number"],
+        ),
+        (
+            format!("{GOOD}redis: {{addr: \"h:1\"}}\ntoken_store: {{kind: redis}}"),
+            &["redis"],
+        ),
+        ("a: [".to_owned(), &["bad.yaml"]),
+    ] {
+        std::fs::write(folder.path().join("bad.yaml"), &text).unwrap();
+        for arguments in [
+            &["check", "--config", "bad.yaml"][..],
+            &["-config", "bad.yaml"],
+        ] {
+            let (code, stdout, stderr) = run(folder.path(), arguments);
+            assert_eq!((code, stdout.as_str()), (2, ""), "{text}: {stderr}");
+            assert!(stderr.contains("bad.yaml"), "{stderr}");
+            for part in parts {
+                assert!(stderr.contains(part), "`{part}` is not in {stderr}");
+            }
+        }
+    }
+    let (code, _, stderr) = run(folder.path(), &["check", "--config", "absent.yaml"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("absent.yaml"), "{stderr}");
+}
+
+#[test]
+fn the_version_names_the_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, stdout, _) = run(folder.path(), &["--version"]);
+    assert_eq!(code, 0);
+    assert!(
+        stdout.starts_with(concat!("asset-gateway ", env!("CARGO_PKG_VERSION"))),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("features: ") && stdout.contains("opendal"),
+        "{stdout}"
+    );
+    let (code, _, stderr) = run(folder.path(), &["--unknown"]);
+    assert_eq!(code, 2, "{stderr}");
+}
+
+#[tokio::test]
+async fn the_environment_goes_over_the_file() {
+    let folder = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let whole = configuration(folder.path()).to_string();
+    std::fs::write(folder.path().join("config.yaml"), whole).unwrap();
+    let mut command = command();
+    command
+        .args(["-config", "config.yaml"])
+        .current_dir(folder.path())
+        .env(
+            "ASSET_GATEWAY__SERVER__HOST",
+            "https://from.the.environment",
+        );
+    let gateway = Gateway::run(command, folder);
+    let body = serde_json::json!({"key": "k", "method": "GET"});
+    let url = gateway.create(body).await.json()["url"].to_string();
+    assert!(
+        url.contains("https://from.the.environment/object/"),
+        "{url}"
+    );
+}

@@ -1,0 +1,11 @@
+//! What the tests over real sockets stand on.
+
+pub mod api;
+pub mod away;
+pub mod fake_storage;
+pub mod faults;
+pub mod gateway;
+pub mod hooks;
+pub mod in_process;
+pub mod process;
+pub mod raw;

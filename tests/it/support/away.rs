@@ -1,0 +1,114 @@
+//! A token store that can go away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use asset_gateway_backends::callback_queue::Report;
+use asset_gateway_backends::error::Result;
+use asset_gateway_backends::token_store::{
+    Charged, Created, Filter, Intent, Lease, LeaseId, Page, Patch, Reservation, ReserveRequest,
+    Reserved, StoredToken, TokenId, TokenRecord, TokenStore, Unsettled,
+};
+use asset_gateway_backends::{BackendError, ErrorKind};
+use async_trait::async_trait;
+
+pub struct AwayStore {
+    inner: Arc<dyn TokenStore>,
+    away: Arc<AtomicBool>,
+}
+
+impl AwayStore {
+    pub fn new(inner: Arc<dyn TokenStore>, away: Arc<AtomicBool>) -> Self {
+        Self { inner, away }
+    }
+
+    fn there(&self) -> Result<&dyn TokenStore> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(BackendError::new(ErrorKind::Unavailable, "told to"));
+        }
+        Ok(&*self.inner)
+    }
+}
+
+#[async_trait]
+impl TokenStore for AwayStore {
+    async fn create(&self, tokens: Vec<(TokenId, TokenRecord)>) -> Result<Created> {
+        self.there()?.create(tokens).await
+    }
+
+    async fn get(&self, id: TokenId) -> Result<Option<StoredToken>> {
+        self.there()?.get(id).await
+    }
+
+    async fn patch(&self, id: TokenId, patch: Patch) -> Result<Option<StoredToken>> {
+        self.there()?.patch(id, patch).await
+    }
+
+    async fn delete(&self, id: TokenId) -> Result<bool> {
+        self.there()?.delete(id).await
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Option<Page>> {
+        self.there()?.list(filter, limit, cursor).await
+    }
+
+    async fn delete_matching(&self, filter: &Filter) -> Result<u64> {
+        self.there()?.delete_matching(filter).await
+    }
+
+    async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved> {
+        self.there()?.reserve(id, request).await
+    }
+
+    async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
+        self.there()?.charge(reservation, bytes, budget).await
+    }
+
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
+        self.there()?.renew(lease, duration).await
+    }
+
+    async fn finalise(
+        &self,
+        reservation: &Reservation,
+        intent: Intent,
+        lease: Duration,
+    ) -> Result<Lease> {
+        self.there()?.finalise(reservation, intent, lease).await
+    }
+
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
+        self.there()?.commit(reservation, report).await
+    }
+
+    async fn release(
+        &self,
+        reservation: Reservation,
+        unsent: u64,
+        report: Option<Report>,
+    ) -> Result<()> {
+        self.there()?.release(reservation, unsent, report).await
+    }
+
+    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+        self.there()?.sweep(lease).await
+    }
+
+    async fn flush_usage(&self) -> Result<()> {
+        self.there()?.flush_usage().await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.there()?.ping().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner.close().await
+    }
+}

@@ -1,0 +1,78 @@
+//! The router in this process, over parts that a test can break.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use asset_gateway::app::{AppState, Parts};
+use asset_gateway::buckets::Buckets;
+use asset_gateway::config::{ControlToken, CorsConfig, UnknownFields};
+use asset_gateway::http::rate_limit::ClientLimiter;
+use asset_gateway::http::router;
+use asset_gateway::http::server::{Server, ServerSettings};
+use asset_gateway::shutdown::Shutdown;
+use asset_gateway::tokens::{Digester, Redeemer};
+use asset_gateway_backends::clock::SystemClock;
+use asset_gateway_backends::object_backend::ObjectBackend;
+use asset_gateway_backends::open::{Stores, open_stores};
+use asset_gateway_backends::settings::{QueueLimits, TokenStoreSettings};
+use asset_gateway_backends::token_store::TokenStore;
+use tokio::net::TcpListener;
+
+use super::api::{Api, CONTROL};
+
+pub struct InProcess {
+    api: Api,
+    shutdown: Shutdown,
+}
+
+impl Deref for InProcess {
+    type Target = Api;
+
+    fn deref(&self) -> &Api {
+        &self.api
+    }
+}
+
+impl InProcess {
+    /// The process shuts down; whoever is connected gets its time.
+    pub fn begin_shutdown(&self) {
+        self.shutdown.begin();
+    }
+
+    /// Over `bucket` as `local` and a token store that `wrap` may put something in front of.
+    pub async fn start(
+        bucket: impl ObjectBackend + 'static,
+        wrap: impl FnOnce(Arc<dyn TokenStore>) -> Arc<dyn TokenStore>,
+    ) -> Self {
+        let clock = Arc::new(SystemClock);
+        let limits = QueueLimits::default();
+        let stores = open_stores(&TokenStoreSettings::Memory, limits, clock.clone());
+        let Stores { tokens, callbacks } = stores.unwrap_or_else(|error| panic!("{error}"));
+        let bucket: Arc<dyn ObjectBackend> = Arc::new(bucket);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let shutdown = Shutdown::new();
+        let state = AppState::new(Parts {
+            redeemer: Redeemer::new(wrap(tokens), clock, Digester::default()),
+            callbacks,
+            buckets: Buckets::new(BTreeMap::from([("local".to_owned(), bucket)])),
+            control_tokens: vec![ControlToken::try_from(CONTROL.to_owned()).unwrap()],
+            unknown_fields: UnknownFields::Reject,
+            public_base: base.clone(),
+            trusted_proxies: Arc::default(),
+            cors: CorsConfig::default(),
+            client_limiter: ClientLimiter::default(),
+            shutdown: shutdown.clone(),
+        });
+        let stop = shutdown.clone();
+        tokio::spawn(async move {
+            let server = Server::new(ServerSettings::default());
+            server.run(listener, router(state), stop).await;
+        });
+        Self {
+            api: Api::new(base),
+            shutdown,
+        }
+    }
+}
