@@ -45,7 +45,7 @@ pub struct SledSettings {
 }
 
 /// How to reach Redis.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RedisSettings {
     /// `HOST:PORT`; one with `Standalone`.
     pub addresses: Vec<String>,
