@@ -66,10 +66,7 @@ impl Link {
         let ping = redis::cmd("PING");
         let answer = match self {
             Self::One(line) => line.call(&ping).await,
-            Self::Cluster(cluster) => match cluster.any().await {
-                Ok(line) => line.call(&ping).await,
-                Err(failure) => Err(failure),
-            },
+            Self::Cluster(cluster) => cluster.call_any(&ping).await,
         };
         answer.map(drop).map_err(|failure| failure.of("redis.ping"))
     }

@@ -8,6 +8,7 @@ mod monitor;
 mod nodes;
 mod outage;
 mod refused;
+mod replicas;
 mod sentinel;
 mod server;
 

@@ -96,12 +96,18 @@ impl Cluster {
         Err(Failure::Away("the masters send a call in circles"))
     }
 
-    /// A master that answers; any of them.
-    pub async fn any(&self) -> Result<Arc<Line>, Failure> {
+    /// As [`Line::call`], at any master that answers.
+    pub async fn call_any<A: Ask>(&self, call: &A) -> Result<A::Answer, Failure> {
         self.settled().await;
-        let lines = self.shared.lines.lock();
-        let up = lines.values().find(|line| line.is_up());
-        up.cloned().ok_or(Failure::Away("no master answers"))
+        let lines: Vec<_> = self.shared.lines.lock().values().cloned().collect();
+        let mut failure = Failure::Away("no master answers");
+        for line in lines.into_iter().filter(|line| line.is_up()) {
+            match line.call(call).await {
+                Err(error) => failure = error,
+                answer => return answer,
+            }
+        }
+        Err(failure)
     }
 
     async fn serving(&self, partition: Partition) -> Result<Arc<Line>, Failure> {

@@ -161,7 +161,7 @@ pub fn free_port() -> u16 {
 fn spawn(folder: &Path, port: u16, more: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--dir"])
+        .args(["--repl-diskless-sync-delay", "0", "--save", "", "--dir"])
         .arg(folder)
         .args(more)
         .stdout(Stdio::null())
