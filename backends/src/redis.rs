@@ -109,10 +109,7 @@ impl Inner {
 
     /// Does all calls and gives the answers of those that went well, unless none did: part of a
     /// cluster may be away, and the rest goes on.
-    async fn on_those_up<T>(
-        &self,
-        calls: Vec<impl Future<Output = Result<T>>>,
-    ) -> Result<Vec<T>> {
+    async fn on_those_up<T>(&self, calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
         let all: Vec<Result<T>> = stream::iter(calls).buffered(FAN_OUT).collect().await;
         let mut answers = Vec::with_capacity(all.len());
         let mut first = None;

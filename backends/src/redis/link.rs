@@ -49,11 +49,7 @@ impl Link {
 
     /// A call about one partition. It is done once: what broke under way is not tried again. What it
     /// wrote the replicas that are wanted have, too.
-    pub async fn call<A: Ask>(
-        &self,
-        partition: Partition,
-        call: &A,
-    ) -> Result<A::Answer, Failure> {
+    pub async fn call<A: Ask>(&self, partition: Partition, call: &A) -> Result<A::Answer, Failure> {
         match self {
             Self::One(line) => line.call(call).await,
             Self::Cluster(cluster) => cluster.call(partition, call).await,

@@ -4,6 +4,8 @@
 mod calls;
 mod cluster;
 mod cluster_moves;
+mod failover;
+mod login;
 mod monitor;
 mod nodes;
 mod outage;

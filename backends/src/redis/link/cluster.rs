@@ -73,11 +73,7 @@ impl Cluster {
     }
 
     /// As [`Line::call`], at the master of the partition.
-    pub async fn call<A: Ask>(
-        &self,
-        partition: Partition,
-        call: &A,
-    ) -> Result<A::Answer, Failure> {
+    pub async fn call<A: Ask>(&self, partition: Partition, call: &A) -> Result<A::Answer, Failure> {
         let mut line = self.serving(partition).await?;
         for _ in 0..MOVES {
             match line.call(call).await {
@@ -180,7 +176,9 @@ impl Shared {
             .collect();
         let keep: std::collections::HashSet<_> = masters.into_iter().flatten().collect();
         *self.serving.write() = serving;
-        self.lines.lock().retain(|address, _| keep.contains(address));
+        self.lines
+            .lock()
+            .retain(|address, _| keep.contains(address));
     }
 
     /// Every partition has a master that answers.

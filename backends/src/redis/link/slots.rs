@@ -36,7 +36,13 @@ fn one_range(range: &Value, asked: &str) -> Option<(u16, u16, String)> {
     let Value::Array(range) = range else {
         return None;
     };
-    let [Value::Int(first), Value::Int(last), Value::Array(master), ..] = range.as_slice() else {
+    let [
+        Value::Int(first),
+        Value::Int(last),
+        Value::Array(master),
+        ..,
+    ] = range.as_slice()
+    else {
         return None;
     };
     let [host, Value::Int(port), ..] = master.as_slice() else {

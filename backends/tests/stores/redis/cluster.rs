@@ -31,7 +31,9 @@ impl Cluster {
         }
         let masters: Vec<_> = nodes.into_iter().map(|(node, _)| node).collect();
         for master in &masters {
-            until("cluster_slots_ok:16384", || master.ask(&["CLUSTER", "INFO"]));
+            until("cluster_slots_ok:16384", || {
+                master.ask(&["CLUSTER", "INFO"])
+            });
             until("cluster_state:ok", || master.ask(&["CLUSTER", "INFO"]));
         }
         Self {
@@ -40,19 +42,23 @@ impl Cluster {
         }
     }
 
-    pub fn with_replicas() -> Self {
+    /// The first master's replicas come first.
+    pub fn with_replicas(of_each: usize) -> Self {
         let mut cluster = Self::start();
-        for master in &cluster.masters {
+        let all = cluster.masters.iter();
+        for master in all.flat_map(|master| std::iter::repeat_n(master, of_each)) {
             let (replica, bus) = node();
             introduce(master, &replica, bus);
             let id = master.ask(&["CLUSTER", "MYID"]);
             until("OK", || replica.ask(&["CLUSTER", "REPLICATE", id.trim()]));
-            until("state=online", || master.ask(&["INFO", "replication"]));
+            let linked = "master_link_status:up";
+            until(linked, || replica.ask(&["INFO", "replication"]));
             cluster.replicas.push(replica);
         }
+        let known = format!("cluster_known_nodes:{}", SLOTS.len() * (of_each + 1));
         // Each has to know all: only then can one be promoted.
         for server in cluster.masters.iter().chain(&cluster.replicas) {
-            until("cluster_known_nodes:6", || server.ask(&["CLUSTER", "INFO"]));
+            until(&known, || server.ask(&["CLUSTER", "INFO"]));
         }
         cluster
     }

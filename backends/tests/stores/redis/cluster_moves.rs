@@ -27,7 +27,7 @@ fn master_of<'a>(servers: impl Iterator<Item = &'a Server>, partition: u8) -> Op
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_death_of_a_master_is_felt_by_its_partitions_until_a_replica_is_promoted() {
-    let mut cluster = Cluster::with_replicas();
+    let mut cluster = Cluster::with_replicas(1);
     let f = cluster.fixture(DEFAULT_LIMITS);
     for partition in 0..=255 {
         f.create(token(partition), f.limited(Method::Get, 2)).await;
@@ -35,7 +35,9 @@ async fn the_death_of_a_master_is_felt_by_its_partitions_until_a_replica_is_prom
     }
     for replica in &cluster.replicas {
         // Replication is asynchronous: what the test counts on has arrived.
-        until("master_link_status:up", || replica.ask(&["INFO", "replication"]));
+        until("master_link_status:up", || {
+            replica.ask(&["INFO", "replication"])
+        });
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let dead = cluster.masters[0].port();
@@ -95,8 +97,7 @@ async fn a_slot_moves() {
     f.create(token(PARTITION), f.limited(Method::Get, 2)).await;
     f.admit(token(PARTITION), Access::Get).await;
     let from = master_of(cluster.masters.iter(), PARTITION).unwrap();
-    let (source, target): (Vec<_>, Vec<_>) =
-        cluster.masters.iter().partition(|m| m.port() == from);
+    let (source, target): (Vec<_>, Vec<_>) = cluster.masters.iter().partition(|m| m.port() == from);
     let (source, target) = (source[0], target[0]);
     let slot = source.ask(&["CLUSTER", "KEYSLOT", "ag:{3f}:"]);
     let slot = slot.trim();
@@ -120,7 +121,11 @@ async fn a_slot_moves() {
     for server in [target, source] {
         ok(server.ask(&["CLUSTER", "SETSLOT", slot, "NODE", ids[1]]));
     }
-    let moved = f.stores.tokens.reserve(token(PARTITION), &request(Access::Get)).await;
+    let moved = f
+        .stores
+        .tokens
+        .reserve(token(PARTITION), &request(Access::Get))
+        .await;
     assert!(matches!(moved, Ok(Reserved::Admitted { .. })), "{moved:?}");
     let refusal = f.refusal(token(PARTITION), Access::Get).await;
     assert_eq!(refusal, Refusal::HitsExceeded);

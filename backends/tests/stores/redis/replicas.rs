@@ -73,7 +73,11 @@ async fn without_the_replica_writes_are_refused() {
     let replica = Server::replica_of(&master);
     let began = Instant::now();
     while f.used(id(1)).await != 1 {
-        assert!(began.elapsed() < Duration::from_secs(20), "{}", f.used(id(1)).await);
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{}",
+            f.used(id(1)).await
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let back = Instant::now();
@@ -82,7 +86,11 @@ async fn without_the_replica_writes_are_refused() {
         assert!(back.elapsed() < Duration::from_secs(2));
     }
     while f.used(id(1)).await != 2 {
-        assert!(began.elapsed() < Duration::from_secs(20), "{}", f.used(id(1)).await);
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{}",
+            f.used(id(1)).await
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     drop(replica);

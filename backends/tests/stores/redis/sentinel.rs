@@ -14,7 +14,8 @@ use super::server::{Server, ask, free_port, settings, until};
 
 const PATIENCE: Duration = Duration::from_secs(25);
 
-struct Sentinel {
+/// A sentinel that watches a master under the name `shop`, and decides alone.
+pub struct Sentinel {
     child: Child,
     port: u16,
     _folder: tempfile::TempDir,
@@ -27,26 +28,40 @@ impl Drop for Sentinel {
     }
 }
 
-fn watch(master: &Server) -> Sentinel {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sentinel.conf");
-    let port = free_port();
-    let master = master.address().replace(':', " ");
-    let lines = format!(
-        "port {port}\nbind 127.0.0.1\nsentinel monitor shop {master} 1\n\
-         sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n"
-    );
-    std::fs::write(&file, lines).unwrap();
-    let child = Command::new("redis-server")
-        .arg(&file)
-        .arg("--sentinel")
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    Sentinel {
-        child,
-        port,
-        _folder: folder,
+impl Sentinel {
+    /// Returns when it knows all `replicas`.
+    pub fn watch(master: &Server, replicas: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sentinel.conf");
+        let port = free_port();
+        let master = master.address().replace(':', " ");
+        let lines = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor shop {master} 1\n\
+             sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n"
+        );
+        std::fs::write(&file, lines).unwrap();
+        let child = Command::new("redis-server")
+            .arg(&file)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let sentinel = Self {
+            child,
+            port,
+            _folder: folder,
+        };
+        let known = format!("slaves={replicas}");
+        until(&known, || ask(port, &["INFO", "sentinel"]));
+        sentinel
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 }
 
@@ -54,12 +69,11 @@ fn watch(master: &Server) -> Sentinel {
 async fn a_failover_is_followed() {
     let mut master = Server::start();
     let replica = Server::replica_of(&master);
-    let sentinel = watch(&master);
-    until("slaves=1", || ask(sentinel.port, &["INFO", "sentinel"]));
+    let sentinel = Sentinel::watch(&master, 1);
 
     let settings = TokenStoreSettings::Redis(RedisSettings {
         // The first does not answer: the next one is asked.
-        addresses: vec!["127.0.0.1:1".into(), format!("127.0.0.1:{}", sentinel.port)],
+        addresses: vec!["127.0.0.1:1".into(), sentinel.address()],
         mode: RedisMode::Sentinel,
         master_name: "shop".into(),
         ..settings("")

@@ -84,6 +84,13 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(status.success());
+    }
+
     /// After a [`kill`](Self::kill): the same port, the same files.
     pub fn restart(&mut self) {
         self.child = spawn(self.folder.path(), self.port, &self.more);
