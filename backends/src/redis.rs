@@ -9,6 +9,7 @@ mod background;
 mod control;
 mod error;
 mod keys;
+mod letters;
 mod life;
 mod link;
 mod listing;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::callback_queue::{Attempt, Event};
+use crate::callback_queue::{Attempt, Event, EventState, KeptEvent};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::token_store::{GRACE_SECONDS, Intent, TokenRecord};
 
@@ -91,6 +91,17 @@ pub struct EventValue {
     pub attempts: Vec<Attempt>,
     pub queued_at_ms: u64,
     pub due_ms: u64,
+}
+
+impl EventValue {
+    pub fn kept(self, state: EventState) -> KeptEvent {
+        KeptEvent {
+            event: self.event,
+            attempts: self.attempts,
+            queued_at_ms: self.queued_at_ms,
+            due_ms: (state == EventState::Pending).then_some(self.due_ms),
+        }
+    }
 }
 
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {

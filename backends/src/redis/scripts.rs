@@ -51,6 +51,9 @@ scripts!(
     peek: Wrote::Nothing,
     take: Wrote::Nothing,
     conclude: Wrote::Nothing,
+    events: Wrote::Nothing,
+    event: Wrote::Nothing,
+    replay: Wrote::Always,
     stats: Wrote::Nothing,
 );
 
