@@ -4,6 +4,7 @@
 //! - `traffic`: work of every kind that remembers what was acknowledged.
 
 mod crowd;
+mod full;
 mod hits;
 mod leases;
 mod outage;

@@ -1,6 +1,5 @@
 //! Several gateways on one Redis and one bucket.
 
-use bytes::{Bytes, BytesMut};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -74,11 +73,11 @@ impl Fleet {
 pub enum Seen {
     Whole {
         status: u16,
-        retry_after: bool,
-        body: Bytes,
     },
     /// The head of an answer, and not all of its body.
-    Part { status: u16 },
+    Part {
+        status: u16,
+    },
     /// The connection was refused, or broke before an answer.
     Nothing,
 }
@@ -86,7 +85,7 @@ pub enum Seen {
 impl Seen {
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Whole { status, .. } | Self::Part { status } => Some(*status),
+            Self::Whole { status } | Self::Part { status } => Some(*status),
             Self::Nothing => None,
         }
     }
@@ -101,18 +100,11 @@ pub async fn seen(request: RequestBuilder) -> Seen {
         return Seen::Nothing;
     };
     let status = response.status().as_u16();
-    let retry_after = response.headers().contains_key("retry-after");
-    let mut body = BytesMut::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => break,
+            Ok(Some(_)) => {}
+            Ok(None) => return Seen::Whole { status },
             Err(_) => return Seen::Part { status },
         }
-    }
-    Seen::Whole {
-        status,
-        retry_after,
-        body: body.freeze(),
     }
 }

@@ -1,5 +1,8 @@
 //! The Redis that the tests of the stores start for themselves, for whole gateways.
-#![allow(dead_code, reason = "each of the two test binaries needs its own part of it")]
+#![allow(
+    dead_code,
+    reason = "each of the two test binaries needs its own part of it"
+)]
 
 #[path = "../../../backends/tests/stores/redis/monitor.rs"]
 pub mod monitor;

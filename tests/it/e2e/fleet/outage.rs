@@ -30,7 +30,8 @@ async fn back(node: Api, token: String) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_and_every_node_comes_back_by_itself() {
     let hooks = Hooks::start().await;
-    let callback = json!({"retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]});
+    let retries = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+    let callback = json!({"retry_seconds": retries, "timeout_seconds": 3});
     let sections = json!({"callback": callback});
     let mut fleet = Fleet::with(3, Server::durable(), sections);
     fleet.place("k", vec![7; 10_000]);
