@@ -55,9 +55,6 @@ pub fn open_stores(
         }),
         #[cfg(feature = "redis")]
         TokenStoreSettings::Redis(redis) => {
-            if let Some(refusal) = crate::redis::refusal(redis) {
-                return Err(OpenError::Failed(format!("token store: {refusal}")));
-            }
             let store = crate::redis::RedisStore::open(redis, limits)
                 .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
             Ok(Stores {

@@ -6,10 +6,10 @@
 
 mod admit;
 mod background;
-mod connect;
 mod control;
 mod error;
 mod keys;
+mod life;
 mod link;
 mod listing;
 mod outlook;
@@ -33,8 +33,6 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-
-pub use connect::refusal;
 
 use crate::callback_queue::{Outcome, Report};
 use crate::error::{BackendError, ErrorKind, Result};
@@ -86,7 +84,7 @@ impl RedisStore {
         missed_for: Duration,
     ) -> Result<Self> {
         let inner = Arc::new(Inner {
-            link: Link::open(connect::Target::new(settings)?),
+            link: Link::open(settings)?,
             scripts: Scripts::new(),
             limits,
             owner: keys::hex(fresh_id()?),
@@ -109,7 +107,28 @@ impl Inner {
         self.limits.report_incomplete || report.outcome == Outcome::Complete
     }
 
-    /// Does all calls, in order of their answers; fails where one has failed.
+    /// Does all calls and gives the answers of those that went well, unless none did: part of a
+    /// cluster may be away, and the rest goes on.
+    async fn on_those_up<T>(&self, calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+        let all: Vec<Result<T>> = stream::iter(calls).buffered(FAN_OUT).collect().await;
+        let mut answers = Vec::with_capacity(all.len());
+        let mut first = None;
+        for answer in all {
+            match answer {
+                Ok(answer) => answers.push(answer),
+                Err(error) => {
+                    tracing::debug!(%error, "a partition does not answer");
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        match first {
+            Some(error) if answers.is_empty() => Err(error),
+            Some(_) | None => Ok(answers),
+        }
+    }
+
+    /// Does all calls; fails where one has failed.
     async fn on_each<T>(&self, calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
         let all: Vec<Result<T>> = stream::iter(calls).buffered(FAN_OUT).collect().await;
         all.into_iter().collect()
@@ -210,13 +229,7 @@ impl TokenStore for RedisStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.0
-            .link
-            .call("redis.ping", async |connection| {
-                redis::cmd("PING").query_async::<String>(connection).await
-            })
-            .await
-            .map(drop)
+        self.0.link.ping().await
     }
 
     /// Everything is written as it happens, but for the hits of unlimited tokens.

@@ -45,7 +45,7 @@ pub struct SledSettings {
 }
 
 /// How to reach Redis.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RedisSettings {
     /// `HOST:PORT`; one with `Standalone`.
     pub addresses: Vec<String>,
@@ -55,8 +55,16 @@ pub struct RedisSettings {
     /// Empty: none.
     pub username: String,
     pub password: Secret,
+    /// At sentinels. Empty: none.
+    pub sentinel_username: String,
+    pub sentinel_password: Secret,
     pub db: u32,
     pub tls: bool,
+    /// Certificates, PEM, that are trusted in place of the system's. Empty: the system's.
+    pub tls_ca: String,
+    /// The client's own certificate, PEM, with its key. Empty: none.
+    pub tls_cert: String,
+    pub tls_key: Secret,
     /// Replicas that must have a write before it counts as done.
     pub wait_replicas: u32,
 }

@@ -9,8 +9,6 @@ const EXAMPLE: &str = include_str!("../../config.yaml.example");
 
 /// What the parser knows and this version does not do.
 const LATER: &[&str] = &[
-    "redis.master_name",
-    "redis.wait_replicas",
     "direct.",
     "images.",
     "buckets.*.public_endpoint",

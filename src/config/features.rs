@@ -1,6 +1,6 @@
 //! What this build can do, and what a configuration may therefore ask for.
 
-use asset_gateway_backends::settings::{Adapter, RedisMode};
+use asset_gateway_backends::settings::Adapter;
 
 use super::error::Problems;
 use super::{Config, TokenStoreKind};
@@ -60,7 +60,6 @@ impl Feature {
 pub enum Part {
     Sled,
     Redis,
-    RedisTopologies,
     Opendal,
     Aws,
     Images,
@@ -75,7 +74,6 @@ impl Part {
         match self {
             Self::Sled => true,
             Self::Redis => true,
-            Self::RedisTopologies => false,
             Self::Opendal => true,
             Self::Aws => true,
             Self::Images => false,
@@ -89,7 +87,7 @@ impl Part {
     pub fn feature(self) -> Option<Feature> {
         match self {
             Self::Sled => Some(Feature::Sled),
-            Self::Redis | Self::RedisTopologies => Some(Feature::Redis),
+            Self::Redis => Some(Feature::Redis),
             Self::Opendal => Some(Feature::Opendal),
             Self::Aws => Some(Feature::Aws),
             Self::Images => Some(Feature::Images),
@@ -122,23 +120,6 @@ pub fn check_features(config: &Config, problems: &mut Problems) {
 
     let redis = config.redis.is_some();
     need(redis, Part::Redis, &["redis"], "the section `redis`");
-    if let Some(redis) = &config.redis
-        && Part::Redis.refusal("").is_none()
-    {
-        let cluster = redis.mode == RedisMode::Cluster;
-        let sentinel = redis.mode == RedisMode::Sentinel;
-        for (asked, key, what) in [
-            (cluster, "mode", "`redis.mode: cluster`"),
-            (sentinel, "mode", "`redis.mode: sentinel`"),
-            (
-                redis.wait_replicas > 0,
-                "wait_replicas",
-                "`redis.wait_replicas`",
-            ),
-        ] {
-            need(asked, Part::RedisTopologies, &["redis", key], what);
-        }
-    }
     let kind = ["token_store", "kind"];
     match config.token_store_kind() {
         TokenStoreKind::Redis => need(!redis, Part::Redis, &kind, "the token store `redis`"),

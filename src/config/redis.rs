@@ -20,6 +20,12 @@ pub struct RedisConfig {
     pub mode: RedisMode,
     /// Name of the master that the sentinels watch. Default: none; needed with `mode: sentinel`.
     pub master_name: String,
+    /// What the sentinels ask for themselves. Default: none.
+    pub sentinel_username: String,
+    /// Default: none.
+    pub sentinel_password: Secret,
+    /// The file that holds `sentinel_password`. Default: none.
+    pub sentinel_password_file: PathBuf,
     /// Default: none.
     pub username: String,
     /// Default: none.
@@ -30,8 +36,25 @@ pub struct RedisConfig {
     pub db: u32,
     /// Default: false.
     pub tls: bool,
+    /// PEM file of the certificates to trust in place of the system's. Default: none.
+    pub tls_ca_file: PathBuf,
+    /// PEM file of the client's own certificate; with `tls_key_file`. Default: none.
+    pub tls_cert_file: PathBuf,
+    /// PEM file of its key. Default: none.
+    pub tls_key_file: PathBuf,
+    /// What these files hold.
+    #[serde(skip)]
+    pub pem: Pem,
     /// Replicas that `WAIT` asks for before a write counts as done. Default: 0.
     pub wait_replicas: u32,
+}
+
+/// Texts of the TLS files; empty where none is named.
+#[derive(Debug, Clone, Default)]
+pub struct Pem {
+    ca: Secret,
+    cert: Secret,
+    key: Secret,
 }
 
 impl RedisConfig {
@@ -43,15 +66,44 @@ impl RedisConfig {
             master_name: self.master_name.clone(),
             username: self.username.clone(),
             password: self.password.clone(),
+            sentinel_username: self.sentinel_username.clone(),
+            sentinel_password: self.sentinel_password.clone(),
             db: self.db,
             tls: self.tls,
+            tls_ca: self.pem.ca.expose().to_owned(),
+            tls_cert: self.pem.cert.expose().to_owned(),
+            tls_key: self.pem.key.clone(),
             wait_replicas: self.wait_replicas,
         }
     }
 
     pub(super) fn read_secrets(&mut self, problems: &mut Problems) {
-        let key = ["redis", "password"];
-        secret::resolve(&mut self.password, &self.password_file, &key, problems);
+        for (secret, file, key) in [
+            (&mut self.password, &self.password_file, "password"),
+            (
+                &mut self.sentinel_password,
+                &self.sentinel_password_file,
+                "sentinel_password",
+            ),
+        ] {
+            secret::resolve(secret, file, &["redis", key], problems);
+        }
+        for (pem, file, key) in [
+            (&mut self.pem.ca, &self.tls_ca_file, "tls_ca_file"),
+            (&mut self.pem.cert, &self.tls_cert_file, "tls_cert_file"),
+            (&mut self.pem.key, &self.tls_key_file, "tls_key_file"),
+        ] {
+            let key = ["redis", key];
+            let Some(text) = secret::read_file(file, &key, problems) else {
+                continue;
+            };
+            if text.expose().contains("-----BEGIN ") {
+                *pem = text;
+            } else {
+                let file = file.display();
+                problems.add(&key, format!("`{file}`: expected a PEM file"));
+            }
+        }
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
@@ -81,6 +133,22 @@ impl RedisConfig {
             problems.add(
                 &["redis", "master_name"],
                 "missing: expected the name of the master with `mode: sentinel`",
+            );
+        }
+        for (file, key) in [
+            (&self.tls_ca_file, "tls_ca_file"),
+            (&self.tls_cert_file, "tls_cert_file"),
+            (&self.tls_key_file, "tls_key_file"),
+        ] {
+            if !self.tls && !file.as_os_str().is_empty() {
+                problems.add(&["redis", key], "expected only with `tls: true`");
+            }
+        }
+        let named = |file: &PathBuf| !file.as_os_str().is_empty();
+        if named(&self.tls_cert_file) != named(&self.tls_key_file) {
+            problems.add(
+                &["redis", "tls_cert_file"],
+                "expected together with `tls_key_file`: neither is of use alone",
             );
         }
         if self.mode == RedisMode::Cluster && self.db != 0 {

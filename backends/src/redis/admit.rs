@@ -1,6 +1,7 @@
 //! Admission: the one round trip that decides about an access and counts or leases its hit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -13,6 +14,9 @@ use crate::token_store::{
     Access, ClientKey, Hold, Method, Refusal, Reservation, ReserveRequest, Reserved, TokenId,
     Window,
 };
+
+/// Pauses (ms) before the tries to undo.
+const UNDO_AFTER_MS: [u64; 6] = [0, 500, 1_000, 2_000, 4_000, 8_000];
 
 /// What the answer is read with.
 struct Asked {
@@ -49,12 +53,18 @@ impl Inner {
         let store = Arc::clone(self);
         tokio::spawn(async move {
             let call = store.admission(&asked, &wanted);
-            let reserved = match call.run(&store.link).await {
-                Ok(reply) => store.admitted(&asked, reply),
-                Err(error) => Err(error),
+            let (reserved, may_have_run) = match call.attempt(&store.link).await {
+                Ok(reply) => (store.admitted(&asked, reply), false),
+                Err(failure) => {
+                    let may_have_run = failure.may_have_run();
+                    (Err(failure.of(call.operation())), may_have_run)
+                }
             };
             if let Err(unheard) = tell.send(reserved) {
                 store.give_back(unheard).await;
+            }
+            if may_have_run {
+                store.undo(&asked).await;
             }
         });
         let mut answer = Answer {
@@ -64,6 +74,28 @@ impl Inner {
         (&mut answer.answer)
             .await
             .unwrap_or_else(|_| Err(error::away("redis.reserve", "the runtime ends")))
+    }
+
+    /// The caller was told that the store is away: a hit must not be gone for that. Redis may need a
+    /// moment to be back.
+    async fn undo(&self, asked: &Asked) {
+        let script = &self.scripts.undo;
+        let Ok(this_call) = fresh_id() else { return };
+        let call = script
+            .on(keys::partition_of(asked.id))
+            .arg(asked.id.to_string())
+            .arg(keys::hex(asked.call))
+            .arg(hex::encode(asked.client))
+            .arg(&self.owner)
+            .arg(asked.event.as_str())
+            .arg(keys::hex(this_call));
+        for pause in UNDO_AFTER_MS {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            if call.run(&self.link).await.is_ok() {
+                return;
+            }
+        }
+        tracing::warn!(token_id = %asked.id, "a hit may stay counted whose answer was lost");
     }
 
     /// Nobody is there any more to use the hit.

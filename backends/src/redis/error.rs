@@ -5,7 +5,15 @@ use redis::{ErrorKind as Vendor, RedisError, ServerErrorKind};
 use crate::error::{BackendError, ErrorKind};
 
 /// Text that a node, and not a bug, is to blame for: these come as plain words of the server.
-const PASSING: &[&str] = &["OOM", "BUSY", "NOREPLICAS", "MISCONF", "UNBLOCKED"];
+const PASSING: &[&str] = &[
+    "OOM",
+    "BUSY",
+    "NOREPLICAS",
+    "MISCONF",
+    "UNBLOCKED",
+    "NOAUTH",
+    "NOPERM",
+];
 
 /// `error` as the failure of `operation`.
 pub fn failed(operation: &'static str, error: RedisError) -> BackendError {

@@ -14,7 +14,7 @@
 //! | `due`, `held`, `age`, `dead` | ZSETs | event → due time; end of its claim; when it was queued; when it was given up |
 //! | `k` | hash | event → value of a dead letter |
 //!
-//! Beside them: `ag:owner:` owner, a node's sign of life.
+//! `owner:` owner, a node's sign of life, is in the partition that the owner's name begins with.
 
 use crate::callback_queue::EventId;
 use crate::token_store::TokenId;
@@ -30,13 +30,21 @@ pub fn all_partitions() -> impl Iterator<Item = Partition> {
     Partition::MIN..=Partition::MAX
 }
 
-/// What every key of a partition begins with.
-pub fn prefix(partition: Partition) -> String {
-    format!("ag:{{{partition:02x}}}:")
+/// What stands in the braces of a partition's keys.
+pub fn tag(partition: Partition) -> String {
+    format!("{partition:02x}")
 }
 
-pub fn owner(owner: &str) -> String {
-    format!("ag:owner:{owner}")
+/// What every key of a partition begins with.
+pub fn prefix(partition: Partition) -> String {
+    format!("ag:{{{}}}:", tag(partition))
+}
+
+/// A node's sign of life, and where it is.
+pub fn owner(owner: &str) -> (Partition, String) {
+    let begin = owner.get(..2).unwrap_or_default();
+    let partition = Partition::from_str_radix(begin, 16).unwrap_or_default();
+    (partition, format!("{}owner:{owner}", prefix(partition)))
 }
 
 /// A new event's id. Its end names the partition, so that the event is found by its id alone.

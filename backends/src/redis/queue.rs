@@ -78,7 +78,7 @@ impl Inner {
             }
             Ok(due)
         });
-        let mut due: Vec<_> = self.on_each(each.collect()).await?.concat();
+        let mut due: Vec<_> = self.on_those_up(each.collect()).await?.concat();
         due.sort_unstable();
         due.truncate(most);
         Ok(due)
@@ -92,7 +92,12 @@ impl Inner {
             return Ok(Vec::new());
         }
         for _ in 0..CLAIM_ROUNDS {
-            let due = self.due(max - claimed.len()).await?;
+            let due = match self.due(max - claimed.len()).await {
+                Ok(due) => due,
+                Err(error) if claimed.is_empty() => return Err(error),
+                // What is claimed already has to be handed out.
+                Err(_) => break,
+            };
             let wanted = due.len();
             let before = claimed.len();
             let mut groups = BTreeMap::<Partition, Vec<(u64, String)>>::new();
@@ -119,7 +124,11 @@ impl Inner {
                 }
                 Ok(taken)
             });
-            claimed.extend(self.on_each(each.collect()).await?.into_iter().flatten());
+            match self.on_those_up(each.collect()).await {
+                Ok(taken) => claimed.extend(taken.into_iter().flatten()),
+                Err(error) if claimed.is_empty() => return Err(error),
+                Err(_) => break,
+            }
             if claimed.len() - before == wanted || claimed.len() >= max {
                 break;
             }

@@ -34,6 +34,15 @@ impl Reply {
         self
     }
 
+    /// It is a list, and its last item a `1`.
+    pub fn ends_with_one(&self) -> bool {
+        let last = match &self.value {
+            Value::Array(items) => items.last(),
+            _ => None,
+        };
+        matches!(last, Some(Value::Int(1)))
+    }
+
     pub fn text(self) -> Result<String> {
         match self.value {
             Value::BulkString(bytes) => String::from_utf8(bytes)

@@ -1,14 +1,15 @@
 //! The Lua scripts: one for each operation, each inside one partition.
 
-use redis::{Script, ScriptInvocation, ToRedisArgs};
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Script, ScriptInvocation, ToRedisArgs};
 
 use super::keys::{self, Partition};
-use super::link::Link;
+use super::link::{Ask, Failure, Link};
 use super::reply::Reply;
 use crate::error::Result;
 
 macro_rules! scripts {
-    ($($name:ident),+ $(,)?) => {
+    ($($name:ident: $wrote:expr),+ $(,)?) => {
         /// Every script, with the words they share before it.
         pub struct Scripts {
             $(pub $name: Named,)+
@@ -19,6 +20,7 @@ macro_rules! scripts {
                 Self {
                     $($name: Named {
                         operation: concat!("redis.", stringify!($name)),
+                        wrote: $wrote,
                         script: Script::new(concat!(
                             include_str!("lua/common.lua"),
                             include_str!(concat!("lua/", stringify!($name), ".lua")),
@@ -31,13 +33,63 @@ macro_rules! scripts {
 }
 
 scripts!(
-    reserve, charge, extend, commit, release, usage, create, get, patch, delete, list, sweep,
-    bury_owner, enqueue, peek, take, conclude, stats,
+    reserve: Wrote::AsTheAnswerSays,
+    undo: Wrote::Nothing,
+    charge: Wrote::Always,
+    extend: Wrote::Always,
+    commit: Wrote::Always,
+    release: Wrote::Always,
+    usage: Wrote::Nothing,
+    create: Wrote::Always,
+    get: Wrote::Nothing,
+    patch: Wrote::Always,
+    delete: Wrote::Always,
+    list: Wrote::Nothing,
+    sweep: Wrote::Nothing,
+    bury_owner: Wrote::Nothing,
+    enqueue: Wrote::Always,
+    peek: Wrote::Nothing,
+    take: Wrote::Nothing,
+    conclude: Wrote::Nothing,
+    stats: Wrote::Nothing,
 );
+
+/// Whether a script has written what somebody counts on, so that replicas have to have it.
+#[derive(Clone, Copy)]
+enum Wrote {
+    /// Nothing, or what is done again where it is lost.
+    Nothing,
+    Always,
+    /// The last item of the answer is `1`.
+    AsTheAnswerSays,
+}
+
+impl Ask for Call<'_> {
+    type Answer = Reply;
+
+    async fn send(&self, to: &mut MultiplexedConnection) -> RedisResult<Reply> {
+        self.invocation.invoke_async(to).await
+    }
+
+    fn wrote(&self, answer: &Reply) -> bool {
+        self.wrote.by(answer)
+    }
+}
+
+impl Wrote {
+    fn by(self, answer: &Reply) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Always => true,
+            Self::AsTheAnswerSays => answer.ends_with_one(),
+        }
+    }
+}
 
 /// A script and what it is called in errors.
 pub struct Named {
     operation: &'static str,
+    wrote: Wrote,
     script: Script,
 }
 
@@ -47,6 +99,8 @@ impl Named {
         invocation.key(keys::prefix(partition));
         Call {
             operation: self.operation,
+            wrote: self.wrote,
+            partition,
             invocation,
         }
     }
@@ -55,6 +109,8 @@ impl Named {
 /// A script with its arguments.
 pub struct Call<'a> {
     operation: &'static str,
+    wrote: Wrote,
+    partition: Partition,
     invocation: ScriptInvocation<'a>,
 }
 
@@ -70,11 +126,17 @@ impl Call<'_> {
 
     /// One round trip; three where Redis does not have the script yet.
     pub async fn run(&self, link: &Link) -> Result<Reply> {
-        let reply: Reply = link
-            .call(self.operation, async |connection| {
-                self.invocation.invoke_async(connection).await
-            })
-            .await?;
+        let reply = self.attempt(link).await;
+        reply.map_err(|failure| failure.of(self.operation))
+    }
+
+    /// For callers to whom it matters whether the script may have run.
+    pub async fn attempt(&self, link: &Link) -> Result<Reply, Failure> {
+        let reply = link.call(self.partition, self).await?;
         Ok(reply.of(self.operation))
+    }
+
+    pub fn operation(&self) -> &'static str {
+        self.operation
     }
 }

@@ -122,7 +122,7 @@ impl Inner {
             .arg(turn)
             .arg(unsent)
             .arg(window.map_or_else(String::new, |window| hex::encode(window.client)))
-            .arg(window.map_or(0, |window| window.until))
+            .arg(window.map_or_else(String::new, |window| window.until.to_string()))
             .arg(&self.owner)
             .arg(open.map_or("", |event| event.as_str()))
             .arg(keys::event_in(partition).as_str())

@@ -14,18 +14,19 @@ use crate::token_store::{Hold, Reservation, Unsettled};
 const SWEPT_AT_ONCE: usize = 100;
 /// Open entries of a dead node that one script ends.
 const ENDED_AT_ONCE: usize = 100;
-/// A node's sign of life lasts so long …
-const ALIVE_FOR: Duration = Duration::from_secs(30);
-/// … and it has to be missed for so long: after an outage of Redis every node needs a moment.
+/// A sign of life has to be missed for so long: after an outage of Redis every node needs a moment.
 pub const MISSED_FOR: Duration = Duration::from_secs(30);
 
 impl Inner {
     pub async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
-        self.show_life().await?;
+        // Where it fails others may take this node's part; the rest goes on.
+        if let Err(error) = self.show_life().await {
+            tracing::debug!(%error, "no sign of life given");
+        }
         let each = keys::all_partitions().map(|partition| self.sweep_one(partition, lease));
         let mut unsettled = Vec::new();
         let mut owners: BTreeMap<String, Vec<Partition>> = BTreeMap::new();
-        for (partition, left, with_entries) in self.on_each(each.collect()).await? {
+        for (partition, left, with_entries) in self.on_those_up(each.collect()).await? {
             unsettled.extend(left);
             for owner in with_entries {
                 owners.entry(owner).or_default().push(partition);
@@ -62,40 +63,6 @@ impl Inner {
                 return Ok((partition, unsettled, owners?));
             }
         }
-    }
-
-    /// Says that this node lives.
-    pub async fn show_life(&self) -> Result<()> {
-        let key = keys::owner(&self.owner);
-        self.link
-            .call("redis.show_life", async |connection| {
-                let mut set = redis::cmd("SET");
-                set.arg(key).arg(1).arg("PX").arg(millis(ALIVE_FOR));
-                set.query_async(connection).await
-            })
-            .await
-    }
-
-    /// What this node has not ended is for others to end.
-    pub async fn end_life(&self) -> Result<()> {
-        let key = keys::owner(&self.owner);
-        self.link
-            .call("redis.end_life", async |connection| {
-                redis::cmd("DEL").arg(key).query_async(connection).await
-            })
-            .await
-    }
-
-    async fn is_alive(&self, owner: &str) -> Result<bool> {
-        if owner == self.owner {
-            return Ok(true);
-        }
-        let key = keys::owner(owner);
-        self.link
-            .call("redis.is_alive", async |connection| {
-                redis::cmd("EXISTS").arg(key).query_async(connection).await
-            })
-            .await
     }
 
     async fn end_entries_of_the_dead(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::RedisStore;
 use crate::callback_queue::{CallbackQueue, CallerRef, Outcome, Report};
-use crate::settings::{QueueLimits, RedisMode, RedisSettings, Secret};
+use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::{
     Access, Method, Reservation, ReserveRequest, Reserved, TokenId, TokenRecord, TokenStore,
 };
@@ -40,13 +40,7 @@ impl Server {
     async fn node(&self, report_incomplete: bool) -> RedisStore {
         let settings = RedisSettings {
             addresses: vec![format!("127.0.0.1:{}", self.1)],
-            mode: RedisMode::Standalone,
-            master_name: String::new(),
-            username: String::new(),
-            password: Secret::default(),
-            db: 0,
-            tls: false,
-            wait_replicas: 0,
+            ..RedisSettings::default()
         };
         let limits = QueueLimits {
             report_incomplete,

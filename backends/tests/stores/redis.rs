@@ -2,10 +2,15 @@
 //! wrong.
 
 mod calls;
+mod cluster;
+mod cluster_moves;
+mod failover;
+mod login;
 mod monitor;
 mod nodes;
 mod outage;
 mod refused;
+mod replicas;
 mod sentinel;
 mod server;
 
@@ -13,6 +18,7 @@ use asset_gateway_backends::conformance::fixture::{Fixture, Time};
 use asset_gateway_backends::settings::QueueLimits;
 use asset_gateway_backends::{callback_queue_suite, token_store_suite};
 
+use cluster::Cluster;
 use server::Server;
 
 async fn standalone(limits: QueueLimits) -> Fixture {
@@ -24,5 +30,14 @@ async fn standalone(limits: QueueLimits) -> Fixture {
     }
 }
 
+async fn three_masters(limits: QueueLimits) -> Fixture {
+    let cluster = Cluster::start();
+    let mut fixture = cluster.fixture(limits);
+    fixture.guard = Box::new(cluster);
+    fixture
+}
+
 token_store_suite!(tokens, standalone);
 callback_queue_suite!(callbacks, standalone);
+token_store_suite!(tokens_in_a_cluster, three_masters);
+callback_queue_suite!(callbacks_in_a_cluster, three_masters);

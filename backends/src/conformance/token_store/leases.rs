@@ -92,14 +92,14 @@ pub async fn calls_on_a_hit_without_a_lease_are_harmless(f: Fixture) {
 
 pub async fn an_upload_may_end_after_its_token_has_expired(f: Fixture) {
     let mut record = f.limited(Method::Put, 1);
-    record.expire_at = f.now() + 1;
+    record.expire_at = f.now() + 2;
     f.create(id(1), record).await;
     let wanted = crate::token_store::ReserveRequest {
         lease: ms(10_000),
         ..request(Access::Put)
     };
     let upload = f.admit_with(id(1), &wanted).await;
-    f.advance(ms(2000)).await;
+    f.advance(ms(2500)).await;
     assert_eq!(f.renew(&upload).await, Lease::Held);
     assert_eq!(commit(&f, upload).await, Lease::Held);
     assert_eq!(f.used(id(1)).await, 1);

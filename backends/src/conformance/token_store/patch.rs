@@ -95,10 +95,10 @@ pub async fn fields_are_cleared(f: Fixture) {
 
 pub async fn an_expired_token_is_revived(f: Fixture) {
     let mut record = f.limited(Method::Get, 2);
-    record.expire_at = f.now() + 1;
+    record.expire_at = f.now() + 2;
     f.create(id(1), record).await;
     f.admit(id(1), Access::Get).await;
-    f.advance(ms(2000)).await;
+    f.advance(ms(2500)).await;
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::Expired);
     let expire_at = Some(f.now() + 60);
     assert_eq!(

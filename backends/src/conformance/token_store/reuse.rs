@@ -11,13 +11,13 @@ pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
 pub async fn an_expired_id_may_be_taken_again(f: Fixture) {
     let mut record = f.limited(Method::Get, 1);
-    record.expire_at = f.now() + 1;
+    record.expire_at = f.now() + 2;
     record.hit_window_seconds = Some(60);
     record.tags = vec!["old".into()];
     record.bucket = "old".into();
     f.create(id(1), record).await;
     f.admit(id(1), Access::Get).await;
-    f.advance(ms(2000)).await;
+    f.advance(ms(2500)).await;
 
     let mut record = f.limited(Method::Get, 1);
     record.hit_window_seconds = Some(60);
@@ -49,7 +49,7 @@ pub async fn an_expired_id_may_be_taken_again(f: Fixture) {
 
 pub async fn a_new_life_knows_no_uploads_leases_or_charges(f: Fixture) {
     let mut record = f.limited(Method::Put, 2);
-    record.expire_at = f.now() + 1;
+    record.expire_at = f.now() + 2;
     f.create(id(1), record).await;
     let upload = f.admit(id(1), Access::Put).await;
     let held = f.admit_with(id(1), &long_lease()).await;
@@ -69,7 +69,7 @@ pub async fn a_new_life_knows_no_uploads_leases_or_charges(f: Fixture) {
         Charged::Done
     );
     assert_eq!(f.used(id(1)).await, 1);
-    f.advance(ms(2000)).await;
+    f.advance(ms(2500)).await;
 
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let stored = f.stores.tokens.get(id(1)).await.unwrap().unwrap();

@@ -105,6 +105,19 @@ local function queue_event(event, report, tail)
   queue_value(event, '{"id":"' .. event .. '","report":' .. report .. ',' .. tail)
 end
 
+-- A counted hit did not happen, unless another request has ridden on it; its window ends with it.
+local function give_back(id, incarnation, client, until_ms)
+  local token, windows = P .. 't:' .. id, P .. 'w:' .. id
+  if redis.call('HGET', token, 'i') ~= incarnation then return end
+  if until_ms ~= '' and tonumber(redis.call('ZSCORE', windows, client) or '0') == tonumber(until_ms) then
+    if redis.call('ZSCORE', windows, 'r' .. client) then return end
+    redis.call('ZREM', windows, client)
+  end
+  if tonumber(redis.call('HGET', token, 'u') or '0') > 0 then
+    redis.call('HINCRBY', token, 'u', -1)
+  end
+end
+
 -- Ends an open entry: queued where there is a report, else dropped. True where it was queued.
 local function close_entry(owner, event, report, queued_as)
   local key = P .. 'o:' .. owner

@@ -5,22 +5,12 @@ local client, until_ms = ARGV[8], ARGV[9]
 local owner, open, queued_as, report = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 even_when_full()
 if not first_run(call) then return 0 end
-local token = P .. 't:' .. id
-local same = redis.call('HGET', token, 'i') == incarnation
-if kind == 'counted' and same then
-  local windows = P .. 'w:' .. id
-  local ridden = false
-  if client ~= '' and tonumber(redis.call('ZSCORE', windows, client) or '0') == tonumber(until_ms) then
-    ridden = redis.call('ZSCORE', windows, 'r' .. client)
-    if not ridden then redis.call('ZREM', windows, client) end
-  end
-  if not ridden and tonumber(redis.call('HGET', token, 'u') or '0') > 0 then
-    redis.call('HINCRBY', token, 'u', -1)
-  end
+if kind == 'counted' then
+  give_back(id, incarnation, client, until_ms)
 elseif kind == 'leased' then
   if own_lease(id, lease, turn) then
     local sent = math.max(0, charged_by(id, lease) - unsent)
-    if sent > 0 then redis.call('HINCRBY', token, 'b', int(sent)) end
+    if sent > 0 then redis.call('HINCRBY', P .. 't:' .. id, 'b', int(sent)) end
     drop_lease(id, lease)
   end
 end

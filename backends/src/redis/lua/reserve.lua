@@ -15,11 +15,12 @@ local until_ms = 0
 -- The same call again: it was counted, and is answered as it was.
 if leased then
   if redis.call('HEXISTS', P .. 'l:' .. id, call) == 1 then
-    return {'leased', record, incarnation}
+    return {'leased', record, incarnation, '', 1}
   end
 elseif max or window then
-  local counted = redis.call('GET', P .. 'q:' .. call)
-  if counted then return {'counted', record, incarnation, counted} end
+  local before = redis.call('GET', P .. 'q:' .. call)
+  if before == 'undone' then return {'hits'} end
+  if before then return {'counted', record, incarnation, string.sub(before, 18), 1} end
 end
 
 if now >= tonumber(expire_at) then return {'expired'} end
@@ -85,10 +86,12 @@ elseif hold == 'counted' then
     redis.call('ZADD', windows, counted, client)
     redis.call('PEXPIREAT', windows, dropped_at(expire_at))
   end
-  redis.call('SET', P .. 'q:' .. call, counted, 'PX', REMEMBER_MS)
+  redis.call('SET', P .. 'q:' .. call, incarnation .. ':' .. counted, 'PX', REMEMBER_MS)
 end
+local wrote = hold == 'batched' and 0 or 1
 if callback and access == 'GET' then
+  wrote = 1
   redis.call('SADD', P .. 'owners', owner)
   redis.call('HSET', P .. 'o:' .. owner, event, event_tail(id, cjson.decode(record), caller))
 end
-return {hold, record, incarnation, counted}
+return {hold, record, incarnation, counted, wrote}

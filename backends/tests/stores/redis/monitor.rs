@@ -33,11 +33,16 @@ pub async fn commands<T>(server: &Server, work: impl Future<Output = T>) -> (T, 
 pub async fn twice<T>(server: &Server, work: impl Future<Output = T>) -> T {
     let (done, commands) = commands(server, work).await;
     let scripts: Vec<_> = commands.iter().filter(|c| c[0] == b"EVALSHA").collect();
-    assert!(!scripts.is_empty());
+    let mut again = 0;
     for script in scripts {
         let answer = answer(server, script);
-        assert!(!answer.starts_with('-'), "{answer}");
+        // One that a node's housekeeping asks for at this very moment, and Redis does not have yet.
+        if !answer.starts_with("-NOSCRIPT") {
+            assert!(!answer.starts_with('-'), "{answer}");
+            again += 1;
+        }
     }
+    assert!(again > 0);
     done
 }
 

@@ -61,3 +61,28 @@ async fn a_connection_heals_unused() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     stores.tokens.ping().await.unwrap();
 }
+
+/// It takes connections and answers nothing: that is found out in time, and is then as good as away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_hangs_is_away() {
+    let server = Server::start();
+    let stores = server.node(QueueLimits::default());
+    stores.tokens.ping().await.unwrap();
+    server.signal("STOP");
+    let began = Instant::now();
+    let mut last = Duration::MAX;
+    while last > Duration::from_millis(100) {
+        let asked = Instant::now();
+        let error = stores.tokens.get(id(1)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+        last = asked.elapsed();
+        assert!(last < Duration::from_millis(2_500), "{last:?}");
+        assert!(began.elapsed() < Duration::from_secs(6), "calls still wait");
+    }
+    server.signal("CONT");
+    let back = Instant::now();
+    while stores.tokens.ping().await.is_err() {
+        assert!(back.elapsed() < Duration::from_secs(2));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,6 +1,5 @@
 //! The master dies, and sentinels name another one.
 
-use std::io::{BufRead, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,13 +10,14 @@ use asset_gateway_backends::open::open_stores;
 use asset_gateway_backends::settings::{RedisMode, RedisSettings, TokenStoreSettings};
 use asset_gateway_backends::token_store::{Access, Method, Refusal};
 
-use super::server::{Server, free_port, settings};
+use super::server::{Server, ask, free_port, settings, until};
 
 const PATIENCE: Duration = Duration::from_secs(25);
 
-struct Sentinel {
+/// A sentinel that watches a master under the name `shop`, and decides alone.
+pub struct Sentinel {
     child: Child,
-    address: String,
+    port: u16,
     _folder: tempfile::TempDir,
 }
 
@@ -28,39 +28,40 @@ impl Drop for Sentinel {
     }
 }
 
-fn watch(master: &Server) -> Sentinel {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sentinel.conf");
-    let port = free_port();
-    let master = master.address().replace(':', " ");
-    let lines = format!(
-        "port {port}\nbind 127.0.0.1\nsentinel monitor shop {master} 1\n\
-         sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n"
-    );
-    std::fs::write(&file, lines).unwrap();
-    let child = Command::new("redis-server")
-        .arg(&file)
-        .arg("--sentinel")
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    Sentinel {
-        child,
-        address: format!("127.0.0.1:{port}"),
-        _folder: folder,
+impl Sentinel {
+    /// Returns when it knows all `replicas`.
+    pub fn watch(master: &Server, replicas: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sentinel.conf");
+        let port = free_port();
+        let master = master.address().replace(':', " ");
+        let lines = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor shop {master} 1\n\
+             sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n"
+        );
+        std::fs::write(&file, lines).unwrap();
+        let child = Command::new("redis-server")
+            .arg(&file)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let sentinel = Self {
+            child,
+            port,
+            _folder: folder,
+        };
+        let known = format!("slaves={replicas}");
+        until(&known, || ask(port, &["INFO", "sentinel"]));
+        sentinel
     }
-}
 
-/// What a command answers, until it has `wanted` in it.
-fn until(mut ask: impl FnMut() -> String, wanted: &str) {
-    let began = Instant::now();
-    loop {
-        let answer = ask();
-        if answer.contains(wanted) {
-            return;
-        }
-        assert!(began.elapsed() < PATIENCE, "{wanted}: {answer}");
-        std::thread::sleep(Duration::from_millis(50));
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 }
 
@@ -68,34 +69,11 @@ fn until(mut ask: impl FnMut() -> String, wanted: &str) {
 async fn a_failover_is_followed() {
     let mut master = Server::start();
     let replica = Server::replica_of(&master);
-    let sentinel = watch(&master);
-    let followed = || {
-        let mut text = String::new();
-        let mut answer = master.send(&[b"INFO".to_vec(), b"replication".to_vec()]);
-        while !text.contains("master_repl_offset") {
-            answer.read_line(&mut text).unwrap();
-        }
-        text
-    };
-    until(followed, "state=online");
-    let known = || {
-        let mut stream = match std::net::TcpStream::connect(&sentinel.address) {
-            Ok(stream) => stream,
-            Err(error) => return error.to_string(),
-        };
-        std::io::Write::write_all(&mut stream, b"INFO sentinel\r\n").unwrap();
-        // The answer is short; nothing more comes.
-        let patience = Duration::from_millis(200);
-        stream.set_read_timeout(Some(patience)).unwrap();
-        let mut bytes = [0; 4096];
-        let read = stream.read(&mut bytes).unwrap_or_default();
-        String::from_utf8_lossy(&bytes[..read]).into_owned()
-    };
-    until(known, "slaves=1");
+    let sentinel = Sentinel::watch(&master, 1);
 
     let settings = TokenStoreSettings::Redis(RedisSettings {
         // The first does not answer: the next one is asked.
-        addresses: vec!["127.0.0.1:1".into(), sentinel.address.clone()],
+        addresses: vec!["127.0.0.1:1".into(), sentinel.address()],
         mode: RedisMode::Sentinel,
         master_name: "shop".into(),
         ..settings("")

@@ -8,58 +8,67 @@ use std::time::{Duration, Instant};
 
 use asset_gateway_backends::clock::SystemClock;
 use asset_gateway_backends::open::{Stores, open_stores};
-use asset_gateway_backends::settings::{
-    QueueLimits, RedisMode, RedisSettings, Secret, TokenStoreSettings,
-};
+use asset_gateway_backends::settings::{QueueLimits, RedisSettings, TokenStoreSettings};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For servers that talk to each other.
+const FOLLOWED: Duration = Duration::from_secs(30);
 
 /// A `redis-server` on a port of its own; killed when it is dropped.
 pub struct Server {
     child: Child,
     port: u16,
-    durable: bool,
+    more: Vec<String>,
     folder: TempDir,
 }
 
 impl Server {
     /// Keeps nothing.
     pub fn start() -> Self {
-        Self::with(false)
+        Self::with(&[])
     }
 
     /// Has on disk what it has said.
     pub fn durable() -> Self {
-        Self::with(true)
+        Self::with(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
     /// Follows `master`.
     pub fn replica_of(master: &Self) -> Self {
         let replica = Self::start();
-        let port = master.port.to_string();
-        let command = ["REPLICAOF", "127.0.0.1", &port].map(|word| word.as_bytes().to_vec());
-        let mut answer = String::new();
-        replica.send(&command).read_line(&mut answer).unwrap();
-        assert_eq!(answer, "+OK\r\n");
+        let answer = replica.ask(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+        assert_eq!(answer, "OK\n");
+        until("state=online", || master.ask(&["INFO", "replication"]));
         replica
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// See [`ask`].
+    pub fn ask(&self, words: &[&str]) -> String {
+        ask(self.port, words)
     }
 
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn with(durable: bool) -> Self {
+    /// With `more` arguments.
+    pub fn with(more: &[&str]) -> Self {
+        let more: Vec<String> = more.iter().map(|&word| word.to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
         // Somebody may take the port between the question and the use.
         for _ in 0..10 {
             let port = free_port();
-            let mut child = spawn(folder.path(), port, durable);
+            let mut child = spawn(folder.path(), port, &more);
             if answers(&mut child, port) {
                 return Self {
                     child,
                     port,
-                    durable,
+                    more,
                     folder,
                 };
             }
@@ -75,9 +84,16 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(status.success());
+    }
+
     /// After a [`kill`](Self::kill): the same port, the same files.
     pub fn restart(&mut self) {
-        self.child = spawn(self.folder.path(), self.port, self.durable);
+        self.child = spawn(self.folder.path(), self.port, &self.more);
         assert!(answers(&mut self.child, self.port));
     }
 
@@ -106,6 +122,29 @@ impl Server {
     }
 }
 
+/// What the server on this port answers, as `redis-cli` prints it; errors too.
+pub fn ask(port: u16, words: &[&str]) -> String {
+    let output = Command::new("redis-cli")
+        .args(["-p", &port.to_string()])
+        .args(words)
+        .output()
+        .expect("redis-cli is installed: apt install redis-tools");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Waits until an answer has `wanted` in it.
+pub fn until(wanted: &str, mut ask: impl FnMut() -> String) {
+    let began = Instant::now();
+    loop {
+        let answer = ask();
+        if answer.contains(wanted) {
+            return;
+        }
+        assert!(began.elapsed() < FOLLOWED, "{wanted}: {answer}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // It may be killed already.
@@ -117,13 +156,7 @@ impl Drop for Server {
 pub fn settings(address: &str) -> RedisSettings {
     RedisSettings {
         addresses: vec![address.to_owned()],
-        mode: RedisMode::Standalone,
-        master_name: String::new(),
-        username: String::new(),
-        password: Secret::default(),
-        db: 0,
-        tls: false,
-        wait_replicas: 0,
+        ..RedisSettings::default()
     }
 }
 
@@ -132,13 +165,12 @@ pub fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn spawn(folder: &Path, port: u16, durable: bool) -> Child {
+fn spawn(folder: &Path, port: u16, more: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendfsync", "always", "--appendonly"])
-        .arg(if durable { "yes" } else { "no" })
-        .arg("--dir")
+        .args(["--repl-diskless-sync-delay", "0", "--save", "", "--dir"])
         .arg(folder)
+        .args(more)
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server is installed: apt install redis-server")

@@ -308,6 +308,19 @@ fn ranges_are_checked() {
         ("redis: {addr: [a:1, b:2]}", "redis.addr"),
         ("redis: {mode: sentinel}", "redis.master_name"),
         ("redis: {mode: cluster, db: 1}", "redis.db"),
+        ("redis: {tls_ca_file: Cargo.toml}", "redis.tls_ca_file"),
+        (
+            "redis: {tls: true, tls_ca_file: Cargo.toml}",
+            "redis.tls_ca_file",
+        ),
+        (
+            "redis: {tls: true, tls_key_file: /nowhere}",
+            "redis.tls_key_file",
+        ),
+        (
+            "redis: {tls: true, tls_cert_file: Cargo.toml}",
+            "redis.tls_cert_file",
+        ),
         ("images: {bucket: nowhere}", "images.bucket"),
         ("token_store: {kind: redis}", "redis"),
     ] {

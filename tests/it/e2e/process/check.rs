@@ -73,7 +73,7 @@ fn a_bad_one_names_key_place_and_what_was_expected() {
             &["limits.idle_seconds", "number"],
         ),
         (
-            format!("{GOOD}redis: {{addr: \"h:1\", mode: cluster}}\ntoken_store: {{kind: redis}}"),
+            format!("{GOOD}redis: {{addr: \"h:1\", mode: sentinel}}\ntoken_store: {{kind: redis}}"),
             &["redis"],
         ),
         ("a: [".to_owned(), &["bad.yaml"]),

@@ -1,0 +1,50 @@
+//! Signs of life: what a node has left open is for others to end only when it is dead.
+
+use std::time::Duration;
+
+use redis::{Cmd, FromRedisValue};
+
+use super::{Inner, error, keys, millis};
+use crate::error::Result;
+
+const ALIVE_FOR: Duration = Duration::from_secs(30);
+
+impl Inner {
+    /// Says that this node lives.
+    pub async fn show_life(&self) -> Result<()> {
+        let sign = |set: &mut Cmd| {
+            set.arg(1).arg("PX").arg(millis(ALIVE_FOR));
+        };
+        self.on_sign("redis.show_life", "SET", &self.owner, sign)
+            .await
+    }
+
+    /// What this node has not ended is for others to end.
+    pub async fn end_life(&self) -> Result<()> {
+        self.on_sign("redis.end_life", "DEL", &self.owner, |_| {})
+            .await
+    }
+
+    pub async fn is_alive(&self, owner: &str) -> Result<bool> {
+        if owner == self.owner {
+            return Ok(true);
+        }
+        self.on_sign("redis.is_alive", "EXISTS", owner, |_| {})
+            .await
+    }
+
+    async fn on_sign<T: FromRedisValue>(
+        &self,
+        operation: &'static str,
+        word: &'static str,
+        owner: &str,
+        arguments: impl FnOnce(&mut Cmd),
+    ) -> Result<T> {
+        let (partition, key) = keys::owner(owner);
+        let mut command = redis::cmd(word);
+        arguments(command.arg(key));
+        let answer = self.link.call(partition, &command).await;
+        let answer = answer.map_err(|failure| failure.of(operation))?;
+        redis::from_redis_value(answer).map_err(|e| error::failed(operation, e.into()))
+    }
+}
