@@ -4,6 +4,8 @@ mod callbacks;
 mod control;
 mod crash;
 mod delivery;
+#[cfg(feature = "redis")]
+mod fleet;
 mod go_client;
 mod objects;
 mod operations;

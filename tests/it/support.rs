@@ -4,8 +4,12 @@ pub mod api;
 pub mod away;
 pub mod fake_storage;
 pub mod faults;
+#[cfg(feature = "redis")]
+pub mod fleet;
 pub mod gateway;
 pub mod hooks;
 pub mod in_process;
 pub mod process;
 pub mod raw;
+#[cfg(feature = "redis")]
+pub mod redis;

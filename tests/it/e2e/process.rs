@@ -2,5 +2,7 @@
 
 mod check;
 mod embedded;
+#[cfg(feature = "redis")]
+mod first;
 mod metrics_port;
 mod restart;

@@ -130,6 +130,11 @@ impl Gateway {
         self.process.terminate();
     }
 
+    /// SIGKILL; returns when nothing of the process is left.
+    pub fn kill(self) {
+        drop(self);
+    }
+
     /// SIGTERM, and waits for the end; returns the folder to start in again.
     pub fn stop(mut self) -> Stopped {
         self.process.terminate();

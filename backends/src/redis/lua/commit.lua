@@ -2,6 +2,7 @@
 local id, lease, turn, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local open, queued_as, report, sent, call = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local queued = false
+even_when_full()
 if lease ~= '' then
   if redis.call('EXISTS', P .. 'q:' .. call) == 1 then return {'held', 0} end
   if not live_lease(id, lease, turn) then

@@ -27,6 +27,12 @@ local function first_run(call)
   return redis.call('SET', P .. 'q:' .. call, '1', 'NX', 'PX', REMEMBER_MS)
 end
 
+-- For what gives memory back, or must not be left undone: where memory is full, Redis refuses the
+-- first write of a script if it is one that needs memory, and lets the script go on after any other.
+local function even_when_full()
+  redis.call('DEL', P .. 'none')
+end
+
 local function members(id, record)
   local tags = {}
   for _, tag in ipairs(record.tags or {}) do

@@ -2,6 +2,7 @@
 local event, deed, at, attempt, call = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local value = redis.call('HGET', P .. 'e', event)
 if not value then return 0 end
+even_when_full()
 if not first_run(call) then return 1 end
 if deed == 'ack' then
   redis.call('HDEL', P .. 'n', event)

@@ -3,6 +3,7 @@ local id, kind, incarnation, call = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local lease, turn, unsent = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local client, until_ms = ARGV[8], ARGV[9]
 local owner, open, queued_as, report = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+even_when_full()
 if not first_run(call) then return 0 end
 if kind == 'counted' then
   give_back(id, incarnation, client, until_ms)

@@ -1,0 +1,13 @@
+//! Several gateways on one Redis, as real processes.
+//!
+//! - `crowd`: requests from all sides while one node is killed.
+//! - `traffic`: work of every kind that remembers what was acknowledged.
+
+mod commands;
+mod crowd;
+mod full;
+mod hits;
+mod leases;
+mod outage;
+mod revoked;
+mod traffic;

@@ -1,0 +1,96 @@
+//! Redis' memory is full (`maxmemory` with `noeviction`): what needs more of it is refused, what
+//! needs none goes on, and nothing is lost.
+
+use std::io::BufRead;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+
+use crate::support::api::{answer, until};
+use crate::support::fleet::Fleet;
+use crate::support::hooks::Hooks;
+use crate::support::raw;
+use crate::support::redis::server::Server;
+
+/// `1` is less than Redis ever takes; `0` is no limit.
+fn set_memory(fleet: &Fleet, bytes: &str) {
+    let command = ["CONFIG", "SET", "maxmemory", bytes].map(|word| word.as_bytes().to_vec());
+    let mut answer = String::new();
+    let mut answers = fleet.redis.send(&command);
+    answers.read_line(&mut answer).unwrap();
+    assert_eq!(answer, "+OK\r\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_memory_is_503_and_nothing_is_lost() {
+    let callback = json!({"retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]});
+    let fleet = Fleet::with(2, Server::start(), json!({"callback": callback}));
+    let node = &fleet.nodes[0];
+    fleet.place("k", vec![7; 8 << 20]);
+    let hooks = Hooks::start().await;
+    let limited = node.token("GET", "k", json!({"max_hits": 3})).await;
+    let unlimited = node.token("GET", "k", json!({})).await;
+    let revoked = node.token("GET", "k", json!({})).await;
+    let whole = json!({"max_hits": 2, "hit_on": "complete"});
+    let whole = node.token("GET", "k", whole).await;
+    let reported = json!({"callback": hooks.url()});
+    let reported = node.token("PUT", "reported", reported).await;
+    let put = node.token("PUT", "up", json!({})).await;
+    assert_eq!(node.get(&limited).await.status, 200);
+    // A receiver that is down: the event waits.
+    hooks.answer(500);
+    assert_eq!(node.put(&reported, "bytes").await.status, 200);
+    until("one try", async || !hooks.received().is_empty()).await;
+    let mut upload = raw::begin_upload(node.port, &put, 10, b"01234").await;
+    let mut download = node.object("GET", &whole).send().await.unwrap();
+    assert_eq!(download.status(), 200);
+    // Hits that are in the gateway's memory only must not be lost either.
+    for _ in 0..5 {
+        assert_eq!(node.get(&unlimited).await.status, 200);
+    }
+
+    set_memory(&fleet, "1");
+    for node in &fleet.nodes {
+        let made = node.create(json!({"key": "k", "method": "GET"})).await;
+        made.assert_error(503, "unavailable");
+        assert!(made.header("retry-after").is_some());
+        node.get(&limited).await.assert_error(503, "unavailable");
+        assert_eq!(node.get(&unlimited).await.status, 200);
+        assert_eq!(node.head(&limited).await.status, 200);
+        assert_eq!(node.used_hits(&limited).await, 1);
+    }
+    let revoke = node.control("DELETE", &format!("/token/{revoked}"));
+    assert_eq!(answer(revoke).await.status, 204);
+    let other = &fleet.nodes[1];
+    other
+        .get(&revoked)
+        .await
+        .assert_error(404, "token_not_found");
+    // An upload that cannot be recorded does not become visible.
+    upload.write_all(b"56789").await.unwrap();
+    let refused = raw::read_to_end(&mut upload).await;
+    refused.assert_error(503, "unavailable");
+    assert_eq!(fleet.stored("up"), None);
+    // A download that was admitted ends, and its hit is spent.
+    while download.chunk().await.unwrap().is_some() {}
+    until("it is spent", async || other.used_hits(&whole).await == 1).await;
+    // An event that waits is delivered and taken off the queue.
+    hooks.answer(204);
+    until("delivered, and nothing waits", async || {
+        let scraped = node.scrape().await;
+        hooks.received().len() >= 2
+            && scraped.contains("\nasset_gateway_callback_queue_pending 0\n")
+    })
+    .await;
+
+    set_memory(&fleet, "0");
+    assert_eq!(other.get(&limited).await.status, 200);
+    assert_eq!(other.used_hits(&limited).await, 2);
+    assert_eq!(other.put(&put, "0123456789").await.status, 200);
+    assert_eq!(other.get(&whole).await.status, 200);
+    other.get(&whole).await.assert_error(409, "hits_exceeded");
+    until("every hit is counted", async || {
+        other.used_hits(&unlimited).await == 7
+    })
+    .await;
+}

@@ -1,0 +1,98 @@
+//! What a dead node held comes back when its leases lapse, and not before.
+//!
+//! Leases go by Redis' own clock, which no test can move: this one waits for a minute.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::crowd::{Count, crowd};
+use crate::support::api::{Answer, Api};
+use crate::support::fleet::Fleet;
+use crate::support::raw;
+
+const HITS: u64 = 50;
+const REQUESTS: usize = 2_000;
+/// Accesses that the node which is killed holds open.
+const HELD: u64 = 5;
+/// More than the sockets between take in.
+const LARGE: usize = 16 << 20;
+/// A lease's length, and what a busy machine needs to be asked.
+const LAPSED_BY: Duration = Duration::from_secs(66);
+
+/// Uses up what is left; returns when the first of it could be used, and how much it was.
+async fn use_up(access: impl AsyncFn() -> Answer) -> (Instant, u64) {
+    let asked = Instant::now();
+    let mut back = None;
+    let mut used = 0;
+    loop {
+        let answer = access().await;
+        match (answer.status, back) {
+            (200, _) => {
+                used += 1;
+                back.get_or_insert_with(Instant::now);
+            }
+            (409, None) => {
+                assert!(asked.elapsed() < LAPSED_BY, "the hits never come back");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            (409, Some(at)) => return (at, used),
+            (_, _) => panic!("{answer:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_and_complete_downloads_of_a_dead_node_free_their_hits() {
+    let mut fleet = Fleet::start(3);
+    fleet.place("large", vec![7; LARGE]);
+    let fields = json!({"max_hits": HITS});
+    let put = fleet.nodes[0].token("PUT", "up", fields).await;
+    let fields = json!({"max_hits": HITS, "hit_on": "complete"});
+    let get = fleet.nodes[0].token("GET", "large", fields).await;
+    let mut held = Vec::new();
+    for _ in 0..HELD {
+        let port = fleet.nodes[0].port;
+        held.push(raw::begin_upload(port, &put, 10, b"01234").await);
+        held.push(raw::begin_download(port, &get, "").await);
+    }
+    // Both kinds at once: one node dies once.
+    let (upload, download) = (put.clone(), get.clone());
+    let both = std::sync::atomic::AtomicUsize::new(0);
+    let count = crowd(&mut fleet, 2 * REQUESTS, 30, move |node: &Api| {
+        match both.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 2 {
+            0 => node.object("PUT", &upload).body("an upload"),
+            _ => node.object("GET", &download),
+        }
+    });
+    let count = count.await;
+    let killed = Instant::now();
+    let node = &fleet.nodes[0];
+    let before = (node.used_hits(&put).await, node.used_hits(&get).await);
+    // What was acknowledged is counted; what the dead node held is still held.
+    let whole = Count::of(&count.whole);
+    let in_flight = Count::of(&count.unanswered) + Count::of(&count.delivered) - whole;
+    assert!(whole <= before.0 + before.1, "{whole}, {before:?}");
+    assert!(before.0 + before.1 <= whole + in_flight, "{before:?}");
+    assert!(before.0 <= HITS - HELD && before.1 <= HITS - HELD);
+    node.get(&get).await.assert_error(409, "hits_exceeded");
+    node.put(&put, "x").await.assert_error(409, "hits_exceeded");
+
+    let (uploads, downloads) = tokio::join!(
+        use_up(async || node.put(&put, "an upload").await),
+        use_up(async || fleet.nodes[1].get(&get).await),
+    );
+    for (what, (back, used), before) in [
+        ("uploads", uploads, before.0),
+        ("downloads", downloads, before.1),
+    ] {
+        let after = back.duration_since(killed);
+        eprintln!("{what}: {used} hits, the first {after:?} after the kill");
+        assert_eq!(before + used, HITS, "{what}");
+        assert!(after > Duration::from_secs(30), "{what}: {after:?}");
+    }
+    for node in &fleet.nodes {
+        assert_eq!(node.used_hits(&put).await, HITS);
+    }
+    drop(held);
+}

@@ -1,0 +1,10 @@
+//! The Redis that the tests of the stores start for themselves, for whole gateways.
+#![allow(
+    dead_code,
+    reason = "each of the two test binaries needs its own part of it"
+)]
+
+#[path = "../../../backends/tests/stores/redis/monitor.rs"]
+pub mod monitor;
+#[path = "../../../backends/tests/stores/redis/server.rs"]
+pub mod server;
