@@ -8,14 +8,13 @@ use asset_gateway_backends::object_backend::{
     ByteRange, Conditions, GetOptions, ObjectBackend, PutOptions,
 };
 use asset_gateway_backends::open::open_bucket;
-use asset_gateway_backends::settings::Secret;
 use asset_gateway_backends::{BackendError, object_backend_suite};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use std::sync::Arc;
 
-use crate::support::aws_settings;
 use crate::support::s3s_server::S3sServer;
+use crate::support::{aws_settings, keys};
 
 async fn subject() -> (Subject, S3sServer) {
     let server = S3sServer::start().await;
@@ -245,7 +244,7 @@ async fn no_multipart_upload_stays_open() {
 async fn a_wrong_secret_is_refused_and_named_nowhere() {
     let server = S3sServer::start().await;
     let mut settings = aws_settings(server.endpoint.clone());
-    settings.secret_key = Secret::new("wrong-secret-key");
+    settings.credential = keys("wrong-secret-key");
     let backend = open_bucket(&settings).unwrap();
     let error = match backend.get("k", &GetOptions::default()).await {
         Ok(_) => panic!("the signature is wrong"),
