@@ -3,6 +3,7 @@
 mod callbacks;
 mod control;
 mod crash;
+mod credentials;
 mod delivery;
 mod go_client;
 mod objects;

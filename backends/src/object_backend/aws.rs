@@ -112,6 +112,7 @@ impl ObjectBackend for AwsBackend {
         Capabilities {
             markers: true,
             exclusive_create: true,
+            ends_with_the_process: false,
         }
     }
 
@@ -147,6 +148,11 @@ impl ObjectBackend for AwsBackend {
             Err(error) if error.kind != ErrorKind::NotFound => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    async fn abort_upload(&self, key: &str, reference: &str) -> Result<()> {
+        check_key("abort", key)?;
+        multipart::abort(self, key, reference).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -31,8 +31,27 @@ macro_rules! scripts {
 }
 
 scripts!(
-    reserve, charge, extend, commit, release, usage, create, get, patch, delete, list, sweep,
-    bury_owner, enqueue, peek, take, conclude, stats,
+    reserve,
+    charge,
+    extend,
+    commit,
+    release,
+    usage,
+    create,
+    get,
+    patch,
+    delete,
+    list,
+    sweep,
+    bury_owner,
+    enqueue,
+    peek,
+    take,
+    conclude,
+    stats,
+    record_upload,
+    abandoned,
+    forget_upload,
 );
 
 /// A script and what it is called in errors.

@@ -5,6 +5,8 @@
 #[cfg(feature = "aws")]
 mod aws;
 #[cfg(feature = "aws")]
+mod aws_keys_file;
+#[cfg(feature = "aws")]
 mod aws_uploads;
 mod fs;
 mod memory;

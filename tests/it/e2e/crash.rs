@@ -6,7 +6,7 @@
 
 mod control;
 mod downloads;
-mod held_s3;
+pub(super) mod held_s3;
 mod rounds;
 mod scene;
 mod settling;

@@ -17,7 +17,7 @@ const BUCKET: &str = "held";
 
 /// What happens to the requests that make objects visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(in crate::e2e) enum Hold {
     Nothing,
     /// Never carried out, never answered.
     Before,
@@ -25,15 +25,15 @@ pub(super) enum Hold {
     After,
 }
 
-pub(super) struct HeldS3 {
-    pub(super) endpoint: String,
+pub(in crate::e2e) struct HeldS3 {
+    pub(in crate::e2e) endpoint: String,
     folder: TempDir,
     hold: Arc<Mutex<Hold>>,
     held: mpsc::UnboundedReceiver<()>,
 }
 
 impl HeldS3 {
-    pub(super) async fn start() -> Self {
+    pub(in crate::e2e) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
         let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
@@ -91,7 +91,7 @@ impl HeldS3 {
     }
 
     /// The line of the section `buckets` that leads here.
-    pub(super) fn bucket(&self) -> String {
+    pub(in crate::e2e) fn bucket(&self) -> String {
         format!(
             "  s3: {{provider: s3, bucket: {BUCKET}, region: us-east-1, endpoint: \"{}\", \
              credential: test, force_path_style: true}}",
@@ -99,16 +99,16 @@ impl HeldS3 {
         )
     }
 
-    pub(super) fn set(&self, hold: Hold) {
+    pub(in crate::e2e) fn set(&self, hold: Hold) {
         *self.hold.lock() = hold;
     }
 
     /// Returns when a request is held.
-    pub(super) async fn holds(&mut self) {
+    pub(in crate::e2e) async fn holds(&mut self) {
         self.held.recv().await.unwrap();
     }
 
-    pub(super) fn object(&self, key: &str) -> Option<Vec<u8>> {
+    pub(in crate::e2e) fn object(&self, key: &str) -> Option<Vec<u8>> {
         std::fs::read(self.folder.path().join(BUCKET).join(key)).ok()
     }
 }
