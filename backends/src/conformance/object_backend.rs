@@ -60,6 +60,8 @@ pub struct Gaps {
     pub breaks_on_long_suffixes: bool,
     /// Storage looks for the object and then writes it, so that two exclusive writers may win.
     pub exclusive_create_is_racy: bool,
+    /// Storage takes the unknown type for none, and makes one of the key's ending.
+    pub guesses_unknown_types: bool,
     /// Storage refuses to abort an upload that it does not know, in place of "not found".
     pub refuses_unknown_uploads: bool,
     /// Storage breaks on keys that are the beginning of others, up to a slash.

@@ -11,6 +11,8 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::crash::held_s3::HeldS3;
+#[cfg(feature = "aws")]
+use crate::support::api::{answer, until};
 use crate::support::gateway::{Gateway, configuration};
 use crate::support::process::command;
 
@@ -85,7 +87,23 @@ const PROFILES: &str = "[default]\naws_access_key_id = other\naws_secret_access_
 async fn from_a_file() {
     let s3 = HeldS3::start().await;
     let credential = json!({"source": "file", "file": "keys", "profile": "gateway"});
-    works(&start(&s3, credential, &[], &[("keys", PROFILES)]), &s3).await;
+    let gateway = start(&s3, credential, &[], &[("keys", PROFILES)]);
+    works(&gateway, &s3).await;
+
+    std::fs::write(
+        gateway.folder().join("keys"),
+        "[gateway]\ntest-secret-key\n",
+    )
+    .unwrap();
+    until("the broken file is in the log", async || {
+        works(&gateway, &s3).await;
+        gateway
+            .log()
+            .contains("keys of storage not read again; the last ones stay")
+    })
+    .await;
+    works(&gateway, &s3).await;
+    assert_eq!(gateway.log().matches("not read again").count(), 1);
 }
 
 #[cfg(feature = "aws")]
@@ -150,4 +168,10 @@ async fn a_chain_that_finds_nothing_is_storage_that_refuses() {
     let token = gateway.token("GET", "k", json!({"bucket": "s3"})).await;
     let refused = gateway.get(&token).await;
     refused.assert_error(502, "upstream_error");
+    let ready = answer(gateway.plain("GET", "/readyz")).await;
+    assert_eq!(ready.status, 200);
+    assert!(
+        String::from_utf8_lossy(&ready.body).contains("degraded"),
+        "{ready:?}"
+    );
 }
