@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::callback_queue::{Attempt, Event, EventState, KeptEvent};
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::token_store::{GRACE_SECONDS, Intent, TokenRecord};
+use crate::token_store::{GRACE_SECONDS, Intent, OpenUpload, TokenRecord};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TokenValue {
@@ -65,6 +65,18 @@ impl LeaseValue {
     pub fn has_lapsed(&self, now_ms: u64, owner: u64) -> bool {
         self.until <= now_ms || self.owner != owner
     }
+}
+
+/// An upload in parts.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UploadValue {
+    #[serde(flatten)]
+    pub upload: OpenUpload,
+    /// Somebody tries to abort it until then (Unix ms); of this process only.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub taken_until: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub owner: u64,
 }
 
 /// A client's window on a counted hit.

@@ -55,6 +55,9 @@ scripts!(
     event: Wrote::Nothing,
     replay: Wrote::Always,
     stats: Wrote::Nothing,
+    record_upload: Wrote::Always,
+    abandoned: Wrote::Nothing,
+    forget_upload: Wrote::Nothing,
 );
 
 /// Whether a script has written what somebody counts on, so that replicas have to have it.
