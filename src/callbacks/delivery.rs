@@ -10,8 +10,10 @@ use reqwest::Url;
 use tokio::time::Instant;
 
 use super::message::Message;
-use super::retry;
 use super::sender::{Failure, Sender};
+use super::signature::Signer;
+use super::targets::Targets;
+use super::{CallbackSettings, retry};
 use crate::telemetry::metrics::CALLBACKS;
 
 /// An event that this node has claimed and not tried yet.
@@ -50,13 +52,19 @@ pub(super) struct Done {
     pub(super) delivered: bool,
 }
 
+/// There is no HTTP client.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make the HTTP client of the callbacks: {0}")]
+pub struct SetupError(#[from] reqwest::Error);
+
 /// What every try needs.
-#[derive(Debug)]
-pub(super) struct Courier<Q: ?Sized> {
+pub struct Courier {
     pub(super) sender: Sender,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) schedule: Vec<Duration>,
-    pub(super) queue: Arc<Q>,
+    pub(super) queue: Arc<dyn CallbackQueue>,
+    schedule: Vec<Duration>,
+    signer: Signer,
+    targets: Arc<Targets>,
 }
 
 enum Verdict {
@@ -65,7 +73,25 @@ enum Verdict {
     GiveUp { attempt: Attempt },
 }
 
-impl Courier<dyn CallbackQueue> {
+impl Courier {
+    /// # Errors
+    /// The HTTP client cannot be made: the machine's certificates cannot be read. A rustls provider
+    /// must be installed.
+    pub fn new(
+        queue: Arc<dyn CallbackQueue>,
+        clock: Arc<dyn Clock>,
+        settings: CallbackSettings,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            sender: Sender::new(settings.timeout, Arc::clone(&settings.targets))?,
+            clock,
+            queue,
+            schedule: settings.retry,
+            signer: Signer::new(&settings.secrets),
+            targets: settings.targets,
+        })
+    }
+
     /// Tries once and writes down how it went. Where that cannot be written, the claim's lease ends
     /// and the event is delivered again: at least once.
     pub(super) async fn deliver(&self, held: Held) -> Done {
@@ -92,8 +118,9 @@ impl Courier<dyn CallbackQueue> {
     async fn attempt(&self, held: &Held) -> Result<(u16, Option<Duration>), Failure> {
         let event = &held.claimed.event;
         let target = Url::parse(&event.target).map_err(|_| Failure::Invalid)?;
-        let message =
-            Message::new(event, self.clock.now_seconds()).map_err(|_| Failure::Invalid)?;
+        self.targets.check(&target).map_err(|_| Failure::Denied)?;
+        let message = Message::new(event, self.clock.now_seconds(), &self.signer)
+            .map_err(|_| Failure::Invalid)?;
         let answer = self.sender.send(target, message).await?;
         let retry_after = answer
             .retry_after

@@ -7,8 +7,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use serde::Serialize;
 
+use super::signature::Signer;
+
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// One try's request, without the URL.
 pub(super) struct Message {
@@ -27,13 +30,19 @@ pub(super) enum MessageError {
 
 impl Message {
     /// `now_seconds`: Unix time of the try. The id is the same in every try.
-    pub(super) fn new(event: &Event, now_seconds: u64) -> Result<Self, MessageError> {
+    pub(super) fn new(
+        event: &Event,
+        now_seconds: u64,
+        signer: &Signer,
+    ) -> Result<Self, MessageError> {
         let body = Bytes::from(serde_json::to_vec(&Payload::of(event))?);
-        let headers = HeaderMap::from_iter([
+        let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (WEBHOOK_ID, HeaderValue::from_str(event.id.as_str())?),
             (WEBHOOK_TIMESTAMP, HeaderValue::from(now_seconds)),
         ]);
+        let signature = signer.sign(event.id.as_str(), now_seconds, &body);
+        headers.extend(signature.map(|signature| (WEBHOOK_SIGNATURE, signature)));
         Ok(Self { headers, body })
     }
 }
@@ -115,7 +124,7 @@ mod tests {
             timestamp: 1_760_000_000,
             metadata: BTreeMap::from([("order".to_owned(), "7".to_owned())]),
         };
-        let message = Message::new(&event, 1_760_000_009).unwrap();
+        let message = Message::new(&event, 1_760_000_009, &Signer::new(&[])).unwrap();
         assert_eq!(
             std::str::from_utf8(&message.body).unwrap(),
             concat!(
@@ -130,5 +139,6 @@ mod tests {
         assert_eq!(message.headers["webhook-id"], "evt_1");
         assert_eq!(message.headers["webhook-timestamp"], "1760000009");
         assert_eq!(message.headers["content-type"], "application/json");
+        assert!(!message.headers.contains_key("webhook-signature"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
@@ -10,6 +11,7 @@ use reqwest::{Client, Response, Url};
 use tokio::time::Instant;
 
 use super::message::Message;
+use super::targets::{CheckedNames, Denied, Targets};
 
 const USER_AGENT: &str = concat!("AssetGateway/", env!("CARGO_PKG_VERSION"));
 /// What is read of an answer's body, and for how long: only so that the connection can be used
@@ -32,6 +34,8 @@ pub(super) enum Failure {
     Tls,
     /// What came back is not HTTP, or the connection broke.
     Protocol,
+    /// The host is not allowed, or has only addresses that are denied.
+    Denied,
     /// An answer that is not 2xx.
     Status(u16),
     /// The stored URL or event cannot be made a request.
@@ -46,6 +50,7 @@ impl fmt::Display for Failure {
             Self::Connect => f.write_str("connect"),
             Self::Tls => f.write_str("tls"),
             Self::Protocol => f.write_str("protocol"),
+            Self::Denied => f.write_str("target_denied"),
             Self::Status(status) => write!(f, "status_{status}"),
             Self::Invalid => f.write_str("invalid"),
         }
@@ -62,14 +67,17 @@ pub(super) struct Answer {
 #[derive(Debug)]
 pub(super) struct Sender {
     client: Client,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 impl Sender {
-    pub(super) fn new(timeout: Duration) -> reqwest::Result<Self> {
+    pub(super) fn new(timeout: Duration, targets: Arc<Targets>) -> reqwest::Result<Self> {
         let client = Client::builder()
             .user_agent(USER_AGENT)
             .redirect(Policy::none())
+            // A proxy of the environment would connect to what nobody has looked at.
+            .no_proxy()
+            .dns_resolver(CheckedNames(targets))
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
             .pool_idle_timeout(IDLE_CONNECTION)
@@ -123,9 +131,11 @@ fn classify(error: &reqwest::Error) -> Failure {
         Failure::Invalid
     } else if error.is_timeout() {
         Failure::Timeout
+    } else if is_caused_by::<Denied>(error) {
+        Failure::Denied
     } else if error.is_dns() {
         Failure::Dns
-    } else if is_tls(error) {
+    } else if is_caused_by::<rustls::Error>(error) {
         Failure::Tls
     } else if error.is_connect() {
         Failure::Connect
@@ -134,10 +144,10 @@ fn classify(error: &reqwest::Error) -> Failure {
     }
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
+fn is_caused_by<E: StdError + 'static>(error: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {
-        if error.is::<rustls::Error>() {
+        if error.is::<E>() {
             return true;
         }
         // `source` of an `io::Error` skips the very error that it holds.

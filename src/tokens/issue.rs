@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::secret::TokenSecret;
 use crate::buckets::Buckets;
+use crate::callbacks::Targets;
 use crate::config::UnknownFields;
 
 /// Seconds that a token lives where nothing else is said.
@@ -114,11 +115,12 @@ pub struct Issue {
     pub record: TokenRecord,
 }
 
-/// Checks a request against the buckets and the clock (`now`: Unix seconds).
+/// Checks a request against the buckets, where callbacks may go, and the clock (`now`: Unix seconds).
 pub fn check(
     body: Map<String, Value>,
     unknown: UnknownFields,
     buckets: &Buckets,
+    targets: &Targets,
     now: u64,
 ) -> Result<Issue, Invalid> {
     let request: IssueRequest = read(body, FIELDS, unknown)?;
@@ -128,7 +130,7 @@ pub fn check(
             Invalid("token: 1 to 128 of A-Z a-z 0-9 . _ ~ - are allowed, but not . or ..".into())
         })?),
     };
-    let record = fields::record(request, buckets, now)?;
+    let record = fields::record(request, buckets, targets, now)?;
     Ok(Issue { token, record })
 }
 
@@ -153,6 +155,7 @@ const PATCH_FIELDS: &[&str] = &["expire_at", "max_hits", "callback", "metadata"]
 pub fn check_patch(
     body: Map<String, Value>,
     unknown: UnknownFields,
+    targets: &Targets,
     now: u64,
 ) -> Result<asset_gateway_backends::token_store::Patch, Invalid> {
     let has = |field: &str| body.contains_key(field);
@@ -171,7 +174,7 @@ pub fn check_patch(
             .then(|| fields::limit("max_hits", request.max_hits, None))
             .transpose()?,
         callback: callback
-            .then(|| fields::callback(request.callback))
+            .then(|| fields::callback(request.callback, targets))
             .transpose()?,
         metadata: metadata
             .then(|| fields::metadata(request.metadata))

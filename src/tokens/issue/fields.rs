@@ -11,13 +11,19 @@ use super::{
     MAX_TAGS, METHODS, choice, invalid,
 };
 use crate::buckets::Buckets;
+use crate::callbacks::Targets;
 
 const MAX_KEY_BYTES: usize = 1024;
 const MAX_TEXT_BYTES: usize = 1024;
 const MAX_TAG_BYTES: usize = 128;
 const MAX_LIST: usize = 100;
 
-pub fn record(request: IssueRequest, buckets: &Buckets, now: u64) -> Result<TokenRecord, Invalid> {
+pub fn record(
+    request: IssueRequest,
+    buckets: &Buckets,
+    targets: &Targets,
+    now: u64,
+) -> Result<TokenRecord, Invalid> {
     let bucket = request
         .bucket
         .ok_or_else(|| Invalid("bucket is missing".into()))?;
@@ -50,7 +56,7 @@ pub fn record(request: IssueRequest, buckets: &Buckets, now: u64) -> Result<Toke
     record.filename = filename(request.filename)?;
     record.max_hits = limit("max_hits", request.max_hits, default_hits)?;
     record.size = limit("size", request.size, None)?;
-    record.callback = callback(request.callback)?;
+    record.callback = callback(request.callback, targets)?;
     record.disposition = choice("disposition", request.disposition, DISPOSITIONS)?;
     record.content_type = content_type(request.content_type)?;
     record.allow_overwrite = request.allow_overwrite.unwrap_or(true);
@@ -136,19 +142,23 @@ fn seconds(field: &str, given: Option<i64>) -> Result<Option<u64>, Invalid> {
         .transpose()
 }
 
-pub fn callback(callback: Option<String>) -> Result<Option<String>, Invalid> {
+/// Names are only asked for their addresses when there is something to send.
+pub fn callback(callback: Option<String>, targets: &Targets) -> Result<Option<String>, Invalid> {
     let Some(callback) = callback.filter(|url| !url.is_empty()) else {
         return Ok(None);
     };
     // The parser would drop line breaks without a word.
-    let valid = callback.len() <= 4096
-        && !callback.chars().any(char::is_control)
-        && Url::parse(&callback)
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !valid {
+    let plain = callback.len() <= 4096 && !callback.chars().any(char::is_control);
+    let url = Url::parse(&callback)
+        .ok()
+        .filter(|url| plain && matches!(url.scheme(), "http" | "https") && url.has_host());
+    let Some(url) = url else {
         return invalid("callback: must be an absolute http or https URL");
+    };
+    match targets.check(&url) {
+        Ok(()) => Ok(Some(callback)),
+        Err(denied) => invalid(format!("callback: {denied}")),
     }
-    Ok(Some(callback))
 }
 
 fn content_type(content_type: Option<String>) -> Result<Option<String>, Invalid> {

@@ -3,3 +3,5 @@
 mod durable;
 mod incomplete;
 mod reported;
+mod signed;
+mod targets;

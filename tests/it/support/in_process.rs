@@ -56,6 +56,7 @@ impl InProcess {
         let state = AppState::new(Parts {
             redeemer: Redeemer::new(wrap(tokens), clock, Digester::default()),
             callbacks,
+            targets: Arc::default(),
             buckets: Buckets::new(BTreeMap::from([("local".to_owned(), bucket)])),
             control_tokens: vec![ControlToken::try_from(CONTROL.to_owned()).unwrap()],
             unknown_fields: UnknownFields::Reject,
