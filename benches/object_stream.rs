@@ -77,6 +77,7 @@ async fn serve(folder: &std::path::Path) -> SocketAddr {
     let state = AppState::new(Parts {
         redeemer: Redeemer::new(stores.tokens, clock, digester),
         callbacks: stores.callbacks,
+        targets: Arc::default(),
         buckets: Buckets::new(buckets),
         control_tokens: Vec::new(),
         unknown_fields: UnknownFields::Reject,

@@ -3,7 +3,8 @@
 //! - `deliverer`: claims events that are due and has them delivered.
 //! - `delivery`: one event's try and what the queue is told about it.
 //! - `message`: what a receiver gets. `signature`: how it knows from whom. `sender`: one HTTP
-//!   request, and how it can fail. `targets`: where it may go.
+//!   request, and how it can fail. `targets`: where it may go. `template`: bodies after a token's
+//!   own words.
 //! - `retry`: when to try again. `hosts`: no receiver may keep the others waiting.
 
 mod deliverer;
@@ -14,6 +15,7 @@ mod retry;
 mod sender;
 mod signature;
 mod targets;
+pub mod template;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use record::{Disposition, HitOn, Method, TokenId, TokenRecord};
+pub use record::{
+    BodyTemplate, BodyType, CallbackMode, Disposition, HitOn, Method, TokenId, TokenRecord,
+};
 
 use crate::callback_queue::{Caller, CallerRef, EventId, Report};
 use crate::error::Result;

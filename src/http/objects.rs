@@ -145,6 +145,7 @@ async fn report_head(
         report,
         timestamp: state.redeemer().clock().now_seconds(),
         metadata: record.metadata.clone(),
+        template: record.callback_body.clone(),
     };
     match state.callbacks().enqueue(event).await {
         Ok(Enqueued::Queued) => Ok(()),

@@ -1,10 +1,13 @@
 //! What may be asked for: a request checked and turned into a record.
 
+mod callback;
 mod fields;
 
 use std::collections::BTreeMap;
 
-use asset_gateway_backends::token_store::{Disposition, HitOn, Method, TokenRecord};
+use asset_gateway_backends::token_store::{
+    BodyType, CallbackMode, Disposition, HitOn, Method, TokenRecord,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -53,6 +56,12 @@ pub struct IssueRequest {
     pub size: Option<i64>,
     /// Absolute `http` or `https` URL that hears of each access.
     pub callback: Option<String>,
+    /// The callback's body: text with variables such as `${object}`, as Aliyun OSS has them.
+    pub callback_body: Option<String>,
+    /// `application/x-www-form-urlencoded` (default) or `application/json`.
+    pub callback_body_type: Option<String>,
+    /// `async` (default), or `sync`: an upload is answered with what the callback's receiver answers.
+    pub callback_mode: Option<String>,
     /// `attachment` or `inline`.
     pub disposition: Option<String>,
     /// An upload must have it, a download is served with it.
@@ -87,6 +96,9 @@ const FIELDS: &[&str] = &[
     "max_hits",
     "size",
     "callback",
+    "callback_body",
+    "callback_body_type",
+    "callback_mode",
     "disposition",
     "content_type",
     "allow_overwrite",
@@ -101,12 +113,7 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Fields that later versions will understand.
-const NOT_YET: &[&str] = &[
-    "process",
-    "callback_body",
-    "callback_body_type",
-    "callback_mode",
-];
+const NOT_YET: &[&str] = &["process"];
 
 /// A checked request.
 #[derive(Debug)]
@@ -174,7 +181,7 @@ pub fn check_patch(
             .then(|| fields::limit("max_hits", request.max_hits, None))
             .transpose()?,
         callback: callback
-            .then(|| fields::callback(request.callback, targets))
+            .then(|| callback::url(request.callback, targets))
             .transpose()?,
         metadata: metadata
             .then(|| fields::metadata(request.metadata))
@@ -236,6 +243,12 @@ const DISPOSITIONS: &[(&str, Disposition)] = &[
     ("attachment", Disposition::Attachment),
     ("inline", Disposition::Inline),
 ];
+const BODY_TYPES: &[(&str, BodyType)] = &[
+    (BodyType::Form.as_str(), BodyType::Form),
+    (BodyType::Json.as_str(), BodyType::Json),
+];
+const CALLBACK_MODES: &[(&str, CallbackMode)] =
+    &[("async", CallbackMode::Async), ("sync", CallbackMode::Sync)];
 const HIT_ONS: &[(&str, HitOn)] = &[("start", HitOn::Start), ("complete", HitOn::Complete)];
 
 #[cfg(test)]

@@ -209,6 +209,7 @@ impl<K: Kv> Inner<K> {
             report: report.clone(),
             timestamp: now_ms / 1000,
             metadata: record.metadata,
+            template: record.callback_body,
         };
         self.queue_event(event, now_ms, batch)
     }

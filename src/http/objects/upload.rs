@@ -42,7 +42,7 @@ pub async fn upload(
         .admit(&token, Access::Put, declared, caller)
         .await?;
     let id = ticket.token_id();
-    let (bucket, upload) = match begin(state, &ticket, headers, declared).await {
+    let begun = match begin(state, &ticket, headers, declared).await {
         Ok(begun) => begun,
         Err(error) => {
             ticket.release().await.map_err(GatewayError::store)?;
@@ -50,7 +50,7 @@ pub async fn upload(
         }
     };
     let mut writing = Writing {
-        upload: Some(upload),
+        upload: Some(begun.upload),
         ticket: Some(ticket),
         settling: state.redeemer().settling().clone(),
     };
@@ -67,10 +67,11 @@ pub async fn upload(
         at_ms: state.redeemer().clock().now_ms(),
     };
     // From here on it has to be ended, whether the client stays or not.
-    let finishing = state
-        .redeemer()
-        .settling()
-        .spawn(finish::finish(writing, bucket, intent));
+    let finishing =
+        state
+            .redeemer()
+            .settling()
+            .spawn(finish::finish(writing, begun.target, intent));
     let stored = finishing
         .await
         .map_err(|e| GatewayError::Internal(format!("finishing an upload: {e}")))??;
@@ -83,13 +84,19 @@ pub async fn upload(
     Ok(about(response, id))
 }
 
+/// An upload that has been let in.
+struct Begun {
+    target: finish::Target,
+    upload: Box<dyn Upload>,
+}
+
 /// Checks the target and opens it, before a byte of the body is asked for.
 async fn begin(
     state: &AppState,
     ticket: &Ticket,
     headers: &HeaderMap,
     declared: Option<u64>,
-) -> Result<(Arc<dyn ObjectBackend>, Box<dyn Upload>), GatewayError> {
+) -> Result<Begun, GatewayError> {
     // A part would become the whole (RFC 9110 §14.5).
     if headers.contains_key(header::CONTENT_RANGE) {
         return Err(GatewayError::BadRequest(
@@ -98,14 +105,21 @@ async fn begin(
     }
     let record = &ticket.record;
     let bucket = Arc::clone(bucket(state, &record.bucket)?);
+    let content_type = accept_type(record, single(headers, &header::CONTENT_TYPE)?)?;
     let options = PutOptions {
-        content_type: accept_type(record, single(headers, &header::CONTENT_TYPE)?)?,
+        content_type: content_type.clone(),
         content_length: declared,
         must_not_exist: check_target(bucket.as_ref(), record, headers).await?,
         marker: ticket.marker(),
     };
     let upload = bucket.put(&record.key, options).await;
-    Ok((bucket, upload.map_err(GatewayError::storage)?))
+    Ok(Begun {
+        upload: upload.map_err(GatewayError::storage)?,
+        target: finish::Target {
+            bucket,
+            content_type: content_type.unwrap_or_default(),
+        },
+    })
 }
 
 /// The type to store, if the token takes the client's.

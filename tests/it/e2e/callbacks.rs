@@ -5,3 +5,4 @@ mod incomplete;
 mod reported;
 mod signed;
 mod targets;
+mod templates;

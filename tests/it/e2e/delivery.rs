@@ -37,9 +37,11 @@ fn event(target: String) -> Event {
             status: 200,
             size: 3,
             etag: "e".to_owned(),
+            content_type: "text/plain".into(),
         },
         timestamp: 1_760_000_000,
         metadata: BTreeMap::new(),
+        template: None,
     }
 }
 

@@ -81,10 +81,12 @@ end
 
 -- An event as JSON, but for its beginning: id and report are not known before it is queued.
 local function event_tail(id, record, caller)
+  local template = record.callback_body and ',"template":' .. cjson.encode(record.callback_body) or ''
   return '"token_id":"' .. id .. '","target":' .. cjson.encode(record.callback)
     .. ',"method":' .. cjson.encode(record.method) .. ',"bucket":' .. cjson.encode(record.bucket)
     .. ',"key":' .. cjson.encode(record.key) .. ',"caller":' .. caller
-    .. ',"timestamp":' .. int(now) .. ',"metadata":' .. cjson.encode(record.metadata or {}) .. '}'
+    .. ',"timestamp":' .. int(now) .. ',"metadata":' .. cjson.encode(record.metadata or {})
+    .. template .. '}'
 end
 
 local function queue_value(event, value)

@@ -10,10 +10,17 @@ use super::writing::Writing;
 use crate::error::GatewayError;
 use crate::tokens::settle::look;
 
+/// What an upload becomes an object of.
+pub struct Target {
+    pub bucket: Arc<dyn ObjectBackend>,
+    /// Empty where nobody has said.
+    pub content_type: String,
+}
+
 /// Makes the upload visible and counts it, in this order: intent, object, commit.
 pub async fn finish(
     mut writing: Writing,
-    bucket: Arc<dyn ObjectBackend>,
+    target: Target,
     intent: Intent,
 ) -> Result<Stored, GatewayError> {
     let Some(ticket) = &writing.ticket else {
@@ -34,7 +41,14 @@ pub async fn finish(
         Ok(stored) => stored,
         Err(error) => {
             let key = ticket.record.key.clone();
-            match look(bucket.as_ref(), &key, ticket.marker().as_deref(), &intent).await {
+            match look(
+                target.bucket.as_ref(),
+                &key,
+                ticket.marker().as_deref(),
+                &intent,
+            )
+            .await
+            {
                 Ok(Some(meta)) => Stored {
                     etag: meta.etag.unwrap_or_default(),
                     size: meta.size,
@@ -55,6 +69,7 @@ pub async fn finish(
         status: 200,
         size: stored.size,
         etag: stored.etag.clone(),
+        content_type: target.content_type,
     };
     match ticket.commit(report).await {
         Ok(Lease::Held) => Ok(stored),
