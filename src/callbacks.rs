@@ -23,7 +23,8 @@ use std::time::Duration;
 use crate::config::WebhookSecret;
 
 pub use deliverer::Deliverer;
-pub use delivery::{Courier, SetupError};
+pub use delivery::{Courier, NotAnswered, SetupError};
+pub use sender::Failure;
 pub use targets::{Denied, Targets};
 
 /// How events are delivered.

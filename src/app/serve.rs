@@ -78,7 +78,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         config.callback.deny_networks.clone(),
         config.callback.allowed_hosts.clone(),
     ));
-    let courier = Courier::new(
+    let courier = Arc::new(Courier::new(
         Arc::clone(&callbacks),
         Arc::clone(&clock),
         CallbackSettings {
@@ -87,11 +87,12 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             secrets: config.callback.secret.clone(),
             targets: Arc::clone(&targets),
         },
-    )?;
-    let deliverer = Deliverer::new(Arc::new(courier), config.callback.concurrency);
+    )?);
+    let deliverer = Deliverer::new(Arc::clone(&courier), config.callback.concurrency);
     let state = AppState::new(Parts {
         redeemer: redeemer.clone(),
         callbacks: Arc::clone(&callbacks),
+        courier,
         targets,
         buckets: buckets.clone(),
         control_tokens: config.control.tokens.clone(),

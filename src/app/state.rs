@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use utoipa::openapi::OpenApi;
 
 use crate::buckets::Buckets;
-use crate::callbacks::Targets;
+use crate::callbacks::{Courier, Targets};
 use crate::config::{ControlToken, CorsConfig, UnknownFields};
 use crate::http::health::ReadinessCache;
 use crate::http::rate_limit::ClientLimiter;
@@ -19,6 +19,8 @@ use crate::tokens::Redeemer;
 pub struct Parts {
     pub redeemer: Redeemer,
     pub callbacks: Arc<dyn CallbackQueue>,
+    /// Delivers the callbacks that uploads wait for.
+    pub courier: Arc<Courier>,
     /// Where callbacks may go.
     pub targets: Arc<Targets>,
     pub buckets: Buckets,
@@ -61,6 +63,10 @@ impl AppState {
 
     pub fn callbacks(&self) -> &Arc<dyn CallbackQueue> {
         &self.0.parts.callbacks
+    }
+
+    pub fn courier(&self) -> &Arc<Courier> {
+        &self.0.parts.courier
     }
 
     pub fn targets(&self) -> &Targets {

@@ -8,14 +8,12 @@ use asset_gateway_backends::callback_queue::CallbackQueue;
 use futures_util::future::join_all;
 use tokio::task::{JoinError, JoinSet};
 
-use super::delivery::{Courier, Done, Held};
+use super::delivery::{Courier, Done, Held, RECORD};
 use super::hosts::{Admission, Hosts};
 use crate::shutdown::Shutdown;
 
 /// How long a claimed event may wait here for its try; longer than a fast host needs.
 const MAX_HOLD: Duration = Duration::from_secs(20);
-/// What remains of a lease after a try that took all its time, to write down how it went.
-const RECORD: Duration = Duration::from_secs(20);
 /// The queue is looked at at least so often, and after it failed.
 const LOOK: Duration = Duration::from_secs(1);
 

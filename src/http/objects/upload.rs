@@ -1,6 +1,7 @@
 //! `PUT`: from the client to storage, piece by piece; visible and acknowledged at the end, or
 //! without a trace.
 
+mod answer;
 mod finish;
 mod writing;
 
@@ -10,13 +11,13 @@ use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, PutOptions, Upload};
 use asset_gateway_backends::token_store::{Access, Intent, TokenRecord};
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::checksum::Checksums;
-use super::{about, bucket, parse, range, response};
+use super::{about, bucket, parse, range};
 use crate::app::AppState;
 use crate::error::GatewayError;
 use crate::http::context::RequestContext;
@@ -72,16 +73,10 @@ pub async fn upload(
             .redeemer()
             .settling()
             .spawn(finish::finish(writing, begun.target, intent));
-    let stored = finishing
+    let finished = finishing
         .await
         .map_err(|e| GatewayError::Internal(format!("finishing an upload: {e}")))??;
-    let etag = HeaderValue::from_str(&response::quoted(&stored.etag)).ok();
-    let body = serde_json::json!({"etag": stored.etag, "size": stored.size});
-    let mut response = axum::Json(body).into_response();
-    response
-        .headers_mut()
-        .extend(etag.map(|etag| (header::ETAG, etag)));
-    Ok(about(response, id))
+    Ok(about(answer::of(finished, context.request_id()), id))
 }
 
 /// An upload that has been let in.
@@ -118,6 +113,7 @@ async fn begin(
         target: finish::Target {
             bucket,
             content_type: content_type.unwrap_or_default(),
+            courier: Arc::clone(state.courier()),
         },
     })
 }

@@ -4,5 +4,6 @@ mod durable;
 mod incomplete;
 mod reported;
 mod signed;
+mod sync;
 mod targets;
 mod templates;

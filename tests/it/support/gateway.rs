@@ -130,6 +130,15 @@ impl Gateway {
         self.process.terminate();
     }
 
+    /// SIGKILL; returns the folder to start in again.
+    pub fn kill(mut self) -> Stopped {
+        self.process.kill();
+        Stopped {
+            folder: Arc::clone(&self.folder),
+            log: self.log(),
+        }
+    }
+
     /// SIGTERM, and waits for the end; returns the folder to start in again.
     pub fn stop(mut self) -> Stopped {
         self.process.terminate();

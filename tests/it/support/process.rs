@@ -82,7 +82,7 @@ impl Process {
     }
 
     /// SIGKILL; returns when nothing of the process is left.
-    pub fn kill(mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -89,16 +89,18 @@ local function event_tail(id, record, caller)
     .. template .. '}'
 end
 
-local function queue_value(event, value)
+-- `wait_ms`: how long somebody has it before it is due.
+local function queue_value(event, value, wait_ms)
   if redis.call('HSETNX', P .. 'e', event, int(now_ms) .. ':' .. value) == 1 then
-    redis.call('ZADD', P .. 'due', int(now_ms), event)
-    redis.call('HSET', P .. 'at', event, int(now_ms))
+    local due = int(now_ms + (wait_ms or 0))
+    redis.call('ZADD', P .. 'due', due, event)
+    redis.call('HSET', P .. 'at', event, due)
     redis.call('ZADD', P .. 'age', int(now_ms), event)
   end
 end
 
-local function queue_event(event, report, tail)
-  queue_value(event, '{"id":"' .. event .. '","report":' .. report .. ',' .. tail)
+local function queue_event(event, report, tail, wait_ms)
+  queue_value(event, '{"id":"' .. event .. '","report":' .. report .. ',' .. tail, wait_ms)
 end
 
 -- Ends an open entry: queued where there is a report, else dropped. True where it was queued.
