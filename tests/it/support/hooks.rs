@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use asset_gateway::http::server::{Server, ServerSettings};
+use asset_gateway::http::server::{Peer, Server, ServerSettings};
 use asset_gateway::shutdown::Shutdown;
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::Extension;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -14,6 +15,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use super::api::until;
 
@@ -22,6 +24,9 @@ use super::api::until;
 pub struct Try {
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// The connection that it came on.
+    pub peer: SocketAddr,
+    pub at: Instant,
 }
 
 /// The answer to the try of this number; the first is 1.
@@ -37,17 +42,26 @@ pub struct Hooks {
 
 impl Hooks {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap()).await
+    }
+
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let hooks = Self {
             address: listener.local_addr().unwrap(),
             tries: Arc::default(),
             reply: Arc::new(Mutex::new(status(204))),
         };
         let this = hooks.clone();
-        let receive = |headers: HeaderMap, body: Bytes| async move {
+        let receive = |Extension(Peer(peer)), headers: HeaderMap, body: Bytes| async move {
             let number = {
                 let mut tries = this.tries.lock();
-                tries.push(Try { headers, body });
+                tries.push(Try {
+                    headers,
+                    body,
+                    peer,
+                    at: Instant::now(),
+                });
                 tries.len()
             };
             let reply = this.reply.lock().clone();

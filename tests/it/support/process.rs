@@ -87,6 +87,10 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().unwrap();

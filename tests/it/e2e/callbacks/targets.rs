@@ -31,18 +31,9 @@ async fn trap() -> (u16, Arc<Mutex<usize>>) {
 
 /// What the gateway says of tries that have failed.
 fn failures(gateway: &Gateway) -> Vec<Value> {
-    let log = gateway.log();
-    let lines = log
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines
-        .filter(|line| {
-            line["message"]
-                .as_str()
-                .unwrap_or_default()
-                .starts_with("callback ")
-        })
-        .collect()
+    let mut failed = gateway.logged("callback failed");
+    failed.extend(gateway.logged("callback given up"));
+    failed
 }
 
 #[tokio::test]
