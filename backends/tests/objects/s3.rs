@@ -37,6 +37,7 @@ async fn subject(settings: Settings) -> (Subject, S3sServer) {
         breaks_on_folders: true,
         // It says "access denied" of them.
         refuses_unknown_uploads: true,
+        ..Gaps::default()
     });
     (subject, server)
 }
