@@ -57,6 +57,7 @@ async fn works(gateway: &Gateway, s3: &HeldS3) {
     assert_eq!(s3.object("k").as_deref(), Some(&b"content"[..]));
     let token = gateway.token("GET", "k", fields).await;
     assert_eq!(gateway.get(&token).await.body, "content");
+    assert_eq!(gateway.head(&token).await.status, 200);
     assert!(
         !gateway.log().contains("test-secret-key"),
         "{}",
