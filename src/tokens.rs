@@ -2,11 +2,13 @@
 //!
 //! In reading order: [`secret`] (a token and its digest), [`issue`] (what may be asked for),
 //! [`policy`] (who may come in), [`redeem`] (one access), [`lease`] (held while bytes move),
-//! [`settle`] (uploads whose node died), [`maintenance`] (what runs beside the requests).
+//! [`settle`] (uploads whose node died), [`parts`] (what they have left in storage), [`maintenance`]
+//! (what runs beside the requests).
 
 pub mod issue;
 pub mod lease;
 pub mod maintenance;
+pub mod parts;
 pub mod policy;
 pub mod redeem;
 pub mod secret;

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -156,6 +157,66 @@ pub struct Claimed {
     pub queued_at_ms: u64,
 }
 
+impl Claimed {
+    /// Tries since it was queued or, if it was, replayed: where the retry schedule stands.
+    pub fn tries(&self) -> usize {
+        let since = self.attempts.iter().rev();
+        since.take_while(|attempt| !attempt.is_replay()).count()
+    }
+}
+
+/// [`Attempt::error`] of an entry that is none: somebody had the event replayed then.
+const REPLAYED: &str = "replayed";
+/// Entries of an event's history that a replay leaves.
+const KEPT_AT_REPLAY: usize = 20;
+
+impl Attempt {
+    /// No try, but the moment of a replay.
+    pub fn is_replay(&self) -> bool {
+        self.error == REPLAYED
+    }
+}
+
+/// The history of an event that is replayed at `now_ms`.
+pub(crate) fn replayed(mut attempts: Vec<Attempt>, now_ms: u64) -> Vec<Attempt> {
+    attempts.drain(..attempts.len().saturating_sub(KEPT_AT_REPLAY));
+    attempts.push(Attempt {
+        at_ms: now_ms,
+        duration_ms: 0,
+        status: None,
+        error: REPLAYED.to_owned(),
+    });
+    attempts
+}
+
+/// Which events are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventState {
+    /// Waits for delivery, claimed or not.
+    Pending,
+    /// Given up.
+    Dead,
+}
+
+/// An event as the queue keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptEvent {
+    pub event: Event,
+    /// Oldest first; a replay has an entry, too ([`Attempt::is_replay`]).
+    pub attempts: Vec<Attempt>,
+    /// Unix milliseconds at which it was queued.
+    pub queued_at_ms: u64,
+    /// Unix milliseconds of the next try; `None`: a dead letter.
+    pub due_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+pub struct EventPage {
+    pub events: Vec<KeptEvent>,
+    /// Where the next page begins; `None` = this was the last. Opaque, printable ASCII.
+    pub cursor: Option<String>,
+}
+
 /// The queue's state, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueStats {
@@ -166,6 +227,9 @@ pub struct QueueStats {
     /// Age in milliseconds of the event that has waited longest; 0 where none waits.
     pub oldest_ms: u64,
 }
+
+/// Events that [`CallbackQueue::replay_since`] replays at once.
+const REPLAYED_AT_ONCE: usize = 200;
 
 /// The answer of [`CallbackQueue::enqueue`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,6 +266,43 @@ pub trait CallbackQueue: Send + Sync {
 
     /// Not delivered and given up: kept as a dead letter.
     async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()>;
+
+    /// A page of up to `limit` events, oldest first. `None`: the cursor is not one of this queue's.
+    async fn list_events(
+        &self,
+        state: EventState,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Option<EventPage>>;
+
+    /// The event, waiting or dead; `None` where it is neither: delivered, or never there.
+    async fn get_event(&self, id: &EventId) -> Result<Option<KeptEvent>>;
+
+    /// A dead letter waits again, due at once, its schedule from the beginning. One that waits anyway
+    /// is due at once. `false` where it is not there.
+    async fn replay(&self, id: &EventId) -> Result<bool>;
+
+    /// Replays the dead letters that were queued at `since_ms` (Unix milliseconds) or later, and says
+    /// how many. Not atomic; calling it again is harmless.
+    async fn replay_since(&self, since_ms: u64) -> Result<u64> {
+        let mut replayed = 0;
+        let mut cursor = None;
+        loop {
+            let page = self.list_events(EventState::Dead, REPLAYED_AT_ONCE, cursor.as_deref());
+            let Some(page) = page.await? else {
+                return Ok(replayed);
+            };
+            let wanted = page.events.iter().filter(|e| e.queued_at_ms >= since_ms);
+            let all = join_all(wanted.map(|kept| self.replay(&kept.event.id))).await;
+            for was_there in all {
+                replayed += u64::from(was_there?);
+            }
+            cursor = page.cursor;
+            if cursor.is_none() {
+                return Ok(replayed);
+            }
+        }
+    }
 
     async fn stats(&self) -> Result<QueueStats>;
 }

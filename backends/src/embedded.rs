@@ -18,6 +18,7 @@ mod settle;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod uploads;
 mod usage;
 mod values;
 
@@ -35,8 +36,9 @@ use crate::clock::Clock;
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    Charged, Created, Filter, Intent, Lease, LeaseId, Page, Patch, Reservation, ReserveRequest,
-    Reserved, StoredToken, TokenId, TokenRecord, TokenStore, Unsettled,
+    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
+    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
+    Unsettled,
 };
 use kv::{Batch, Kv};
 use usage::Usage;
@@ -257,6 +259,23 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         let unsettled = self.blocking(move |inner| inner.sweep(lease)).await?;
         self.0.kv.durable().await?;
         Ok(unsettled)
+    }
+
+    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+        let held = self.0.record_upload(lease, upload)?;
+        self.0.kv.durable().await?;
+        Ok(held)
+    }
+
+    /// Not flushed: that somebody tries is forgotten with the process.
+    async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
+        self.blocking(move |inner| inner.abandoned_uploads(retry))
+            .await
+    }
+
+    async fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
+        self.0.forget_upload(upload)?;
+        self.0.kv.durable().await
     }
 
     async fn flush_usage(&self) -> Result<()> {

@@ -4,6 +4,7 @@
 //! - [`error`]: the one error type, by the kinds that callers branch on.
 //! - [`clock`]: where time comes from.
 //! - [`settings`]: what an adapter needs to be opened; every backend is listed, compiled in or not.
+//! - [`keys_file`]: keys of storage in a file, as Amazon's tools write them.
 //! - [`token_store`], [`callback_queue`], [`object_backend`]: the three ports. Each trait's
 //!   documentation is its contract.
 //! - `embedded`: one implementation of the store and the queue, over sled or memory.
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod conformance;
 mod embedded;
 pub mod error;
+pub mod keys_file;
 pub mod metered;
 pub mod object_backend;
 pub mod open;

@@ -20,7 +20,9 @@ mod part_size;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod words;
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -32,6 +34,9 @@ use crate::error::Result;
 /// Name of the user metadata that holds [`PutOptions::marker`] at object stores.
 #[cfg(any(feature = "opendal", feature = "aws"))]
 const MARKER: &str = "ag-upload";
+
+/// The type of an object that was stored without one.
+pub const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 /// What storage knows of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,6 +118,7 @@ impl GetResult {
 
 #[derive(Debug, Clone, Default)]
 pub struct PutOptions {
+    /// `None`: [`UNKNOWN_TYPE`] is kept.
     pub content_type: Option<String>,
     /// Bytes that will come, where the client said so.
     pub content_length: Option<u64>,
@@ -122,6 +128,25 @@ pub struct PutOptions {
     /// A word that is kept with the object and comes back as [`ObjectMeta::marker`], so that an
     /// upload whose writer died can be told from another one on the same key.
     pub marker: Option<String>,
+    /// Is told what storage calls the upload, where it goes in parts and the backend can abort it
+    /// later by that name.
+    pub recorder: Option<Arc<dyn Recorder>>,
+}
+
+impl PutOptions {
+    /// What to keep: of no type each storage would make its own.
+    pub fn kept_type(&self) -> String {
+        let sent = self.content_type.as_deref();
+        sent.unwrap_or(UNKNOWN_TYPE).to_owned()
+    }
+}
+
+/// Writes down what [`ObjectBackend::abort_upload`] needs once the writer has died.
+#[async_trait]
+pub trait Recorder: fmt::Debug + Send + Sync {
+    /// Storage has begun an upload and calls it `reference`. Awaited before its first part is sent;
+    /// an error ends the upload.
+    async fn record(&self, reference: &str) -> Result<()>;
 }
 
 /// What storage said of a finished upload.
@@ -158,6 +183,9 @@ pub struct Capabilities {
     pub markers: bool,
     /// `must_not_exist` is decided atomically.
     pub exclusive_create: bool,
+    /// What a process that died has asked for is done, or will never be. A remote storage may
+    /// still make an object visible later.
+    pub ends_with_the_process: bool,
 }
 
 /// A bucket.
@@ -185,6 +213,12 @@ pub trait ObjectBackend: Send + Sync {
 
     /// Asks whether storage can be reached. Any answer of it counts, a refusal too.
     async fn ping(&self) -> Result<()>;
+
+    /// Ends an upload whose writer died, by the name that a [`Recorder`] was told: no part of it
+    /// stays. One that is not there any more is a success.
+    async fn abort_upload(&self, _key: &str, _reference: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// Removes what earlier processes left half-written and nobody can finish
     /// (temporary files). Called once at start.

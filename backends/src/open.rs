@@ -160,20 +160,13 @@ fn open_aws(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
+    use crate::settings::a_bucket;
 
     fn settings(provider: Provider, adapter: Option<Adapter>) -> BucketSettings {
         BucketSettings {
-            provider,
             adapter,
             bucket: String::new(),
-            region: String::new(),
-            endpoint: String::new(),
-            force_path_style: false,
-            root: None,
-            access_key: Secret::default(),
-            secret_key: Secret::default(),
-            session_token: Secret::default(),
+            ..a_bucket(provider, "", "")
         }
     }
 

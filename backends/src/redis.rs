@@ -9,6 +9,7 @@ mod background;
 mod control;
 mod error;
 mod keys;
+mod letters;
 mod life;
 mod link;
 mod listing;
@@ -22,6 +23,7 @@ mod settle;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod uploads;
 mod usage;
 
 use std::collections::HashMap;
@@ -38,8 +40,9 @@ use crate::callback_queue::{Outcome, Report};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::{
-    Charged, Created, Filter, Intent, Lease, LeaseId, Page, Patch, Reservation, ReserveRequest,
-    Reserved, StoredToken, TokenId, TokenRecord, TokenStore, Unsettled,
+    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
+    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
+    Unsettled,
 };
 use link::Link;
 use outlook::Outlook;
@@ -222,6 +225,18 @@ impl TokenStore for RedisStore {
 
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
         self.0.sweep(lease).await
+    }
+
+    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+        self.0.record_upload(lease, &upload).await
+    }
+
+    async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
+        self.0.abandoned_uploads(retry).await
+    }
+
+    async fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
+        self.0.forget_upload(upload).await
     }
 
     async fn flush_usage(&self) -> Result<()> {

@@ -1,8 +1,12 @@
 //! What an adapter needs to be opened. Every backend is listed, compiled in or not: `open` refuses
 //! what is missing by its feature's name.
 
+mod credential;
+
 use std::fmt;
 use std::path::PathBuf;
+
+pub use credential::{CredentialSettings, Keys};
 
 /// A value that cannot be printed.
 #[derive(Clone, Default, PartialEq, Eq, serde::Deserialize)]
@@ -126,7 +130,24 @@ pub struct BucketSettings {
     pub force_path_style: bool,
     /// Folder of an `Fs` bucket.
     pub root: Option<PathBuf>,
-    pub access_key: Secret,
-    pub secret_key: Secret,
-    pub session_token: Secret,
+    pub credential: CredentialSettings,
+}
+
+/// A bucket named `b`, with keys.
+#[cfg(test)]
+pub fn a_bucket(provider: Provider, region: &str, endpoint: &str) -> BucketSettings {
+    BucketSettings {
+        provider,
+        adapter: None,
+        bucket: "b".into(),
+        region: region.into(),
+        endpoint: endpoint.into(),
+        force_path_style: false,
+        root: None,
+        credential: CredentialSettings::Keys(Keys {
+            access_key: Secret::new("the-access-key"),
+            secret_key: Secret::new("the-secret-key"),
+            session_token: Secret::default(),
+        }),
+    }
 }

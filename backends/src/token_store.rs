@@ -1,11 +1,13 @@
 //! The port to the token store: tokens, their hits, their leases.
 
+mod open_upload;
 mod record;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use open_upload::{AbandonedUpload, OpenUpload};
 pub use record::{Disposition, HitOn, Method, TokenId, TokenRecord};
 
 use crate::callback_queue::{Caller, CallerRef, EventId, Report};
@@ -319,6 +321,20 @@ pub trait TokenStore: Send + Sync {
     /// Housekeeping, in bounded steps: removes tokens past their grace, frees lapsed leases, queues
     /// or drops the open entries of dead nodes, and takes over uploads that were left finalising.
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>>;
+
+    /// Writes down, durably, the upload in parts that storage has begun under a lease. `commit` of a
+    /// finalised upload forgets it; whatever else becomes of the lease, the hit and the token,
+    /// [`abandoned_uploads`](Self::abandoned_uploads) hands it out. `Lost`: nothing was written.
+    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease>;
+
+    /// Uploads in parts whose lease has ended in any other way than by `commit`: abort each in
+    /// storage, then [`forget_upload`](Self::forget_upload). One that is not forgotten is handed out
+    /// again after `retry`, to whoever asks. Those of an upload that was left finalising come once
+    /// that is settled.
+    async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>>;
+
+    /// Nothing is left of the upload in storage. Calling it again is harmless.
+    async fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()>;
 
     /// Writes the hits of unlimited tokens that were added up since the last call.
     async fn flush_usage(&self) -> Result<()>;

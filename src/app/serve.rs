@@ -98,7 +98,16 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 
     let mut beside = JoinSet::new();
     beside.spawn(maintenance::flush_usage(Arc::clone(&tokens)));
-    beside.spawn(maintenance::sweep(Arc::clone(&tokens), buckets));
+    beside.spawn(maintenance::sweep(
+        Arc::clone(&tokens),
+        buckets.clone(),
+        Arc::clone(&clock),
+    ));
+    beside.spawn(maintenance::abort_uploads(
+        Arc::clone(&tokens),
+        buckets,
+        clock,
+    ));
     beside.spawn(watch::upkeep(metrics.clone()));
     beside.spawn(watch::queue(callbacks));
     let server = Server::new(server_settings(&config.limits));

@@ -133,9 +133,7 @@ impl BucketConfig {
                 | ProviderName::Oss
                 | ProviderName::Memory => None,
             },
-            access_key: credential.access_key.clone(),
-            secret_key: credential.secret_key.clone(),
-            session_token: credential.session_token.clone(),
+            credential: credential.settings(),
         }
     }
 
@@ -177,7 +175,15 @@ impl BucketConfig {
             };
             if self.credential.is_empty() {
                 add("credential", format!("missing: expected {}", known()));
-            } else if !credentials.contains_key(&self.credential) {
+            } else if let Some(credential) = credentials.get(&self.credential) {
+                if credential.source.needs_aws() && self.adapter() != Adapter::Aws {
+                    let source = credential.source.name();
+                    add(
+                        "credential",
+                        format!("`source: {source}` works with `backend: aws` only: expected that"),
+                    );
+                }
+            } else {
                 add(
                     "credential",
                     format!(

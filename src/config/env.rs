@@ -13,17 +13,18 @@ use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::Config;
+use super::credential::VARIABLES;
 use super::error::{Problems, unknown_key};
 use super::schema::{Shape, shape};
 
 const PREFIX: &str = "ASSET_GATEWAY__";
 
-/// The variables of this process that are meant for the configuration.
+/// The variables of this process that are meant for the configuration, and Amazon's own for keys.
 pub fn process_variables() -> BTreeMap<String, String> {
     let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     std::env::vars_os()
         .map(|(name, value)| (text(name), text(value)))
-        .filter(|(name, _)| name.starts_with(PREFIX))
+        .filter(|(name, _)| name.starts_with(PREFIX) || VARIABLES.contains(&name.as_str()))
         .collect()
 }
 

@@ -64,7 +64,7 @@ impl Config {
         if problems.is_empty() {
             config.metrics.required = merged(&figment).contains_key("metrics");
             config.embedded = *source == Source::Embedded;
-            config.read_secrets(&mut problems);
+            config.read_secrets(variables, &mut problems);
             config.check(&mut problems);
             check_features(&config, &mut problems);
         }
@@ -74,11 +74,11 @@ impl Config {
         }
     }
 
-    fn read_secrets(&mut self, problems: &mut Problems) {
+    fn read_secrets(&mut self, variables: &BTreeMap<String, String>, problems: &mut Problems) {
         self.control.read_secrets(problems);
         self.callback.read_secrets(problems);
         for (name, credential) in &mut self.credentials {
-            credential.read_secrets(name, problems);
+            credential.read_secrets(name, variables, problems);
         }
         if let Some(redis) = &mut self.redis {
             redis.read_secrets(problems);

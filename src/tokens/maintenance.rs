@@ -1,18 +1,22 @@
-//! What runs beside the requests: writing batched hits, sweeping, settling.
+//! What runs beside the requests: writing batched hits, sweeping, settling, aborting.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use asset_gateway_backends::clock::Clock;
 use asset_gateway_backends::token_store::TokenStore;
 use tokio::time::MissedTickBehavior;
 
 use super::lease::LEASE;
-use super::settle::settle;
+use super::parts;
+use super::settle::{Settled, settle};
 use crate::buckets::Buckets;
 
 /// `used_hits` of unlimited tokens may lag by 1 s.
 const FLUSH_USAGE_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Parts cost money, not correctness: they can wait.
+const ABORT_EVERY: Duration = Duration::from_secs(20);
 
 /// Writes the hits of unlimited tokens, for as long as it is polled.
 pub async fn flush_usage(store: Arc<dyn TokenStore>) {
@@ -27,7 +31,7 @@ pub async fn flush_usage(store: Arc<dyn TokenStore>) {
 }
 
 /// Sweeps and settles, first at once, for as long as it is polled.
-pub async fn sweep(store: Arc<dyn TokenStore>, buckets: Buckets) {
+pub async fn sweep(store: Arc<dyn TokenStore>, buckets: Buckets, clock: Arc<dyn Clock>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -41,10 +45,40 @@ pub async fn sweep(store: Arc<dyn TokenStore>, buckets: Buckets) {
         };
         for upload in unsettled {
             let token_id = upload.reservation.token_id();
-            match settle(store.as_ref(), &buckets, upload).await {
-                Ok(()) => tracing::info!(%token_id, "settled an upload that was left finalising"),
+            match settle(store.as_ref(), &buckets, clock.now_ms(), upload).await {
+                Ok(Settled::Done) => {
+                    tracing::info!(%token_id, "settled an upload that was left finalising");
+                }
+                Ok(Settled::NotYet) => {
+                    tracing::debug!(%token_id, "an upload may still become visible");
+                }
                 Err(error) => {
                     tracing::warn!(%error, %token_id, "upload not settled, will be tried again");
+                }
+            }
+        }
+    }
+}
+
+/// Aborts uploads in parts that nobody will finish, first at once, for as long as it is polled.
+pub async fn abort_uploads(store: Arc<dyn TokenStore>, buckets: Buckets, clock: Arc<dyn Clock>) {
+    let mut ticks = tokio::time::interval(ABORT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let abandoned = match store.abandoned_uploads(LEASE).await {
+            Ok(abandoned) => abandoned,
+            Err(error) => {
+                tracing::error!(%error, "uploads that were left in parts are not known");
+                continue;
+            }
+        };
+        for upload in abandoned {
+            let token_id = upload.token_id();
+            match parts::abort(store.as_ref(), &buckets, clock.now_ms(), &upload).await {
+                Ok(()) => tracing::info!(%token_id, "aborted an upload that was left in parts"),
+                Err(error) => {
+                    tracing::warn!(%error, %token_id, "upload not aborted, will be tried again");
                 }
             }
         }

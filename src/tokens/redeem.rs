@@ -6,6 +6,7 @@ use asset_gateway_backends::BackendError;
 use asset_gateway_backends::callback_queue::{CallerRef, Outcome, Report};
 use asset_gateway_backends::clock::Clock;
 use asset_gateway_backends::error::Result as StoreResult;
+use asset_gateway_backends::object_backend::Recorder;
 use asset_gateway_backends::token_store::{
     Access, Charged, Intent, Lease, Refusal, Reservation, ReserveRequest, Reserved, StoredToken,
     TokenId, TokenRecord, TokenStore,
@@ -13,6 +14,7 @@ use asset_gateway_backends::token_store::{
 use tokio_util::task::TaskTracker;
 
 use super::lease::{LEASE, LeaseKeeper};
+use super::parts::UploadRecorder;
 use super::policy::{self, Denied};
 use super::secret::{Digester, TokenSecret};
 use crate::telemetry::record::hits;
@@ -176,6 +178,18 @@ impl Ticket {
     /// See [`Reservation::marker`].
     pub fn marker(&self) -> Option<String> {
         self.reservation.as_ref().and_then(Reservation::marker)
+    }
+
+    /// Writes down, beside the lease, what storage calls an upload in parts.
+    pub fn recorder(&self, clock: &Arc<dyn Clock>) -> Option<Arc<dyn Recorder>> {
+        let lease = self.reservation.as_ref()?.lease()?;
+        Some(Arc::new(UploadRecorder {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(clock),
+            lease,
+            bucket: self.record.bucket.clone(),
+            key: self.record.key.clone(),
+        }))
     }
 
     /// Charges a delivery of `bytes` against the budget of `hit_on: complete`: all hits' worth of

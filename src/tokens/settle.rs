@@ -1,23 +1,39 @@
 //! Uploads whose node died, or lost touch with storage, while the object became visible: the
 //! object itself tells.
 
+use std::time::Duration;
+
 use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::callback_queue::{Outcome, Report};
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, ObjectMeta};
 use asset_gateway_backends::token_store::{Intent, TokenStore, Unsettled};
 
+use super::lease::LEASE;
 use crate::buckets::Buckets;
 use crate::telemetry::record::hits;
 
 /// Clocks of gateway and storage may differ by this much where no marker tells uploads apart.
 const CLOCK_SKEW_MS: u64 = 2_000;
 
-/// Commits the upload where its object is there, releases its hit where it is not.
+/// What became of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Done,
+    /// A later sweep looks again.
+    NotYet,
+}
+
+/// Commits the upload where its object is there, releases its hit where it is not and will not be.
 ///
 /// # Errors
 /// Storage or the store cannot be asked now; the lease lapses again and a later sweep tries.
-pub async fn settle(store: &dyn TokenStore, buckets: &Buckets, upload: Unsettled) -> Result<()> {
+pub async fn settle(
+    store: &dyn TokenStore,
+    buckets: &Buckets,
+    now_ms: u64,
+    upload: Unsettled,
+) -> Result<Settled> {
     let Unsettled {
         record,
         reservation,
@@ -28,19 +44,37 @@ pub async fn settle(store: &dyn TokenStore, buckets: &Buckets, upload: Unsettled
             alias = record.bucket,
             "an unsettled upload's bucket is not configured"
         );
-        return Ok(());
+        return Ok(Settled::NotYet);
     };
     let marker = reservation.marker();
     match look(bucket.as_ref(), &record.key, marker.as_deref(), &intent).await? {
         Some(meta) => {
             hits::committed();
-            store.commit(reservation, uploaded(&meta)).await.map(drop)
+            store.commit(reservation, uploaded(&meta)).await?;
         }
         None => {
+            let wait = time_left(bucket.as_ref(), &intent, now_ms);
+            if let (Some(wait), Some(lease)) = (wait, reservation.lease()) {
+                store.renew(lease, wait).await?;
+                return Ok(Settled::NotYet);
+            }
             hits::released();
-            store.release(reservation, 0, None).await
+            store.release(reservation, 0, None).await?;
         }
     }
+    Ok(Settled::Done)
+}
+
+/// How long the object may still become visible: remote storage may yet do what a dead process has
+/// asked for. A hit that was freed before would count nothing for an object that is there.
+fn time_left(bucket: &dyn ObjectBackend, intent: &Intent, now_ms: u64) -> Option<Duration> {
+    if bucket.capabilities().ends_with_the_process {
+        return None;
+    }
+    let lease_ms = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
+    let left = intent.at_ms.saturating_add(lease_ms).saturating_sub(now_ms);
+    // Clocks of nodes differ; nobody waits longer than a lease.
+    (left > 0).then(|| Duration::from_millis(left.min(lease_ms)))
 }
 
 /// The object, if it is the one that this upload was about to make visible.

@@ -3,6 +3,7 @@
 mod callbacks;
 mod control;
 mod crash;
+mod credentials;
 mod delivery;
 #[cfg(feature = "redis")]
 mod fleet;

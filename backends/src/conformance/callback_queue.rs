@@ -4,6 +4,7 @@
 
 pub mod bounds;
 pub mod delivery;
+pub mod letters;
 
 #[macro_export]
 macro_rules! callback_queue_suite {
@@ -27,6 +28,15 @@ macro_rules! callback_queue_suite {
                 waiting_ends_when_an_event_comes,
                 waiting_ends_at_once_for_what_came_before,
                 waiting_ends_when_its_time_is_up,
+            ],
+            letters: [
+                pages_give_each_event_once_oldest_first,
+                an_event_tells_all_that_became_of_it,
+                a_replayed_letter_starts_over,
+                a_long_history_is_cut_by_a_replay,
+                an_event_that_waits_may_be_hurried,
+                letters_are_replayed_by_when_they_were_queued,
+                a_cursor_of_somebody_else_is_refused,
             ],
         }
     };

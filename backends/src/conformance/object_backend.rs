@@ -60,6 +60,10 @@ pub struct Gaps {
     pub breaks_on_long_suffixes: bool,
     /// Storage looks for the object and then writes it, so that two exclusive writers may win.
     pub exclusive_create_is_racy: bool,
+    /// Storage takes the unknown type for none, and makes one of the key's ending.
+    pub guesses_unknown_types: bool,
+    /// Storage refuses to abort an upload that it does not know, in place of "not found".
+    pub refuses_unknown_uploads: bool,
     /// Storage breaks on keys that are the beginning of others, up to a slash.
     pub breaks_on_folders: bool,
 }
@@ -72,6 +76,7 @@ macro_rules! __object_backend_cases {
         $then! {
             [$($arguments)*]
             round_trip_keeps_bytes_and_type,
+            an_object_without_a_type_is_of_an_unknown_one,
             an_empty_object_is_an_object,
             a_small_object_comes_whole,
             many_pieces_of_unknown_length,
@@ -97,6 +102,8 @@ macro_rules! __object_backend_cases {
             abort_leaves_nothing,
             abort_leaves_the_old_object,
             a_dropped_upload_leaves_nothing,
+            an_upload_in_parts_is_aborted_by_its_reference,
+            a_reference_that_cannot_be_recorded_ends_the_upload,
             the_marker_comes_back,
             deleting_is_idempotent,
             what_is_missing_is_not_found,

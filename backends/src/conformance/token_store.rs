@@ -13,6 +13,7 @@ pub mod incomplete;
 pub mod leases;
 pub mod life;
 pub mod listing;
+pub mod parts;
 pub mod patch;
 pub mod reuse;
 pub mod windows;
@@ -114,6 +115,17 @@ macro_rules! token_store_suite {
                 a_cursor_of_somebody_else_is_refused,
                 mass_revocation_counts_and_may_be_repeated,
                 mass_revocation_of_500,
+            ],
+            parts: [
+                an_upload_under_way_is_nobody_elses,
+                a_lapsed_one_is_handed_out_and_its_hit_is_free,
+                one_that_is_not_forgotten_comes_again,
+                a_commit_forgets_it,
+                a_hit_that_is_given_back_leaves_it,
+                one_left_finalising_waits_for_its_settlement,
+                neither_revoking_nor_a_new_life_forgets_it,
+                a_lost_lease_records_nothing,
+                several_are_handed_out_once,
             ],
             patch: [
                 each_field_alone,

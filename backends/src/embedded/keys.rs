@@ -6,6 +6,7 @@
 //! | `t` id | token: incarnation and record |
 //! | `s` id | spent hits, bytes sent, last upload; left out while all are zero |
 //! | `l` id lease | a leased hit and what it has charged |
+//! | `u` id lease | an upload in parts that storage has begun, until it is committed or aborted |
 //! | `w` id client | until when a client rides on a counted hit, and whether it did |
 //! | `b` bucket 0 key 0 id | – |
 //! | `g` tag 0 id | – |
@@ -20,6 +21,7 @@ use crate::token_store::{ClientKey, TokenId};
 
 pub const TOKENS: &[u8] = b"t";
 pub const LEASES: &[u8] = b"l";
+pub const UPLOADS: &[u8] = b"u";
 pub const OBJECTS: &[u8] = b"b";
 pub const TAGS: &[u8] = b"g";
 pub const EXPIRIES: &[u8] = b"x";
@@ -46,6 +48,11 @@ pub fn leases(id: TokenId) -> Vec<u8> {
 
 pub fn lease(id: TokenId, lease: u64) -> Vec<u8> {
     join(&[LEASES, &id.0, &lease.to_be_bytes()])
+}
+
+/// Outlives the lease, and the token.
+pub fn upload(id: TokenId, lease: u64) -> Vec<u8> {
+    join(&[UPLOADS, &id.0, &lease.to_be_bytes()])
 }
 
 pub fn windows(id: TokenId) -> Vec<u8> {
@@ -106,7 +113,7 @@ pub fn trailing_id(key: &[u8]) -> Option<TokenId> {
     Some(TokenId(key[start..].try_into().ok()?))
 }
 
-/// Token and lease of a lease key.
+/// Token and lease of the key of a lease or an upload.
 pub fn parse_lease(key: &[u8]) -> Option<(TokenId, u64)> {
     let id = TokenId(key.get(1..17)?.try_into().ok()?);
     let lease = u64::from_be_bytes(key.get(17..25)?.try_into().ok()?);

@@ -9,7 +9,8 @@ use super::kv::{Batch, Kv};
 use super::values::EventValue;
 use super::{EmbeddedStore, Inner, keys, millis, values};
 use crate::callback_queue::{
-    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, QueueStats,
+    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, EventPage, EventState, KeptEvent,
+    QueueStats, replayed,
 };
 use crate::error::Result;
 
@@ -111,6 +112,83 @@ impl<K: Kv> Inner<K> {
         Ok(())
     }
 
+    fn list_events(
+        &self,
+        state: EventState,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Option<EventPage>> {
+        let prefix = match state {
+            EventState::Pending => keys::EVENTS,
+            EventState::Dead => keys::DEAD,
+        };
+        let after = match cursor.map(hex::decode) {
+            None => None,
+            Some(Ok(key)) if key.starts_with(prefix) => Some(key),
+            Some(_) => return Ok(None),
+        };
+        let mut events = Vec::new();
+        let mut last = None;
+        let mut more = false;
+        self.kv.scan(prefix, after.as_deref(), &mut |key, value| {
+            more = events.len() >= limit;
+            if !more {
+                events.push(values::decode::<EventValue>(value)?.kept(state));
+                last = Some(hex::encode(key));
+            }
+            Ok(!more)
+        })?;
+        let cursor = last.filter(|_| more);
+        Ok(Some(EventPage { events, cursor }))
+    }
+
+    fn get_event(&self, id: &EventId) -> Result<Option<KeptEvent>> {
+        for (key, state) in [
+            (keys::event(id), EventState::Pending),
+            (keys::dead(id), EventState::Dead),
+        ] {
+            if let Some(bytes) = self.kv.get(&key)? {
+                return Ok(Some(values::decode::<EventValue>(&bytes)?.kept(state)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn replay(&self, id: &EventId) -> Result<bool> {
+        let now_ms = self.clock.now_ms();
+        let claims = self.claims.lock();
+        let mut batch = Batch::default();
+        let dead = self.kv.get(&keys::dead(id))?;
+        let mut value: EventValue = match (&dead, self.kv.get(&keys::event(id))?) {
+            (Some(bytes), _) => {
+                let mut value: EventValue = values::decode(bytes)?;
+                value.attempts = replayed(value.attempts, now_ms);
+                batch.remove(keys::dead(id));
+                value
+            }
+            (None, Some(bytes)) => {
+                let value: EventValue = values::decode(&bytes)?;
+                // It is being tried.
+                if claims.get(id).is_some_and(|until| *until > now_ms) {
+                    return Ok(true);
+                }
+                batch.remove(keys::due(value.due_ms, id));
+                value
+            }
+            (None, None) => return Ok(false),
+        };
+        value.due_ms = now_ms;
+        batch.put(keys::due(now_ms, id), Vec::new());
+        batch.put(keys::event(id), values::encode(&value)?);
+        self.kv.apply(batch)?;
+        if dead.is_some() {
+            self.pending.fetch_add(1, Ordering::Relaxed);
+            self.dead.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.queue_changed.notify_one();
+        Ok(true)
+    }
+
     fn oldest_ms(&self) -> Result<u64> {
         let mut queued_at_ms = None;
         // Event ids sort by time.
@@ -184,6 +262,25 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
             self.0.dead.fetch_add(1, Ordering::Relaxed);
         }
         self.0.kv.durable().await
+    }
+
+    async fn list_events(
+        &self,
+        state: EventState,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Option<EventPage>> {
+        self.0.list_events(state, limit, cursor)
+    }
+
+    async fn get_event(&self, id: &EventId) -> Result<Option<KeptEvent>> {
+        self.0.get_event(id)
+    }
+
+    async fn replay(&self, id: &EventId) -> Result<bool> {
+        let was_there = self.0.replay(id)?;
+        self.0.kv.durable().await?;
+        Ok(was_there)
     }
 
     async fn stats(&self) -> Result<QueueStats> {

@@ -21,7 +21,7 @@ impl<K: Kv> Inner<K> {
     }
 
     /// [`own_lease`](Self::own_lease), if it has not lapsed.
-    fn live_lease(
+    pub fn live_lease(
         &self,
         id: TokenId,
         lease: u64,
@@ -100,6 +100,10 @@ impl<K: Kv> Inner<K> {
             if let Some(intent) = value.intent {
                 state.uploaded_at = Some(now_ms / 1000);
                 self.upload_event(&reservation, intent, &report, now_ms, &mut batch)?;
+                let parts = keys::upload(id, lease);
+                if self.kv.get(&parts)?.is_some() {
+                    batch.remove(parts);
+                }
             }
             batch.put(keys::state(id), values::encode(&state)?);
         }

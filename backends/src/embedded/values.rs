@@ -3,9 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::callback_queue::{Attempt, Event};
+use crate::callback_queue::{Attempt, Event, EventState, KeptEvent};
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::token_store::{GRACE_SECONDS, Intent, TokenRecord};
+use crate::token_store::{GRACE_SECONDS, Intent, OpenUpload, TokenRecord};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TokenValue {
@@ -67,6 +67,18 @@ impl LeaseValue {
     }
 }
 
+/// An upload in parts.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UploadValue {
+    #[serde(flatten)]
+    pub upload: OpenUpload,
+    /// Somebody tries to abort it until then (Unix ms); of this process only.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub taken_until: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub owner: u64,
+}
+
 /// A client's window on a counted hit.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WindowValue {
@@ -91,6 +103,17 @@ pub struct EventValue {
     pub attempts: Vec<Attempt>,
     pub queued_at_ms: u64,
     pub due_ms: u64,
+}
+
+impl EventValue {
+    pub fn kept(self, state: EventState) -> KeptEvent {
+        KeptEvent {
+            event: self.event,
+            attempts: self.attempts,
+            queued_at_ms: self.queued_at_ms,
+            due_ms: (state == EventState::Pending).then_some(self.due_ms),
+        }
+    }
 }
 
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {

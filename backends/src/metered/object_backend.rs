@@ -69,6 +69,13 @@ impl ObjectBackend for MeteredBackend {
         result
     }
 
+    async fn abort_upload(&self, key: &str, reference: &str) -> Result<()> {
+        let began = Instant::now();
+        let result = self.inner.abort_upload(key, reference).await;
+        self.record("abort_upload", began, &result);
+        result
+    }
+
     async fn ping(&self) -> Result<()> {
         self.inner.ping().await
     }

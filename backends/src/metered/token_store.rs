@@ -9,8 +9,9 @@ use super::{TOKEN_STORE_SECONDS, outcome, seconds};
 use crate::callback_queue::Report;
 use crate::error::Result;
 use crate::token_store::{
-    Charged, Created, Filter, Intent, Lease, LeaseId, Page, Patch, Reservation, ReserveRequest,
-    Reserved, StoredToken, TokenId, TokenRecord, TokenStore, Unsettled,
+    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
+    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
+    Unsettled,
 };
 
 /// Times a token store's operations.
@@ -119,6 +120,18 @@ impl TokenStore for MeteredStore {
 
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
         timed("sweep", self.inner.sweep(lease)).await
+    }
+
+    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+        timed("record_upload", self.inner.record_upload(lease, upload)).await
+    }
+
+    async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
+        timed("abandoned_uploads", self.inner.abandoned_uploads(retry)).await
+    }
+
+    async fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
+        timed("forget_upload", self.inner.forget_upload(upload)).await
     }
 
     async fn flush_usage(&self) -> Result<()> {

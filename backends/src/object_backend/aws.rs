@@ -4,11 +4,13 @@
 //!   `If-None-Match: *`, which stores read differently: those cost a HEAD first.
 //! - An upload of a known length is one request too, and its bytes go to storage as they come. Of
 //!   unknown length, and past 5 GiB, it goes in parts.
-//! - Credentials are the configuration's. Without keys requests are not signed.
+//! - Keys come from where the configuration says, see [`credentials`]. Without keys requests are
+//!   not signed.
 //! - Where COS keeps versions, it overwrites an object also where it must not exist.
 
 mod body;
 mod client;
+mod credentials;
 mod download;
 mod error;
 mod http;
@@ -110,6 +112,7 @@ impl ObjectBackend for AwsBackend {
         Capabilities {
             markers: true,
             exclusive_create: true,
+            ends_with_the_process: false,
         }
     }
 
@@ -145,6 +148,11 @@ impl ObjectBackend for AwsBackend {
             Err(error) if error.kind != ErrorKind::NotFound => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    async fn abort_upload(&self, key: &str, reference: &str) -> Result<()> {
+        check_key("abort", key)?;
+        multipart::abort(self, key, reference).await
     }
 
     async fn ping(&self) -> Result<()> {

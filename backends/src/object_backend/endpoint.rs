@@ -45,26 +45,11 @@ pub fn checked(endpoint: &str) -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Provider, Secret};
-
-    fn settings(provider: Provider, region: &str, endpoint: &str) -> BucketSettings {
-        BucketSettings {
-            provider,
-            adapter: None,
-            bucket: "b".into(),
-            region: region.into(),
-            endpoint: endpoint.into(),
-            force_path_style: false,
-            root: None,
-            access_key: Secret::new("the-access-key"),
-            secret_key: Secret::new("the-secret-key"),
-            session_token: Secret::default(),
-        }
-    }
+    use crate::settings::{Provider, a_bucket};
 
     #[test]
     fn providers_know_their_endpoints() {
-        let at = |provider, region| settings(provider, region, "");
+        let at = |provider, region| a_bucket(provider, region, "");
         assert_eq!(
             ctyun_endpoint(&at(Provider::Ctyun, "jiangsu-10")).as_deref(),
             Ok("https://jiangsu-10.zos.ctyun.cn")

@@ -204,6 +204,7 @@ impl ObjectBackend for FsBackend {
         Capabilities {
             markers: true,
             exclusive_create: true,
+            ends_with_the_process: true,
         }
     }
 

@@ -58,6 +58,7 @@ impl ObjectBackend for MemoryBackend {
         Capabilities {
             markers: true,
             exclusive_create: true,
+            ends_with_the_process: true,
         }
     }
 
@@ -137,7 +138,7 @@ impl Upload for MemoryUpload {
                 size,
                 etag: Some(etag.clone()),
                 last_modified: Some(SystemTime::now()),
-                content_type: upload.options.content_type,
+                content_type: Some(upload.options.kept_type()),
                 cache_control: None,
                 content_encoding: None,
                 marker: upload.options.marker,

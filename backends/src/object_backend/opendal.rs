@@ -150,6 +150,7 @@ impl ObjectBackend for OpendalBackend {
         Capabilities {
             markers: capability.write_with_user_metadata,
             exclusive_create: capability.write_with_if_not_exists,
+            ends_with_the_process: false,
         }
     }
 
@@ -166,7 +167,7 @@ impl ObjectBackend for OpendalBackend {
     async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
         check_key("put", key)?;
         let write = WriteOptions {
-            content_type: options.content_type,
+            content_type: Some(options.kept_type()),
             if_not_exists: options.must_not_exist,
             user_metadata: options
                 .marker

@@ -5,13 +5,14 @@
 //! |---|---|---|
 //! | `t:` id | hash | `r` record, `i` incarnation, `u` spent hits, `b` bytes sent under a budget, `a` last upload; what admission looks at: `x` expiry, `m` method, `n` max hits, `z` size, `w` window, `k` rules, `c` hit on complete, `cb` callback |
 //! | `l:` id | hash | lease → deadline `:` turn; `i` lease → intent; `c` lease → bytes charged |
+//! | `u`, `parts` | hash, ZSET | id `:` lease → an upload in parts; when to look whether it was abandoned |
 //! | `w:` id | ZSET | client → end of its window; `r` client where somebody rode on it |
 //! | `q:` call | string | a call that must not count twice; for a minute |
 //! | `a`, `b`, `g` | ZSETs | ids; bucket 0 key 0 id; tag 0 id |
 //! | `x`, `leases` | ZSETs | id → expiry; id `:` lease → deadline |
 //! | `o:` owner, `owners` | hash, set | open entries of a node: event → what is known of it |
 //! | `e`, `n`, `at` | hashes | event → value, attempts, due time |
-//! | `due`, `held`, `age`, `dead` | ZSETs | event → due time; end of its claim; when it was queued; when it was given up |
+//! | `due`, `held`, `age`, `dead` | ZSETs | event → due time; end of its claim; when it was queued, twice |
 //! | `k` | hash | event → value of a dead letter |
 //!
 //! `owner:` owner, a node's sign of life, is in the partition that the owner's name begins with.

@@ -9,7 +9,8 @@ use super::keys::{self, Partition};
 use super::reply::Items;
 use super::{Inner, RedisStore, fresh_id, json, millis, parse};
 use crate::callback_queue::{
-    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, QueueStats,
+    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, EventPage, EventState, KeptEvent,
+    QueueStats,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
@@ -166,7 +167,7 @@ impl Inner {
 }
 
 /// The event's id, and what was claimed.
-fn parse_claimed(items: &mut Items) -> Result<(String, Claimed)> {
+pub fn parse_claimed(items: &mut Items) -> Result<(String, Claimed)> {
     let id = items.text()?;
     let value = items.text()?;
     let (queued_at_ms, event) = value.split_once(':').unwrap_or(("0", &value));
@@ -224,6 +225,23 @@ impl CallbackQueue for RedisStore {
             self.0.pending.add(-1);
         }
         Ok(())
+    }
+
+    async fn list_events(
+        &self,
+        state: EventState,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Option<EventPage>> {
+        self.0.list_events(state, limit, cursor).await
+    }
+
+    async fn get_event(&self, id: &EventId) -> Result<Option<KeptEvent>> {
+        self.0.get_event(id).await
+    }
+
+    async fn replay(&self, id: &EventId) -> Result<bool> {
+        self.0.replay(id).await
     }
 
     async fn stats(&self) -> Result<QueueStats> {

@@ -51,7 +51,13 @@ scripts!(
     peek: Wrote::Nothing,
     take: Wrote::Nothing,
     conclude: Wrote::Nothing,
+    events: Wrote::Nothing,
+    event: Wrote::Nothing,
+    replay: Wrote::Always,
     stats: Wrote::Nothing,
+    record_upload: Wrote::Always,
+    abandoned: Wrote::Nothing,
+    forget_upload: Wrote::Nothing,
 );
 
 /// Whether a script has written what somebody counts on, so that replicas have to have it.

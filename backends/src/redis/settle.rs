@@ -142,7 +142,7 @@ fn lease_of(reservation: &Reservation) -> (String, u32) {
     }
 }
 
-fn held(text: &str) -> Result<Lease> {
+pub fn held(text: &str) -> Result<Lease> {
     match text {
         "held" => Ok(Lease::Held),
         "lost" => Ok(Lease::Lost),

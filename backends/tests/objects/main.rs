@@ -2,10 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 
-#[cfg(feature = "aws")]
-mod aws;
-#[cfg(feature = "aws")]
-mod aws_uploads;
 mod fs;
 mod memory;
 mod s3;

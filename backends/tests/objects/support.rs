@@ -3,7 +3,9 @@
 pub mod s3s_server;
 pub mod weed;
 
-use asset_gateway_backends::settings::{Adapter, BucketSettings, Provider, Secret};
+use asset_gateway_backends::settings::{
+    Adapter, BucketSettings, CredentialSettings, Keys, Provider, Secret,
+};
 
 pub const BUCKET: &str = "test-bucket";
 pub const ACCESS_KEY: &str = "test-access-key";
@@ -23,10 +25,17 @@ pub fn s3_settings(endpoint: String) -> BucketSettings {
         endpoint,
         force_path_style: true,
         root: None,
-        access_key: Secret::new(ACCESS_KEY),
-        secret_key: Secret::new(SECRET_KEY),
-        session_token: Secret::default(),
+        credential: keys(SECRET_KEY),
     }
+}
+
+/// Of the server's user, with a secret that may be another one.
+pub fn keys(secret_key: &str) -> CredentialSettings {
+    CredentialSettings::Keys(Keys {
+        access_key: Secret::new(ACCESS_KEY),
+        secret_key: Secret::new(secret_key),
+        session_token: Secret::default(),
+    })
 }
 
 #[cfg(feature = "aws")]

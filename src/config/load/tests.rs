@@ -1,5 +1,6 @@
 //! Whole configurations: what is read here, what is said about those that are not valid in [`refused`].
 
+mod credentials;
 mod refused;
 
 use std::collections::BTreeMap;
@@ -107,8 +108,9 @@ buckets: {Assets: {bucket: b, region: r, credential: s3-Prod.eu}}
     assert_eq!(config.control.tokens.len(), 2);
     assert!(config.control.tokens[1].matches(b"three"));
     let bucket = &config.bucket_settings()["Assets"];
-    assert_eq!(bucket.access_key.expose(), "a");
-    assert_eq!(bucket.secret_key.expose(), "007");
+    let keys = bucket.credential.keys().expect("keys");
+    assert_eq!(keys.access_key.expose(), "a");
+    assert_eq!(keys.secret_key.expose(), "007");
     assert!(bucket.force_path_style && bucket.root.is_none());
     let local = &config.bucket_settings()["local"];
     assert_eq!(local.root.as_deref(), Some(Path::new("/srv/objects")));
@@ -223,5 +225,6 @@ fn the_first_gateways_file_works_unchanged_in_a_build_with_redis() {
     let (_, rest) = FIRST.split_once("control:").expect("control");
     let config = load(&format!("control:{rest}")).expect("valid without redis");
     let bucket = &config.bucket_settings()["prod-assets"];
-    assert_eq!(bucket.secret_key.expose(), "your-secret-key");
+    let keys = bucket.credential.keys().expect("keys");
+    assert_eq!(keys.secret_key.expose(), "your-secret-key");
 }

@@ -103,6 +103,7 @@ async fn begin(
         content_length: declared,
         must_not_exist: check_target(bucket.as_ref(), record, headers).await?,
         marker: ticket.marker(),
+        recorder: ticket.recorder(state.redeemer().clock()),
     };
     let upload = bucket.put(&record.key, options).await;
     Ok((bucket, upload.map_err(GatewayError::storage)?))

@@ -2,11 +2,14 @@
 //!
 //! - `rounds`: traffic of every kind over sled and an fs bucket, killed at moments of chance.
 //! - `settling`: killed exactly while storage makes an object visible, before and after it has.
+//! - `parts`: killed in the middle of an upload in parts, which must not stay in storage.
 //! - `scene`: the folders, the configuration and the receiver that outlive the processes.
 
 mod control;
 mod downloads;
-mod held_s3;
+pub(super) mod held_s3;
+#[cfg(feature = "aws")]
+mod parts;
 mod rounds;
 mod scene;
 mod settling;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use asset_gateway_backends::callback_queue::Report;
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::token_store::{
-    Charged, Created, Filter, Intent, Lease, LeaseId, Page, Patch, Reservation, ReserveRequest,
-    Reserved, StoredToken, TokenId, TokenRecord, TokenStore, Unsettled,
+    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
+    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
+    Unsettled,
 };
 use asset_gateway_backends::{BackendError, ErrorKind};
 use async_trait::async_trait;
@@ -98,6 +99,18 @@ impl TokenStore for AwayStore {
 
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
         self.there()?.sweep(lease).await
+    }
+
+    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+        self.there()?.record_upload(lease, upload).await
+    }
+
+    async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
+        self.there()?.abandoned_uploads(retry).await
+    }
+
+    async fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
+        self.there()?.forget_upload(upload).await
     }
 
     async fn flush_usage(&self) -> Result<()> {

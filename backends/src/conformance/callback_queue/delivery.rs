@@ -9,7 +9,7 @@ use crate::settings::QueueLimits;
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
 /// Enqueues an event and returns its id.
-async fn enqueue(f: &Fixture, key: &str) -> EventId {
+pub(super) async fn enqueue(f: &Fixture, key: &str) -> EventId {
     let event = f.event(key);
     let id = event.id.clone();
     let enqueued = f.stores.callbacks.enqueue(event).await.unwrap();
@@ -17,7 +17,7 @@ async fn enqueue(f: &Fixture, key: &str) -> EventId {
     id
 }
 
-async fn claim(f: &Fixture, max: usize) -> Vec<Claimed> {
+pub(super) async fn claim(f: &Fixture, max: usize) -> Vec<Claimed> {
     f.stores.callbacks.claim(max, LEASE).await.unwrap()
 }
 
@@ -27,11 +27,11 @@ async fn claim_keys(f: &Fixture, max: usize) -> Vec<String> {
     claimed.into_iter().map(|claim| claim.event.key).collect()
 }
 
-async fn stats(f: &Fixture) -> QueueStats {
+pub(super) async fn stats(f: &Fixture) -> QueueStats {
     f.stores.callbacks.stats().await.unwrap()
 }
 
-fn attempt(f: &Fixture, error: &str) -> Attempt {
+pub(super) fn attempt(f: &Fixture, error: &str) -> Attempt {
     Attempt {
         at_ms: f.now_ms(),
         duration_ms: 12,

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::Subject;
 use super::tools::*;
-use crate::object_backend::{GetOptions, PutOptions};
+use crate::object_backend::{GetOptions, PutOptions, UNKNOWN_TYPE};
 
 pub async fn round_trip_keeps_bytes_and_type(subject: &Subject) {
     let key = subject.key("report.bin");
@@ -38,6 +38,23 @@ pub async fn round_trip_keeps_bytes_and_type(subject: &Subject) {
     assert_eq!(found.meta.content_type, head.content_type);
     assert!(found.meta.last_modified.is_some());
     assert_same(&read(found).await, &bytes);
+}
+
+pub async fn an_object_without_a_type_is_of_an_unknown_one(subject: &Subject) {
+    for length in [10, 17 * MIB] {
+        let ending = if subject.gaps.guesses_unknown_types {
+            ""
+        } else {
+            ".html"
+        };
+        let key = subject.key(&format!("page-{length}{ending}"));
+        put(subject, &key, &pattern(length, 2)).await;
+        let head = subject.backend.head(&key, &GetOptions::default()).await;
+        let head = head.expect("the object is there");
+        assert_eq!(head.content_type.as_deref(), Some(UNKNOWN_TYPE));
+        let found = get(subject, &key).await;
+        assert_eq!(found.meta.content_type.as_deref(), Some(UNKNOWN_TYPE));
+    }
 }
 
 pub async fn an_empty_object_is_an_object(subject: &Subject) {

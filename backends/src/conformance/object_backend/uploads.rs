@@ -1,8 +1,14 @@
 //! An upload is all or nothing.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
 use super::Subject;
 use super::tools::*;
-use crate::object_backend::PutOptions;
+use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::{PutOptions, Recorder, Upload};
 
 const LENGTHS: [usize; 2] = [1000, 17 * MIB];
 
@@ -56,6 +62,82 @@ pub async fn a_dropped_upload_leaves_nothing(subject: &Subject) {
         let mut upload = upload.expect("an upload begins");
         write_in_pieces(&mut upload, &pattern(length, 44), 100_000).await;
         drop(upload);
+        assert_missing(subject, &key).await;
+    }
+}
+
+/// Remembers what it is told, or refuses to.
+#[derive(Debug, Default)]
+struct Recorded {
+    references: Mutex<Vec<String>>,
+    refuses: bool,
+}
+
+#[async_trait]
+impl Recorder for Recorded {
+    async fn record(&self, reference: &str) -> Result<()> {
+        self.references.lock().push(reference.to_owned());
+        match self.refuses {
+            true => Err(BackendError::new(ErrorKind::Unavailable, "told to")),
+            false => Ok(()),
+        }
+    }
+}
+
+async fn begin(subject: &Subject, key: &str, recorder: &Arc<Recorded>) -> Box<dyn Upload> {
+    let recorder: Arc<dyn Recorder> = Arc::clone(recorder) as _;
+    let options = PutOptions {
+        recorder: Some(recorder),
+        ..PutOptions::default()
+    };
+    let upload = subject.backend.put(key, options).await;
+    upload.expect("an upload begins")
+}
+
+/// As whoever comes after a writer that died. What goes in one request has no reference, and some
+/// backends have none at all.
+pub async fn an_upload_in_parts_is_aborted_by_its_reference(subject: &Subject) {
+    let key = subject.key("left-in-parts");
+    let recorder = Arc::<Recorded>::default();
+    let mut small = begin(subject, &key, &recorder).await;
+    write_in_pieces(&mut small, &pattern(1000, 45), 100_000).await;
+    small.finish().await.expect("the object is stored");
+    assert!(recorder.references.lock().is_empty());
+
+    let mut large = begin(subject, &key, &recorder).await;
+    write_in_pieces(&mut large, &pattern(17 * MIB, 46), 100_000).await;
+    let references = recorder.references.lock().clone();
+    let Some(reference) = references.first() else {
+        large.abort().await.expect("the upload is given up");
+        return;
+    };
+    assert_eq!(references.len(), 1);
+    let aborted = subject.backend.abort_upload(&key, reference).await;
+    aborted.expect("aborted");
+    if !subject.gaps.refuses_unknown_uploads {
+        let again = subject.backend.abort_upload(&key, reference).await;
+        again.expect("aborting what is gone is a success");
+    }
+    assert!(large.finish().await.is_err(), "its parts are gone");
+    assert_same(&read(get(subject, &key).await).await, &pattern(1000, 45));
+}
+
+pub async fn a_reference_that_cannot_be_recorded_ends_the_upload(subject: &Subject) {
+    let key = subject.key("not-recorded");
+    let recorder = Arc::new(Recorded {
+        refuses: true,
+        ..Recorded::default()
+    });
+    let mut upload = begin(subject, &key, &recorder).await;
+    let bytes = pattern(17 * MIB, 47);
+    let mut failed = false;
+    for piece in bytes.chunks(MIB) {
+        failed = failed || upload.write(bytes.slice_ref(piece)).await.is_err();
+    }
+    let has_references = !recorder.references.lock().is_empty();
+    let finished = upload.finish().await;
+    assert_eq!(failed || finished.is_err(), has_references);
+    if has_references {
         assert_missing(subject, &key).await;
     }
 }

@@ -6,10 +6,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Builder, Config, Credentials, Region, RequestChecksumCalculation,
+    BehaviorVersion, Builder, Config, Region, RequestChecksumCalculation,
     ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 
+use super::credentials::signing;
 use super::http::Http;
 use crate::object_backend::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
 use crate::settings::{BucketSettings, Provider};
@@ -18,6 +19,8 @@ use crate::settings::{BucketSettings, Provider};
 pub const SILENCE: Duration = Duration::from_secs(30);
 /// Storage puts the parts of a large upload together before it answers.
 pub const COMPLETE: Duration = Duration::from_secs(300);
+
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// Tries of a request that may be repeated.
 const TRIES: u32 = 3;
@@ -34,10 +37,11 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Asks nobody. Only what the settings say: no environment, no profile, no instance's role.
+    /// Asks nobody. Only what the settings say: where they do not name Amazon's chain, no
+    /// environment, no profile, no instance's role.
     pub fn new(settings: &BucketSettings) -> Result<Self, Refusal> {
         let base = config(settings)?;
-        let http = Http::new().map_err(|error| format!("no HTTP client: {error}"))?;
+        let http = Http::new(CONNECT).map_err(|error| format!("no HTTP client: {error}"))?;
         let base = base.http_client(http);
         let tries = RetryConfig::standard()
             .with_max_attempts(TRIES)
@@ -61,9 +65,6 @@ fn config(settings: &BucketSettings) -> Result<Builder, Refusal> {
     if settings.bucket.is_empty() {
         return Err("`bucket` is empty: name the bucket at the provider".into());
     }
-    if settings.access_key.is_empty() != settings.secret_key.is_empty() {
-        return Err("the credential needs both `access_key` and `secret_key`".into());
-    }
     // A signature names a region also where the storage has none.
     let region = match settings.region.as_str() {
         "" => "us-east-1",
@@ -86,17 +87,7 @@ fn config(settings: &BucketSettings) -> Result<Builder, Refusal> {
     if let Some(endpoint) = endpoint(settings)? {
         config = config.endpoint_url(endpoint);
     }
-    if settings.access_key.is_empty() {
-        return Ok(config.allow_no_auth());
-    }
-    let token = Some(settings.session_token.expose()).filter(|token| !token.is_empty());
-    Ok(config.credentials_provider(Credentials::new(
-        settings.access_key.expose(),
-        settings.secret_key.expose(),
-        token.map(str::to_owned),
-        None,
-        "asset-gateway",
-    )))
+    signing(config, &settings.credential, region)
 }
 
 /// `None`: the SDK knows Amazon's.
@@ -120,22 +111,7 @@ fn endpoint(settings: &BucketSettings) -> Result<Option<String>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
-
-    fn settings(provider: Provider, region: &str, endpoint: &str) -> BucketSettings {
-        BucketSettings {
-            provider,
-            adapter: None,
-            bucket: "b".into(),
-            region: region.into(),
-            endpoint: endpoint.into(),
-            force_path_style: false,
-            root: None,
-            access_key: Secret::new("the-access-key"),
-            secret_key: Secret::new("the-secret-key"),
-            session_token: Secret::default(),
-        }
-    }
+    use crate::settings::{CredentialSettings, Keys, Secret, a_bucket as settings};
 
     #[test]
     fn amazon_is_left_to_the_sdk() {
@@ -156,12 +132,21 @@ mod tests {
         let mut without_bucket = settings(Provider::S3, "r", "");
         without_bucket.bucket.clear();
         let mut half_a_credential = settings(Provider::S3, "r", "");
-        half_a_credential.secret_key = Secret::default();
+        half_a_credential.credential = CredentialSettings::Keys(Keys {
+            access_key: Secret::new("the-access-key"),
+            ..Keys::default()
+        });
+        let mut without_file = settings(Provider::S3, "r", "");
+        without_file.credential = CredentialSettings::File {
+            path: "/nowhere/keys".into(),
+            profile: "default".into(),
+        };
         let mut path_style = settings(Provider::Cos, "r", "");
         path_style.force_path_style = true;
         for (settings, named) in [
             (without_bucket, "`bucket`"),
             (half_a_credential, "`secret_key`"),
+            (without_file, "`/nowhere/keys`"),
             (path_style, "`force_path_style`"),
             (settings(Provider::S3, "", ""), "`region`"),
             (settings(Provider::Ctyun, "", ""), "`region`"),

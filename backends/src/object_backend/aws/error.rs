@@ -19,6 +19,11 @@ pub fn is_conflict<E>(error: &SdkError<E, HttpResponse>) -> bool {
     status(error) == Some(409)
 }
 
+/// What was asked about is not there.
+pub fn is_missing<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    status(error) == Some(404)
+}
+
 pub fn backend_error<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> BackendError
 where
     E: ProvideErrorMetadata + StdError + 'static,

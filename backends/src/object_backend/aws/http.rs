@@ -13,7 +13,6 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 
-const CONNECT: Duration = Duration::from_secs(10);
 /// Unused connections are closed before storage closes them, which would fail an upload.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 
@@ -24,9 +23,9 @@ pub struct Http {
 
 impl Http {
     /// Needs a rustls provider that is installed for the process.
-    pub fn new() -> reqwest::Result<Self> {
+    pub fn new(connect: Duration) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
+            .connect_timeout(connect)
             .pool_idle_timeout(IDLE_CONNECTION)
             // A signature is for one host; and nobody else decides where our requests go.
             .redirect(reqwest::redirect::Policy::none())

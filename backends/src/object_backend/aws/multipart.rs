@@ -9,9 +9,10 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
+use super::AwsBackend;
 use super::body::in_memory;
 use super::client::{COMPLETE, SILENCE};
-use super::error::{backend_error, strange};
+use super::error::{backend_error, is_missing, strange};
 use super::target::{Target, within};
 use crate::error::Result;
 use crate::object_backend::Stored;
@@ -45,7 +46,11 @@ impl Multipart {
             Some(id) => id.clone(),
             None => {
                 let id = within(SILENCE, "put", self.begin()).await?;
-                self.id.insert(id).clone()
+                let id = self.id.insert(id).clone();
+                if let Some(recorder) = &self.target.options.recorder {
+                    recorder.record(&id).await?;
+                }
+                id
             }
         };
         let number = i32::try_from(self.parts.len() + 1)
@@ -81,7 +86,7 @@ impl Multipart {
         let answer = request
             .bucket(&*backend.bucket)
             .key(&self.target.key)
-            .set_content_type(self.target.options.content_type.clone())
+            .content_type(self.target.options.kept_type())
             .set_metadata(self.target.metadata())
             .send()
             .await
@@ -117,31 +122,23 @@ impl Multipart {
 
     /// Removes the parts that storage has.
     pub async fn abort(&mut self) -> Result<()> {
-        let Some(id) = &self.id else {
-            return Ok(());
-        };
-        let backend = &self.target.backend;
-        let request = backend.clients.again.abort_multipart_upload();
-        let answer = request
-            .bucket(&*backend.bucket)
-            .key(&self.target.key)
-            .upload_id(id)
-            .send()
-            .await;
-        match answer {
-            // Also where it was completed after all.
-            Err(error)
-                if error
-                    .raw_response()
-                    .is_none_or(|raw| raw.status().as_u16() != 404) =>
-            {
-                Err(backend_error("abort", &error))
-            }
-            Ok(_) | Err(_) => {
-                self.id = None;
-                Ok(())
-            }
+        if let Some(id) = &self.id {
+            abort(&self.target.backend, &self.target.key, id).await?;
         }
+        self.id = None;
+        Ok(())
+    }
+}
+
+/// Removes the parts that storage has of the upload that it calls `id`.
+pub async fn abort(backend: &AwsBackend, key: &str, id: &str) -> Result<()> {
+    let request = backend.clients.again.abort_multipart_upload();
+    let request = request.bucket(&*backend.bucket).key(key).upload_id(id);
+    match request.send().await {
+        // Gone already, or completed after all.
+        Err(error) if is_missing(&error) => Ok(()),
+        Err(error) => Err(backend_error("abort", &error)),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -30,7 +30,7 @@ impl Target {
         let answer = request
             .bucket(&*self.backend.bucket)
             .key(&self.key)
-            .set_content_type(self.options.content_type.clone())
+            .content_type(self.options.kept_type())
             .set_metadata(self.metadata())
             .set_if_none_match(self.if_none_match())
             .content_length(size)

@@ -54,7 +54,7 @@ impl FsUpload {
             shared,
             relative,
             attributes: Attributes {
-                content_type: options.content_type,
+                content_type: Some(options.kept_type()),
                 marker: options.marker,
             },
             must_not_exist,

@@ -5,21 +5,19 @@ use opendal::{HttpTransporter, OperationContext, Operator};
 
 use super::transport::Transport;
 use crate::object_backend::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
-use crate::settings::{BucketSettings, Provider};
+use crate::settings::{BucketSettings, Keys, Provider};
 
 /// The operator for a bucket at an object store. Asks nobody.
 pub fn operator(settings: &BucketSettings) -> Result<Operator, Refusal> {
     if settings.bucket.is_empty() {
         return Err("`bucket` is empty: name the bucket at the provider".into());
     }
-    if settings.access_key.is_empty() != settings.secret_key.is_empty() {
-        return Err("the credential needs both `access_key` and `secret_key`".into());
-    }
+    let keys = settings.credential.keys()?;
     let operator = match settings.provider {
-        Provider::S3 => s3(settings, s3_endpoint(settings)?),
-        Provider::Ctyun => s3(settings, ctyun_endpoint(settings)?),
-        Provider::Cos => cos(settings)?,
-        Provider::Oss => oss(settings)?,
+        Provider::S3 => s3(settings, keys, s3_endpoint(settings)?),
+        Provider::Ctyun => s3(settings, keys, ctyun_endpoint(settings)?),
+        Provider::Cos => cos(settings, keys)?,
+        Provider::Oss => oss(settings, keys)?,
         Provider::Fs | Provider::Memory => {
             return Err("this provider is no object store".into());
         }
@@ -31,7 +29,7 @@ pub fn operator(settings: &BucketSettings) -> Result<Operator, Refusal> {
     Ok(operator.with_context(context))
 }
 
-fn s3(settings: &BucketSettings, endpoint: String) -> opendal::Result<Operator> {
+fn s3(settings: &BucketSettings, keys: &Keys, endpoint: String) -> opendal::Result<Operator> {
     // A signature names a region also where the storage has none.
     let region = match settings.region.as_str() {
         "" => "us-east-1",
@@ -41,19 +39,19 @@ fn s3(settings: &BucketSettings, endpoint: String) -> opendal::Result<Operator> 
         .bucket(&settings.bucket)
         .endpoint(&endpoint)
         .region(region)
-        .session_token(settings.session_token.expose())
+        .session_token(keys.session_token.expose())
         // Only what the configuration says: no environment, no instance's role.
         .disable_config_load()
         .disable_ec2_metadata();
     if !settings.force_path_style {
         builder = builder.enable_virtual_host_style();
     }
-    if settings.access_key.is_empty() {
+    if keys.is_empty() {
         builder = builder.skip_signature();
     } else {
         builder = builder
-            .access_key_id(settings.access_key.expose())
-            .secret_access_key(settings.secret_key.expose());
+            .access_key_id(keys.access_key.expose())
+            .secret_access_key(keys.secret_key.expose());
     }
     Operator::new(builder)
 }
@@ -69,13 +67,13 @@ fn s3_endpoint(settings: &BucketSettings) -> Result<String, Refusal> {
     }
 }
 
-fn cos(settings: &BucketSettings) -> Result<opendal::Result<Operator>, Refusal> {
+fn cos(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operator>, Refusal> {
     if settings.force_path_style {
         return Err(
             "COS refuses `force_path_style` for buckets made since 2024: leave it out".into(),
         );
     }
-    if settings.access_key.is_empty() {
+    if keys.is_empty() {
         return Err("COS needs a credential: name one in `credential`".into());
     }
     let endpoint = cos_endpoint(settings)?;
@@ -83,14 +81,14 @@ fn cos(settings: &BucketSettings) -> Result<opendal::Result<Operator>, Refusal> 
         Cos::default()
             .bucket(&settings.bucket)
             .endpoint(&endpoint)
-            .secret_id(settings.access_key.expose())
-            .secret_key(settings.secret_key.expose())
-            .security_token(settings.session_token.expose())
+            .secret_id(keys.access_key.expose())
+            .secret_key(keys.secret_key.expose())
+            .security_token(keys.session_token.expose())
             .disable_config_load(),
     ))
 }
 
-fn oss(settings: &BucketSettings) -> Result<opendal::Result<Operator>, Refusal> {
+fn oss(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operator>, Refusal> {
     let endpoint = match (settings.endpoint.as_str(), settings.region.as_str()) {
         ("", "") => return Err("`region` is empty, and so is `endpoint`: one is needed".into()),
         ("", region) => {
@@ -103,13 +101,13 @@ fn oss(settings: &BucketSettings) -> Result<opendal::Result<Operator>, Refusal> 
     if settings.force_path_style {
         builder = builder.addressing_style("path");
     }
-    if settings.access_key.is_empty() {
+    if keys.is_empty() {
         builder = builder.skip_signature();
     } else {
         builder = builder
-            .access_key_id(settings.access_key.expose())
-            .access_key_secret(settings.secret_key.expose())
-            .security_token(settings.session_token.expose());
+            .access_key_id(keys.access_key.expose())
+            .access_key_secret(keys.secret_key.expose())
+            .security_token(keys.session_token.expose());
     }
     Ok(Operator::new(builder))
 }
@@ -117,22 +115,7 @@ fn oss(settings: &BucketSettings) -> Result<opendal::Result<Operator>, Refusal> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Secret;
-
-    fn settings(provider: Provider, region: &str, endpoint: &str) -> BucketSettings {
-        BucketSettings {
-            provider,
-            adapter: None,
-            bucket: "b".into(),
-            region: region.into(),
-            endpoint: endpoint.into(),
-            force_path_style: false,
-            root: None,
-            access_key: Secret::new("the-access-key"),
-            secret_key: Secret::new("the-secret-key"),
-            session_token: Secret::default(),
-        }
-    }
+    use crate::settings::{CredentialSettings, Secret, a_bucket as settings};
 
     #[test]
     fn amazon_has_two_domains() {
@@ -152,12 +135,18 @@ mod tests {
         let mut without_bucket = settings(Provider::S3, "r", "");
         without_bucket.bucket.clear();
         let mut half_a_credential = settings(Provider::S3, "r", "");
-        half_a_credential.secret_key = Secret::default();
+        half_a_credential.credential = CredentialSettings::Keys(Keys {
+            access_key: Secret::new("the-access-key"),
+            ..Keys::default()
+        });
+        let mut chain = settings(Provider::S3, "r", "");
+        chain.credential = CredentialSettings::DefaultChain { profile: None };
         let mut path_style = settings(Provider::Cos, "r", "");
         path_style.force_path_style = true;
         for (settings, named) in [
             (without_bucket, "`bucket`"),
             (half_a_credential, "`secret_key`"),
+            (chain, "`backend: aws`"),
             (path_style, "`force_path_style`"),
             (settings(Provider::S3, "", ""), "`region`"),
             (settings(Provider::Ctyun, "", ""), "`region`"),

@@ -18,6 +18,9 @@ if lease ~= '' then
   first_run(call)
   if intent then
     redis.call('HSET', token, 'a', int(now))
+    if redis.call('HDEL', P .. 'u', id .. ':' .. lease) == 1 then
+      redis.call('ZREM', P .. 'parts', id .. ':' .. lease)
+    end
     local record = cjson.decode(redis.call('HGET', token, 'r'))
     if record.callback then
       local caller = cjson.encode(cjson.decode(intent).caller)

@@ -93,6 +93,11 @@ local function event_tail(id, record, caller)
     .. ',"timestamp":' .. int(now) .. ',"metadata":' .. cjson.encode(record.metadata or {}) .. '}'
 end
 
+-- When an event was queued (Unix ms), out of its value.
+local function queued_at(value)
+  return string.match(value, '^%d+')
+end
+
 local function queue_value(event, value)
   if redis.call('HSETNX', P .. 'e', event, int(now_ms) .. ':' .. value) == 1 then
     redis.call('ZADD', P .. 'due', int(now_ms), event)

@@ -22,6 +22,6 @@ redis.call('HDEL', P .. 'at', event)
 redis.call('HDEL', P .. 'e', event)
 if deed == 'bury' then
   redis.call('HSET', P .. 'k', event, value)
-  redis.call('ZADD', P .. 'dead', int(now_ms), event)
+  redis.call('ZADD', P .. 'dead', queued_at(value), event)
 end
 return 1

@@ -1,5 +1,6 @@
 //! An S3 server inside the test's process that verifies signatures and remembers what it was asked.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,17 +10,32 @@ use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use s3s::auth::SimpleAuth;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use super::{ACCESS_KEY, BUCKET, SECRET_KEY};
 
+/// Access keys and their secrets; others are refused.
+#[derive(Clone)]
+struct Users(Arc<Mutex<HashMap<String, String>>>);
+
+#[async_trait::async_trait]
+impl S3Auth for Users {
+    async fn get_secret_key(&self, access_key: &str) -> s3s::S3Result<SecretKey> {
+        match self.0.lock().unwrap().get(access_key) {
+            Some(secret) => Ok(SecretKey::from(secret.as_str())),
+            None => Err(s3s::s3_error!(InvalidAccessKeyId)),
+        }
+    }
+}
+
 /// Stops with its value.
 pub struct S3sServer {
     pub endpoint: String,
     pub folder: tempfile::TempDir,
+    users: Users,
     requests: Arc<Mutex<Vec<String>>>,
     to_fail: Arc<AtomicUsize>,
     accepting: AbortHandle,
@@ -32,7 +48,9 @@ impl S3sServer {
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
         let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
         let mut service = S3ServiceBuilder::new(files);
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let user = (ACCESS_KEY.to_owned(), SECRET_KEY.to_owned());
+        let users = Users(Arc::new(Mutex::new([user].into())));
+        service.set_auth(users.clone());
         let service = service.build();
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -68,10 +86,20 @@ impl S3sServer {
         Self {
             endpoint,
             folder,
+            users,
             requests,
             to_fail,
             accepting: accepting.abort_handle(),
         }
+    }
+
+    pub fn allow(&self, access_key: &str, secret_key: &str) {
+        let mut users = self.users.0.lock().unwrap();
+        users.insert(access_key.to_owned(), secret_key.to_owned());
+    }
+
+    pub fn forbid(&self, access_key: &str) {
+        self.users.0.lock().unwrap().remove(access_key);
     }
 
     /// `METHOD target` of each request since the last call.

@@ -1,7 +1,9 @@
 //! An S3 server that stops the moment an object becomes visible, before or after.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -11,29 +13,33 @@ use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 const BUCKET: &str = "held";
 
 /// What happens to the requests that make objects visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(in crate::e2e) enum Hold {
     Nothing,
     /// Never carried out, never answered.
     Before,
     /// Carried out, never answered.
     After,
+    /// Never answered, and carried out when [`HeldS3::go_on`] says so, whoever is gone by then.
+    Late,
 }
 
-pub(super) struct HeldS3 {
-    pub(super) endpoint: String,
+pub(in crate::e2e) struct HeldS3 {
+    pub(in crate::e2e) endpoint: String,
     folder: TempDir,
     hold: Arc<Mutex<Hold>>,
     held: mpsc::UnboundedReceiver<()>,
+    late: Arc<Notify>,
+    looks: Arc<AtomicUsize>,
 }
 
 impl HeldS3 {
-    pub(super) async fn start() -> Self {
+    pub(in crate::e2e) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
         let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
@@ -47,13 +53,20 @@ impl HeldS3 {
         let (holding, held) = mpsc::unbounded_channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (late, looks) = (Arc::<Notify>::default(), Arc::<AtomicUsize>::default());
+        let (go_on, looked) = (Arc::clone(&late), Arc::clone(&looks));
         let modes = Arc::clone(&hold);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (service, hold) = (service.clone(), Arc::clone(&modes));
                 let holding = holding.clone();
+                let (go_on, looked) = (Arc::clone(&go_on), Arc::clone(&looked));
                 let answer = service_fn(move |request: http::Request<Incoming>| {
                     let (service, holding) = (service.clone(), holding.clone());
+                    let go_on = Arc::clone(&go_on);
+                    if request.method() == http::Method::HEAD {
+                        looked.fetch_add(1, SeqCst);
+                    }
                     let mode = match makes_visible(&request) {
                         true => *hold.lock(),
                         false => Hold::Nothing,
@@ -61,6 +74,20 @@ impl HeldS3 {
                     async move {
                         let answer = match mode {
                             Hold::Before => None,
+                            Hold::Late => {
+                                let (head, body) = request.into_parts();
+                                // Nobody else has the request once its sender is gone.
+                                let Ok(body) = body.collect().await else {
+                                    return std::future::pending().await;
+                                };
+                                let body = s3s::Body::from(body.to_bytes());
+                                let request = http::Request::from_parts(head, body);
+                                tokio::spawn(async move {
+                                    go_on.notified().await;
+                                    service.call(request).await
+                                });
+                                None
+                            }
                             Hold::Nothing | Hold::After => {
                                 Some(Service::call(&service, request).await?)
                             }
@@ -87,11 +114,13 @@ impl HeldS3 {
             folder,
             hold,
             held,
+            late,
+            looks,
         }
     }
 
     /// The line of the section `buckets` that leads here.
-    pub(super) fn bucket(&self) -> String {
+    pub(in crate::e2e) fn bucket(&self) -> String {
         format!(
             "  s3: {{provider: s3, bucket: {BUCKET}, region: us-east-1, endpoint: \"{}\", \
              credential: test, force_path_style: true}}",
@@ -99,16 +128,41 @@ impl HeldS3 {
         )
     }
 
-    pub(super) fn set(&self, hold: Hold) {
+    pub(in crate::e2e) fn set(&self, hold: Hold) {
         *self.hold.lock() = hold;
     }
 
     /// Returns when a request is held.
-    pub(super) async fn holds(&mut self) {
+    pub(in crate::e2e) async fn holds(&mut self) {
         self.held.recv().await.unwrap();
     }
 
-    pub(super) fn object(&self, key: &str) -> Option<Vec<u8>> {
+    /// Carries out a request that was held [`Hold::Late`].
+    pub(in crate::e2e) fn go_on(&self) {
+        self.late.notify_one();
+    }
+
+    /// How often somebody has asked about an object.
+    pub(in crate::e2e) fn looks(&self) -> usize {
+        self.looks.load(SeqCst)
+    }
+
+    /// Files of uploads in parts that were begun and neither completed nor aborted.
+    #[cfg(feature = "aws")]
+    pub(in crate::e2e) fn open_uploads(&self) -> Vec<String> {
+        let bucket = self.folder.path().join(BUCKET);
+        let folders = [self.folder.path(), &bucket];
+        let entries = folders.map(|folder| std::fs::read_dir(folder).unwrap());
+        let names = entries.into_iter().flatten().filter_map(|entry| {
+            // What goes away meanwhile was a temporary file.
+            entry.ok()?.file_name().into_string().ok()
+        });
+        names
+            .filter(|name| name.contains(".upload-") || name.contains(".upload_id-"))
+            .collect()
+    }
+
+    pub(in crate::e2e) fn object(&self, key: &str) -> Option<Vec<u8>> {
         std::fs::read(self.folder.path().join(BUCKET).join(key)).ok()
     }
 }

@@ -111,6 +111,26 @@ async fn not_visible(length: usize) {
     killed.is_counted_and_reported(b"again").await;
 }
 
+/// Remote storage may do what it was asked for when nobody waits for it any more: the hit is not
+/// freed before that is over.
+#[tokio::test]
+async fn an_upload_that_becomes_visible_after_the_restart_is_counted_and_reported() {
+    let killed = kill_while(Hold::Late, SMALL).await;
+    until("the next life has looked", async || {
+        (killed.s3.looks() > 0).then_some(())
+    })
+    .await;
+    let again = killed.gateway.put(&killed.token, "again").await.unwrap();
+    assert_eq!(again.status(), 409, "the hit is held");
+    assert_eq!(killed.s3.object(KEY), None);
+    killed.s3.go_on();
+    until("the upload is counted", async || {
+        (killed.gateway.used_hits(&killed.token).await == 1).then_some(())
+    })
+    .await;
+    killed.is_counted_and_reported(&killed.body).await;
+}
+
 #[tokio::test]
 async fn a_small_upload_that_became_visible_is_counted_and_reported() {
     visible(SMALL).await;

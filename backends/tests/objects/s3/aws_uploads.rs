@@ -8,11 +8,10 @@ use std::time::Duration;
 use asset_gateway_backends::error::ErrorKind;
 use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, PutOptions};
 use asset_gateway_backends::open::open_bucket;
-use asset_gateway_backends::settings::Secret;
 use bytes::Bytes;
 
 use crate::support::s3s_server::S3sServer;
-use crate::support::{BUCKET, aws_settings};
+use crate::support::{BUCKET, aws_settings, keys};
 
 const MIB: usize = 1 << 20;
 
@@ -165,7 +164,7 @@ async fn another_length_than_announced_is_refused() {
 async fn a_refusal_comes_before_the_last_byte_and_names_no_secret() {
     let server = S3sServer::start().await;
     let mut settings = aws_settings(server.endpoint.clone());
-    settings.secret_key = Secret::new("wrong-secret-key");
+    settings.credential = keys("wrong-secret-key");
     let backend = open_bucket(&settings).unwrap();
     for length in [1, 64] {
         let mut upload = backend.put("k", of_length(length * MIB)).await.unwrap();

@@ -1,0 +1,169 @@
+//! Looking at events, and replaying those that were given up.
+
+use super::delivery::{attempt, claim, enqueue, stats};
+use crate::callback_queue::{Event, EventId, EventPage, EventState, KeptEvent};
+use crate::conformance::fixture::*;
+use crate::settings::QueueLimits;
+
+pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
+
+async fn page(f: &Fixture, state: EventState, limit: usize, cursor: Option<&str>) -> EventPage {
+    let page = f.stores.callbacks.list_events(state, limit, cursor).await;
+    page.unwrap().expect("a cursor of this queue")
+}
+
+async fn all(f: &Fixture, state: EventState) -> Vec<KeptEvent> {
+    page(f, state, 1_000, None).await.events
+}
+
+async fn kept(f: &Fixture, id: &EventId) -> Option<KeptEvent> {
+    f.stores.callbacks.get_event(id).await.unwrap()
+}
+
+/// Queued, tried once and given up.
+async fn dead(f: &Fixture, key: &str) -> EventId {
+    let id = enqueue(f, key).await;
+    claim(f, 1).await;
+    let last = attempt(f, "status_500");
+    f.stores.callbacks.bury(&id, last).await.unwrap();
+    id
+}
+
+pub async fn pages_give_each_event_once_oldest_first(f: Fixture) {
+    let mut ids = Vec::new();
+    for n in 0..30 {
+        ids.push(dead(&f, &n.to_string()).await);
+        f.advance(ms(2)).await;
+    }
+    let waiting = enqueue(&f, "waiting").await;
+    let mut listed = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = page(&f, EventState::Dead, 7, cursor.as_deref()).await;
+        assert!(page.events.len() <= 7);
+        listed.extend(page.events.into_iter().map(|kept| kept.event.id));
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, ids);
+    let pending = all(&f, EventState::Pending).await;
+    assert_eq!(pending.len(), 1);
+    assert_eq!(pending[0].event.id, waiting);
+    // As many as there are: no empty page follows.
+    let whole = page(&f, EventState::Dead, 30, None).await;
+    assert_eq!((whole.events.len(), whole.cursor), (30, None));
+}
+
+pub async fn an_event_tells_all_that_became_of_it(f: Fixture) {
+    let event: Event = f.event("a");
+    f.stores.callbacks.enqueue(event.clone()).await.unwrap();
+    let queued_at_ms = f.now_ms();
+    claim(&f, 1).await;
+    let claimed = kept(&f, &event.id).await.unwrap();
+    assert!(claimed.due_ms.is_some() && claimed.attempts.is_empty());
+    assert!(claimed.queued_at_ms.abs_diff(queued_at_ms) < 1_000);
+    assert_eq!(claimed.event, event);
+
+    let first = attempt(&f, "timeout");
+    let again = f.now_ms() + 60_000;
+    let callbacks = &f.stores.callbacks;
+    callbacks
+        .retry(&event.id, first.clone(), again)
+        .await
+        .unwrap();
+    let waiting = kept(&f, &event.id).await.unwrap();
+    assert_eq!(waiting.due_ms, Some(again));
+    assert_eq!(waiting.attempts, [first]);
+    assert_eq!(all(&f, EventState::Pending).await, [waiting]);
+
+    callbacks.ack(&event.id).await.unwrap();
+    for id in [&event.id, &EventId::from_string("nonsense".into())] {
+        assert_eq!(kept(&f, id).await, None);
+        assert!(!callbacks.replay(id).await.unwrap());
+    }
+    assert!(all(&f, EventState::Pending).await.is_empty());
+}
+
+pub async fn a_replayed_letter_starts_over(f: Fixture) {
+    let id = dead(&f, "a").await;
+    let callbacks = &f.stores.callbacks;
+    let letter = kept(&f, &id).await.unwrap();
+    assert_eq!((letter.due_ms, letter.attempts.len()), (None, 1));
+    assert!(callbacks.replay(&id).await.unwrap());
+    assert!(all(&f, EventState::Dead).await.is_empty());
+    let now = stats(&f).await;
+    assert_eq!((now.pending, now.dead), (1, 0));
+
+    let again = callbacks.claim(9, LEASE).await.unwrap().remove(0);
+    assert_eq!(again.event.id, id);
+    assert_eq!((again.tries(), again.attempts.len()), (0, 2));
+    assert!(again.attempts[1].is_replay());
+    let second = attempt(&f, "connect");
+    callbacks.retry(&id, second, f.now_ms()).await.unwrap();
+    let again = callbacks.claim(9, LEASE).await.unwrap().remove(0);
+    assert_eq!((again.tries(), again.attempts.len()), (1, 3));
+    let last = attempt(&f, "status_410");
+    callbacks.bury(&id, last).await.unwrap();
+    assert_eq!(kept(&f, &id).await.unwrap().attempts.len(), 4);
+    let now = stats(&f).await;
+    assert_eq!((now.pending, now.dead), (0, 1));
+}
+
+pub async fn a_long_history_is_cut_by_a_replay(f: Fixture) {
+    let id = dead(&f, "a").await;
+    for _ in 0..30 {
+        assert!(f.stores.callbacks.replay(&id).await.unwrap());
+        claim(&f, 1).await;
+        let last = attempt(&f, "status_500");
+        f.stores.callbacks.bury(&id, last).await.unwrap();
+    }
+    let history = kept(&f, &id).await.unwrap().attempts;
+    assert!((10..=22).contains(&history.len()), "{}", history.len());
+    assert!(!history.last().unwrap().is_replay());
+}
+
+pub async fn an_event_that_waits_may_be_hurried(f: Fixture) {
+    let id = enqueue(&f, "a").await;
+    claim(&f, 1).await;
+    // It is being tried: nothing to hurry.
+    assert!(f.stores.callbacks.replay(&id).await.unwrap());
+    assert!(claim(&f, 1).await.is_empty());
+    let first = attempt(&f, "connect");
+    let later = f.now_ms() + 3_600_000;
+    f.stores.callbacks.retry(&id, first, later).await.unwrap();
+    assert!(claim(&f, 1).await.is_empty());
+    assert!(f.stores.callbacks.replay(&id).await.unwrap());
+    let hurried = f.stores.callbacks.claim(9, LEASE).await.unwrap().remove(0);
+    assert_eq!((hurried.tries(), hurried.attempts.len()), (1, 1));
+    assert_eq!(stats(&f).await.pending, 1);
+}
+
+pub async fn letters_are_replayed_by_when_they_were_queued(f: Fixture) {
+    let old = dead(&f, "old").await;
+    f.advance(ms(20)).await;
+    let since = f.now_ms();
+    f.advance(ms(20)).await;
+    for n in 0..5 {
+        dead(&f, &n.to_string()).await;
+    }
+    let callbacks = &f.stores.callbacks;
+    assert_eq!(callbacks.replay_since(since).await.unwrap(), 5);
+    assert_eq!(callbacks.replay_since(since).await.unwrap(), 0);
+    let left = all(&f, EventState::Dead).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].event.id, old);
+    assert_eq!(f.take_events().await.len(), 5);
+    assert_eq!(callbacks.replay_since(0).await.unwrap(), 1);
+}
+
+pub async fn a_cursor_of_somebody_else_is_refused(f: Fixture) {
+    for cursor in ["", "nonsense", "zz", "-", "12-;"] {
+        let page = f
+            .stores
+            .callbacks
+            .list_events(EventState::Dead, 9, Some(cursor));
+        assert!(page.await.unwrap().is_none(), "{cursor}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Uploads in parts that storage has begun, and that somebody may have to abort.
+
+use crate::callback_queue::Outcome;
+use crate::conformance::fixture::*;
+use crate::settings::QueueLimits;
+use crate::token_store::{
+    AbandonedUpload, Access, Lease, Method, OpenUpload, Reservation, TokenId,
+};
+
+pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
+
+fn upload(n: u64) -> OpenUpload {
+    OpenUpload {
+        bucket: "bucket".into(),
+        key: "a/key \"ü\"".into(),
+        reference: format!("reference/{n}+=:"),
+        began_at_ms: n,
+    }
+}
+
+async fn record(f: &Fixture, reservation: &Reservation, n: u64) -> Lease {
+    let lease = reservation.lease().unwrap();
+    let recorded = f.stores.tokens.record_upload(lease, upload(n)).await;
+    recorded.unwrap()
+}
+
+/// An upload under way, in parts.
+async fn begun(f: &Fixture, id: TokenId) -> Reservation {
+    f.create(id, f.limited(Method::Put, 1)).await;
+    let reservation = f.admit(id, Access::Put).await;
+    assert_eq!(record(f, &reservation, 7).await, Lease::Held);
+    reservation
+}
+
+async fn abandoned(f: &Fixture) -> Vec<AbandonedUpload> {
+    f.stores.tokens.abandoned_uploads(LEASE).await.unwrap()
+}
+
+async fn sweep(f: &Fixture) {
+    assert!(f.stores.tokens.sweep(LEASE).await.unwrap().is_empty());
+}
+
+pub async fn an_upload_under_way_is_nobody_elses(f: Fixture) {
+    let upload = begun(&f, id(1)).await;
+    for _ in 0..4 {
+        f.advance(ms(300)).await;
+        assert_eq!(f.renew(&upload).await, Lease::Held);
+        assert_eq!(abandoned(&f).await, []);
+    }
+}
+
+pub async fn a_lapsed_one_is_handed_out_and_its_hit_is_free(f: Fixture) {
+    let _dead = begun(&f, id(1)).await;
+    f.advance(PAST_LEASE).await;
+    // Takes the hit of the lapsed lease, and removes that.
+    f.admit(id(1), Access::Put).await;
+    sweep(&f).await;
+    let left = abandoned(&f).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].token_id(), id(1));
+    assert_eq!(left[0].upload, upload(7));
+    assert_eq!(abandoned(&f).await, [], "handed out twice");
+    for _ in 0..2 {
+        f.stores.tokens.forget_upload(&left[0]).await.unwrap();
+    }
+    f.advance(PAST_LEASE).await;
+    assert_eq!(abandoned(&f).await, []);
+}
+
+pub async fn one_that_is_not_forgotten_comes_again(f: Fixture) {
+    let _dead = begun(&f, id(1)).await;
+    for _ in 0..3 {
+        f.advance(PAST_LEASE).await;
+        assert_eq!(abandoned(&f).await.len(), 1);
+    }
+}
+
+pub async fn a_commit_forgets_it(f: Fixture) {
+    let upload = begun(&f, id(1)).await;
+    let tokens = &f.stores.tokens;
+    tokens.finalise(&upload, f.intent(), LEASE).await.unwrap();
+    let lease = tokens.commit(upload, report(Outcome::Complete)).await;
+    assert_eq!(lease.unwrap(), Lease::Held);
+    f.advance(PAST_LEASE).await;
+    assert_eq!(abandoned(&f).await, []);
+}
+
+/// It was refused or cut off: perhaps storage did not hear that.
+pub async fn a_hit_that_is_given_back_leaves_it(f: Fixture) {
+    let upload = begun(&f, id(1)).await;
+    f.stores.tokens.release(upload, 0, None).await.unwrap();
+    f.advance(PAST_LEASE).await;
+    assert_eq!(abandoned(&f).await.len(), 1);
+}
+
+pub async fn one_left_finalising_waits_for_its_settlement(f: Fixture) {
+    for (n, visible) in [(1, true), (2, false)] {
+        let upload = begun(&f, id(n)).await;
+        let tokens = &f.stores.tokens;
+        tokens.finalise(&upload, f.intent(), LEASE).await.unwrap();
+        f.advance(PAST_LEASE).await;
+        assert_eq!(
+            abandoned(&f).await,
+            [],
+            "nobody knows whether it is visible"
+        );
+        let mut unsettled = tokens.sweep(LEASE).await.unwrap();
+        let reservation = unsettled.remove(0).reservation;
+        if visible {
+            let lease = tokens.commit(reservation, report(Outcome::Complete)).await;
+            assert_eq!(lease.unwrap(), Lease::Held);
+        } else {
+            tokens.release(reservation, 0, None).await.unwrap();
+        }
+        f.advance(PAST_LEASE).await;
+        assert_eq!(abandoned(&f).await.len(), usize::from(!visible));
+    }
+}
+
+pub async fn neither_revoking_nor_a_new_life_forgets_it(f: Fixture) {
+    let _revoked = begun(&f, id(1)).await;
+    f.stores.tokens.delete(id(1)).await.unwrap();
+    let _of_the_new_life = begun(&f, id(1)).await;
+    sweep(&f).await;
+    f.advance(PAST_LEASE).await;
+    sweep(&f).await;
+    assert_eq!(abandoned(&f).await.len(), 2);
+}
+
+pub async fn a_lost_lease_records_nothing(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 1)).await;
+    let upload = f.admit(id(1), Access::Put).await;
+    f.advance(PAST_LEASE).await;
+    assert_eq!(record(&f, &upload, 1).await, Lease::Lost);
+    let revoked = f.admit(id(1), Access::Put).await;
+    f.stores.tokens.delete(id(1)).await.unwrap();
+    assert_eq!(record(&f, &revoked, 2).await, Lease::Lost);
+    f.advance(PAST_LEASE).await;
+    assert_eq!(abandoned(&f).await, []);
+}
+
+pub async fn several_are_handed_out_once(f: Fixture) {
+    for n in 0..20 {
+        begun(&f, id(n)).await;
+    }
+    f.advance(PAST_LEASE).await;
+    let (a, b) = tokio::join!(abandoned(&f), abandoned(&f));
+    let mut seen: Vec<_> = a.iter().chain(&b).map(AbandonedUpload::token_id).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!((seen.len(), a.len() + b.len()), (20, 20));
+}

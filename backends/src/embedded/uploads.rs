@@ -1,0 +1,92 @@
+//! Uploads in parts: what storage calls them, for whoever has to abort them.
+
+use std::time::Duration;
+
+use super::kv::{Batch, Kv};
+use super::values::{LeaseValue, UploadValue};
+use super::{Inner, keys, millis, values};
+use crate::error::Result;
+use crate::token_store::{AbandonedUpload, Lease, LeaseId, OpenUpload, TokenId};
+
+impl<K: Kv> Inner<K> {
+    pub fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+        let LeaseId {
+            token_id: id,
+            lease,
+            turn,
+        } = lease;
+        let _stripe = self.stripe(id);
+        if self
+            .live_lease(id, lease, turn, self.clock.now_ms())?
+            .is_none()
+        {
+            return Ok(Lease::Lost);
+        }
+        let value = UploadValue {
+            upload,
+            taken_until: 0,
+            owner: 0,
+        };
+        let mut batch = Batch::default();
+        batch.put(keys::upload(id, lease), values::encode(&value)?);
+        self.kv.apply(batch)?;
+        Ok(Lease::Held)
+    }
+
+    pub fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
+        let mut open = Vec::new();
+        self.kv.scan(keys::UPLOADS, None, &mut |key, _| {
+            open.extend(keys::parse_lease(key));
+            Ok(true)
+        })?;
+        let mut abandoned = Vec::new();
+        for (id, lease) in open {
+            abandoned.extend(self.take_abandoned(id, lease, retry)?);
+        }
+        Ok(abandoned)
+    }
+
+    fn take_abandoned(
+        &self,
+        id: TokenId,
+        lease: u64,
+        retry: Duration,
+    ) -> Result<Option<AbandonedUpload>> {
+        let now_ms = self.clock.now_ms();
+        let key = keys::upload(id, lease);
+        let _stripe = self.stripe(id);
+        let Some(bytes) = self.kv.get(&key)? else {
+            return Ok(None);
+        };
+        let mut value: UploadValue = values::decode(&bytes)?;
+        let taken = value.owner == self.owner && value.taken_until > now_ms;
+        if taken || !self.is_over(id, lease, now_ms)? {
+            return Ok(None);
+        }
+        value.owner = self.owner;
+        value.taken_until = now_ms.saturating_add(millis(retry));
+        let mut batch = Batch::default();
+        batch.put(key, values::encode(&value)?);
+        self.kv.apply(batch)?;
+        Ok(Some(AbandonedUpload {
+            token_id: id,
+            lease,
+            upload: value.upload,
+        }))
+    }
+
+    /// Nobody writes under the lease any more, and nobody has to look what became of it.
+    fn is_over(&self, id: TokenId, lease: u64, now_ms: u64) -> Result<bool> {
+        let Some(bytes) = self.kv.get(&keys::lease(id, lease))? else {
+            return Ok(true);
+        };
+        let value: LeaseValue = values::decode(&bytes)?;
+        Ok(value.intent.is_none() && value.has_lapsed(now_ms, self.owner))
+    }
+
+    pub fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
+        let mut batch = Batch::default();
+        batch.remove(keys::upload(upload.token_id, upload.lease));
+        self.kv.apply(batch)
+    }
+}

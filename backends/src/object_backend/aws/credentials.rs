@@ -1,0 +1,45 @@
+//! Settings to what signs: keys that are known, a file that is read again, Amazon's own chain.
+
+mod chain;
+mod file;
+
+use aws_sdk_s3::config::{Builder, Credentials, IdentityCache};
+
+use crate::object_backend::endpoint::Refusal;
+use crate::settings::{CredentialSettings, Keys};
+
+/// Asks nobody on the network. A file of keys is read here for the first time.
+pub fn signing(
+    config: Builder,
+    settings: &CredentialSettings,
+    region: &str,
+) -> Result<Builder, Refusal> {
+    Ok(match settings {
+        CredentialSettings::Keys(_) => {
+            let keys = settings.keys()?;
+            match keys.is_empty() {
+                true => config.allow_no_auth(),
+                false => config.credentials_provider(credentials(keys)),
+            }
+        }
+        // The provider keeps the keys; the SDK would hold them for a quarter of an hour.
+        CredentialSettings::File { path, profile } => config
+            .credentials_provider(file::FileProvider::open(path.clone(), profile.clone())?)
+            .identity_cache(IdentityCache::no_cache()),
+        // One memory for all clients made of this configuration.
+        CredentialSettings::DefaultChain { profile } => config
+            .credentials_provider(chain::DefaultChain::new(profile.clone(), region)?)
+            .identity_cache(IdentityCache::lazy().build()),
+    })
+}
+
+fn credentials(keys: &Keys) -> Credentials {
+    let token = Some(keys.session_token.expose()).filter(|token| !token.is_empty());
+    Credentials::new(
+        keys.access_key.expose(),
+        keys.secret_key.expose(),
+        token.map(str::to_owned),
+        None,
+        "asset-gateway",
+    )
+}

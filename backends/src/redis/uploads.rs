@@ -1,0 +1,64 @@
+//! Uploads in parts: what storage calls them, for whoever has to abort them.
+
+use std::time::Duration;
+
+use super::keys::{self, Partition};
+use super::settle::held;
+use super::{Inner, json, millis, parse};
+use crate::error::Result;
+use crate::token_store::{AbandonedUpload, Lease, LeaseId, OpenUpload};
+
+/// Uploads that one script looks at.
+const TAKEN_AT_ONCE: usize = 100;
+
+impl Inner {
+    pub async fn record_upload(&self, lease: LeaseId, upload: &OpenUpload) -> Result<Lease> {
+        let script = &self.scripts.record_upload;
+        let call = script
+            .on(keys::partition_of(lease.token_id))
+            .arg(lease.token_id.to_string())
+            .arg(keys::hex(lease.lease))
+            .arg(lease.turn)
+            .arg(json("redis.record_upload", upload)?);
+        held(&call.run(&self.link).await?.text()?)
+    }
+
+    pub async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
+        let each = keys::all_partitions().map(|partition| self.abandoned_in(partition, retry));
+        Ok(self.on_those_up(each.collect()).await?.concat())
+    }
+
+    async fn abandoned_in(
+        &self,
+        partition: Partition,
+        retry: Duration,
+    ) -> Result<Vec<AbandonedUpload>> {
+        let mut abandoned = Vec::new();
+        loop {
+            let script = &self.scripts.abandoned;
+            let call = script.on(partition).arg(millis(retry)).arg(TAKEN_AT_ONCE);
+            let mut items = call.run(&self.link).await?.items()?;
+            let more = items.number()? == 1;
+            for item in items.part()?.items()? {
+                let mut item = item.items()?;
+                abandoned.push(AbandonedUpload {
+                    token_id: parse::token_id(&item.text()?)?,
+                    lease: parse::hex(&item.text()?)?,
+                    upload: parse::from_json(&item.text()?)?,
+                });
+            }
+            if !more {
+                return Ok(abandoned);
+            }
+        }
+    }
+
+    pub async fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
+        let script = &self.scripts.forget_upload;
+        let call = script
+            .on(keys::partition_of(upload.token_id))
+            .arg(upload.token_id.to_string())
+            .arg(keys::hex(upload.lease));
+        call.run(&self.link).await.map(drop)
+    }
+}

@@ -1,0 +1,82 @@
+//! Killed in the middle of an upload in parts: what storage has of it is aborted by its name.
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+
+use super::held_s3::HeldS3;
+use super::scene::{Gateway, Scene, content, token, until};
+
+const KEY: &str = "a.bin";
+/// Two parts, and a piece of the third.
+const SENT: usize = 17 * 1024 * 1024;
+
+async fn token_for_one(gateway: &Gateway) -> String {
+    let created = gateway.create(&token("PUT", "s3", KEY, 1)).await.unwrap();
+    created["token"].as_str().unwrap().to_owned()
+}
+
+/// Sends parts of an upload of unknown length, and not its end, until the process is gone.
+fn stall(gateway: &Gateway, token: &str) -> tokio::task::JoinHandle<()> {
+    let (gateway, token) = (gateway.clone(), token.to_owned());
+    tokio::spawn(async move {
+        let bytes = Bytes::from(content(3, SENT));
+        let beginning = stream::iter([Ok::<_, std::io::Error>(bytes)]);
+        let body = reqwest::Body::wrap_stream(beginning.chain(stream::pending()));
+        let answer = gateway.put(&token, body).await;
+        assert!(answer.is_err(), "acknowledged without its end");
+    })
+}
+
+async fn until_parts_are_there(s3: &HeldS3) {
+    until("a part is in storage", async || {
+        let open = s3.open_uploads();
+        open.iter()
+            .any(|name| name.contains(".part-"))
+            .then_some(())
+    })
+    .await;
+}
+
+async fn until_nothing_is_left(s3: &HeldS3) {
+    until("no upload is open in storage", async || {
+        s3.open_uploads().is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_is_aborted_soon_after_the_start_and_its_hit_is_free_at_once() {
+    let s3 = HeldS3::start().await;
+    let scene = Scene::new(&s3.bucket()).await;
+    let (process, gateway) = scene.start().await;
+    let secret = token_for_one(&gateway).await;
+    let uploading = stall(&gateway, &secret);
+    until_parts_are_there(&s3).await;
+    process.kill();
+    uploading.await.unwrap();
+    assert!(!s3.open_uploads().is_empty(), "nobody was left to abort it");
+
+    let (_process, gateway) = scene.start().await;
+    let again = gateway.put(&secret, "again").await.unwrap();
+    assert_eq!(again.status(), 200, "{:?}", again.text().await);
+    until_nothing_is_left(&s3).await;
+    assert_eq!(s3.object(KEY).as_deref(), Some(&b"again"[..]));
+    assert_eq!(gateway.used_hits(&secret).await, 1);
+}
+
+#[tokio::test]
+async fn it_is_aborted_though_its_token_is_revoked() {
+    let s3 = HeldS3::start().await;
+    let scene = Scene::new(&s3.bucket()).await;
+    let (process, gateway) = scene.start().await;
+    let secret = token_for_one(&gateway).await;
+    let uploading = stall(&gateway, &secret);
+    until_parts_are_there(&s3).await;
+    gateway.revoke(&secret).await.unwrap();
+    process.kill();
+    uploading.await.unwrap();
+
+    let (_process, _gateway) = scene.start().await;
+    until_nothing_is_left(&s3).await;
+    assert_eq!(s3.object(KEY), None);
+}
