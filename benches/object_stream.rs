@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use asset_gateway::app::{AppState, Parts};
 use asset_gateway::buckets::Buckets;
+use asset_gateway::callbacks::{CallbackSettings, Courier};
 use asset_gateway::config::{CorsConfig, UnknownFields};
 use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
@@ -74,9 +75,14 @@ async fn serve(folder: &std::path::Path) -> SocketAddr {
     }
     let buckets = BTreeMap::from([("fs".to_owned(), fs), ("memory".to_owned(), memory)]);
     let shutdown = Shutdown::new();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let settings = CallbackSettings::default();
+    let courier = Courier::new(stores.callbacks.clone(), clock.clone(), settings);
     let state = AppState::new(Parts {
         redeemer: Redeemer::new(stores.tokens, clock, digester),
         callbacks: stores.callbacks,
+        courier: Arc::new(courier.expect("an HTTP client")),
+        targets: Arc::default(),
         buckets: Buckets::new(buckets),
         control_tokens: Vec::new(),
         unknown_fields: UnknownFields::Reject,

@@ -105,6 +105,7 @@ async fn redeem(store: &dyn TokenStore, id: TokenId, kind: Kind) {
             status: 200,
             size: 1024,
             etag: "0123456789abcdef".to_owned(),
+            content_type: "text/plain".into(),
         };
         let held = store.commit(reservation, report).await;
         assert_eq!(held.expect("works"), Lease::Held);

@@ -2,7 +2,9 @@
 //!
 //! - `deliverer`: claims events that are due and has them delivered.
 //! - `delivery`: one event's try and what the queue is told about it.
-//! - `message`: what a receiver gets. `sender`: one HTTP request, and how it can fail.
+//! - `message`: what a receiver gets. `signature`: how it knows from whom. `sender`: one HTTP
+//!   request, and how it can fail. `targets`: where it may go. `template`: bodies after a token's
+//!   own words.
 //! - `retry`: when to try again. `hosts`: no receiver may keep the others waiting.
 
 mod deliverer;
@@ -11,10 +13,19 @@ mod hosts;
 mod message;
 mod retry;
 mod sender;
+mod signature;
+mod targets;
+pub mod template;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-pub use deliverer::{Deliverer, SetupError};
+use crate::config::WebhookSecret;
+
+pub use deliverer::Deliverer;
+pub use delivery::{Courier, NotAnswered, SetupError};
+pub use sender::Failure;
+pub use targets::{Denied, Targets};
 
 /// How events are delivered.
 #[derive(Debug, Clone)]
@@ -23,8 +34,9 @@ pub struct CallbackSettings {
     pub timeout: Duration,
     /// The pauses after the first, second, … try that failed. After the last, the event is dead.
     pub retry: Vec<Duration>,
-    /// Tries at the same time.
-    pub concurrency: usize,
+    /// All sign. Empty: nothing is signed.
+    pub secrets: Vec<WebhookSecret>,
+    pub targets: Arc<Targets>,
 }
 
 impl Default for CallbackSettings {
@@ -34,7 +46,8 @@ impl Default for CallbackSettings {
             retry: [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
                 .map(Duration::from_secs)
                 .to_vec(),
-            concurrency: 32,
+            secrets: Vec::new(),
+            targets: Arc::default(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! (addresses, tokens, networks) is parsed into a type while it is read, what depends on several
 //! keys is checked afterwards, and all that is found is reported together as a [`ConfigError`].
 
+pub mod allowed_host;
 pub mod bucket;
 pub mod callback;
 pub mod control;
@@ -32,8 +33,9 @@ use std::collections::BTreeMap;
 use asset_gateway_backends::settings::{BucketSettings, Secret, TokenStoreSettings};
 use serde::Deserialize;
 
+pub use allowed_host::AllowedHost;
 pub use bucket::BucketConfig;
-pub use callback::CallbackConfig;
+pub use callback::{CallbackConfig, WebhookSecret};
 pub use control::{ControlConfig, ControlToken, UnknownFields};
 pub use cors::CorsConfig;
 pub use credential::CredentialConfig;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
-use crate::token_store::{ClientKey, TokenId};
+use crate::token_store::{BodyTemplate, ClientKey, TokenId};
 
 /// Identifies an event from when it is queued; the receiver's idempotency key. `evt_` + UUIDv7 in
 /// hex: they sort by time.
@@ -115,6 +115,9 @@ pub struct Report {
     pub size: u64,
     /// Entity tag without quotes, or empty.
     pub etag: String,
+    /// Media type of the object, or empty where none is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content_type: String,
 }
 
 /// One access of an object through a token with a callback.
@@ -133,6 +136,9 @@ pub struct Event {
     pub timestamp: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// `None`: the gateway's own JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<BodyTemplate>,
 }
 
 /// One try to deliver.

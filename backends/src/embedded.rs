@@ -31,7 +31,7 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use crate::callback_queue::{EventId, Report};
+use crate::callback_queue::{Claimed, EventId, Report};
 use crate::clock::Clock;
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::QueueLimits;
@@ -238,9 +238,20 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
     }
 
     async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
-        let outcome = self.0.commit(reservation, report)?;
+        let (lease, _) = self.0.commit(reservation, report, None)?;
         self.0.kv.durable().await?;
-        Ok(outcome)
+        Ok(lease)
+    }
+
+    async fn commit_claiming(
+        &self,
+        reservation: Reservation,
+        report: Report,
+        claim: Duration,
+    ) -> Result<(Lease, Option<Claimed>)> {
+        let committed = self.0.commit(reservation, report, Some(claim))?;
+        self.0.kv.durable().await?;
+        Ok(committed)
     }
 
     async fn release(

@@ -36,7 +36,7 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::callback_queue::{Outcome, Report};
+use crate::callback_queue::{Claimed, Outcome, Report};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::{
@@ -211,7 +211,17 @@ impl TokenStore for RedisStore {
     }
 
     async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
-        self.0.commit(reservation, report).await
+        let (lease, _) = self.0.commit(reservation, report, None).await?;
+        Ok(lease)
+    }
+
+    async fn commit_claiming(
+        &self,
+        reservation: Reservation,
+        report: Report,
+        claim: Duration,
+    ) -> Result<(Lease, Option<Claimed>)> {
+        self.0.commit(reservation, report, Some(claim)).await
     }
 
     async fn release(

@@ -8,9 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use open_upload::{AbandonedUpload, OpenUpload};
-pub use record::{Disposition, HitOn, Method, TokenId, TokenRecord};
+pub use record::{
+    BodyTemplate, BodyType, CallbackMode, Disposition, HitOn, Method, TokenId, TokenRecord,
+};
 
-use crate::callback_queue::{Caller, CallerRef, EventId, Report};
+use crate::callback_queue::{Caller, CallerRef, Claimed, EventId, Report};
 use crate::error::Result;
 
 /// A day: how long an expired token is still known (410) and can be revived.
@@ -305,6 +307,16 @@ pub trait TokenStore: Send + Sync {
     /// now. `Lost` (lapsed lease, even where nobody took the hit; taken over by a sweep; deleted or
     /// re-created token) spends and queues nothing, and drops the open event entry.
     async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease>;
+
+    /// As [`commit`](Self::commit). The event that an upload queues is handed to the caller, claimed
+    /// for `claim` as by [`CallbackQueue::claim`](crate::callback_queue::CallbackQueue::claim):
+    /// nobody else gets it before. `None` where none was queued.
+    async fn commit_claiming(
+        &self,
+        reservation: Reservation,
+        report: Report,
+        claim: Duration,
+    ) -> Result<(Lease, Option<Claimed>)>;
 
     /// It did not: the hit is given back, once; `unsent` bytes of a charge too, even where the lease
     /// has lapsed; the open event entry is dropped, or queued where there is a `report` whose

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::{AppState, Parts};
 use crate::buckets::Buckets;
-use crate::callbacks::{CallbackSettings, Deliverer, SetupError};
+use crate::callbacks::{CallbackSettings, Courier, Deliverer, SetupError, Targets};
 use crate::config::{Config, LimitsConfig, embedded};
 use crate::http::rate_limit::ClientLimiter;
 use crate::http::server::{BindError, Server, ServerSettings, bind};
@@ -74,18 +74,26 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let delivering = shutdown.later();
     let digester = Digester::new(&config.control.token_pepper.clone().unwrap_or_default());
     let redeemer = Redeemer::new(Arc::clone(&tokens), Arc::clone(&clock), digester);
-    let deliverer = Deliverer::new(
+    let targets = Arc::new(Targets::new(
+        config.callback.deny_networks.clone(),
+        config.callback.allowed_hosts.clone(),
+    ));
+    let courier = Arc::new(Courier::new(
         Arc::clone(&callbacks),
         Arc::clone(&clock),
         CallbackSettings {
             timeout: config.callback.timeout(),
             retry: config.callback.retries(),
-            concurrency: config.callback.concurrency,
+            secrets: config.callback.secret.clone(),
+            targets: Arc::clone(&targets),
         },
-    )?;
+    )?);
+    let deliverer = Deliverer::new(Arc::clone(&courier), config.callback.concurrency);
     let state = AppState::new(Parts {
         redeemer: redeemer.clone(),
         callbacks: Arc::clone(&callbacks),
+        courier,
+        targets,
         buckets: buckets.clone(),
         control_tokens: config.control.tokens.clone(),
         unknown_fields: config.control.unknown_fields,

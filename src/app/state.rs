@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use utoipa::openapi::OpenApi;
 
 use crate::buckets::Buckets;
+use crate::callbacks::{Courier, Targets};
 use crate::config::{ControlToken, CorsConfig, UnknownFields};
 use crate::http::health::ReadinessCache;
 use crate::http::rate_limit::ClientLimiter;
@@ -18,6 +19,10 @@ use crate::tokens::Redeemer;
 pub struct Parts {
     pub redeemer: Redeemer,
     pub callbacks: Arc<dyn CallbackQueue>,
+    /// Delivers the callbacks that uploads wait for.
+    pub courier: Arc<Courier>,
+    /// Where callbacks may go.
+    pub targets: Arc<Targets>,
     pub buckets: Buckets,
     pub control_tokens: Vec<ControlToken>,
     pub unknown_fields: UnknownFields,
@@ -58,6 +63,14 @@ impl AppState {
 
     pub fn callbacks(&self) -> &Arc<dyn CallbackQueue> {
         &self.0.parts.callbacks
+    }
+
+    pub fn courier(&self) -> &Arc<Courier> {
+        &self.0.parts.courier
+    }
+
+    pub fn targets(&self) -> &Targets {
+        &self.0.parts.targets
     }
 
     pub fn buckets(&self) -> &Buckets {

@@ -5,31 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asset_gateway_backends::callback_queue::CallbackQueue;
-use asset_gateway_backends::clock::Clock;
 use futures_util::future::join_all;
 use tokio::task::{JoinError, JoinSet};
 
-use super::CallbackSettings;
-use super::delivery::{Courier, Done, Held};
+use super::delivery::{Courier, Done, Held, RECORD};
 use super::hosts::{Admission, Hosts};
-use super::sender::Sender;
 use crate::shutdown::Shutdown;
 
 /// How long a claimed event may wait here for its try; longer than a fast host needs.
 const MAX_HOLD: Duration = Duration::from_secs(20);
-/// What remains of a lease after a try that took all its time, to write down how it went.
-const RECORD: Duration = Duration::from_secs(20);
 /// The queue is looked at at least so often, and after it failed.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The deliverer cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot make the HTTP client of the callbacks: {0}")]
-pub struct SetupError(#[from] reqwest::Error);
-
 /// Delivers events until the shutdown. In memory are at most twice `concurrency` of them.
 pub struct Deliverer {
-    courier: Arc<Courier<dyn CallbackQueue>>,
+    courier: Arc<Courier>,
     concurrency: usize,
     lease: Duration,
     hosts: Hosts,
@@ -39,28 +29,18 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
-    /// # Errors
-    /// The HTTP client cannot be made: the machine's certificates cannot be read. A rustls provider
-    /// must be installed.
-    pub fn new(
-        queue: Arc<dyn CallbackQueue>,
-        clock: Arc<dyn Clock>,
-        settings: CallbackSettings,
-    ) -> Result<Self, SetupError> {
-        let concurrency = settings.concurrency.max(1);
-        Ok(Self {
-            courier: Arc::new(Courier {
-                sender: Sender::new(settings.timeout)?,
-                clock,
-                schedule: settings.retry,
-                queue,
-            }),
+    /// `concurrency`: tries at the same time.
+    pub fn new(courier: Arc<Courier>, concurrency: usize) -> Self {
+        let concurrency = concurrency.max(1);
+        let timeout = courier.sender.timeout;
+        Self {
+            courier,
             concurrency,
-            lease: MAX_HOLD + settings.timeout + RECORD,
-            hosts: Hosts::new(concurrency, settings.timeout),
+            lease: MAX_HOLD + timeout + RECORD,
+            hosts: Hosts::new(concurrency, timeout),
             held: VecDeque::new(),
             running: JoinSet::new(),
-        })
+        }
     }
 
     /// Delivers until the shutdown begins; then lets the tries that run end, gives back what is not

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asset_gateway_backends::BackendError;
-use asset_gateway_backends::callback_queue::{Attempt, CallbackQueue, Claimed, EventId};
+use asset_gateway_backends::callback_queue::{Attempt, CallbackQueue, Claimed, Event, EventId};
 use asset_gateway_backends::clock::Clock;
+use bytes::Bytes;
 use reqwest::Url;
 use tokio::time::Instant;
 
 use super::message::Message;
-use super::retry;
-use super::sender::{Failure, Sender};
+use super::sender::{Answer, Failure, Sender};
+use super::signature::Signer;
+use super::targets::Targets;
+use super::{CallbackSettings, retry};
 use crate::telemetry::metrics::CALLBACKS;
 
 /// An event that this node has claimed and not tried yet.
@@ -50,13 +53,46 @@ pub(super) struct Done {
     pub(super) delivered: bool,
 }
 
+/// There is no HTTP client.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make the HTTP client of the callbacks: {0}")]
+pub struct SetupError(#[from] reqwest::Error);
+
 /// What every try needs.
-#[derive(Debug)]
-pub(super) struct Courier<Q: ?Sized> {
+pub struct Courier {
     pub(super) sender: Sender,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) schedule: Vec<Duration>,
-    pub(super) queue: Arc<Q>,
+    pub(super) queue: Arc<dyn CallbackQueue>,
+    schedule: Vec<Duration>,
+    signer: Signer,
+    targets: Arc<Targets>,
+}
+
+/// Why there is no answer for the uploader.
+#[derive(Debug)]
+pub struct NotAnswered {
+    pub failure: Failure,
+    /// The event is tried again.
+    pub again: bool,
+}
+
+/// What remains of a claim after a try that took all its time, to write down how it went.
+pub(super) const RECORD: Duration = Duration::from_secs(20);
+
+/// A try that did not deliver.
+struct Failed {
+    failure: Failure,
+    /// What the receiver asks for.
+    retry_after: Option<Duration>,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            retry_after: None,
+        }
+    }
 }
 
 enum Verdict {
@@ -65,22 +101,41 @@ enum Verdict {
     GiveUp { attempt: Attempt },
 }
 
-impl Courier<dyn CallbackQueue> {
+impl Courier {
+    /// # Errors
+    /// The HTTP client cannot be made: the machine's certificates cannot be read. A rustls provider
+    /// must be installed.
+    pub fn new(
+        queue: Arc<dyn CallbackQueue>,
+        clock: Arc<dyn Clock>,
+        settings: CallbackSettings,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            sender: Sender::new(settings.timeout, Arc::clone(&settings.targets))?,
+            clock,
+            queue,
+            schedule: settings.retry,
+            signer: Signer::new(&settings.secrets),
+            targets: settings.targets,
+        })
+    }
+
     /// Tries once and writes down how it went. Where that cannot be written, the claim's lease ends
     /// and the event is delivered again: at least once.
     pub(super) async fn deliver(&self, held: Held) -> Done {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
-        let tried = self.attempt(&held).await;
+        let tried = match self.attempt(&held.claimed.event).await {
+            Ok(answer) => {
+                answer.discard().await;
+                Ok(())
+            }
+            Err(failed) => Err(failed),
+        };
         let took = began.elapsed();
-        let verdict = self.judge(&held, at_ms, took, tried);
-        let delivered = matches!(verdict, Verdict::Delivered);
-        if let Err(error) = self.record(&held, verdict).await {
-            tracing::error!(
-                event_id = held.id().as_str(), host = &*held.host, %error,
-                "the outcome of a callback was not recorded; it will be sent again"
-            );
-        }
+        let delivered = tried.is_ok();
+        let verdict = self.judge(&held, at_ms, took, tried.err());
+        self.record(&held, verdict).await;
         Done {
             host: held.host,
             took,
@@ -88,40 +143,79 @@ impl Courier<dyn CallbackQueue> {
         }
     }
 
-    /// The status and `Retry-After` of a receiver that answered.
-    async fn attempt(&self, held: &Held) -> Result<(u16, Option<Duration>), Failure> {
-        let event = &held.claimed.event;
-        let target = Url::parse(&event.target).map_err(|_| Failure::Invalid)?;
-        let message =
-            Message::new(event, self.clock.now_seconds()).map_err(|_| Failure::Invalid)?;
-        let answer = self.sender.send(target, message).await?;
-        let retry_after = answer
-            .retry_after
-            .and_then(|value| retry::parse_retry_after(&value, self.clock.now_ms()));
-        Ok((answer.status, retry_after))
+    /// How long an event has to be claimed for [`deliver_and_wait`](Self::deliver_and_wait).
+    pub fn claim(&self) -> Duration {
+        self.sender.timeout + RECORD
     }
 
-    fn judge(
-        &self,
-        held: &Held,
-        at_ms: u64,
-        took: Duration,
-        tried: Result<(u16, Option<Duration>), Failure>,
-    ) -> Verdict {
-        let (status, retry_after, failure) = match tried {
-            Ok((200..=299, _)) => return Verdict::Delivered,
-            Ok((status, retry_after)) => (Some(status), retry_after, Failure::Status(status)),
-            Err(failure) => (None, None, failure),
+    /// Tries once, for an answer in JSON, and writes down how it went. An event without one is tried
+    /// again later, as any other.
+    pub async fn deliver_and_wait(&self, claimed: Claimed) -> Result<Bytes, NotAnswered> {
+        let began = Instant::now();
+        let at_ms = self.clock.now_ms();
+        let held = Held::new(claimed);
+        let answered = match self.attempt(&held.claimed.event).await {
+            Ok(answer) => answer.json().await.map_err(Failed::from),
+            Err(failed) => Err(failed),
+        };
+        let (answered, failed) = match answered {
+            Ok(answer) => (Ok(answer), None),
+            Err(failed) => (Err(failed.failure), Some(failed)),
+        };
+        let verdict = self.judge(&held, at_ms, began.elapsed(), failed);
+        let again = matches!(verdict, Verdict::RetryAt { .. });
+        self.record(&held, verdict).await;
+        answered.map_err(|failure| NotAnswered { failure, again })
+    }
+
+    /// An answer that says 2xx.
+    async fn attempt(&self, event: &Event) -> Result<Answer, Failed> {
+        let target = Url::parse(&event.target).map_err(|_| Failure::Invalid)?;
+        self.targets.check(&target).map_err(|_| Failure::Denied)?;
+        let message = Message::new(event, self.clock.now_seconds(), &self.signer)
+            .map_err(|_| Failure::Invalid)?;
+        let answer = self.sender.send(target, message).await?;
+        if (200..=299).contains(&answer.status) {
+            return Ok(answer);
+        }
+        let failed = Failed {
+            failure: Failure::Status(answer.status),
+            retry_after: answer
+                .retry_after
+                .as_deref()
+                .and_then(|value| retry::parse_retry_after(value, self.clock.now_ms())),
+        };
+        answer.discard().await;
+        Err(failed)
+    }
+
+    fn judge(&self, held: &Held, at_ms: u64, took: Duration, failed: Option<Failed>) -> Verdict {
+        let Some(Failed {
+            failure,
+            retry_after,
+        }) = failed
+        else {
+            return Verdict::Delivered;
         };
         let attempt = Attempt {
             at_ms,
             duration_ms: millis(took),
-            status,
+            status: match failure {
+                Failure::Status(status) => Some(status),
+                Failure::Timeout
+                | Failure::Dns
+                | Failure::Connect
+                | Failure::Tls
+                | Failure::Protocol
+                | Failure::Denied
+                | Failure::Answer
+                | Failure::Invalid => None,
+            },
             error: failure.to_string(),
         };
         // 410: the receiver wants no more of it. What cannot be sent now cannot be sent later.
         let hopeless = matches!(failure, Failure::Status(410) | Failure::Invalid);
-        let tries_before = held.claimed.attempts.len();
+        let tries_before = held.claimed.tries();
         let random = getrandom::u32().unwrap_or(u32::MAX / 2);
         match retry::pause(&self.schedule, tries_before, retry_after, random) {
             Some(pause) if !hopeless => Verdict::RetryAt {
@@ -132,7 +226,16 @@ impl Courier<dyn CallbackQueue> {
         }
     }
 
-    async fn record(&self, held: &Held, verdict: Verdict) -> Result<(), BackendError> {
+    async fn record(&self, held: &Held, verdict: Verdict) {
+        if let Err(error) = self.write(held, verdict).await {
+            tracing::error!(
+                event_id = held.id().as_str(), host = &*held.host, %error,
+                "the outcome of a callback was not recorded; it will be sent again"
+            );
+        }
+    }
+
+    async fn write(&self, held: &Held, verdict: Verdict) -> Result<(), BackendError> {
         let (id, host) = (held.id(), &*held.host);
         let event_id = id.as_str();
         let outcome = match verdict {

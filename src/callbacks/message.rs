@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 
 use asset_gateway_backends::callback_queue::{Event, Outcome};
+use asset_gateway_backends::token_store::BodyType;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use serde::Serialize;
 
+use super::signature::Signer;
+use super::template::{self, TemplateError};
+
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// One try's request, without the URL.
 pub(super) struct Message {
@@ -23,17 +28,32 @@ pub(super) enum MessageError {
     Id(#[from] InvalidHeaderValue),
     #[error("the event is not JSON: {0}")]
     Body(#[from] serde_json::Error),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
 }
 
 impl Message {
     /// `now_seconds`: Unix time of the try. The id is the same in every try.
-    pub(super) fn new(event: &Event, now_seconds: u64) -> Result<Self, MessageError> {
-        let body = Bytes::from(serde_json::to_vec(&Payload::of(event))?);
-        let headers = HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    pub(super) fn new(
+        event: &Event,
+        now_seconds: u64,
+        signer: &Signer,
+    ) -> Result<Self, MessageError> {
+        let (body, kind) = match &event.template {
+            None => (serde_json::to_vec(&Payload::of(event))?, BodyType::Json),
+            Some(template) => (
+                template::render(template, event)?.into_bytes(),
+                template.kind,
+            ),
+        };
+        let body = Bytes::from(body);
+        let mut headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static(kind.as_str())),
             (WEBHOOK_ID, HeaderValue::from_str(event.id.as_str())?),
             (WEBHOOK_TIMESTAMP, HeaderValue::from(now_seconds)),
         ]);
+        let signature = signer.sign(event.id.as_str(), now_seconds, &body);
+        headers.extend(signature.map(|signature| (WEBHOOK_SIGNATURE, signature)));
         Ok(Self { headers, body })
     }
 }
@@ -85,14 +105,13 @@ impl<'a> Payload<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use asset_gateway_backends::callback_queue::{Caller, EventId, Report};
-    use asset_gateway_backends::token_store::TokenId;
+    use asset_gateway_backends::token_store::{BodyTemplate, TokenId};
 
-    #[test]
-    fn fields_come_in_the_order_of_the_contract() {
-        let event = Event {
+    pub fn event() -> Event {
+        Event {
             id: EventId::from_string("evt_1".to_owned()),
             token_id: TokenId([0xab; 16]),
             target: "https://user:secret@example.com/cb".to_owned(),
@@ -111,11 +130,19 @@ mod tests {
                 status: 200,
                 size: 83214,
                 etag: "e".to_owned(),
+                content_type: "application/pdf".to_owned(),
             },
             timestamp: 1_760_000_000,
-            metadata: BTreeMap::from([("order".to_owned(), "7".to_owned())]),
-        };
-        let message = Message::new(&event, 1_760_000_009).unwrap();
+            metadata: BTreeMap::from([("order".to_owned(), "a&b=\"c\"\\ d".to_owned())]),
+            template: None,
+        }
+    }
+
+    #[test]
+    fn fields_come_in_the_order_of_the_contract() {
+        let mut event = event();
+        event.metadata = BTreeMap::from([("order".to_owned(), "7".to_owned())]);
+        let message = Message::new(&event, 1_760_000_009, &Signer::new(&[])).unwrap();
         assert_eq!(
             std::str::from_utf8(&message.body).unwrap(),
             concat!(
@@ -130,5 +157,22 @@ mod tests {
         assert_eq!(message.headers["webhook-id"], "evt_1");
         assert_eq!(message.headers["webhook-timestamp"], "1760000009");
         assert_eq!(message.headers["content-type"], "application/json");
+        assert!(!message.headers.contains_key("webhook-signature"));
+    }
+
+    #[test]
+    fn a_template_takes_the_place_of_the_fields() {
+        let mut event = event();
+        for (kind, text) in [
+            (BodyType::Form, "size=${size}"),
+            (BodyType::Json, r#"{"size":${size}}"#),
+        ] {
+            let text = text.to_owned();
+            let expected = text.replace("${size}", "83214");
+            event.template = Some(BodyTemplate { text, kind });
+            let message = Message::new(&event, 1, &Signer::new(&[])).unwrap();
+            assert_eq!(message.body, expected);
+            assert_eq!(message.headers["content-type"], kind.as_str());
+        }
     }
 }

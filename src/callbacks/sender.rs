@@ -2,18 +2,23 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use http::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::message::Message;
+use super::targets::{CheckedNames, Denied, Targets};
 
 const USER_AGENT: &str = concat!("AssetGateway/", env!("CARGO_PKG_VERSION"));
-/// What is read of an answer's body, and for how long: only so that the connection can be used
-/// again. A receiver that sends more, or slowly, loses its connection and nothing else.
+/// What is read of an answer's body, and for how long where nobody wants it: only so that the
+/// connection can be used again. A receiver that sends more, or slowly, loses its connection and
+/// nothing else.
 const MAX_ANSWER: usize = 64 * 1024;
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 const IDLE_CONNECTIONS_PER_HOST: usize = 8;
@@ -21,7 +26,7 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
 /// Why a try did not deliver. `Display` is the stable word that stands in `Attempt::error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub enum Failure {
     /// No answer within the limit.
     Timeout,
     /// The name has no address.
@@ -32,8 +37,12 @@ pub(super) enum Failure {
     Tls,
     /// What came back is not HTTP, or the connection broke.
     Protocol,
+    /// The host is not allowed, or has only addresses that are denied.
+    Denied,
     /// An answer that is not 2xx.
     Status(u16),
+    /// A 2xx whose body is not what the uploader was promised: no JSON, or too long.
+    Answer,
     /// The stored URL or event cannot be made a request.
     Invalid,
 }
@@ -46,30 +55,58 @@ impl fmt::Display for Failure {
             Self::Connect => f.write_str("connect"),
             Self::Tls => f.write_str("tls"),
             Self::Protocol => f.write_str("protocol"),
+            Self::Denied => f.write_str("target_denied"),
             Self::Status(status) => write!(f, "status_{status}"),
+            Self::Answer => f.write_str("bad_answer"),
             Self::Invalid => f.write_str("invalid"),
         }
     }
 }
 
-/// The receiver's answer, whatever it says.
+/// The receiver's answer, whatever it says. The verdict is in the head.
 pub(super) struct Answer {
     pub(super) status: u16,
     /// The header as it came.
     pub(super) retry_after: Option<String>,
+    response: Response,
+    /// Of the whole try.
+    deadline: Instant,
+}
+
+impl Answer {
+    /// Leaves the body, so that the connection can be used again if it is short.
+    pub(super) async fn discard(self) {
+        let until = self.deadline.min(Instant::now() + ANSWER_TIME);
+        // How the body ends changes nothing.
+        let _ = tokio::time::timeout_at(until, read(self.response)).await;
+    }
+
+    /// The body, which has to be JSON of at most 64 KiB.
+    pub(super) async fn json(self) -> Result<Bytes, Failure> {
+        let body = tokio::time::timeout_at(self.deadline, read(self.response))
+            .await
+            .map_err(|_| Failure::Timeout)??;
+        match serde_json::from_slice::<IgnoredAny>(&body) {
+            Ok(_) => Ok(body),
+            Err(_) => Err(Failure::Answer),
+        }
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Sender {
     client: Client,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 impl Sender {
-    pub(super) fn new(timeout: Duration) -> reqwest::Result<Self> {
+    pub(super) fn new(timeout: Duration, targets: Arc<Targets>) -> reqwest::Result<Self> {
         let client = Client::builder()
             .user_agent(USER_AGENT)
             .redirect(Policy::none())
+            // A proxy of the environment would connect to what nobody has looked at.
+            .no_proxy()
+            .dns_resolver(CheckedNames(targets))
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
             .pool_idle_timeout(IDLE_CONNECTION)
@@ -90,32 +127,32 @@ impl Sender {
             .await
             .map_err(|_| Failure::Timeout)?
             .map_err(|error| classify(&error))?;
-        let answer = Answer {
+        Ok(Answer {
             status: response.status().as_u16(),
             retry_after: response
                 .headers()
                 .get(RETRY_AFTER)
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned),
-        };
-        // The verdict is in the head; how the body ends changes nothing.
-        let until = deadline.min(Instant::now() + ANSWER_TIME);
-        let _ = tokio::time::timeout_at(until, discard(response)).await;
-        Ok(answer)
+            response,
+            deadline,
+        })
     }
 }
 
-async fn discard(mut response: Response) {
+/// No more than [`MAX_ANSWER`], whatever comes.
+async fn read(mut response: Response) -> Result<Bytes, Failure> {
     if response.content_length().unwrap_or(0) > MAX_ANSWER as u64 {
-        return;
+        return Err(Failure::Answer);
     }
-    let mut read = 0;
-    while let Ok(Some(chunk)) = response.chunk().await {
-        read += chunk.len();
-        if read > MAX_ANSWER {
-            return;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(Failure::Answer);
         }
+        body.extend_from_slice(&chunk);
     }
+    Ok(body.freeze())
 }
 
 fn classify(error: &reqwest::Error) -> Failure {
@@ -123,9 +160,11 @@ fn classify(error: &reqwest::Error) -> Failure {
         Failure::Invalid
     } else if error.is_timeout() {
         Failure::Timeout
+    } else if is_caused_by::<Denied>(error) {
+        Failure::Denied
     } else if error.is_dns() {
         Failure::Dns
-    } else if is_tls(error) {
+    } else if is_caused_by::<rustls::Error>(error) {
         Failure::Tls
     } else if error.is_connect() {
         Failure::Connect
@@ -134,10 +173,10 @@ fn classify(error: &reqwest::Error) -> Failure {
     }
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
+fn is_caused_by<E: StdError + 'static>(error: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {
-        if error.is::<rustls::Error>() {
+        if error.is::<E>() {
             return true;
         }
         // `source` of an `io::Error` skips the very error that it holds.

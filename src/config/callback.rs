@@ -1,15 +1,17 @@
 //! `callback`: how accesses are reported.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use asset_gateway_backends::settings::{QueueLimits, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 
+use super::AllowedHost;
 use super::error::Problems;
 use super::secret;
 
@@ -25,17 +27,37 @@ pub struct CallbackConfig {
     pub timeout_seconds: u64,
     /// Waits before each further try. Default: 5 s to 1 day in nine steps.
     pub retry_seconds: Vec<u64>,
-    /// Networks that are never called. Default: addresses of metadata services.
+    /// Networks that are never called; a list replaces the default. Default: addresses of metadata
+    /// services.
     #[serde(deserialize_with = "super::networks::deserialize")]
     pub deny_networks: Vec<IpNet>,
     /// Hosts that may be called. Default: any.
-    pub allowed_hosts: Vec<String>,
+    pub allowed_hosts: Vec<AllowedHost>,
     /// Deliveries at the same time. Default: 32.
     pub concurrency: usize,
     /// Events that may wait; past it, accesses with a callback get 503. Default: 1000000.
     pub max_pending: u64,
     /// Report downloads that were not completed, too. Default: false.
     pub report_incomplete: bool,
+}
+
+/// Where clouds hand out credentials to whoever asks from inside, and addresses that stand for the
+/// machine itself. Private networks are not among them: back ends live there.
+const METADATA_SERVICES: [IpNet; 6] = [
+    v4([0, 0, 0, 0], 8),
+    v4([169, 254, 0, 0], 16),
+    v4([100, 100, 100, 200], 32),
+    v6(0, 128),
+    v6(0xfe80 << 112, 10),
+    v6(0xfd00_0ec2 << 96 | 0x254, 128),
+];
+
+const fn v4([a, b, c, d]: [u8; 4], length: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length))
+}
+
+const fn v6(bits: u128, length: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), length))
 }
 
 impl Default for CallbackConfig {
@@ -45,7 +67,7 @@ impl Default for CallbackConfig {
             secret_file: PathBuf::new(),
             timeout_seconds: 15,
             retry_seconds: vec![5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
-            deny_networks: Vec::new(),
+            deny_networks: METADATA_SERVICES.to_vec(),
             allowed_hosts: Vec::new(),
             concurrency: 32,
             max_pending: 1_000_000,
@@ -123,12 +145,6 @@ impl CallbackConfig {
         if self.max_pending == 0 {
             add("max_pending", "expected at least 1".into());
         }
-        if self.allowed_hosts.iter().any(String::is_empty) {
-            add(
-                "allowed_hosts",
-                "a host is empty: expected names such as `hooks.example.com`".into(),
-            );
-        }
     }
 }
 
@@ -173,6 +189,22 @@ impl fmt::Debug for WebhookSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metadata_services_are_denied() {
+        let denied = CallbackConfig::default().deny_networks;
+        assert_eq!(
+            denied.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "0.0.0.0/8",
+                "169.254.0.0/16",
+                "100.100.100.200/32",
+                "::/128",
+                "fe80::/10",
+                "fd00:ec2::254/128"
+            ]
+        );
+    }
 
     #[test]
     fn webhook_secrets_have_24_to_64_bytes() {

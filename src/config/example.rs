@@ -13,9 +13,6 @@ const LATER: &[&str] = &[
     "images.",
     "buckets.*.public_endpoint",
     "buckets.*.post_signature",
-    "callback.secret",
-    "callback.deny_networks",
-    "callback.allowed_hosts",
 ];
 
 fn example() -> Config {

@@ -64,8 +64,6 @@ pub enum Part {
     Aws,
     Images,
     Direct,
-    CallbackSignature,
-    CallbackTargets,
 }
 
 impl Part {
@@ -78,8 +76,6 @@ impl Part {
             Self::Aws => true,
             Self::Images => false,
             Self::Direct => false,
-            Self::CallbackSignature => false,
-            Self::CallbackTargets => false,
         }
     }
 
@@ -91,7 +87,7 @@ impl Part {
             Self::Opendal => Some(Feature::Opendal),
             Self::Aws => Some(Feature::Aws),
             Self::Images => Some(Feature::Images),
-            Self::Direct | Self::CallbackSignature | Self::CallbackTargets => None,
+            Self::Direct => None,
         }
     }
 
@@ -149,31 +145,6 @@ pub fn check_features(config: &Config, problems: &mut Problems) {
             Part::Direct,
             &key("post_signature"),
             "`post_signature`",
-        );
-    }
-    let callback = &config.callback;
-    for (asked, part, key) in [
-        (
-            !callback.secret.is_empty(),
-            Part::CallbackSignature,
-            "secret",
-        ),
-        (
-            !callback.deny_networks.is_empty(),
-            Part::CallbackTargets,
-            "deny_networks",
-        ),
-        (
-            !callback.allowed_hosts.is_empty(),
-            Part::CallbackTargets,
-            "allowed_hosts",
-        ),
-    ] {
-        need(
-            asked,
-            part,
-            &["callback", key],
-            &format!("`callback.{key}`"),
         );
     }
     let direct = config.direct.is_some();

@@ -91,7 +91,10 @@ pub async fn head(
 #[utoipa::path(put, path = "/object/{token}", tag = "data plane",
     params(("token" = String, Path, description = "temporary token")),
     request_body(content_type = "application/octet-stream", description = "the file itself"),
-    responses((status = 200, description = "stored", body = super::openapi::Uploaded),
+    responses((status = 200, description = "stored; with `callback_mode: sync` what the receiver said",
+            body = super::openapi::Uploaded),
+        (status = 203, description = "stored, but the receiver of a `sync` callback has not answered",
+            body = super::openapi::CallbackFailed),
         super::openapi::UploadErrors))]
 pub async fn put(
     State(state): State<AppState>,
@@ -145,6 +148,7 @@ async fn report_head(
         report,
         timestamp: state.redeemer().clock().now_seconds(),
         metadata: record.metadata.clone(),
+        template: record.callback_body.clone(),
     };
     match state.callbacks().enqueue(event).await {
         Ok(Enqueued::Queued) => Ok(()),

@@ -32,6 +32,20 @@ pub struct Uploaded {
     pub size: u64,
 }
 
+/// The answer of an upload whose callback failed (`callback_mode: sync`).
+#[derive(Serialize, ToSchema)]
+pub struct CallbackFailed {
+    /// `callback_failed`.
+    pub code: String,
+    /// How it failed, and whether it is tried again.
+    pub message: String,
+    /// As in the header `X-Request-Id`.
+    pub request_id: String,
+    pub etag: String,
+    /// Bytes.
+    pub size: u64,
+}
+
 /// The body of `POST /tokens`.
 #[derive(ToSchema)]
 #[allow(dead_code)]

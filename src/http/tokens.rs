@@ -58,7 +58,13 @@ fn prepare(
     GatewayError,
 > {
     let now = state.redeemer().clock().now_seconds();
-    let issue = issue::check(body, state.unknown_fields(), state.buckets(), now)?;
+    let issue = issue::check(
+        body,
+        state.unknown_fields(),
+        state.buckets(),
+        state.targets(),
+        now,
+    )?;
     let token = match issue.token {
         Some(token) => token,
         None => TokenSecret::generate().map_err(|e| GatewayError::Internal(e.to_string()))?,
@@ -103,7 +109,7 @@ async fn shown(state: &AppState, named: Named) -> Result<Response, GatewayError>
 async fn changed(state: &AppState, named: Named, body: Body) -> Result<Response, GatewayError> {
     let body = json::object(body, BODY_LIMIT).await?;
     let now = state.redeemer().clock().now_seconds();
-    let patch = issue::check_patch(body, state.unknown_fields(), now)?;
+    let patch = issue::check_patch(body, state.unknown_fields(), state.targets(), now)?;
     let patched = state.store().patch(named.id, patch).await;
     let stored = patched
         .map_err(GatewayError::store)?

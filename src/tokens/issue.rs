@@ -1,15 +1,19 @@
 //! What may be asked for: a request checked and turned into a record.
 
+mod callback;
 mod fields;
 
 use std::collections::BTreeMap;
 
-use asset_gateway_backends::token_store::{Disposition, HitOn, Method, TokenRecord};
+use asset_gateway_backends::token_store::{
+    BodyType, CallbackMode, Disposition, HitOn, Method, TokenRecord,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::secret::TokenSecret;
 use crate::buckets::Buckets;
+use crate::callbacks::Targets;
 use crate::config::UnknownFields;
 
 /// Seconds that a token lives where nothing else is said.
@@ -52,6 +56,12 @@ pub struct IssueRequest {
     pub size: Option<i64>,
     /// Absolute `http` or `https` URL that hears of each access.
     pub callback: Option<String>,
+    /// The callback's body: text with variables such as `${object}`, as Aliyun OSS has them.
+    pub callback_body: Option<String>,
+    /// `application/x-www-form-urlencoded` (default) or `application/json`.
+    pub callback_body_type: Option<String>,
+    /// `async` (default), or `sync`: an upload is answered with what the callback's receiver answers.
+    pub callback_mode: Option<String>,
     /// `attachment` or `inline`.
     pub disposition: Option<String>,
     /// An upload must have it, a download is served with it.
@@ -86,6 +96,9 @@ const FIELDS: &[&str] = &[
     "max_hits",
     "size",
     "callback",
+    "callback_body",
+    "callback_body_type",
+    "callback_mode",
     "disposition",
     "content_type",
     "allow_overwrite",
@@ -100,12 +113,7 @@ const FIELDS: &[&str] = &[
 ];
 
 /// Fields that later versions will understand.
-const NOT_YET: &[&str] = &[
-    "process",
-    "callback_body",
-    "callback_body_type",
-    "callback_mode",
-];
+const NOT_YET: &[&str] = &["process"];
 
 /// A checked request.
 #[derive(Debug)]
@@ -114,11 +122,12 @@ pub struct Issue {
     pub record: TokenRecord,
 }
 
-/// Checks a request against the buckets and the clock (`now`: Unix seconds).
+/// Checks a request against the buckets, where callbacks may go, and the clock (`now`: Unix seconds).
 pub fn check(
     body: Map<String, Value>,
     unknown: UnknownFields,
     buckets: &Buckets,
+    targets: &Targets,
     now: u64,
 ) -> Result<Issue, Invalid> {
     let request: IssueRequest = read(body, FIELDS, unknown)?;
@@ -128,7 +137,7 @@ pub fn check(
             Invalid("token: 1 to 128 of A-Z a-z 0-9 . _ ~ - are allowed, but not . or ..".into())
         })?),
     };
-    let record = fields::record(request, buckets, now)?;
+    let record = fields::record(request, buckets, targets, now)?;
     Ok(Issue { token, record })
 }
 
@@ -153,6 +162,7 @@ const PATCH_FIELDS: &[&str] = &["expire_at", "max_hits", "callback", "metadata"]
 pub fn check_patch(
     body: Map<String, Value>,
     unknown: UnknownFields,
+    targets: &Targets,
     now: u64,
 ) -> Result<asset_gateway_backends::token_store::Patch, Invalid> {
     let has = |field: &str| body.contains_key(field);
@@ -171,7 +181,7 @@ pub fn check_patch(
             .then(|| fields::limit("max_hits", request.max_hits, None))
             .transpose()?,
         callback: callback
-            .then(|| fields::callback(request.callback))
+            .then(|| callback::url(request.callback, targets))
             .transpose()?,
         metadata: metadata
             .then(|| fields::metadata(request.metadata))
@@ -233,6 +243,12 @@ const DISPOSITIONS: &[(&str, Disposition)] = &[
     ("attachment", Disposition::Attachment),
     ("inline", Disposition::Inline),
 ];
+const BODY_TYPES: &[(&str, BodyType)] = &[
+    (BodyType::Form.as_str(), BodyType::Form),
+    (BodyType::Json.as_str(), BodyType::Json),
+];
+const CALLBACK_MODES: &[(&str, CallbackMode)] =
+    &[("async", CallbackMode::Async), ("sync", CallbackMode::Sync)];
 const HIT_ONS: &[(&str, HitOn)] = &[("start", HitOn::Start), ("complete", HitOn::Complete)];
 
 #[cfg(test)]

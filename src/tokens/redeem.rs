@@ -1,9 +1,10 @@
 //! One access: admitted by the store, ended by commit or release, whatever happens in between.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use asset_gateway_backends::BackendError;
-use asset_gateway_backends::callback_queue::{CallerRef, Outcome, Report};
+use asset_gateway_backends::callback_queue::{CallerRef, Claimed, Outcome, Report};
 use asset_gateway_backends::clock::Clock;
 use asset_gateway_backends::error::Result as StoreResult;
 use asset_gateway_backends::object_backend::Recorder;
@@ -231,6 +232,23 @@ impl Ticket {
             hits::committed();
         }
         Ok(outcome)
+    }
+
+    /// The access happened, and the caller delivers its event within `claim`.
+    pub async fn commit_claiming(
+        mut self,
+        report: Report,
+        claim: Duration,
+    ) -> StoreResult<(Lease, Option<Claimed>)> {
+        let Some(reservation) = self.reservation.take() else {
+            return Ok((Lease::Lost, None));
+        };
+        let store = &self.store;
+        let committed = store.commit_claiming(reservation, report, claim).await?;
+        if committed.0 == Lease::Held {
+            hits::committed();
+        }
+        Ok(committed)
     }
 
     /// It did not happen: the hit is given back before this returns.

@@ -113,5 +113,6 @@ pub fn uploaded(meta: &ObjectMeta) -> Report {
         status: 200,
         size: meta.size,
         etag: meta.etag.clone().unwrap_or_default(),
+        content_type: meta.content_type.clone().unwrap_or_default(),
     }
 }

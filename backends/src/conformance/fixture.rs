@@ -79,6 +79,7 @@ pub fn report(outcome: Outcome) -> Report {
         status: 200,
         size: 42,
         etag: "abc".into(),
+        content_type: "text/plain".into(),
     }
 }
 
@@ -193,6 +194,7 @@ impl Fixture {
             report: report(Outcome::Complete),
             timestamp: self.now(),
             metadata: [("order".to_owned(), "7".to_owned())].into(),
+            template: None,
         }
     }
 }

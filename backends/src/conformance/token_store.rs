@@ -52,6 +52,9 @@ macro_rules! token_store_suite {
             ],
             finalising: [
                 an_upload_counts_and_reports_once,
+                the_event_may_be_claimed_with_the_commit,
+                a_claimed_event_is_acked_or_tried_again_as_any_other,
+                without_a_callback_or_a_lease_nothing_is_claimed,
                 finalising_renews,
                 a_lapsed_one_is_held_back_and_handed_out,
                 once_it_is_taken_over_the_original_has_no_say,

@@ -261,9 +261,11 @@ impl<K: Kv> Inner<K> {
                 status: 0,
                 size: 0,
                 etag: String::new(),
+                content_type: String::new(),
             },
             timestamp: now_ms / 1000,
             metadata: record.metadata.clone(),
+            template: record.callback_body.clone(),
         };
         let event_id = event.id.clone();
         let open = OpenValue {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::kv::{Batch, Kv};
 use super::values::{LeaseValue, OpenValue, TokenValue, WindowValue};
 use super::{Inner, keys, millis, values};
-use crate::callback_queue::{Event, EventId, Report};
+use crate::callback_queue::{Claimed, Event, EventId, Report};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation, TokenId, Window};
 
@@ -80,8 +80,15 @@ impl<K: Kv> Inner<K> {
         Ok(Lease::Held)
     }
 
-    pub fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
+    /// With `claim` the event of an upload is the caller's for so long.
+    pub fn commit(
+        &self,
+        reservation: Reservation,
+        report: Report,
+        claim: Option<Duration>,
+    ) -> Result<(Lease, Option<Claimed>)> {
         let id = reservation.token_id;
+        let mut claimed = None;
         let mut batch = Batch::default();
         let _stripe = self.stripe(id);
         if let Hold::Leased { lease, turn } = reservation.hold {
@@ -91,7 +98,7 @@ impl<K: Kv> Inner<K> {
                     self.close_entry(event, None, &mut batch)?;
                     self.kv.apply(batch)?;
                 }
-                return Ok(Lease::Lost);
+                return Ok((Lease::Lost, None));
             };
             batch.remove(keys::lease(id, lease));
             let mut state = self.state(id)?;
@@ -99,10 +106,22 @@ impl<K: Kv> Inner<K> {
             state.charged = state.charged.saturating_add(value.charged);
             if let Some(intent) = value.intent {
                 state.uploaded_at = Some(now_ms / 1000);
-                self.upload_event(&reservation, intent, &report, now_ms, &mut batch)?;
                 let parts = keys::upload(id, lease);
                 if self.kv.get(&parts)?.is_some() {
                     batch.remove(parts);
+                }
+                if let Some(event) = self.upload_event(&reservation, intent, &report, now_ms)? {
+                    if let Some(claim) = claim {
+                        let until = now_ms.saturating_add(millis(claim));
+                        // Before anybody can see it.
+                        self.claims.lock().insert(event.id.clone(), until);
+                        claimed = Some(Claimed {
+                            event: event.clone(),
+                            attempts: Vec::new(),
+                            queued_at_ms: now_ms,
+                        });
+                    }
+                    self.queue_event(event, now_ms, &mut batch)?;
                 }
             }
             batch.put(keys::state(id), values::encode(&state)?);
@@ -111,7 +130,7 @@ impl<K: Kv> Inner<K> {
             self.close_entry(event, Some(report), &mut batch)?;
         }
         self.apply_events(batch)?;
-        Ok(Lease::Held)
+        Ok((Lease::Held, claimed))
     }
 
     /// Returns whether anything was written.
@@ -194,15 +213,14 @@ impl<K: Kv> Inner<K> {
         intent: Intent,
         report: &Report,
         now_ms: u64,
-        batch: &mut Batch,
-    ) -> Result<()> {
+    ) -> Result<Option<Event>> {
         let Some(TokenValue { record, .. }) = self.token_of(reservation)? else {
-            return Ok(());
+            return Ok(None);
         };
         let Some(target) = record.callback else {
-            return Ok(());
+            return Ok(None);
         };
-        let event = Event {
+        Ok(Some(Event {
             id: EventId::generate(),
             token_id: reservation.token_id,
             target,
@@ -213,8 +231,8 @@ impl<K: Kv> Inner<K> {
             report: report.clone(),
             timestamp: now_ms / 1000,
             metadata: record.metadata,
-        };
-        self.queue_event(event, now_ms, batch)
+            template: record.callback_body,
+        }))
     }
 
     /// Ends an open entry: queued with its `report` where such outcomes are sent, else dropped.

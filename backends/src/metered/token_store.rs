@@ -6,7 +6,7 @@ use metrics::Histogram;
 use std::sync::OnceLock;
 
 use super::{TOKEN_STORE_SECONDS, outcome, seconds};
-use crate::callback_queue::Report;
+use crate::callback_queue::{Claimed, Report};
 use crate::error::Result;
 use crate::token_store::{
     AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
@@ -107,6 +107,16 @@ impl TokenStore for MeteredStore {
 
     async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
         timed("commit", self.inner.commit(reservation, report)).await
+    }
+
+    async fn commit_claiming(
+        &self,
+        reservation: Reservation,
+        report: Report,
+        claim: Duration,
+    ) -> Result<(Lease, Option<Claimed>)> {
+        let committing = self.inner.commit_claiming(reservation, report, claim);
+        timed("commit", committing).await
     }
 
     async fn release(

@@ -23,11 +23,19 @@ impl Inner {
         self.pending.count() >= self.limits.max_pending
     }
 
-    /// A script of this node has queued an event.
-    pub fn queued(&self, partition: Partition) {
+    /// A script of this node has queued an event; `claim`: it is somebody's for so long.
+    pub fn queued(&self, partition: Partition, claim: Option<Duration>) {
         self.pending.add(1);
-        self.outlook.note(partition, 0);
-        self.queue_changed.notify_one();
+        match claim {
+            None => {
+                self.outlook.note(partition, 0);
+                self.queue_changed.notify_one();
+            }
+            Some(claim) => {
+                let due_ms = SystemClock.now_ms().saturating_add(millis(claim));
+                self.outlook.note(partition, due_ms);
+            }
+        }
     }
 
     /// Asks Redis how many events wait.
@@ -170,13 +178,17 @@ impl Inner {
 pub fn parse_claimed(items: &mut Items) -> Result<(String, Claimed)> {
     let id = items.text()?;
     let value = items.text()?;
-    let (queued_at_ms, event) = value.split_once(':').unwrap_or(("0", &value));
-    let claimed = Claimed {
+    Ok((id, claimed(&value, &items.text()?)?))
+}
+
+/// `value` as it is stored, `attempts` as JSON with commas between them.
+pub fn claimed(value: &str, attempts: &str) -> Result<Claimed> {
+    let (queued_at_ms, event) = value.split_once(':').unwrap_or(("0", value));
+    Ok(Claimed {
         event: parse::from_json(event)?,
-        attempts: parse::from_json(&format!("[{}]", items.text()?))?,
+        attempts: parse::from_json(&format!("[{attempts}]"))?,
         queued_at_ms: queued_at_ms.parse().unwrap_or_default(),
-    };
-    Ok((id, claimed))
+    })
 }
 
 #[async_trait]
@@ -189,7 +201,7 @@ impl CallbackQueue for RedisStore {
         let call = scripts.enqueue.on(keys::partition_of_event(&event.id));
         let call = call.arg(event.id.as_str());
         call.arg(json("redis.enqueue", &event)?).run(link).await?;
-        self.0.queued(keys::partition_of_event(&event.id));
+        self.0.queued(keys::partition_of_event(&event.id), None);
         Ok(Enqueued::Queued)
     }
 

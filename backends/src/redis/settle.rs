@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::queue::claimed;
 use super::{Inner, error, fresh_id, json, keys, millis};
-use crate::callback_queue::Report;
+use crate::callback_queue::{Claimed, Report};
 use crate::error::Result;
 use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation};
 
@@ -57,10 +58,16 @@ impl Inner {
         held(&call.run(&self.link).await?.text()?)
     }
 
-    pub async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
+    /// The event of an upload is the caller's for `claim`, and due when that is over.
+    pub async fn commit(
+        &self,
+        reservation: Reservation,
+        report: Report,
+        claim: Option<Duration>,
+    ) -> Result<(Lease, Option<Claimed>)> {
         let (lease, turn) = lease_of(&reservation);
         if lease.is_empty() && reservation.event.is_none() {
-            return Ok(Lease::Held);
+            return Ok((Lease::Held, None));
         }
         let id = reservation.token_id;
         let partition = keys::partition_of(id);
@@ -76,13 +83,19 @@ impl Inner {
             .arg(keys::event_in(partition).as_str())
             .arg(json("redis.commit", &report)?)
             .arg(u8::from(self.reports(&report)))
-            .arg(keys::hex(fresh_id()?));
+            .arg(keys::hex(fresh_id()?))
+            .arg(claim.map_or(0, millis));
         let mut items = call.run(&self.link).await?.items()?;
         let lease = held(&items.text()?)?;
         if items.number()? == 1 {
-            self.queued(partition);
+            self.queued(partition, claim);
         }
-        Ok(lease)
+        let value = items.text()?;
+        let claimed = match value.as_str() {
+            "" => None,
+            value => Some(claimed(value, "")?),
+        };
+        Ok((lease, claimed))
     }
 
     pub async fn release(
@@ -128,7 +141,7 @@ impl Inner {
             .arg(keys::event_in(partition).as_str())
             .arg(report);
         if call.run(&self.link).await?.number()? == 1 {
-            self.queued(partition);
+            self.queued(partition, None);
         }
         Ok(())
     }

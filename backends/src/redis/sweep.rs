@@ -100,6 +100,7 @@ impl Inner {
             status: 0,
             size: 0,
             etag: String::new(),
+            content_type: String::new(),
         };
         let report = match self.reports(&interrupted) {
             true => json("redis.sweep", &interrupted)?,

@@ -80,6 +80,7 @@ fn report(outcome: Outcome) -> Report {
         status: 200,
         size: 1,
         etag: String::new(),
+        content_type: "text/plain".into(),
     }
 }
 

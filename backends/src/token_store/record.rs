@@ -85,6 +85,43 @@ pub enum HitOn {
     Complete,
 }
 
+/// The media type of a callback's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum BodyType {
+    #[default]
+    #[serde(rename = "application/x-www-form-urlencoded")]
+    Form,
+    #[serde(rename = "application/json")]
+    Json,
+}
+
+impl BodyType {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Form => "application/x-www-form-urlencoded",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// What callbacks send in place of the gateway's own JSON. Its variables are those of who sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BodyTemplate {
+    pub text: String,
+    pub kind: BodyType,
+}
+
+/// When an upload is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackMode {
+    /// When it is stored; the callback follows.
+    #[default]
+    Async,
+    /// When the receiver of the callback has answered, with its answer.
+    Sync,
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -113,6 +150,10 @@ pub struct TokenRecord {
     pub size: Option<u64>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub callback: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub callback_body: Option<BodyTemplate>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub callback_mode: CallbackMode,
     /// Unix seconds.
     pub created_at: u64,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -151,6 +192,8 @@ impl TokenRecord {
             max_hits: None,
             size: None,
             callback: None,
+            callback_body: None,
+            callback_mode: CallbackMode::Async,
             created_at,
             disposition: None,
             content_type: None,

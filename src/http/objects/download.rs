@@ -118,6 +118,7 @@ fn deliver(ticket: Ticket, object: GetResult) -> Response {
         failed: false,
         status: head.status().as_u16(),
         etag: meta.etag.unwrap_or_default(),
+        content_type: meta.content_type.unwrap_or_default(),
         ticket: Some(ticket),
         in_flight: InFlight::start(Direction::Download),
     };
@@ -132,6 +133,7 @@ struct DownloadBody {
     failed: bool,
     status: u16,
     etag: String,
+    content_type: String,
     ticket: Option<Ticket>,
     in_flight: InFlight,
 }
@@ -201,6 +203,7 @@ impl Drop for DownloadBody {
             status: self.status,
             size: self.sent,
             etag: std::mem::take(&mut self.etag),
+            content_type: std::mem::take(&mut self.content_type),
         };
         if let Some(ticket) = self.ticket.take() {
             ticket.end_download(report, self.sent);

@@ -1,6 +1,7 @@
 //! `PUT`: from the client to storage, piece by piece; visible and acknowledged at the end, or
 //! without a trace.
 
+mod answer;
 mod finish;
 mod writing;
 
@@ -10,13 +11,13 @@ use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, PutOptions, Upload};
 use asset_gateway_backends::token_store::{Access, Intent, TokenRecord};
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::checksum::Checksums;
-use super::{about, bucket, parse, range, response};
+use super::{about, bucket, parse, range};
 use crate::app::AppState;
 use crate::error::GatewayError;
 use crate::http::context::RequestContext;
@@ -42,7 +43,7 @@ pub async fn upload(
         .admit(&token, Access::Put, declared, caller)
         .await?;
     let id = ticket.token_id();
-    let (bucket, upload) = match begin(state, &ticket, headers, declared).await {
+    let begun = match begin(state, &ticket, headers, declared).await {
         Ok(begun) => begun,
         Err(error) => {
             ticket.release().await.map_err(GatewayError::store)?;
@@ -50,7 +51,7 @@ pub async fn upload(
         }
     };
     let mut writing = Writing {
-        upload: Some(upload),
+        upload: Some(begun.upload),
         ticket: Some(ticket),
         settling: state.redeemer().settling().clone(),
     };
@@ -67,20 +68,21 @@ pub async fn upload(
         at_ms: state.redeemer().clock().now_ms(),
     };
     // From here on it has to be ended, whether the client stays or not.
-    let finishing = state
-        .redeemer()
-        .settling()
-        .spawn(finish::finish(writing, bucket, intent));
-    let stored = finishing
+    let finishing =
+        state
+            .redeemer()
+            .settling()
+            .spawn(finish::finish(writing, begun.target, intent));
+    let finished = finishing
         .await
         .map_err(|e| GatewayError::Internal(format!("finishing an upload: {e}")))??;
-    let etag = HeaderValue::from_str(&response::quoted(&stored.etag)).ok();
-    let body = serde_json::json!({"etag": stored.etag, "size": stored.size});
-    let mut response = axum::Json(body).into_response();
-    response
-        .headers_mut()
-        .extend(etag.map(|etag| (header::ETAG, etag)));
-    Ok(about(response, id))
+    Ok(about(answer::of(finished, context.request_id()), id))
+}
+
+/// An upload that has been let in.
+struct Begun {
+    target: finish::Target,
+    upload: Box<dyn Upload>,
 }
 
 /// Checks the target and opens it, before a byte of the body is asked for.
@@ -89,7 +91,7 @@ async fn begin(
     ticket: &Ticket,
     headers: &HeaderMap,
     declared: Option<u64>,
-) -> Result<(Arc<dyn ObjectBackend>, Box<dyn Upload>), GatewayError> {
+) -> Result<Begun, GatewayError> {
     // A part would become the whole (RFC 9110 §14.5).
     if headers.contains_key(header::CONTENT_RANGE) {
         return Err(GatewayError::BadRequest(
@@ -98,15 +100,23 @@ async fn begin(
     }
     let record = &ticket.record;
     let bucket = Arc::clone(bucket(state, &record.bucket)?);
+    let content_type = accept_type(record, single(headers, &header::CONTENT_TYPE)?)?;
     let options = PutOptions {
-        content_type: accept_type(record, single(headers, &header::CONTENT_TYPE)?)?,
+        content_type: content_type.clone(),
         content_length: declared,
         must_not_exist: check_target(bucket.as_ref(), record, headers).await?,
         marker: ticket.marker(),
         recorder: ticket.recorder(state.redeemer().clock()),
     };
     let upload = bucket.put(&record.key, options).await;
-    Ok((bucket, upload.map_err(GatewayError::storage)?))
+    Ok(Begun {
+        upload: upload.map_err(GatewayError::storage)?,
+        target: finish::Target {
+            bucket,
+            content_type: content_type.unwrap_or_default(),
+            courier: Arc::clone(state.courier()),
+        },
+    })
 }
 
 /// The type to store, if the token takes the client's.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use asset_gateway_backends::object_backend::ObjectMeta;
-use asset_gateway_backends::token_store::{Disposition, HitOn, StoredToken, TokenId, TokenRecord};
+use asset_gateway_backends::token_store::{
+    BodyType, CallbackMode, Disposition, HitOn, StoredToken, TokenId, TokenRecord,
+};
 use serde::Serialize;
 
 use crate::app::AppState;
@@ -70,6 +72,13 @@ pub struct TokenView {
     pub size: i64,
     pub callback: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback_body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub callback_body_type: Option<BodyType>,
+    #[schema(value_type = String)]
+    pub callback_mode: CallbackMode,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Unix seconds.
     pub created_at: u64,
@@ -99,6 +108,10 @@ pub struct TokenView {
 impl TokenView {
     pub fn new(state: &AppState, token: Option<&TokenSecret>, stored: StoredToken) -> Self {
         let record = stored.record;
+        let (body, body_type) = record
+            .callback_body
+            .map(|template| (template.text, template.kind))
+            .unzip();
         Self {
             token: token.map(|token| token.expose().to_owned()),
             token_id: stored.id.to_string(),
@@ -111,6 +124,9 @@ impl TokenView {
             used_hits: stored.used_hits,
             size: signed(record.size),
             callback: record.callback.unwrap_or_default(),
+            callback_body: body,
+            callback_body_type: body_type,
+            callback_mode: record.callback_mode,
             url: token.map(|token| object_url(state, token)),
             created_at: record.created_at,
             allow_overwrite: record.allow_overwrite,

@@ -8,16 +8,22 @@ use url::Url;
 
 use super::{
     DEFAULT_LIFETIME_SECONDS, DISPOSITIONS, HIT_ONS, Invalid, IssueRequest, MAX_METADATA_BYTES,
-    MAX_TAGS, METHODS, choice, invalid,
+    MAX_TAGS, METHODS, callback, choice, invalid,
 };
 use crate::buckets::Buckets;
+use crate::callbacks::Targets;
 
 const MAX_KEY_BYTES: usize = 1024;
 const MAX_TEXT_BYTES: usize = 1024;
 const MAX_TAG_BYTES: usize = 128;
 const MAX_LIST: usize = 100;
 
-pub fn record(request: IssueRequest, buckets: &Buckets, now: u64) -> Result<TokenRecord, Invalid> {
+pub fn record(
+    request: IssueRequest,
+    buckets: &Buckets,
+    targets: &Targets,
+    now: u64,
+) -> Result<TokenRecord, Invalid> {
     let bucket = request
         .bucket
         .ok_or_else(|| Invalid("bucket is missing".into()))?;
@@ -50,7 +56,13 @@ pub fn record(request: IssueRequest, buckets: &Buckets, now: u64) -> Result<Toke
     record.filename = filename(request.filename)?;
     record.max_hits = limit("max_hits", request.max_hits, default_hits)?;
     record.size = limit("size", request.size, None)?;
-    record.callback = callback(request.callback)?;
+    record.callback = callback::url(request.callback, targets)?;
+    if record.callback.is_none() {
+        callback::needed_for(&request.callback_body, "callback_body")?;
+        callback::needed_for(&request.callback_mode, "callback_mode")?;
+    }
+    record.callback_body = callback::body(request.callback_body, request.callback_body_type)?;
+    record.callback_mode = callback::mode(request.callback_mode, method)?;
     record.disposition = choice("disposition", request.disposition, DISPOSITIONS)?;
     record.content_type = content_type(request.content_type)?;
     record.allow_overwrite = request.allow_overwrite.unwrap_or(true);
@@ -134,21 +146,6 @@ fn seconds(field: &str, given: Option<i64>) -> Result<Option<u64>, Invalid> {
     given
         .map(|n| u64::try_from(n).map_err(|_| Invalid(format!("{field}: must not be negative"))))
         .transpose()
-}
-
-pub fn callback(callback: Option<String>) -> Result<Option<String>, Invalid> {
-    let Some(callback) = callback.filter(|url| !url.is_empty()) else {
-        return Ok(None);
-    };
-    // The parser would drop line breaks without a word.
-    let valid = callback.len() <= 4096
-        && !callback.chars().any(char::is_control)
-        && Url::parse(&callback)
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if !valid {
-        return invalid("callback: must be an absolute http or https URL");
-    }
-    Ok(Some(callback))
 }
 
 fn content_type(content_type: Option<String>) -> Result<Option<String>, Invalid> {

@@ -1,5 +1,11 @@
 //! Callbacks of real accesses, from a real gateway to a real receiver.
 
+mod backlog;
 mod durable;
 mod incomplete;
+mod receivers;
 mod reported;
+mod signed;
+mod sync;
+mod targets;
+mod templates;

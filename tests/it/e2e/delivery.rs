@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use asset_gateway::callbacks::{CallbackSettings, Deliverer};
+use asset_gateway::callbacks::{CallbackSettings, Courier, Deliverer};
 use asset_gateway::shutdown::Shutdown;
 use asset_gateway_backends::callback_queue::{
     CallbackQueue, Caller, Event, EventId, Outcome, Report,
@@ -37,9 +37,11 @@ fn event(target: String) -> Event {
             status: 200,
             size: 3,
             etag: "e".to_owned(),
+            content_type: "text/plain".into(),
         },
         timestamp: 1_760_000_000,
         metadata: BTreeMap::new(),
+        template: None,
     }
 }
 
@@ -47,7 +49,7 @@ fn settings() -> CallbackSettings {
     CallbackSettings {
         timeout: Duration::from_millis(300),
         retry: vec![Duration::from_millis(20); 2],
-        concurrency: 4,
+        ..CallbackSettings::default()
     }
 }
 
@@ -59,6 +61,11 @@ struct Running {
 
 impl Running {
     fn start(settings: CallbackSettings) -> Self {
+        Self::with(4, settings)
+    }
+
+    /// With so many tries at the same time.
+    fn with(concurrency: usize, settings: CallbackSettings) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             rustls::crypto::ring::default_provider()
@@ -67,12 +74,13 @@ impl Running {
         });
         let queue = Arc::<MemoryQueue>::default();
         let shutdown = Shutdown::new();
-        let deliverer = Deliverer::new(
+        let courier = Courier::new(
             Arc::clone(&queue) as Arc<dyn CallbackQueue>,
             Arc::new(SystemClock),
             settings,
         )
         .unwrap();
+        let deliverer = Deliverer::new(Arc::new(courier), concurrency);
         let task = tokio::spawn(deliverer.run(shutdown.clone()));
         Self {
             queue,
@@ -223,11 +231,11 @@ async fn retry_after_is_a_lower_bound() {
 
 #[tokio::test]
 async fn a_dead_receiver_does_not_delay_another_one() {
-    let running = Running::start(CallbackSettings {
+    let settings = CallbackSettings {
         timeout: Duration::from_secs(60),
-        concurrency: 8,
         ..settings()
-    });
+    };
+    let running = Running::with(8, settings);
     let (dead, alive) = (Receiver::start().await, Receiver::start().await);
     for _ in 0..100 {
         running.enqueue(dead.url("stuck")).await;

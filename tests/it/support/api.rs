@@ -15,11 +15,15 @@ pub const CONTROL: &str = "control-token-of-the-tests";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// reqwest is built without a rustls provider of its own.
-pub fn client() -> reqwest::Client {
+pub fn install_crypto() {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+pub fn client() -> reqwest::Client {
+    install_crypto();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()

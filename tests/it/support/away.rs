@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use asset_gateway_backends::callback_queue::Report;
+use asset_gateway_backends::callback_queue::{Claimed, Report};
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::token_store::{
     AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
@@ -86,6 +86,16 @@ impl TokenStore for AwayStore {
 
     async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
         self.there()?.commit(reservation, report).await
+    }
+
+    async fn commit_claiming(
+        &self,
+        reservation: Reservation,
+        report: Report,
+        claim: Duration,
+    ) -> Result<(Lease, Option<Claimed>)> {
+        let store = self.there()?;
+        store.commit_claiming(reservation, report, claim).await
     }
 
     async fn release(

@@ -120,6 +120,24 @@ impl Gateway {
         self.process.stdout()
     }
 
+    /// Bytes of memory that the process has now.
+    pub fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+        kibibytes.parse::<u64>().unwrap() * 1024
+    }
+
+    /// Lines of the log with this message.
+    pub fn logged(&self, message: &str) -> Vec<Value> {
+        let log = self.log();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["message"] == message).collect()
+    }
+
     pub async fn scrape(&self) -> String {
         let url = format!("http://127.0.0.1:{}/metrics", self.metrics.unwrap());
         let response = self.client.get(url).send().await.unwrap();
@@ -130,9 +148,13 @@ impl Gateway {
         self.process.terminate();
     }
 
-    /// SIGKILL; returns when nothing of the process is left.
-    pub fn kill(self) {
-        drop(self);
+    /// SIGKILL; returns the folder to start in again.
+    pub fn kill(mut self) -> Stopped {
+        self.process.kill();
+        Stopped {
+            folder: Arc::clone(&self.folder),
+            log: self.log(),
+        }
     }
 
     /// SIGTERM, and waits for the end; returns the folder to start in again.

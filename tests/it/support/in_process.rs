@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use asset_gateway::app::{AppState, Parts};
 use asset_gateway::buckets::Buckets;
+use asset_gateway::callbacks::{CallbackSettings, Courier};
 use asset_gateway::config::{ControlToken, CorsConfig, UnknownFields};
 use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
@@ -19,7 +20,7 @@ use asset_gateway_backends::settings::{QueueLimits, TokenStoreSettings};
 use asset_gateway_backends::token_store::TokenStore;
 use tokio::net::TcpListener;
 
-use super::api::{Api, CONTROL};
+use super::api::{Api, CONTROL, install_crypto};
 
 pub struct InProcess {
     api: Api,
@@ -45,6 +46,7 @@ impl InProcess {
         bucket: impl ObjectBackend + 'static,
         wrap: impl FnOnce(Arc<dyn TokenStore>) -> Arc<dyn TokenStore>,
     ) -> Self {
+        install_crypto();
         let clock = Arc::new(SystemClock);
         let limits = QueueLimits::default();
         let stores = open_stores(&TokenStoreSettings::Memory, limits, clock.clone());
@@ -53,9 +55,16 @@ impl InProcess {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::new();
+        let courier = Courier::new(
+            callbacks.clone(),
+            clock.clone(),
+            CallbackSettings::default(),
+        );
         let state = AppState::new(Parts {
             redeemer: Redeemer::new(wrap(tokens), clock, Digester::default()),
             callbacks,
+            courier: Arc::new(courier.unwrap()),
+            targets: Arc::default(),
             buckets: Buckets::new(BTreeMap::from([("local".to_owned(), bucket)])),
             control_tokens: vec![ControlToken::try_from(CONTROL.to_owned()).unwrap()],
             unknown_fields: UnknownFields::Reject,

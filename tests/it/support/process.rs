@@ -82,9 +82,13 @@ impl Process {
     }
 
     /// SIGKILL; returns when nothing of the process is left.
-    pub fn kill(mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn terminate(&self) {

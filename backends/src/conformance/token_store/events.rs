@@ -3,7 +3,7 @@
 use crate::callback_queue::Outcome;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
-use crate::token_store::{Access, HitOn, Lease, Method, TokenRecord};
+use crate::token_store::{Access, BodyTemplate, BodyType, HitOn, Lease, Method, TokenRecord};
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
@@ -11,7 +11,15 @@ fn record(f: &Fixture) -> TokenRecord {
     let mut record = f.limited(Method::Get, 9);
     record.callback = Some("https://back.example.com/hook".into());
     record.metadata = [("order".to_owned(), "7".to_owned())].into();
+    record.callback_body = Some(template());
     record
+}
+
+fn template() -> BodyTemplate {
+    BodyTemplate {
+        text: r#"{"object":"/${object}","报告":${x:order},"\":null}"#.to_owned(),
+        kind: BodyType::Json,
+    }
 }
 
 pub async fn a_complete_download_is_queued_when_it_ends(f: Fixture) {
@@ -38,6 +46,7 @@ pub async fn a_complete_download_is_queued_when_it_ends(f: Fixture) {
     assert_eq!(event.caller, CALLER.to_caller());
     assert_eq!(event.report, report(Outcome::Complete));
     assert_eq!(event.metadata["order"], "7");
+    assert_eq!(event.template, Some(template()));
     assert!(event.timestamp >= f.now() - 2 && event.timestamp <= f.now());
 }
 

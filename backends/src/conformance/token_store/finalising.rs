@@ -1,6 +1,6 @@
 //! Uploads between "about to become visible" and the commit.
 
-use crate::callback_queue::Outcome;
+use crate::callback_queue::{Attempt, Outcome};
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{Access, Intent, Lease, Method, Patch, Refusal, Reservation, Unsettled};
@@ -26,6 +26,79 @@ async fn finalised(f: &Fixture) -> (Reservation, Intent) {
 async fn commit(f: &Fixture, reservation: Reservation) -> Lease {
     let report = report(Outcome::Complete);
     f.stores.tokens.commit(reservation, report).await.unwrap()
+}
+
+/// What the caller of an upload has to deliver himself is nobody else's until his time is over.
+pub async fn the_event_may_be_claimed_with_the_commit(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    let report = report(Outcome::Complete);
+    let tokens = &f.stores.tokens;
+    let committed = tokens.commit_claiming(upload, report.clone(), LEASE).await;
+    let (lease, claimed) = committed.unwrap();
+    assert_eq!(lease, Lease::Held);
+    let claimed = claimed.unwrap();
+    assert_eq!(claimed.event.token_id, id(1));
+    assert_eq!(claimed.event.report, report);
+    assert!(claimed.attempts.is_empty());
+    assert_eq!(f.used(id(1)).await, 1);
+    assert!(f.take_events().await.is_empty());
+    let callbacks = &f.stores.callbacks;
+    assert_eq!(callbacks.stats().await.unwrap().pending, 1);
+    f.advance(PAST_LEASE).await;
+    let again = callbacks.claim(1, LEASE).await.unwrap().remove(0);
+    assert_eq!(again.event, claimed.event);
+    callbacks.ack(&claimed.event.id).await.unwrap();
+    assert_eq!(callbacks.stats().await.unwrap().pending, 0);
+}
+
+pub async fn a_claimed_event_is_acked_or_tried_again_as_any_other(f: Fixture) {
+    for (n, deliver) in [(1, true), (2, false)] {
+        let mut record = f.limited(Method::Put, 1);
+        record.callback = Some("https://back.example.com/hook".into());
+        f.create(id(n), record).await;
+        let upload = f.admit(id(n), Access::Put).await;
+        let tokens = &f.stores.tokens;
+        tokens.finalise(&upload, f.intent(), LEASE).await.unwrap();
+        let report = report(Outcome::Complete);
+        let committed = tokens.commit_claiming(upload, report, ms(60_000)).await;
+        let event = committed.unwrap().1.unwrap().event.id;
+        let callbacks = &f.stores.callbacks;
+        if deliver {
+            callbacks.ack(&event).await.unwrap();
+            assert_eq!(callbacks.stats().await.unwrap().pending, 0);
+            continue;
+        }
+        let attempt = Attempt {
+            at_ms: f.now_ms(),
+            duration_ms: 1,
+            status: Some(500),
+            error: "status_500".into(),
+        };
+        let retried = callbacks.retry(&event, attempt.clone(), f.now_ms()).await;
+        retried.unwrap();
+        f.advance(ms(5)).await;
+        let again = callbacks.claim(1, LEASE).await.unwrap().remove(0);
+        assert_eq!((again.event.id, again.attempts), (event, vec![attempt]));
+    }
+}
+
+pub async fn without_a_callback_or_a_lease_nothing_is_claimed(f: Fixture) {
+    f.create(id(1), f.limited(Method::Put, 2)).await;
+    let tokens = &f.stores.tokens;
+    let report = report(Outcome::Complete);
+    for lapsed in [false, true] {
+        let upload = f.admit(id(1), Access::Put).await;
+        if lapsed {
+            f.advance(PAST_LEASE).await;
+        } else {
+            tokens.finalise(&upload, f.intent(), LEASE).await.unwrap();
+        }
+        let committed = tokens.commit_claiming(upload, report.clone(), LEASE).await;
+        let (lease, claimed) = committed.unwrap();
+        assert_eq!(lease, if lapsed { Lease::Lost } else { Lease::Held });
+        assert!(claimed.is_none());
+    }
+    assert_eq!(f.used(id(1)).await, 1);
 }
 
 async fn sweep(f: &Fixture) -> Vec<Unsettled> {

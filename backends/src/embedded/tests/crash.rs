@@ -23,6 +23,7 @@ fn report() -> Report {
         status: 200,
         size: 1,
         etag: String::new(),
+        content_type: "text/plain".into(),
     }
 }
 
@@ -169,6 +170,7 @@ fn event(key: &str) -> Event {
         report: report(),
         timestamp: 7,
         metadata: Default::default(),
+        template: None,
     }
 }
 

@@ -72,6 +72,7 @@ fn report() -> Report {
         status: 200,
         size: 1,
         etag: String::new(),
+        content_type: "text/plain".into(),
     }
 }
 

@@ -87,10 +87,12 @@ end
 
 -- An event as JSON, but for its beginning: id and report are not known before it is queued.
 local function event_tail(id, record, caller)
+  local template = record.callback_body and ',"template":' .. cjson.encode(record.callback_body) or ''
   return '"token_id":"' .. id .. '","target":' .. cjson.encode(record.callback)
     .. ',"method":' .. cjson.encode(record.method) .. ',"bucket":' .. cjson.encode(record.bucket)
     .. ',"key":' .. cjson.encode(record.key) .. ',"caller":' .. caller
-    .. ',"timestamp":' .. int(now) .. ',"metadata":' .. cjson.encode(record.metadata or {}) .. '}'
+    .. ',"timestamp":' .. int(now) .. ',"metadata":' .. cjson.encode(record.metadata or {})
+    .. template .. '}'
 end
 
 -- When an event was queued (Unix ms), out of its value.
@@ -98,16 +100,18 @@ local function queued_at(value)
   return string.match(value, '^%d+')
 end
 
-local function queue_value(event, value)
+-- `wait_ms`: how long somebody has it before it is due.
+local function queue_value(event, value, wait_ms)
   if redis.call('HSETNX', P .. 'e', event, int(now_ms) .. ':' .. value) == 1 then
-    redis.call('ZADD', P .. 'due', int(now_ms), event)
-    redis.call('HSET', P .. 'at', event, int(now_ms))
+    local due = int(now_ms + (wait_ms or 0))
+    redis.call('ZADD', P .. 'due', due, event)
+    redis.call('HSET', P .. 'at', event, due)
     redis.call('ZADD', P .. 'age', int(now_ms), event)
   end
 end
 
-local function queue_event(event, report, tail)
-  queue_value(event, '{"id":"' .. event .. '","report":' .. report .. ',' .. tail)
+local function queue_event(event, report, tail, wait_ms)
+  queue_value(event, '{"id":"' .. event .. '","report":' .. report .. ',' .. tail, wait_ms)
 end
 
 -- A counted hit did not happen, unless another request has ridden on it; its window ends with it.

@@ -340,21 +340,6 @@ buckets: {b: {bucket: b, region: r, credential: c, ";
         ),
         ("direct: {}", "direct", "the section `direct`"),
         (
-            "callback: {secret: [whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA]}",
-            "callback.secret",
-            "`callback.secret`",
-        ),
-        (
-            "callback: {deny_networks: [10.0.0.0/8]}",
-            "callback.deny_networks",
-            "`callback.deny_networks`",
-        ),
-        (
-            "callback: {allowed_hosts: [a.example]}",
-            "callback.allowed_hosts",
-            "`callback.allowed_hosts`",
-        ),
-        (
             &format!("{bucket}public_endpoint: 'https://x'}}}}"),
             "buckets.b.public_endpoint",
             "`public_endpoint`",

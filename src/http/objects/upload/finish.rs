@@ -1,21 +1,40 @@
-//! The end of an upload: intent, object, commit, in this order.
+//! The end of an upload: intent, object, commit, in this order; then the callback, where the uploader
+//! waits for it.
 
 use std::sync::Arc;
 
 use asset_gateway_backends::callback_queue::{Outcome, Report};
 use asset_gateway_backends::object_backend::{ObjectBackend, Stored};
-use asset_gateway_backends::token_store::{Intent, Lease};
+use asset_gateway_backends::token_store::{CallbackMode, Intent, Lease};
+use bytes::Bytes;
 
 use super::writing::Writing;
+use crate::callbacks::{Courier, NotAnswered};
 use crate::error::GatewayError;
 use crate::tokens::settle::look;
+
+/// What an upload becomes an object of.
+pub struct Target {
+    pub bucket: Arc<dyn ObjectBackend>,
+    /// Empty where nobody has said.
+    pub content_type: String,
+    /// Delivers what the uploader waits for.
+    pub courier: Arc<Courier>,
+}
+
+/// An object that is visible and counted.
+pub struct Finished {
+    pub stored: Stored,
+    /// What the receiver of the callback said, where the uploader waits for it.
+    pub answer: Option<Result<Bytes, NotAnswered>>,
+}
 
 /// Makes the upload visible and counts it, in this order: intent, object, commit.
 pub async fn finish(
     mut writing: Writing,
-    bucket: Arc<dyn ObjectBackend>,
+    target: Target,
     intent: Intent,
-) -> Result<Stored, GatewayError> {
+) -> Result<Finished, GatewayError> {
     let Some(ticket) = &writing.ticket else {
         return Err(GatewayError::Internal("an upload that has ended".into()));
     };
@@ -34,7 +53,14 @@ pub async fn finish(
         Ok(stored) => stored,
         Err(error) => {
             let key = ticket.record.key.clone();
-            match look(bucket.as_ref(), &key, ticket.marker().as_deref(), &intent).await {
+            match look(
+                target.bucket.as_ref(),
+                &key,
+                ticket.marker().as_deref(),
+                &intent,
+            )
+            .await
+            {
                 Ok(Some(meta)) => Stored {
                     etag: meta.etag.unwrap_or_default(),
                     size: meta.size,
@@ -55,11 +81,26 @@ pub async fn finish(
         status: 200,
         size: stored.size,
         etag: stored.etag.clone(),
+        content_type: target.content_type,
     };
-    match ticket.commit(report).await {
-        Ok(Lease::Held) => Ok(stored),
+    let committed = match ticket.record.callback_mode {
+        CallbackMode::Async => ticket.commit(report).await.map(|lease| (lease, None)),
+        CallbackMode::Sync => {
+            let claim = target.courier.claim();
+            ticket.commit_claiming(report, claim).await
+        }
+    };
+    match committed {
+        Ok((Lease::Held, None)) => Ok(Finished {
+            stored,
+            answer: None,
+        }),
+        Ok((Lease::Held, Some(claimed))) => Ok(Finished {
+            stored,
+            answer: Some(target.courier.deliver_and_wait(claimed).await),
+        }),
         // Revoked between intent and commit.
-        Ok(Lease::Lost) => Err(GatewayError::TokenNotFound),
+        Ok((Lease::Lost, _)) => Err(GatewayError::TokenNotFound),
         // Not known: the sweeper will look.
         Err(error) => Err(GatewayError::store(error)),
     }

@@ -144,8 +144,6 @@ async fn what_this_version_does_not_have_says_so() {
     let gateway = Gateway::start();
     for (field, value) in [
         ("process", json!("image/resize,w_1")),
-        ("callback_body", json!("${key}")),
-        ("callback_mode", json!("sync")),
         ("delivery", json!("redirect")),
     ] {
         let mut body = json!({"key": "k", "method": "GET"});

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use asset_gateway_backends::callback_queue::{
-    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, QueueStats,
+    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, EventPage, EventState, KeptEvent,
+    QueueStats,
 };
 use asset_gateway_backends::clock::{Clock, SystemClock};
 use asset_gateway_backends::error::Result;
@@ -147,6 +148,24 @@ impl CallbackQueue for MemoryQueue {
         }
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    /// Nobody looks at what this one keeps.
+    async fn list_events(
+        &self,
+        _: EventState,
+        _: usize,
+        _: Option<&str>,
+    ) -> Result<Option<EventPage>> {
+        Ok(None)
+    }
+
+    async fn get_event(&self, _: &EventId) -> Result<Option<KeptEvent>> {
+        Ok(None)
+    }
+
+    async fn replay(&self, _: &EventId) -> Result<bool> {
+        Ok(false)
     }
 
     async fn stats(&self) -> Result<QueueStats> {

@@ -122,7 +122,8 @@ async fn answers_have_the_fields_of_their_schemas() {
     };
     let full = json!({"key": "k", "method": "PUT", "disposition": "inline",
         "content_type": "text/plain", "not_before": 5, "allowed_ips": ["::/0", "0.0.0.0/0"],
-        "allowed_referers": [], "hit_window": 5, "metadata": {"a": "b"}, "tags": ["t"]});
+        "allowed_referers": [], "hit_window": 5, "metadata": {"a": "b"}, "tags": ["t"],
+        "callback": "http://localhost/", "callback_body": "${size}"});
     let created = gateway.create(full).await.json();
     assert_eq!(fields(&created), properties("CreatedToken"));
     let token = created["token"].as_str().unwrap();

@@ -1,0 +1,232 @@
+//! Where callbacks may go.
+//!
+//! A URL is looked at when a token is made and before each try; addresses are looked at where names
+//! become them, and what was looked at is what is connected to. Between check and connection there
+//! is nothing to change.
+
+mod embedded;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+use crate::config::AllowedHost;
+
+/// Why a target is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("the host `{0}` is not one of `callback.allowed_hosts`")]
+    Host(String),
+    #[error("{0} is an address that `callback.deny_networks` denies")]
+    Address(IpAddr),
+    /// Not for clients: what a name resolves to is looked at before each try.
+    #[error("the name has only denied addresses")]
+    Name,
+}
+
+/// `callback.deny_networks` and `callback.allowed_hosts`.
+#[derive(Debug, Default)]
+pub struct Targets {
+    denied: Vec<IpNet>,
+    /// Empty = any.
+    allowed: Vec<AllowedHost>,
+}
+
+impl Targets {
+    pub fn new(denied: Vec<IpNet>, allowed: Vec<AllowedHost>) -> Self {
+        Self { denied, allowed }
+    }
+
+    /// All that can be said without asking for the addresses of a name. [`Url`] has already turned
+    /// decimal, octal and hexadecimal forms into addresses.
+    pub fn check(&self, url: &Url) -> Result<(), Denied> {
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
+            return Err(Denied::Host(String::new()));
+        };
+        let is_allowed = |allowed: &AllowedHost| allowed.admits(&host, port);
+        if !self.allowed.is_empty() && !self.allowed.iter().any(is_allowed) {
+            return Err(Denied::Host(host.to_string()));
+        }
+        // A connector does not ask the resolver for these.
+        match host {
+            Host::Domain(_) => Ok(()),
+            Host::Ipv4(address) => self.check_address(address.into()),
+            Host::Ipv6(address) => self.check_address(address.into()),
+        }
+    }
+
+    fn check_address(&self, address: IpAddr) -> Result<(), Denied> {
+        let denied = embedded::readings(address)
+            .iter()
+            .any(|reading| self.denied.iter().any(|network| network.contains(reading)));
+        match denied {
+            true => Err(Denied::Address(address)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The system's resolver, without denied addresses.
+pub(super) struct CheckedNames(pub(super) Arc<Targets>);
+
+impl Resolve for CheckedNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        let targets = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found: Vec<SocketAddr> = found.collect();
+            let some = !found.is_empty();
+            let allowed = found
+                .into_iter()
+                .filter(|address| targets.check_address(address.ip()).is_ok());
+            let allowed: Vec<SocketAddr> = allowed.collect();
+            if some && allowed.is_empty() {
+                return Err(Denied::Name.into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::CallbackConfig;
+
+    fn targets(denied: &[&str], allowed: &[&str]) -> Targets {
+        let denied = denied.iter().map(|text| text.parse().unwrap());
+        let allowed = allowed.iter().map(|text| {
+            AllowedHost::try_from((*text).to_owned()).unwrap_or_else(|error| panic!("{error}"))
+        });
+        Targets::new(denied.collect(), allowed.collect())
+    }
+
+    fn check(targets: &Targets, url: &str) -> Result<(), Denied> {
+        targets.check(&Url::parse(url).unwrap())
+    }
+
+    /// All ways to write 169.254.169.254.
+    const METADATA: [&str; 19] = [
+        "http://169.254.169.254/",
+        "http://169.254.169.254./",
+        "http://user:secret@169.254.169.254:8080/x",
+        "http://2852039166/",
+        "http://0xa9fea9fe/",
+        "http://0xa9.0xfea9fe/",
+        "http://0xA9.0xFE.0xA9.0xFE/",
+        "http://0251.0376.0251.0376/",
+        "http://0000251.254.0xa9fe/",
+        "http://169.16689662/",
+        "http://%31%36%39.254.169.254/",
+        "http://１６９.254.169。254/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[0:0:0:0:0:ffff:a9fe:a9fe]/",
+        "http://[::169.254.169.254]/",
+        "http://[::ffff:0:169.254.169.254]/",
+        "http://[64:ff9b::a9fe:a9fe]/",
+        "http://[64:ff9b:1::169.254.169.254]/",
+        "https://[2002:a9fe:a9fe::1]/",
+    ];
+
+    #[test]
+    fn no_form_of_a_denied_address_gets_through() {
+        let denied = CallbackConfig::default().deny_networks;
+        let default = Targets::new(denied, Vec::new());
+        let one = targets(&["169.254.169.254/32"], &[]);
+        for url in METADATA {
+            for targets in [&default, &one] {
+                let checked = check(targets, url);
+                assert!(matches!(checked, Err(Denied::Address(_))), "{url}");
+            }
+        }
+        // No URL at all: a token with it is refused, and nothing can be sent there.
+        for url in ["http://0xa9fe.0xa9fe/", "http://169.254.43518.0/"] {
+            assert!(Url::parse(url).is_err(), "{url}");
+        }
+        for url in [
+            "http://0/",
+            "http://0.0.0.0/",
+            "http://[::]/",
+            "http://[::ffff:0.0.0.0]/",
+            "http://100.100.100.200/",
+            "http://[fe80::1]/",
+            "http://[fd00:ec2::254]/latest/meta-data",
+        ] {
+            assert!(check(&default, url).is_err(), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://10.1.2.3/",
+            "http://[::1]/",
+            "http://[::ffff:10.1.2.3]/",
+            "http://[64:ff9b::10.1.2.3]/",
+            "http://[fd00::1]/",
+            "http://[2606:4700::1111]/",
+            "http://169.254.169.254.example.com/",
+        ] {
+            assert_eq!(check(&default, url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_not_allowed_are_refused() {
+        let named = targets(
+            &["10.0.0.0/8"],
+            &[
+                "hooks.example.com",
+                "*.apps.example",
+                "b.example:8443",
+                "10.0.0.1",
+                "[::1]:99",
+            ],
+        );
+        for url in [
+            "https://hooks.example.com/x?y",
+            "http://HOOKS.example.com:8080/",
+            "http://hooks.example.com./",
+            "https://a.apps.example/",
+            "https://a.b.apps.example/",
+            "https://b.example:8443/",
+            "http://[0:0::1]:99/",
+        ] {
+            assert_eq!(check(&named, url), Ok(()), "{url}");
+        }
+        for url in [
+            "https://example.com/",
+            "https://evil-hooks.example.com/",
+            "https://hooks.example.com.evil.test/",
+            "https://hooks.example.com@evil.test/",
+            "https://apps.example/",
+            "https://evilapps.example/",
+            "https://b.example/",
+            "http://[::1]/",
+            "http://127.0.0.1/",
+        ] {
+            let checked = check(&named, url);
+            assert!(matches!(checked, Err(Denied::Host(_))), "{url}");
+        }
+        // What is denied stays denied.
+        let checked = check(&named, "http://10.0.0.1/");
+        assert!(matches!(checked, Err(Denied::Address(_))));
+    }
+
+    #[tokio::test]
+    async fn names_lose_their_denied_addresses() {
+        let resolve = async |denied: &[&str]| {
+            let names = CheckedNames(Arc::new(targets(denied, &[])));
+            let found = names.resolve("localhost".parse().unwrap()).await;
+            found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>())
+        };
+        let all = resolve(&[]).await.unwrap();
+        assert!(!all.is_empty());
+        assert!(all.iter().all(IpAddr::is_loopback));
+        let four = resolve(&["::1/128"]).await.unwrap();
+        assert!(!four.is_empty() && four.iter().all(IpAddr::is_ipv4));
+        let error = resolve(&["127.0.0.0/8", "::1/128"]).await.unwrap_err();
+        assert_eq!(error.downcast_ref::<Denied>(), Some(&Denied::Name));
+    }
+}

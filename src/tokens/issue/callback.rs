@@ -1,0 +1,62 @@
+//! The fields about callbacks.
+
+use asset_gateway_backends::token_store::{BodyTemplate, CallbackMode, Method};
+use url::Url;
+
+use super::{BODY_TYPES, CALLBACK_MODES, Invalid, choice, invalid};
+use crate::callbacks::{Targets, template};
+
+/// Names are only asked for their addresses when there is something to send.
+pub fn url(callback: Option<String>, targets: &Targets) -> Result<Option<String>, Invalid> {
+    let Some(callback) = callback.filter(|url| !url.is_empty()) else {
+        return Ok(None);
+    };
+    // The parser would drop line breaks without a word.
+    let plain = callback.len() <= 4096 && !callback.chars().any(char::is_control);
+    let url = Url::parse(&callback)
+        .ok()
+        .filter(|url| plain && matches!(url.scheme(), "http" | "https") && url.has_host());
+    let Some(url) = url else {
+        return invalid("callback: must be an absolute http or https URL");
+    };
+    match targets.check(&url) {
+        Ok(()) => Ok(Some(callback)),
+        Err(denied) => invalid(format!("callback: {denied}")),
+    }
+}
+
+/// What says something about callbacks of a token that has none was meant otherwise.
+pub fn needed_for(given: &Option<String>, field: &str) -> Result<(), Invalid> {
+    match given {
+        Some(_) => invalid(format!("{field}: needs a callback")),
+        None => Ok(()),
+    }
+}
+
+pub fn body(text: Option<String>, kind: Option<String>) -> Result<Option<BodyTemplate>, Invalid> {
+    let kind = choice("callback_body_type", kind, BODY_TYPES)?;
+    let Some(text) = text else {
+        return match kind {
+            Some(_) => invalid("callback_body_type: needs a callback_body"),
+            None => Ok(None),
+        };
+    };
+    let template = BodyTemplate {
+        text,
+        kind: kind.unwrap_or_default(),
+    };
+    match template::check(&template) {
+        Ok(()) => Ok(Some(template)),
+        Err(error) => invalid(format!("callback_body: {error}")),
+    }
+}
+
+pub fn mode(mode: Option<String>, method: Method) -> Result<CallbackMode, Invalid> {
+    let mode = choice("callback_mode", mode, CALLBACK_MODES)?.unwrap_or_default();
+    match (mode, method) {
+        (CallbackMode::Sync, Method::Get | Method::Head) => {
+            invalid("callback_mode: sync is for PUT")
+        }
+        (CallbackMode::Sync, Method::Put) | (CallbackMode::Async, _) => Ok(mode),
+    }
+}

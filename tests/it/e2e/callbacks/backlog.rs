@@ -1,0 +1,117 @@
+//! A hundred thousand events for a receiver that never answers, and one for somebody else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use asset_gateway_backends::callback_queue::{
+    CallbackQueue, Caller, Enqueued, Event, EventId, Outcome, Report,
+};
+use asset_gateway_backends::clock::SystemClock;
+use asset_gateway_backends::open::{Stores, open_stores};
+use asset_gateway_backends::settings::{QueueLimits, SledSettings, TokenStoreSettings};
+use asset_gateway_backends::token_store::TokenId;
+use futures_util::StreamExt;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use crate::support::api::until;
+use crate::support::gateway::{Gateway, configuration};
+use crate::support::hooks::Hooks;
+use crate::support::process;
+
+const BACKLOG: usize = 100_000;
+/// What a healthy receiver may wait; the contract.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// Accepts, and says nothing.
+async fn dead_receiver() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            silent.push(stream);
+        }
+    });
+    url
+}
+
+fn event(target: &str, number: usize) -> Event {
+    Event {
+        id: EventId::generate(),
+        token_id: TokenId([7; 16]),
+        target: target.to_owned(),
+        method: "GET".to_owned(),
+        bucket: "local".to_owned(),
+        key: format!("dir/{number}"),
+        caller: Caller::default(),
+        report: Report {
+            outcome: Outcome::Complete,
+            status: 200,
+            size: 3,
+            etag: "e".to_owned(),
+            content_type: "text/plain".to_owned(),
+        },
+        timestamp: 1_760_000_000,
+        metadata: BTreeMap::new(),
+        template: None,
+    }
+}
+
+/// Puts them into the store of a gateway that does not run yet.
+async fn queue(path: std::path::PathBuf, target: &str) {
+    let settings = TokenStoreSettings::Sled(SledSettings { path });
+    let limits = QueueLimits::default();
+    let stores = open_stores(&settings, limits, Arc::new(SystemClock));
+    let Stores { tokens, callbacks } = stores.unwrap_or_else(|error| panic!("{error}"));
+    futures_util::stream::iter(0..BACKLOG)
+        .map(|number| {
+            let callbacks: Arc<dyn CallbackQueue> = Arc::clone(&callbacks);
+            let event = event(target, number);
+            async move { callbacks.enqueue(event).await.unwrap() }
+        })
+        .buffer_unordered(2_000)
+        .for_each(async |queued| assert_eq!(queued, Enqueued::Queued))
+        .await;
+    tokens.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_of_one_receiver_does_not_delay_another_one() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    queue(folder.path().join("tokens"), &dead_receiver().await).await;
+    let mut whole = configuration(folder.path());
+    // Short, so that tries end, and what is known of the receiver changes, while the test looks.
+    whole["callback"] = json!({"timeout_seconds": 3});
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, whole.to_string()).unwrap();
+    let mut command = process::command();
+    command.arg("--config").arg(&file);
+    let gateway = Gateway::run(command, folder);
+    let pending = gateway.scrape().await;
+    assert!(pending.contains("queue_pending 1000"), "{pending}");
+
+    let hooks = Hooks::start().await;
+    let mut slowest = Duration::ZERO;
+    let began = Instant::now();
+    let mut count = 0;
+    while began.elapsed() < Duration::from_secs(8) {
+        let token = gateway
+            .token("PUT", "k", json!({"callback": hooks.url()}))
+            .await;
+        assert_eq!(gateway.put(&token, "bytes").await.status, 200);
+        let asked = Instant::now();
+        count += 1;
+        until("the healthy receiver's event", async || {
+            hooks.tries().len() >= count
+        })
+        .await;
+        slowest = slowest.max(asked.elapsed());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("{count} events beside the backlog, the slowest after {slowest:?}");
+    assert!(slowest < PROMPT, "{slowest:?} of {count}");
+    assert_eq!(hooks.tries().len(), count);
+}

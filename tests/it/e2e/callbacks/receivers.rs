@@ -1,0 +1,199 @@
+//! Receivers as they are: down, slow, broken, too talkative.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{StatusCode, header};
+use serde_json::json;
+
+use crate::support::api::until;
+use crate::support::gateway::Gateway;
+use crate::support::hooks::{Hooks, Try};
+
+const MIB: u64 = 1 << 20;
+
+fn gateway() -> Gateway {
+    Gateway::with(json!({"callback": {"timeout_seconds": 2, "retry_seconds": [1, 1, 1]}}))
+}
+
+/// Uploads through a token with this callback.
+async fn upload(gateway: &Gateway, callback: String) {
+    let fields = json!({"callback": callback});
+    let token = gateway.token("PUT", "k", fields).await;
+    assert_eq!(gateway.put(&token, "bytes").await.status, 200);
+}
+
+async fn outcome(gateway: &Gateway, outcome: &str, count: usize) {
+    let line = format!("asset_gateway_callbacks_total{{outcome=\"{outcome}\"}} {count}");
+    until(&line, async || gateway.scrape().await.contains(&line)).await;
+}
+
+/// The words of the tries that have failed.
+fn errors(gateway: &Gateway) -> Vec<String> {
+    let failed = gateway.logged("callback failed").into_iter();
+    let failed = failed.chain(gateway.logged("callback given up"));
+    failed
+        .map(|line| line["error"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[track_caller]
+fn assert_same_event(tries: &[Try]) {
+    let ids: HashSet<_> = tries.iter().map(|one| &one.headers["webhook-id"]).collect();
+    assert_eq!(ids.len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_is_down_for_the_first_tries_gets_the_event_when_it_is_back() {
+    let gateway = gateway();
+    let hooks = Hooks::start().await;
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    upload(&gateway, format!("http://{address}/hook")).await;
+    until("two tries", async || errors(&gateway).len() == 2).await;
+    assert_eq!(errors(&gateway), ["connect", "connect"]);
+    let late = Hooks::start_at(address).await;
+    late.all(1).await;
+    outcome(&gateway, "delivered", 1).await;
+    assert!(hooks.tries().is_empty());
+}
+
+#[tokio::test]
+async fn a_slow_one_is_waited_for_and_a_slower_one_is_not() {
+    let (gateway, hooks) = (gateway(), Hooks::start().await);
+    hooks.reply(|number| async move {
+        let takes = if number == 1 { 1_200 } else { 60_000 };
+        tokio::time::sleep(Duration::from_millis(takes)).await;
+    });
+    upload(&gateway, hooks.url()).await;
+    outcome(&gateway, "delivered", 1).await;
+    upload(&gateway, hooks.url()).await;
+    until("a try that took too long", async || {
+        !errors(&gateway).is_empty()
+    })
+    .await;
+    assert_eq!(errors(&gateway), ["timeout"]);
+    hooks.answer(204);
+    outcome(&gateway, "delivered", 2).await;
+    assert_same_event(&hooks.all(3).await[1..]);
+}
+
+#[tokio::test]
+async fn an_error_and_a_redirect_are_tried_again_and_gone_is_not() {
+    let (gateway, hooks) = (gateway(), Hooks::start().await);
+    let elsewhere = Hooks::start().await;
+    let location = elsewhere.url();
+    hooks.reply(move |number| {
+        let location = location.clone();
+        async move {
+            match number {
+                1 => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+                2 => (StatusCode::FOUND, [(header::LOCATION, location)]).into_response(),
+                _ => StatusCode::GONE.into_response(),
+            }
+        }
+    });
+    upload(&gateway, hooks.url()).await;
+    outcome(&gateway, "dead", 1).await;
+    assert_eq!(errors(&gateway), ["status_500", "status_302", "status_410"]);
+    // One more try was due by now, if there was to be one.
+    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    assert_same_event(&hooks.all(3).await);
+    assert!(elsewhere.tries().is_empty());
+}
+
+#[tokio::test]
+async fn retry_after_is_kept_to_in_seconds_and_as_a_date() {
+    let gateway = gateway();
+    let mut waiting = Vec::new();
+    for date in [false, true] {
+        let hooks = Hooks::start().await;
+        hooks.reply(move |number| async move {
+            let after = match date {
+                // A date has no fractions: this one is 3 to 4 s away.
+                true => httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4)),
+                false => "3".to_owned(),
+            };
+            match number {
+                1 => (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    [(header::RETRY_AFTER, after)],
+                )
+                    .into_response(),
+                _ => StatusCode::OK.into_response(),
+            }
+        });
+        upload(&gateway, hooks.url()).await;
+        waiting.push(hooks);
+    }
+    for hooks in waiting {
+        let tries = hooks.all(2).await;
+        let pause = tries[1].at - tries[0].at;
+        // Without it, 1.1 s at most.
+        assert!(pause >= Duration::from_millis(2_950), "{pause:?}");
+    }
+}
+
+/// 100 MiB, and how much of it was asked for.
+fn endless(sent: &Arc<AtomicU64>) -> Response {
+    let (sent, piece) = (Arc::clone(sent), Bytes::from(vec![b'x'; 1 << 16]));
+    let pieces = futures_util::stream::iter(0..1600).map(move |_| {
+        sent.fetch_add(piece.len() as u64, SeqCst);
+        Ok::<_, std::io::Error>(piece.clone())
+    });
+    Body::from_stream(pieces).into_response()
+}
+
+#[tokio::test]
+async fn an_answer_of_100_mib_is_not_read_and_memory_stays_flat() {
+    let (gateway, hooks) = (gateway(), Hooks::start().await);
+    // As much work as below, with an answer of nothing.
+    for _ in 0..20 {
+        upload(&gateway, hooks.url()).await;
+    }
+    outcome(&gateway, "delivered", 20).await;
+    let before = gateway.memory();
+    let sent = Arc::<AtomicU64>::default();
+    let counter = Arc::clone(&sent);
+    hooks.reply(move |_| {
+        let answer = endless(&counter);
+        async move { answer }
+    });
+    let mut most = before;
+    for _ in 0..20 {
+        upload(&gateway, hooks.url()).await;
+        most = most.max(gateway.memory());
+    }
+    outcome(&gateway, "delivered", 40).await;
+    most = most.max(gateway.memory());
+    assert_eq!(hooks.tries().len(), 40);
+    let sent = sent.load(SeqCst);
+    println!(
+        "of 2,000 MiB the receiver sent {} MiB; memory grew from {} KiB by {} KiB",
+        sent / MIB,
+        before / 1024,
+        (most - before) / 1024
+    );
+    // What fits into the sockets.
+    assert!(sent < 20 * 10 * MIB, "{sent}");
+    assert!(most - before < 10 * MIB, "{before} {most}");
+}
+
+#[tokio::test]
+async fn one_connection_is_used_again_and_again() {
+    let (gateway, hooks) = (gateway(), Hooks::start().await);
+    hooks.reply(|_| async { "a short answer" });
+    for n in 1..=10 {
+        upload(&gateway, hooks.url()).await;
+        outcome(&gateway, "delivered", n).await;
+    }
+    let peers: HashSet<_> = hooks.all(10).await.iter().map(|one| one.peer).collect();
+    assert_eq!(peers.len(), 1);
+}

@@ -1,0 +1,249 @@
+//! `callback_mode: sync`: the uploader is answered by the receiver.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::api::{Answer, answer, until};
+use crate::support::gateway::{Gateway, Stopped};
+use crate::support::hooks::Hooks;
+
+async fn token(gateway: &Gateway, hooks: &str, key: &str) -> String {
+    let fields = json!({"callback": hooks, "callback_mode": "sync"});
+    gateway.token("PUT", key, fields).await
+}
+
+async fn metric(gateway: &Gateway, line: &str) -> bool {
+    let scraped = gateway.scrape().await;
+    scraped.lines().any(|scraped| scraped == line)
+}
+
+/// 203, with what the uploader has to know of the object.
+fn assert_stored_without_answer(put: &Answer, error: &str, size: usize) {
+    assert_eq!(put.status, 203, "{put:?}");
+    let body = put.json();
+    assert_eq!(body["code"], "callback_failed");
+    assert_eq!(body["size"], size);
+    assert_eq!(body["request_id"], put.header("x-request-id").unwrap());
+    let etag = body["etag"].as_str().unwrap();
+    assert_eq!(put.header("etag"), Some(&*format!("\"{etag}\"")));
+    put.says(&format!("({error})"));
+}
+
+#[tokio::test]
+async fn the_receivers_answer_is_the_uploaders() {
+    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    let said = "{ \"id\": 7,\n  \"报告\": [null, 1.50] }";
+    hooks.reply(move |_| async move { (StatusCode::CREATED, said) });
+    let token = token(&gateway, &hooks.url(), "k").await;
+    assert_eq!(gateway.record(&token).await["callback_mode"], "sync");
+    let put = gateway.put(&token, "bytes").await;
+    assert_eq!(put.status, 200);
+    assert_eq!(put.body, said);
+    assert_eq!(put.header("content-type"), Some("application/json"));
+    let event = hooks.events(1).await.remove(0);
+    assert_eq!(event["size"], 5);
+    assert_eq!(
+        put.header("etag"),
+        Some(&*format!("{:?}", event["etag"].as_str().unwrap()))
+    );
+    assert_eq!(gateway.status(&token).await["uploaded"], true);
+    assert_eq!(gateway.used_hits(&token).await, 1);
+    // What is delivered is delivered: neither the queue nor another life has it.
+    let delivered = "asset_gateway_callbacks_total{outcome=\"delivered\"} 1";
+    assert!(metric(&gateway, delivered).await);
+    let gateway = gateway.stop().start();
+    until("a look at the queue", async || {
+        metric(&gateway, "asset_gateway_callback_queue_pending 0").await
+    })
+    .await;
+    assert_eq!(hooks.tries().len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_callback_any_more_the_gateway_answers() {
+    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    let token = token(&gateway, &hooks.url(), "k").await;
+    let path = format!("/token/{token}");
+    let change = json!({"callback": null});
+    assert_eq!(
+        answer(gateway.control("PATCH", &path).json(&change))
+            .await
+            .status,
+        200
+    );
+    let put = gateway.put(&token, "bytes").await;
+    assert_eq!((put.status, put.json()["size"].clone()), (200, json!(5)));
+    assert!(hooks.tries().is_empty());
+}
+
+/// The uploader knows what happened, and the event goes on as any other.
+#[tokio::test]
+async fn what_is_no_answer_is_a_203_and_tried_again() {
+    let hooks = Hooks::start().await;
+    let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1], "timeout_seconds": 1}}));
+    let long = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
+    type First = fn(&str) -> axum::response::Response;
+    let cases: [(&str, First); 8] = [
+        ("status_500", |_| {
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }),
+        ("status_302", |_| {
+            (StatusCode::FOUND, [("location", "/hook")]).into_response()
+        }),
+        ("status_404", |_| {
+            (StatusCode::NOT_FOUND, "{}").into_response()
+        }),
+        ("bad_answer", |_| "<p>ok</p>".into_response()),
+        ("bad_answer", |_| StatusCode::NO_CONTENT.into_response()),
+        ("bad_answer", |long| long.to_owned().into_response()),
+        ("bad_answer", |long| {
+            let pieces = long.as_bytes().chunks(1000).map(|piece| Ok(piece.to_vec()));
+            let pieces: Vec<Result<_, std::io::Error>> = pieces.collect();
+            Body::from_stream(futures_util::stream::iter(pieces)).into_response()
+        }),
+        ("timeout", |_| {
+            let nothing = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+            Body::from_stream(nothing).into_response()
+        }),
+    ];
+    let mut seen = 0;
+    for (n, (error, first)) in cases.into_iter().enumerate() {
+        let too_long = long(64 * 1024 + 1);
+        let failing = seen + 1;
+        hooks.reply(move |number| {
+            let first = (number == failing).then(|| first(&too_long));
+            async move { first.unwrap_or_else(|| StatusCode::NO_CONTENT.into_response()) }
+        });
+        let token = token(&gateway, &hooks.url(), &format!("k{n}")).await;
+        let put = gateway.put(&token, "bytes").await;
+        assert_stored_without_answer(&put, error, 5);
+        put.says("it is tried again");
+        assert_eq!(gateway.status(&token).await["uploaded"], true);
+        let tries = hooks.all(seen + 2).await;
+        let [first, again] = &tries[seen..] else {
+            panic!("two tries")
+        };
+        assert_eq!(first.headers["webhook-id"], again.headers["webhook-id"]);
+        assert_eq!(first.body, again.body);
+        seen += 2;
+    }
+    let most = long(64 * 1024);
+    let said = most.clone();
+    hooks.reply(move |_| {
+        let said = said.clone();
+        async move { said }
+    });
+    let token = token(&gateway, &hooks.url(), "most").await;
+    let put = gateway.put(&token, "bytes").await;
+    assert_eq!((put.status, put.body), (200, most.into()));
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_or_not_there_or_denied() {
+    let hooks = Hooks::start().await;
+    hooks.answer(410);
+    let callback = json!({"deny_networks": ["127.0.0.0/9", "::1/128"], "retry_seconds": [60]});
+    let gateway = Gateway::with(json!({"callback": callback}));
+    let url = hooks.url().replace("127.0.0.1", "localhost");
+    let denied = token(&gateway, &url, "denied").await;
+    let put = gateway.put(&denied, "bytes").await;
+    assert_stored_without_answer(&put, "target_denied", 5);
+    assert!(hooks.tries().is_empty());
+
+    let gateway = Gateway::with(json!({"callback": {"retry_seconds": [60]}}));
+    let gone = token(&gateway, &hooks.url(), "gone").await;
+    let put = gateway.put(&gone, "bytes").await;
+    assert_stored_without_answer(&put, "status_410", 5);
+    put.says("it is given up");
+    assert!(
+        metric(
+            &gateway,
+            "asset_gateway_callbacks_total{outcome=\"dead\"} 1"
+        )
+        .await
+    );
+
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", closed.local_addr().unwrap());
+    drop(closed);
+    let away = token(&gateway, &url, "away").await;
+    let put = gateway.put(&away, "bytes").await;
+    assert_stored_without_answer(&put, "connect", 5);
+    put.says("it is tried again");
+}
+
+#[tokio::test]
+async fn only_uploads_with_a_callback_can_wait() {
+    let gateway = Gateway::start();
+    let hook = "https://h.example/";
+    for (method, callback, says) in [
+        ("GET", json!(hook), "callback_mode: sync is for PUT"),
+        ("HEAD", json!(hook), "callback_mode: sync is for PUT"),
+        ("PUT", Value::Null, "callback_mode: needs a callback"),
+    ] {
+        let body = json!({"key": "k", "method": method, "callback": callback,
+            "callback_mode": "sync"});
+        let refused = gateway.create(body).await;
+        refused.assert_error(400, "bad_request").says(says);
+    }
+}
+
+/// The event is on disk before the receiver hears of it.
+async fn killed_while_the_receiver_thinks(hooks: &Hooks) -> Stopped {
+    hooks.reply(|_| std::future::pending::<StatusCode>());
+    let gateway = Gateway::start();
+    let token = token(&gateway, &hooks.url(), "k").await;
+    let uploading = tokio::spawn(gateway.object("PUT", &token).body("bytes").send());
+    hooks.all(1).await;
+    assert_eq!(gateway.used_hits(&token).await, 1);
+    let stopped = gateway.kill();
+    assert!(uploading.await.unwrap().is_err());
+    stopped
+}
+
+#[tokio::test]
+async fn a_gateway_killed_while_the_receiver_thinks_delivers_in_its_next_life() {
+    let hooks = Hooks::start().await;
+    let stopped = killed_while_the_receiver_thinks(&hooks).await;
+    hooks.answer(204);
+    let gateway = stopped.start();
+    let tries = hooks.all(2).await;
+    assert_eq!(
+        tries[0].headers["webhook-id"],
+        tries[1].headers["webhook-id"]
+    );
+    until("it is delivered", async || {
+        metric(
+            &gateway,
+            "asset_gateway_callbacks_total{outcome=\"delivered\"} 1",
+        )
+        .await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_uploader_that_leaves_while_the_receiver_thinks_changes_nothing() {
+    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    hooks.reply(|_| async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        "{}"
+    });
+    let token = token(&gateway, &hooks.url(), "k").await;
+    let uploading = tokio::spawn(gateway.object("PUT", &token).body("bytes").send());
+    hooks.all(1).await;
+    uploading.abort();
+    until("it is delivered", async || {
+        metric(
+            &gateway,
+            "asset_gateway_callbacks_total{outcome=\"delivered\"} 1",
+        )
+        .await
+    })
+    .await;
+    assert_eq!(hooks.tries().len(), 1);
+}

@@ -1,0 +1,213 @@
+//! Where callbacks do not go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::api::{answer, until};
+use crate::support::gateway::{Gateway, configuration};
+use crate::support::hooks::Hooks;
+use crate::support::process;
+
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
+/// Listens on loopback and counts who connects.
+async fn trap() -> (u16, Arc<Mutex<usize>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let caught = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&caught);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            *counter.lock() += 1;
+            drop(stream);
+        }
+    });
+    (port, caught)
+}
+
+/// What the gateway says of tries that have failed.
+fn failures(gateway: &Gateway) -> Vec<Value> {
+    let mut failed = gateway.logged("callback failed");
+    failed.extend(gateway.logged("callback given up"));
+    failed
+}
+
+#[tokio::test]
+async fn a_denied_address_is_refused_in_every_form() {
+    let gateway = Gateway::with(json!({"callback": {"deny_networks": LOOPBACK}}));
+    for url in [
+        "http://127.0.0.1/",
+        "http://2130706433:8080/",
+        "http://0x7f.1/",
+        "http://0177.0.0.1/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[64:ff9b::127.0.0.1]/",
+        "http://[::1]/",
+    ] {
+        let refused = gateway
+            .create(json!({"key": "k", "method": "GET", "callback": url}))
+            .await;
+        refused
+            .assert_error(400, "bad_request")
+            .says("callback: ")
+            .says("`callback.deny_networks`");
+    }
+    let token = gateway.token("GET", "k", json!({})).await;
+    let change = json!({"callback": "http://127.0.0.1/"});
+    let path = format!("/token/{token}");
+    let changed = answer(gateway.control("PATCH", &path).json(&change)).await;
+    changed.assert_error(400, "bad_request").says("callback");
+    assert_eq!(gateway.record(&token).await["callback"], "");
+    let batch = json!({"tokens": [{"bucket": "local", "key": "k", "method": "GET",
+        "callback": "http://127.0.0.1/"}]});
+    let refused = answer(gateway.control("POST", "/tokens").json(&batch)).await;
+    refused
+        .assert_error(400, "bad_request")
+        .says("tokens[0]: callback");
+}
+
+#[tokio::test]
+async fn metadata_services_are_denied_and_back_ends_are_not() {
+    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    for url in [
+        "http://169.254.169.254/latest/meta-data",
+        "http://2852039166/",
+        "http://100.100.100.200/",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://[fd00:ec2::254]/",
+        "http://0/",
+    ] {
+        let refused = gateway
+            .create(json!({"key": "k", "method": "GET", "callback": url}))
+            .await;
+        refused.assert_error(400, "bad_request").says("callback");
+    }
+    gateway.place("k", "bytes");
+    let url = hooks.url().replace("127.0.0.1", "[::ffff:127.0.0.1]");
+    for url in [
+        hooks.url(),
+        hooks.url().replace("127.0.0.1", "localhost"),
+        url,
+    ] {
+        let before = hooks.tries().len();
+        let token = gateway.token("GET", "k", json!({"callback": url})).await;
+        gateway.get(&token).await;
+        hooks.all(before + 1).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it() {
+    let (port, caught) = trap().await;
+    let hooks = Hooks::start().await;
+    let callback = json!({"deny_networks": LOOPBACK, "retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1]});
+    let gateway = Gateway::with(json!({"callback": callback}));
+    gateway.place("k", "bytes");
+    let hidden = format!("http://user:in-the-url@localhost:{port}/");
+    let healed = hooks.url().replace("127.0.0.1", "localhost");
+    for url in [hidden, healed] {
+        let token = gateway.token("GET", "k", json!({"callback": url})).await;
+        assert_eq!(gateway.get(&token).await.status, 200);
+    }
+    until("two tries of both", async || failures(&gateway).len() >= 4).await;
+    for failure in failures(&gateway) {
+        assert_eq!(failure["message"], "callback failed", "{failure}");
+        assert_eq!(failure["error"], "target_denied", "{failure}");
+    }
+    assert_eq!(*caught.lock(), 0);
+    assert!(hooks.tries().is_empty());
+
+    let stopped = gateway.stop();
+    assert!(!stopped.log.contains("in-the-url"), "{}", stopped.log);
+    let mut open = configuration(stopped.folder());
+    open["callback"] = json!({"deny_networks": []});
+    std::fs::write(stopped.folder().join("config.yaml"), open.to_string()).unwrap();
+    let gateway = stopped.start();
+    hooks.all(1).await;
+    until("the other one", async || *caught.lock() > 0).await;
+    assert!(!gateway.log().contains("in-the-url"));
+}
+
+#[tokio::test]
+async fn what_was_allowed_once_is_looked_at_before_each_try() {
+    let (port, caught) = trap().await;
+    let gateway = Gateway::start();
+    gateway.place("k", "bytes");
+    let fields = json!({"callback": format!("http://127.0.0.1:{port}/")});
+    let token = gateway.token("GET", "k", fields).await;
+    let stopped = gateway.stop();
+    let mut denying = configuration(stopped.folder());
+    denying["callback"] = json!({"deny_networks": ["127.0.0.0/8"], "retry_seconds": []});
+    std::fs::write(stopped.folder().join("config.yaml"), denying.to_string()).unwrap();
+    let gateway = stopped.start();
+    assert_eq!(gateway.get(&token).await.status, 200);
+    until("it is given up", async || !failures(&gateway).is_empty()).await;
+    let failure = failures(&gateway).remove(0);
+    assert_eq!(failure["message"], "callback given up");
+    assert_eq!(failure["error"], "target_denied");
+    assert_eq!(*caught.lock(), 0);
+}
+
+#[tokio::test]
+async fn hosts_that_are_not_allowed_are_refused() {
+    let hooks = Hooks::start().await;
+    let allowed = json!([
+        format!("localhost:{}", hooks.address.port()),
+        "*.example.com"
+    ]);
+    let gateway = Gateway::with(json!({"callback": {"allowed_hosts": allowed}}));
+    for url in [
+        hooks.url(),
+        "http://localhost/".into(),
+        "https://example.com/".into(),
+    ] {
+        let refused = gateway
+            .create(json!({"key": "k", "method": "GET", "callback": url}))
+            .await;
+        refused
+            .assert_error(400, "bad_request")
+            .says("`callback.allowed_hosts`");
+    }
+    gateway.place("k", "bytes");
+    let url = hooks.url().replace("127.0.0.1", "LOCALHOST");
+    let token = gateway.token("GET", "k", json!({"callback": url})).await;
+    gateway.get(&token).await;
+    hooks.all(1).await;
+    gateway
+        .token(
+            "GET",
+            "k",
+            json!({"callback": "https://a.example.com/hook"}),
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn proxies_of_the_environment_are_not_used() {
+    let (proxy, caught) = trap().await;
+    let hooks = Hooks::start().await;
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let file = folder.path().join("config.yaml");
+    std::fs::write(&file, configuration(folder.path()).to_string()).unwrap();
+    let mut command = process::command();
+    command
+        .arg("--config")
+        .arg(&file)
+        .current_dir(folder.path());
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(name, format!("http://127.0.0.1:{proxy}"));
+    }
+    let gateway = Gateway::run(command, folder);
+    gateway.place("k", "bytes");
+    let token = gateway
+        .token("GET", "k", json!({"callback": hooks.url()}))
+        .await;
+    gateway.get(&token).await;
+    hooks.all(1).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(*caught.lock(), 0);
+}
