@@ -3,6 +3,7 @@
 //! - `crowd`: requests from all sides while one node is killed.
 //! - `traffic`: work of every kind that remembers what was acknowledged.
 
+mod callbacks;
 mod commands;
 mod crowd;
 mod full;
