@@ -36,7 +36,7 @@ use tokio::sync::Notify;
 
 pub use connect::refusal;
 
-use crate::callback_queue::{Claimed, Outcome, Report};
+use crate::callback_queue::{Claimed, Fresh, Outcome, Report};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::{
@@ -68,6 +68,7 @@ struct Inner {
     pending: Pending,
     outlook: Outlook,
     queue_changed: Notify,
+    fresh: Fresh,
     /// Nodes that have open entries and show no life, and since when.
     missed: Mutex<HashMap<String, Instant>>,
     missed_for: Duration,
@@ -96,6 +97,7 @@ impl RedisStore {
             pending: Pending::default(),
             outlook: Outlook::new(),
             queue_changed: Notify::new(),
+            fresh: Fresh::default(),
             missed: Mutex::default(),
             missed_for,
         });

@@ -57,6 +57,10 @@ impl Deliverer {
         let mut more = true;
         let mut failed = false;
         while !shutdown.has_begun() {
+            // A backlog that is claimed and put back all the time must not hide that tries have ended.
+            while let Some(done) = self.running.try_join_next() {
+                self.settle(done);
+            }
             let room = 2 * self.concurrency - self.held.len() - self.running.len();
             if more && room > 0 {
                 let claimed = self.courier.queue.claim(room, self.lease).await;
