@@ -39,6 +39,11 @@ impl Fresh {
         let taken = half.min(inner.ids.len());
         inner.ids.drain(..taken).collect()
     }
+
+    /// These have been found by their due time: when they are due again they are not new.
+    pub fn forget(&self, is_found: impl Fn(&EventId) -> bool) {
+        self.0.lock().ids.retain(|id| !is_found(id));
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +64,14 @@ mod tests {
         assert_eq!(taken.iter().sum::<usize>(), 2);
         assert_eq!(fresh.take(100).len(), 5);
         assert!(fresh.take(100).is_empty());
+    }
+
+    #[test]
+    fn what_is_found_otherwise_is_not_new() {
+        let fresh = Fresh::default();
+        (0..4).map(id).for_each(|id| fresh.note(id));
+        fresh.forget(|found| *found == id(0) || *found == id(2));
+        assert_eq!(fresh.take(100), [id(1), id(3)]);
     }
 
     #[test]

@@ -88,6 +88,7 @@ impl<K: Kv> Inner<K> {
         for id in due {
             take(id, &mut claims)?;
         }
+        self.fresh.forget(|id| claims.contains_key(id));
         claimed.sort_by(|a, b| (a.due_ms, &a.event.id).cmp(&(b.due_ms, &b.event.id)));
         let claimed = claimed.into_iter().map(|value| Claimed {
             event: value.event,

@@ -147,6 +147,11 @@ impl Inner {
                 break;
             }
         }
+        let found: BTreeSet<_> = claimed
+            .iter()
+            .map(|(_, one)| one.event.id.clone())
+            .collect();
+        self.fresh.forget(|id| found.contains(id));
         claimed.sort_by_key(|(at, _)| *at);
         Ok(claimed.into_iter().map(|(_, claimed)| claimed).collect())
     }

@@ -87,6 +87,7 @@ async fn every_error_code_stands_in_it() {
         "upstream_error",
         "unavailable",
         "upstream_timeout",
+        "callback_failed",
     ] {
         assert!(text.contains(&format!("`{code}`")), "{code}");
     }
