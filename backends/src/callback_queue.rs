@@ -4,6 +4,8 @@
 //! write), or by [`CallbackQueue::enqueue`] for accesses that count nothing. The same adapter
 //! implements both ports.
 
+mod fresh;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Result;
 use crate::token_store::{BodyTemplate, ClientKey, TokenId};
+
+pub(crate) use fresh::Fresh;
 
 /// Identifies an event from when it is queued; the receiver's idempotency key. `evt_` + UUIDv7 in
 /// hex: they sort by time.
@@ -258,7 +262,8 @@ pub trait CallbackQueue: Send + Sync {
     /// Adds an event that is due at once.
     async fn enqueue(&self, event: Event) -> Result<Enqueued>;
 
-    /// Takes up to `max` events that are due, oldest due time first.
+    /// Takes up to `max` events that are due, oldest due time first. Up to half of them may be ones
+    /// that this node has queued since: a backlog does not hold up what happens now.
     async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>>;
 
     /// Returns when an event may have become due since the last call, or after `at_most`.

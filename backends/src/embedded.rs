@@ -31,7 +31,7 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use crate::callback_queue::{Claimed, EventId, Report};
+use crate::callback_queue::{Claimed, EventId, Fresh, Report};
 use crate::clock::Clock;
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::QueueLimits;
@@ -70,6 +70,7 @@ struct Inner<K> {
     dead: AtomicU64,
     /// Events being delivered, and until when (Unix ms) they are claimed.
     claims: Mutex<HashMap<EventId, u64>>,
+    fresh: Fresh,
     queue_changed: Notify,
 }
 
@@ -87,6 +88,7 @@ impl<K: Kv> EmbeddedStore<K> {
             pending: AtomicU64::new(pending),
             dead: AtomicU64::new(dead),
             claims: Mutex::default(),
+            fresh: Fresh::default(),
             queue_changed: Notify::new(),
         })))
     }

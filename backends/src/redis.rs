@@ -36,7 +36,7 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::callback_queue::{Claimed, Outcome, Report};
+use crate::callback_queue::{Claimed, Fresh, Outcome, Report};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::{
@@ -69,6 +69,7 @@ struct Inner {
     pending: Pending,
     outlook: Outlook,
     queue_changed: Notify,
+    fresh: Fresh,
     /// Nodes that have open entries and show no life, and since when.
     missed: Mutex<HashMap<String, Instant>>,
     missed_for: Duration,
@@ -97,6 +98,7 @@ impl RedisStore {
             pending: Pending::default(),
             outlook: Outlook::new(),
             queue_changed: Notify::new(),
+            fresh: Fresh::default(),
             missed: Mutex::default(),
             missed_for,
         });

@@ -57,6 +57,10 @@ impl Deliverer {
         let mut more = true;
         let mut failed = false;
         while !shutdown.has_begun() {
+            // A backlog that is claimed and put back all the time must not hide that tries have ended.
+            while let Some(done) = self.running.try_join_next() {
+                self.settle(done);
+            }
             let room = 2 * self.concurrency - self.held.len() - self.running.len();
             if more && room > 0 {
                 let claimed = self.courier.queue.claim(room, self.lease).await;
@@ -106,10 +110,10 @@ impl Deliverer {
                 waiting.push_back(held);
             } else {
                 match self.hosts.admit(&held.host) {
-                    Admission::Go => {
+                    Admission::Go(pace) => {
                         let courier = Arc::clone(&self.courier);
                         self.running
-                            .spawn(async move { courier.deliver(held).await });
+                            .spawn(async move { courier.deliver(held, pace).await });
                     }
                     Admission::Wait => waiting.push_back(held),
                     Admission::PutBack(pause) => {
@@ -136,7 +140,10 @@ impl Deliverer {
 
     fn settle(&mut self, done: Result<Done, JoinError>) {
         match done {
-            Ok(done) => self.hosts.finished(&done.host, done.took, done.delivered),
+            Ok(done) => {
+                let hosts = &mut self.hosts;
+                hosts.finished(&done.host, done.pace, done.took, done.delivered);
+            }
             Err(error) => tracing::error!(%error, "a callback's task failed"),
         }
     }

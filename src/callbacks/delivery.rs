@@ -10,6 +10,7 @@ use bytes::Bytes;
 use reqwest::Url;
 use tokio::time::Instant;
 
+use super::hosts::Pace;
 use super::message::Message;
 use super::sender::{Answer, Failure, Sender};
 use super::signature::Signer;
@@ -52,6 +53,7 @@ impl Held {
 /// How a try went, for the host's account.
 pub(super) struct Done {
     pub(super) host: Arc<str>,
+    pub(super) pace: Pace,
     pub(super) took: Duration,
     pub(super) delivered: bool,
 }
@@ -128,7 +130,7 @@ impl Courier {
 
     /// Tries once and writes down how it went. Where that cannot be written, the claim's lease ends
     /// and the event is delivered again: at least once.
-    pub(super) async fn deliver(&self, held: Held) -> Done {
+    pub(super) async fn deliver(&self, held: Held, pace: Pace) -> Done {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
         let tried = match self.attempt(&held.claimed.event).await {
@@ -144,6 +146,7 @@ impl Courier {
         self.record(&held, verdict).await;
         Done {
             host: held.host,
+            pace,
             took,
             delivered,
         }

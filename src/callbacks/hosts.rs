@@ -1,7 +1,8 @@
 //! No receiver may keep the others waiting.
 //!
 //! A host that answers well and fast may use three quarters of the tries that run at once, any
-//! other a quarter (at least one). What is too much for a fast host waits here: it is soon gone.
+//! other a quarter (at least one), and all of those together three quarters: however many are dead,
+//! there is room for the fast ones. What is too much for a fast host waits here: it is soon gone.
 //! What is too much for a slow one goes back to the queue, due when the host, at its pace, would get
 //! to it: a backlog of a dead host is then looked at once in a while, and not before every healthy
 //! event.
@@ -22,15 +23,26 @@ const REMEMBERED: usize = 4096;
 
 pub(super) enum Admission {
     /// Counted as running; [`Hosts::finished`] is due.
-    Go,
+    Go(Pace),
     /// Ask again when a try has ended.
     Wait,
     /// Give it back for this long.
     PutBack(Duration),
 }
 
+/// What was known of a host when a try began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    Fast,
+    /// Slow, failing, or never tried.
+    Doubtful,
+}
+
 pub(super) struct Hosts {
     limit: usize,
+    /// All that are doubtful together.
+    limit_doubtful: usize,
+    doubtful: usize,
     limit_fast: usize,
     /// How long a try of an unknown host may take.
     timeout: Duration,
@@ -52,6 +64,8 @@ impl Hosts {
     pub(super) fn new(concurrency: usize, timeout: Duration) -> Self {
         Self {
             limit: (concurrency / 4).max(1),
+            limit_doubtful: (concurrency * 3 / 4).max(1),
+            doubtful: 0,
             limit_fast: (concurrency * 3 / 4).max(1),
             timeout,
             known: HashMap::new(),
@@ -69,22 +83,27 @@ impl Hosts {
             .known
             .entry(Arc::clone(name))
             .or_insert_with(|| Host::new(timeout));
-        let limit = if host.fast {
-            self.limit_fast
-        } else {
-            self.limit
-        };
-        if host.running < limit {
+        if host.fast {
+            if host.running >= self.limit_fast {
+                return Admission::Wait;
+            }
             host.running += 1;
-            Admission::Go
-        } else if host.fast {
-            Admission::Wait
-        } else {
-            Admission::PutBack(host.book(limit))
+            return Admission::Go(Pace::Fast);
         }
+        if host.running >= self.limit || self.doubtful >= self.limit_doubtful {
+            return Admission::PutBack(host.book(self.limit));
+        }
+        host.running += 1;
+        self.doubtful += 1;
+        Admission::Go(Pace::Doubtful)
     }
 
-    pub(super) fn finished(&mut self, name: &str, took: Duration, delivered: bool) {
+    /// `pace`: as it was when the try began.
+    pub(super) fn finished(&mut self, name: &str, pace: Pace, took: Duration, delivered: bool) {
+        match pace {
+            Pace::Fast => {}
+            Pace::Doubtful => self.doubtful = self.doubtful.saturating_sub(1),
+        }
         if let Some(host) = self.known.get_mut(name) {
             host.running = host.running.saturating_sub(1);
             host.tried = true;
@@ -133,7 +152,7 @@ mod tests {
 
     fn admitted(hosts: &mut Hosts, name: &Arc<str>, tries: usize) -> usize {
         (0..tries)
-            .filter(|_| matches!(hosts.admit(name), Admission::Go))
+            .filter(|_| matches!(hosts.admit(name), Admission::Go(_)))
             .count()
     }
 
@@ -142,19 +161,34 @@ mod tests {
         let mut hosts = Hosts::new(32, TIMEOUT);
         let name = Arc::from("a:80");
         assert_eq!(admitted(&mut hosts, &name, 32), 8);
-        hosts.finished(&name, Duration::from_millis(5), true);
+        hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
         assert_eq!(admitted(&mut hosts, &name, 32), 17);
         assert!(matches!(hosts.admit(&name), Admission::Wait));
-        hosts.finished(&name, Duration::from_millis(5), false);
+        hosts.finished(&name, Pace::Fast, Duration::from_millis(5), false);
         assert!(matches!(hosts.admit(&name), Admission::PutBack(_)));
     }
 
     #[tokio::test]
     async fn every_host_gets_one_where_there_is_one() {
         let mut hosts = Hosts::new(1, TIMEOUT);
-        for name in ["a:80", "b:80"] {
-            assert_eq!(admitted(&mut hosts, &Arc::from(name), 2), 1);
+        for name in ["a:80", "b:80"].map(Arc::from) {
+            assert_eq!(admitted(&mut hosts, &name, 2), 1);
+            hosts.finished(&name, Pace::Doubtful, TIMEOUT, false);
         }
+    }
+
+    #[tokio::test]
+    async fn however_many_are_dead_a_quarter_is_left_for_fast_ones() {
+        let mut hosts = Hosts::new(32, TIMEOUT);
+        let fast = Arc::from("fast:80");
+        assert_eq!(admitted(&mut hosts, &fast, 1), 1);
+        hosts.finished(&fast, Pace::Doubtful, Duration::from_millis(5), true);
+        let dead: Vec<Arc<str>> = (0..100).map(|n| format!("dead-{n}:80").into()).collect();
+        let running: usize = dead.iter().map(|name| admitted(&mut hosts, name, 5)).sum();
+        assert_eq!(running, 24);
+        assert_eq!(admitted(&mut hosts, &fast, 8), 8);
+        hosts.finished(&dead[0], Pace::Doubtful, TIMEOUT, false);
+        assert_eq!(admitted(&mut hosts, &dead[99], 5), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -164,10 +198,10 @@ mod tests {
         admitted(&mut hosts, &name, 8);
         let due = |hosts: &mut Hosts| match hosts.admit(&name) {
             Admission::PutBack(pause) => pause,
-            Admission::Go | Admission::Wait => panic!("put back"),
+            Admission::Go(_) | Admission::Wait => panic!("put back"),
         };
         assert_eq!(due(&mut hosts), NEAREST);
-        hosts.finished(&name, TIMEOUT, false);
+        hosts.finished(&name, Pace::Doubtful, TIMEOUT, false);
         admitted(&mut hosts, &name, 1);
         // Eight at a time, 16 s each: one every two seconds.
         assert_eq!(due(&mut hosts), Duration::from_secs(2));

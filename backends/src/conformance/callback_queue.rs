@@ -17,6 +17,7 @@ macro_rules! callback_queue_suite {
             delivery: [
                 an_event_comes_back_as_it_was,
                 the_oldest_due_time_comes_first,
+                a_new_event_does_not_stand_behind_a_backlog,
                 a_claim_is_handed_out_once_until_it_lapses,
                 claims_at_once_share_nothing,
                 an_acked_event_is_gone,

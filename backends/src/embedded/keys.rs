@@ -125,6 +125,12 @@ pub fn parse_number(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
 }
 
+/// The event of its own key.
+pub fn parse_event(key: &[u8]) -> Option<EventId> {
+    let id = std::str::from_utf8(key.get(1..)?).ok()?;
+    Some(EventId::from_string(id.to_owned()))
+}
+
 /// The event of a due key.
 pub fn parse_due_event(key: &[u8]) -> Option<EventId> {
     let id = std::str::from_utf8(key.get(9..)?).ok()?;

@@ -25,13 +25,11 @@ impl Batch {
         self.0.is_empty()
     }
 
-    /// Entries below `prefix` that are written.
-    pub fn count_puts(&self, prefix: &[u8]) -> u64 {
-        let puts = self
-            .0
-            .iter()
-            .filter(|(key, value)| value.is_some() && key.starts_with(prefix));
-        puts.count() as u64
+    /// Keys below `prefix` that are written.
+    pub fn puts<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let puts = self.0.iter().filter(|(_, value)| value.is_some());
+        let keys = puts.map(|(key, _)| key.as_slice());
+        keys.filter(move |key| key.starts_with(prefix))
     }
 }
 

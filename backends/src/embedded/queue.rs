@@ -1,5 +1,6 @@
 //! The outbox of callback events.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -34,13 +35,18 @@ impl<K: Kv> Inner<K> {
         if batch.is_empty() {
             return Ok(());
         }
-        let queued = batch.count_puts(keys::EVENTS);
+        let events: Vec<EventId> = batch
+            .puts(keys::EVENTS)
+            .filter_map(keys::parse_event)
+            .collect();
+        let queued = events.len() as u64;
         // Before anybody can claim and end them: the number never falls below none.
         self.pending.fetch_add(queued, Ordering::Relaxed);
         self.kv.apply(batch).inspect_err(|_| {
             self.pending.fetch_sub(queued, Ordering::Relaxed);
         })?;
         if queued > 0 {
+            events.into_iter().for_each(|event| self.fresh.note(event));
             self.queue_changed.notify_one();
         }
         Ok(())
@@ -50,6 +56,23 @@ impl<K: Kv> Inner<K> {
         let now_ms = self.clock.now_ms();
         let mut claims = self.claims.lock();
         claims.retain(|_, until| *until > now_ms);
+        let mut claimed = Vec::with_capacity(max);
+        let mut take = |id: EventId, claims: &mut HashMap<EventId, u64>| -> Result<usize> {
+            let Some(bytes) = self.kv.get(&keys::event(&id))? else {
+                return Ok(0);
+            };
+            let value: EventValue = values::decode(&bytes)?;
+            if claims.contains_key(&id) || value.due_ms > now_ms {
+                return Ok(0);
+            }
+            claims.insert(id, now_ms.saturating_add(millis(lease)));
+            claimed.push(value);
+            Ok(1)
+        };
+        let mut room = max;
+        for id in self.fresh.take(max) {
+            room -= take(id, &mut claims)?;
+        }
         let mut due = Vec::new();
         self.kv.scan(keys::DUE, None, &mut |key, _| {
             if keys::parse_number(key).is_none_or(|due_ms| due_ms > now_ms) {
@@ -60,22 +83,20 @@ impl<K: Kv> Inner<K> {
             {
                 due.push(id);
             }
-            Ok(due.len() < max)
+            Ok(due.len() < room)
         })?;
-        let mut claimed = Vec::with_capacity(due.len());
+        due.truncate(room);
         for id in due {
-            let Some(bytes) = self.kv.get(&keys::event(&id))? else {
-                continue;
-            };
-            let value: EventValue = values::decode(&bytes)?;
-            claims.insert(id, now_ms.saturating_add(millis(lease)));
-            claimed.push(Claimed {
-                event: value.event,
-                attempts: value.attempts,
-                queued_at_ms: value.queued_at_ms,
-            });
+            take(id, &mut claims)?;
         }
-        Ok(claimed)
+        self.fresh.forget(|id| claims.contains_key(id));
+        claimed.sort_by(|a, b| (a.due_ms, &a.event.id).cmp(&(b.due_ms, &b.event.id)));
+        let claimed = claimed.into_iter().map(|value| Claimed {
+            event: value.event,
+            attempts: value.attempts,
+            queued_at_ms: value.queued_at_ms,
+        });
+        Ok(claimed.collect())
     }
 
     /// Takes an event out of the due ones and hands it to `then`, which says what becomes of it.

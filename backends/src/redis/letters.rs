@@ -108,8 +108,9 @@ impl Inner {
         let mut items = call.run(&self.link).await?.items()?;
         let (was_there, was_dead) = (items.number()? == 1, items.number()? == 1);
         if was_dead {
-            self.queued(partition, None);
-        } else if was_there {
+            self.pending.add(1);
+        }
+        if was_there {
             self.outlook.note(partition, 0);
             self.queue_changed.notify_one();
         }

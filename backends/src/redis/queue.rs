@@ -1,6 +1,6 @@
 //! The outbox of callback events. An event's id says in which partition it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +17,8 @@ use crate::error::Result;
 
 /// How often a claim looks again where other nodes were faster.
 const CLAIM_ROUNDS: usize = 4;
+/// In place of a due time: when it was queued.
+const FRESH: u64 = u64::MAX;
 
 impl Inner {
     pub fn queue_is_full(&self) -> bool {
@@ -24,11 +26,13 @@ impl Inner {
     }
 
     /// A script of this node has queued an event; `claim`: it is somebody's for so long.
-    pub fn queued(&self, partition: Partition, claim: Option<Duration>) {
+    pub fn queued(&self, event: EventId, claim: Option<Duration>) {
         self.pending.add(1);
+        let partition = keys::partition_of_event(&event);
         match claim {
             None => {
                 self.outlook.note(partition, 0);
+                self.fresh.note(event);
                 self.queue_changed.notify_one();
             }
             Some(claim) => {
@@ -101,12 +105,21 @@ impl Inner {
             return Ok(Vec::new());
         }
         for _ in 0..CLAIM_ROUNDS {
-            let due = match self.due(max - claimed.len()).await {
-                Ok(due) => due,
+            let room = max - claimed.len();
+            let fresh = self.fresh.take(room).into_iter();
+            let fresh: BTreeSet<String> = fresh.map(|id| id.as_str().to_owned()).collect();
+            let old = match self.due(room).await {
+                Ok(old) => old.into_iter(),
                 Err(error) if claimed.is_empty() => return Err(error),
                 // What is claimed already has to be handed out.
                 Err(_) => break,
             };
+            let old = old.filter(|(_, _, event)| !fresh.contains(event));
+            let mut due: Vec<_> = old.take(room - fresh.len()).collect();
+            due.extend(fresh.iter().map(|event| {
+                let partition = keys::partition_of_event(&EventId::from_string(event.clone()));
+                (FRESH, partition, event.clone())
+            }));
             let wanted = due.len();
             let before = claimed.len();
             let mut groups = BTreeMap::<Partition, Vec<(u64, String)>>::new();
@@ -129,7 +142,9 @@ impl Inner {
                         }
                     };
                     let at = events.iter().find(|(_, id)| *id == event);
-                    taken.push((at.map_or(0, |(at, _)| *at), claimed));
+                    let at = at.map_or(0, |(at, _)| *at);
+                    let queued = claimed.queued_at_ms;
+                    taken.push((if at == FRESH { queued } else { at }, claimed));
                 }
                 Ok(taken)
             });
@@ -142,6 +157,11 @@ impl Inner {
                 break;
             }
         }
+        let found: BTreeSet<_> = claimed
+            .iter()
+            .map(|(_, one)| one.event.id.clone())
+            .collect();
+        self.fresh.forget(|id| found.contains(id));
         claimed.sort_by_key(|(at, _)| *at);
         Ok(claimed.into_iter().map(|(_, claimed)| claimed).collect())
     }
@@ -201,7 +221,7 @@ impl CallbackQueue for RedisStore {
         let call = scripts.enqueue.on(keys::partition_of_event(&event.id));
         let call = call.arg(event.id.as_str());
         call.arg(json("redis.enqueue", &event)?).run(link).await?;
-        self.0.queued(keys::partition_of_event(&event.id), None);
+        self.0.queued(event.id, None);
         Ok(Enqueued::Queued)
     }
 

@@ -72,6 +72,7 @@ impl Inner {
         let id = reservation.token_id;
         let partition = keys::partition_of(id);
         let open = reservation.event.as_ref();
+        let queued_as = keys::event_in(partition);
         let script = &self.scripts.commit;
         let call = script
             .on(partition)
@@ -80,7 +81,7 @@ impl Inner {
             .arg(turn)
             .arg(&self.owner)
             .arg(open.map_or("", |event| event.as_str()))
-            .arg(keys::event_in(partition).as_str())
+            .arg(queued_as.as_str())
             .arg(json("redis.commit", &report)?)
             .arg(u8::from(self.reports(&report)))
             .arg(keys::hex(fresh_id()?))
@@ -88,7 +89,7 @@ impl Inner {
         let mut items = call.run(&self.link).await?.items()?;
         let lease = held(&items.text()?)?;
         if items.number()? == 1 {
-            self.queued(partition, claim);
+            self.queued(queued_as, claim);
         }
         let value = items.text()?;
         let claimed = match value.as_str() {
@@ -124,6 +125,7 @@ impl Inner {
         };
         let (lease, turn) = lease_of(reservation);
         let partition = keys::partition_of(id);
+        let queued_as = keys::event_in(partition);
         let script = &self.scripts.release;
         let call = script
             .on(partition)
@@ -138,10 +140,10 @@ impl Inner {
             .arg(window.map_or_else(String::new, |window| window.until.to_string()))
             .arg(&self.owner)
             .arg(open.map_or("", |event| event.as_str()))
-            .arg(keys::event_in(partition).as_str())
+            .arg(queued_as.as_str())
             .arg(report);
         if call.run(&self.link).await?.number()? == 1 {
-            self.queued(partition, None);
+            self.queued(queued_as, None);
         }
         Ok(())
     }

@@ -72,6 +72,33 @@ pub async fn the_oldest_due_time_comes_first(f: Fixture) {
     assert_eq!(claim_keys(&f, 10).await, ["b", "c", "a", "d"]);
 }
 
+pub async fn a_new_event_does_not_stand_behind_a_backlog(f: Fixture) {
+    for n in 0..100 {
+        enqueue(&f, &n.to_string()).await;
+    }
+    // All are due again: a receiver that is not there.
+    for claim in claim(&f, 100).await {
+        let id = claim.event.id;
+        f.stores.callbacks.put_back(&id, f.now_ms()).await.unwrap();
+    }
+    f.advance(ms(5)).await;
+    enqueue(&f, "new").await;
+    let keys = claim_keys(&f, 10).await;
+    assert_eq!(keys.len(), 10);
+    assert!(keys.contains(&"new".to_owned()), "{keys:?}");
+    // Both kinds in a claim of any size.
+    for _ in 0..10 {
+        enqueue(&f, "new").await;
+    }
+    let mut new = 0;
+    for _ in 0..10 {
+        let keys = claim_keys(&f, 1).await;
+        assert_eq!(keys.len(), 1);
+        new += usize::from(keys[0] == "new");
+    }
+    assert_eq!(new, 5);
+}
+
 pub async fn a_claim_is_handed_out_once_until_it_lapses(f: Fixture) {
     for key in ["a", "b", "c"] {
         enqueue(&f, key).await;

@@ -92,6 +92,7 @@ pub async fn calls_on_a_hit_without_a_lease_are_harmless(f: Fixture) {
 
 pub async fn an_upload_may_end_after_its_token_has_expired(f: Fixture) {
     let mut record = f.limited(Method::Put, 1);
+    // Not within the second that has begun.
     record.expire_at = f.now() + 2;
     f.create(id(1), record).await;
     let wanted = crate::token_store::ReserveRequest {

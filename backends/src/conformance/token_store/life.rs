@@ -3,7 +3,8 @@
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    Access, Created, Disposition, Filter, GRACE_SECONDS, HitOn, Method, Refusal,
+    Access, BodyTemplate, BodyType, CallbackMode, Created, Disposition, Filter, GRACE_SECONDS,
+    HitOn, Method, Refusal,
 };
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
@@ -13,6 +14,11 @@ pub async fn a_token_is_there_as_it_was_given(f: Fixture) {
     record.filename = "Überblick 1.pdf".into();
     record.size = Some(1024);
     record.callback = Some("https://back.example.com/hook".into());
+    record.callback_body = Some(BodyTemplate {
+        text: "{\"报告\": ${x:order}, \"\\\": \"/${object}\"}".into(),
+        kind: BodyType::Json,
+    });
+    record.callback_mode = CallbackMode::Sync;
     record.disposition = Some(Disposition::Inline);
     record.content_type = Some("application/pdf".into());
     record.allow_overwrite = false;

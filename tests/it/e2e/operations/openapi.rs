@@ -40,7 +40,8 @@ async fn what_is_documented_is_there_and_nothing_else() {
     for (path, methods) in &documented {
         let concrete = path
             .replace("{token}", "some-token")
-            .replace("{token_id}", "00112233445566778899aabbccddeeff");
+            .replace("{token_id}", "00112233445566778899aabbccddeeff")
+            .replace("{id}", "evt_0");
         assert!(!concrete.contains('{'), "{path}");
         for method in METHODS {
             let got = answer(gateway.control(method, &concrete).json(&json!({}))).await;
@@ -87,6 +88,7 @@ async fn every_error_code_stands_in_it() {
         "upstream_error",
         "unavailable",
         "upstream_timeout",
+        "callback_failed",
     ] {
         assert!(text.contains(&format!("`{code}`")), "{code}");
     }

@@ -20,7 +20,7 @@ async fn unknown_paths_are_404() {
         "/token/a/status/",
         "/tokens/",
         "/healthz/",
-        "/callbacks",
+        "/callbacks/",
         "/.env",
         "//",
         "/object//",
