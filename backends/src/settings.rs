@@ -36,6 +36,7 @@ impl fmt::Debug for Secret {
 
 /// Which token store to open.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one, at the start")]
 pub enum TokenStoreSettings {
     Memory,
     Sled(SledSettings),
