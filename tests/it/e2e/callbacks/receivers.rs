@@ -102,6 +102,10 @@ async fn an_error_and_a_redirect_are_tried_again_and_gone_is_not() {
     });
     upload(&gateway, hooks.url()).await;
     outcome(&gateway, "dead", 1).await;
+    until("the last line is written", async || {
+        errors(&gateway).len() == 3
+    })
+    .await;
     assert_eq!(errors(&gateway), ["status_500", "status_302", "status_410"]);
     // One more try was due by now, if there was to be one.
     tokio::time::sleep(Duration::from_millis(1_300)).await;
