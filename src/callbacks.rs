@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::config::WebhookSecret;
 
 pub use deliverer::Deliverer;
-pub use delivery::{Courier, NotAnswered, SetupError};
+pub use delivery::{Courier, NotAnswered, SetupError, target_host};
 pub use sender::Failure;
 pub use targets::{Denied, Targets};
 

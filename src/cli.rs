@@ -1,4 +1,6 @@
-//! The command line: `asset-gateway [serve] [--config FILE]`, `check`, `--version`.
+//! The command line: `asset-gateway [serve] [--config FILE]`, `check`, `callbacks`, `--version`.
+
+mod callbacks;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -41,12 +43,14 @@ struct Arguments {
     config: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway (the default)
     Serve,
     /// Say whether the configuration is valid, and start nothing
     Check,
+    /// Look at callbacks of a running gateway, and send them again
+    Callbacks(callbacks::Callbacks),
 }
 
 /// Does what `arguments` say; the first one is the program's name.
@@ -61,20 +65,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let source = Source::locate(arguments.config);
-    let config = match Config::load(&source, &process_variables()) {
-        Ok(config) => config,
-        Err(error) => return refuse(&error),
+    let command = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Callbacks(asked) => return callbacks::run(asked, &source),
+        Command::Check => check,
+        Command::Serve => serve,
     };
-    match arguments.command.unwrap_or(Command::Serve) {
-        Command::Check => {
-            for warning in config.warnings() {
-                eprintln!("warning: {warning}");
-            }
-            println!("configuration is valid");
-            ExitCode::SUCCESS
-        }
-        Command::Serve => serve(config, &source),
+    match Config::load(&source, &process_variables()) {
+        Ok(config) => command(config, &source),
+        Err(error) => refuse(&error),
     }
+}
+
+fn check(config: Config, _: &Source) -> ExitCode {
+    for warning in config.warnings() {
+        eprintln!("warning: {warning}");
+    }
+    println!("configuration is valid");
+    ExitCode::SUCCESS
 }
 
 fn serve(mut config: Config, source: &Source) -> ExitCode {

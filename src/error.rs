@@ -19,6 +19,7 @@ pub enum GatewayError {
     AccessDenied(&'static str),
     TokenNotFound,
     ObjectNotFound,
+    CallbackNotFound,
     NotFound,
     MethodNotAllowed { allow: &'static str },
     RequestTimeout,
@@ -67,6 +68,11 @@ impl GatewayError {
             Self::ObjectNotFound => {
                 say(S::NOT_FOUND, "object_not_found", "there is no such object")
             }
+            Self::CallbackNotFound => say(
+                S::NOT_FOUND,
+                "callback_not_found",
+                "there is no such callback; one that was delivered is not kept",
+            ),
             Self::NotFound => say(
                 S::NOT_FOUND,
                 "not_found",
@@ -163,6 +169,7 @@ impl IntoResponse for GatewayError {
             | Self::AccessDenied(_)
             | Self::TokenNotFound
             | Self::ObjectNotFound
+            | Self::CallbackNotFound
             | Self::NotFound
             | Self::RequestTimeout
             | Self::TokenExists

@@ -3,11 +3,12 @@
 //! - [`server`]: listeners, connections, limits; calls the router.
 //! - [`observe`]: the outermost layer. [`context`]: what it knows of a request.
 //! - [`auth`]: the control plane's door. [`cors`], [`rate_limit`]: by configuration.
-//! - [`tokens`]: the control plane. [`objects`]: the data plane. [`health`], [`openapi`],
+//! - [`tokens`], [`callbacks`]: the control plane. [`objects`]: the data plane. [`health`], [`openapi`],
 //!   [`scrape`]: operations.
-//! - [`headers`], [`json`]: reading what clients send.
+//! - [`headers`], [`json`], [`query`]: reading what clients send.
 
 pub mod auth;
+pub mod callbacks;
 pub mod context;
 pub mod cors;
 pub mod headers;
@@ -16,6 +17,7 @@ pub mod json;
 pub mod objects;
 pub mod observe;
 pub mod openapi;
+pub mod query;
 pub mod rate_limit;
 pub mod scrape;
 pub mod server;
@@ -54,6 +56,10 @@ pub fn router(state: AppState) -> Router {
                 .patch(tokens::change_by_id)
                 .delete(tokens::revoke_by_id),
         )
+        .route("/callbacks", get(callbacks::list))
+        .route("/callbacks/replay", post(callbacks::replay_since))
+        .route("/callbacks/{id}", get(callbacks::show))
+        .route("/callbacks/{id}/replay", post(callbacks::replay))
         .route_layer(from_fn_with_state(
             state.clone(),
             auth::require_control_token,

@@ -151,6 +151,9 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// A stable word: `timeout`, `connect`, `status_500`, …; empty after a success.
     pub error: String,
+    /// The beginning of the receiver's answer, up to 1 KiB.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer: String,
 }
 
 /// An event that this node has taken to deliver.
@@ -191,6 +194,7 @@ pub(crate) fn replayed(mut attempts: Vec<Attempt>, now_ms: u64) -> Vec<Attempt> 
         duration_ms: 0,
         status: None,
         error: REPLAYED.to_owned(),
+        answer: String::new(),
     });
     attempts
 }

@@ -25,15 +25,18 @@ pub(super) struct Held {
     pub(super) since: Instant,
 }
 
+/// Host and port of a callback URL; empty where it has none.
+pub fn target_host(url: &str) -> String {
+    let parse = |url: Url| {
+        let port = url.port_or_known_default()?;
+        Some(format!("{}:{port}", url.host_str()?))
+    };
+    Url::parse(url).ok().and_then(parse).unwrap_or_default()
+}
+
 impl Held {
     pub(super) fn new(claimed: Claimed) -> Self {
-        let host = Url::parse(&claimed.event.target)
-            .ok()
-            .and_then(|url| {
-                let port = url.port_or_known_default()?;
-                Some(format!("{}:{port}", url.host_str()?))
-            })
-            .unwrap_or_default();
+        let host = target_host(&claimed.event.target);
         Self {
             claimed,
             host: Arc::from(host),
@@ -84,6 +87,8 @@ struct Failed {
     failure: Failure,
     /// What the receiver asks for.
     retry_after: Option<Duration>,
+    /// The beginning of what it said.
+    answer: String,
 }
 
 impl From<Failure> for Failed {
@@ -91,6 +96,7 @@ impl From<Failure> for Failed {
         Self {
             failure,
             retry_after: None,
+            answer: String::new(),
         }
     }
 }
@@ -178,21 +184,21 @@ impl Courier {
         if (200..=299).contains(&answer.status) {
             return Ok(answer);
         }
-        let failed = Failed {
+        Err(Failed {
             failure: Failure::Status(answer.status),
             retry_after: answer
                 .retry_after
                 .as_deref()
                 .and_then(|value| retry::parse_retry_after(value, self.clock.now_ms())),
-        };
-        answer.discard().await;
-        Err(failed)
+            answer: answer.excerpt().await,
+        })
     }
 
     fn judge(&self, held: &Held, at_ms: u64, took: Duration, failed: Option<Failed>) -> Verdict {
         let Some(Failed {
             failure,
             retry_after,
+            answer,
         }) = failed
         else {
             return Verdict::Delivered;
@@ -212,6 +218,7 @@ impl Courier {
                 | Failure::Invalid => None,
             },
             error: failure.to_string(),
+            answer,
         };
         // 410: the receiver wants no more of it. What cannot be sent now cannot be sent later.
         let hopeless = matches!(failure, Failure::Status(410) | Failure::Invalid);

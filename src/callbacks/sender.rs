@@ -20,6 +20,8 @@ const USER_AGENT: &str = concat!("AssetGateway/", env!("CARGO_PKG_VERSION"));
 /// connection can be used again. A receiver that sends more, or slowly, loses its connection and
 /// nothing else.
 const MAX_ANSWER: usize = 64 * 1024;
+/// What is kept of the answer to a try that failed.
+const EXCERPT: usize = 1024;
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 const IDLE_CONNECTIONS_PER_HOST: usize = 8;
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
@@ -76,18 +78,27 @@ pub(super) struct Answer {
 impl Answer {
     /// Leaves the body, so that the connection can be used again if it is short.
     pub(super) async fn discard(self) {
+        self.excerpt().await;
+    }
+
+    /// The same, with the beginning of the body, for people.
+    pub(super) async fn excerpt(self) -> String {
         let until = self.deadline.min(Instant::now() + ANSWER_TIME);
-        // How the body ends changes nothing.
-        let _ = tokio::time::timeout_at(until, read(self.response)).await;
+        let mut body = BytesMut::new();
+        // How it ends changes nothing.
+        let _ = tokio::time::timeout_at(until, read(self.response, &mut body)).await;
+        body.truncate(EXCERPT);
+        String::from_utf8_lossy(&body).into_owned()
     }
 
     /// The body, which has to be JSON of at most 64 KiB.
     pub(super) async fn json(self) -> Result<Bytes, Failure> {
-        let body = tokio::time::timeout_at(self.deadline, read(self.response))
+        let mut body = BytesMut::new();
+        tokio::time::timeout_at(self.deadline, read(self.response, &mut body))
             .await
             .map_err(|_| Failure::Timeout)??;
         match serde_json::from_slice::<IgnoredAny>(&body) {
-            Ok(_) => Ok(body),
+            Ok(_) => Ok(body.freeze()),
             Err(_) => Err(Failure::Answer),
         }
     }
@@ -141,18 +152,15 @@ impl Sender {
 }
 
 /// No more than [`MAX_ANSWER`], whatever comes.
-async fn read(mut response: Response) -> Result<Bytes, Failure> {
-    if response.content_length().unwrap_or(0) > MAX_ANSWER as u64 {
-        return Err(Failure::Answer);
-    }
-    let mut body = BytesMut::new();
+async fn read(mut response: Response, body: &mut BytesMut) -> Result<(), Failure> {
     while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-        if body.len() + chunk.len() > MAX_ANSWER {
+        let room = MAX_ANSWER - body.len();
+        body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if chunk.len() > room {
             return Err(Failure::Answer);
         }
-        body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(())
 }
 
 fn classify(error: &reqwest::Error) -> Failure {

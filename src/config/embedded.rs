@@ -4,7 +4,7 @@
 //! token, [`prepare`] makes one and keeps it.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use asset_gateway_backends::settings::Secret;
 use base64::Engine;
@@ -39,7 +39,7 @@ pub fn prepare(config: &mut Config, data: &Path) -> io::Result<()> {
     }
     let text = control_token(data)?;
     let invalid = |error: String| {
-        let file = data.join(TOKEN_FILE);
+        let file = token_file(data);
         io::Error::new(
             io::ErrorKind::InvalidData,
             format!("`{}`: {error}", file.display()),
@@ -51,8 +51,13 @@ pub fn prepare(config: &mut Config, data: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Where the control token of embedded mode is kept.
+pub fn token_file(data: &Path) -> PathBuf {
+    data.join(TOKEN_FILE)
+}
+
 fn control_token(data: &Path) -> io::Result<String> {
-    let file = data.join(TOKEN_FILE);
+    let file = token_file(data);
     let kept = |file: &Path| std::fs::read_to_string(file).map(|text| text.trim().to_owned());
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", file.display()));

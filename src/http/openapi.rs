@@ -9,7 +9,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use super::{health, objects, tokens};
+use super::{callbacks, health, objects, tokens};
 use crate::app::AppState;
 use crate::tokens::issue::IssueRequest;
 
@@ -76,6 +76,9 @@ errors! {
     CreateErrors: 400 "bad_request", 401 "unauthorized", 403 "forbidden", 404 "token_not_found",
         408 "request_timeout", 409 "token_exists", 413 "size_exceeded", 429 "rate_limited",
         500 "internal_error", 503 "unavailable";
+    /// Errors of calls about callbacks.
+    CallbackErrors: 400 "bad_request", 401 "unauthorized", 403 "forbidden",
+        404 "callback_not_found", 429 "rate_limited", 500 "internal_error", 503 "unavailable";
     /// Errors of calls that ask storage.
     StorageErrors: 502 "upstream_error", 504 "upstream_timeout";
     /// Errors of downloads.
@@ -122,6 +125,7 @@ impl Modify for ControlToken {
         tokens::create, tokens::show, tokens::change, tokens::revoke, tokens::status,
         tokens::show_by_id, tokens::change_by_id, tokens::revoke_by_id,
         tokens::batch::create_batch, tokens::listing::list, tokens::listing::delete_matching,
+        callbacks::list, callbacks::show, callbacks::replay, callbacks::replay_since,
         objects::get, objects::head, objects::put,
         health::healthz, health::readyz, serve,
     ),

@@ -158,7 +158,15 @@ impl ObjectBackend for AwsBackend {
     async fn ping(&self) -> Result<()> {
         let request = self.clients.again.head_bucket();
         match request.bucket(&*self.bucket).send().await {
-            Err(error) if !is_answer(&error) => Err(backend_error("ping", &error)),
+            // Without an answer it is away, also where only the keys for the question are missing.
+            Err(error) if !is_answer(&error) => {
+                let error = backend_error("ping", &error);
+                Err(BackendError::with_source(
+                    ErrorKind::Unavailable,
+                    "ping",
+                    error,
+                ))
+            }
             Ok(_) | Err(_) => Ok(()),
         }
     }

@@ -10,9 +10,7 @@ use super::view::TokenView;
 use crate::app::AppState;
 use crate::error::GatewayError;
 use crate::http::openapi::ControlErrors;
-
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1_000;
+use crate::http::query;
 
 /// A page of tokens, without their secrets.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -39,19 +37,9 @@ struct Query {
 
 fn read(query: Option<&str>, known: &[&str]) -> Result<Query, GatewayError> {
     let mut read = Query::default();
-    for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        let bad = |expected: &str| GatewayError::BadRequest(format!("{name}: must be {expected}"));
-        if !known.contains(&name.as_ref()) {
-            let (name, known) = (name.escape_debug(), known.join(", "));
-            return Err(GatewayError::BadRequest(format!(
-                "unknown parameter `{name}`; known are {known}"
-            )));
-        }
-        if value.is_empty() {
-            continue;
-        }
-        let value = value.into_owned();
-        match name.as_ref() {
+    for (name, value) in query::parameters(query, known)? {
+        let bad = |expected| query::bad(&name, expected);
+        match name.as_str() {
             "bucket" => read.filter.bucket = Some(value),
             "prefix" => read.filter.prefix = Some(value),
             "tag" => read.filter.tag = Some(value),
@@ -72,11 +60,7 @@ fn read(query: Option<&str>, known: &[&str]) -> Result<Query, GatewayError> {
                     _ => return Err(bad("active, expired or exhausted")),
                 });
             }
-            _ => {
-                let limit = value.parse().ok();
-                let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                read.limit = Some(limit.ok_or_else(|| bad("1 to 1000"))?);
-            }
+            _ => read.limit = Some(query::limit(&value)?),
         }
     }
     if read.filter.prefix.is_some() && read.filter.bucket.is_none() {
@@ -106,7 +90,7 @@ pub async fn list(
         "bucket", "prefix", "tag", "method", "state", "limit", "cursor",
     ];
     let query = read(query.as_deref(), &known)?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    let limit = query.limit.unwrap_or(query::DEFAULT_LIMIT);
     let cursor = query.cursor.as_deref();
     let page = state.store().list(&query.filter, limit, cursor).await;
     let page = page

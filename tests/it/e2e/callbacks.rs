@@ -3,6 +3,7 @@
 mod backlog;
 mod durable;
 mod incomplete;
+mod letters;
 mod receivers;
 mod reported;
 mod signed;

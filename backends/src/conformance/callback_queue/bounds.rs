@@ -35,6 +35,7 @@ pub async fn the_dead_take_no_room(f: Fixture) {
             duration_ms: 1,
             status: None,
             error: "connect".into(),
+            answer: String::new(),
         };
         f.stores
             .callbacks

@@ -37,6 +37,7 @@ pub(super) fn attempt(f: &Fixture, error: &str) -> Attempt {
         duration_ms: 12,
         status: Some(500),
         error: error.into(),
+        answer: "nö\"".into(),
     }
 }
 

@@ -73,6 +73,7 @@ pub async fn a_claimed_event_is_acked_or_tried_again_as_any_other(f: Fixture) {
             duration_ms: 1,
             status: Some(500),
             error: "status_500".into(),
+            answer: String::new(),
         };
         let retried = callbacks.retry(&event, attempt.clone(), f.now_ms()).await;
         retried.unwrap();

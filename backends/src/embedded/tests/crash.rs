@@ -188,6 +188,7 @@ fn the_queue_is_as_it_was_but_for_claims() {
             duration_ms: 1,
             status: None,
             error: "timeout".into(),
+            answer: String::new(),
         };
         world.store.ack(&events[0].id).await.unwrap();
         world

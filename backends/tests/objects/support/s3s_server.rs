@@ -35,6 +35,7 @@ impl S3Auth for Users {
 pub struct S3sServer {
     pub endpoint: String,
     pub folder: tempfile::TempDir,
+    #[cfg(feature = "aws")]
     users: Users,
     requests: Arc<Mutex<Vec<String>>>,
     to_fail: Arc<AtomicUsize>,
@@ -86,6 +87,7 @@ impl S3sServer {
         Self {
             endpoint,
             folder,
+            #[cfg(feature = "aws")]
             users,
             requests,
             to_fail,
@@ -93,11 +95,13 @@ impl S3sServer {
         }
     }
 
+    #[cfg(feature = "aws")]
     pub fn allow(&self, access_key: &str, secret_key: &str) {
         let mut users = self.users.0.lock().unwrap();
         users.insert(access_key.to_owned(), secret_key.to_owned());
     }
 
+    #[cfg(feature = "aws")]
     pub fn forbid(&self, access_key: &str) {
         self.users.0.lock().unwrap().remove(access_key);
     }

@@ -127,6 +127,7 @@ async fn events() {
         duration_ms: 1,
         status: None,
         error: "connect".into(),
+        answer: String::new(),
     };
     let now = f.now_ms();
     let retried = f.stores.callbacks.retry(&event.id, attempt, now);

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
-use super::held_s3::HeldS3;
-use super::scene::{Gateway, Scene, content, token, until};
+use tokio::time::timeout;
+
+use super::held_s3::{HeldS3, Hold};
+use super::scene::{Gateway, PATIENCE, Scene, content, token, until};
 
 const KEY: &str = "a.bin";
 /// Two parts, and a piece of the third.
@@ -79,4 +81,37 @@ async fn it_is_aborted_though_its_token_is_revoked() {
     let (_process, _gateway) = scene.start().await;
     until_nothing_is_left(&s3).await;
     assert_eq!(s3.object(KEY), None);
+}
+
+/// Storage has all parts and was asked to put them together: first it has to be known that it did
+/// not.
+#[tokio::test]
+async fn one_that_was_becoming_visible_is_aborted_once_it_is_settled() {
+    let mut s3 = HeldS3::start().await;
+    let scene = Scene::new(&s3.bucket()).await;
+    let (process, gateway) = scene.start().await;
+    let secret = token_for_one(&gateway).await;
+    s3.set(Hold::Before);
+    let (uploader, to) = (gateway.clone(), secret.clone());
+    let uploading = tokio::spawn(async move {
+        let whole = stream::iter([Ok::<_, std::io::Error>(Bytes::from(content(3, SENT)))]);
+        let answer = uploader.put(&to, reqwest::Body::wrap_stream(whole)).await;
+        assert!(answer.is_err(), "acknowledged before it was visible");
+    });
+    let held = timeout(PATIENCE, s3.holds()).await;
+    held.expect("storage is asked to complete it");
+    process.kill();
+    uploading.await.unwrap();
+    s3.set(Hold::Nothing);
+
+    let (_process, gateway) = scene.start().await;
+    until("the next life has looked", async || {
+        (s3.looks() > 0).then_some(())
+    })
+    .await;
+    assert!(!s3.open_uploads().is_empty(), "it may yet become visible");
+    until_nothing_is_left(&s3).await;
+    assert_eq!(s3.object(KEY), None);
+    let again = gateway.put(&secret, "again").await.unwrap();
+    assert_eq!(again.status(), 200, "{:?}", again.text().await);
 }

@@ -1,0 +1,190 @@
+//! `asset-gateway callbacks`: the control plane's calls about callbacks, from the command line.
+//!
+//! They go to a running gateway over HTTP: an embedded store belongs to one process.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use asset_gateway_backends::settings::Secret;
+use clap::{Args, Subcommand};
+use reqwest::{Client, Method, Url};
+use serde_json::Value;
+
+use super::{RUNTIME, code};
+use crate::config::{Config, Source, embedded, process_variables};
+
+#[derive(Debug, Args)]
+pub struct Callbacks {
+    #[command(subcommand)]
+    what: What,
+
+    /// Base URL of the running gateway [default: http, this machine, the port of server.listen]
+    #[arg(long, value_name = "URL", env = "ASSET_GATEWAY_URL", global = true)]
+    url: Option<Url>,
+
+    /// File that holds a control token [default: that of ./data, without a configuration]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ASSET_GATEWAY_CONTROL_TOKEN_FILE",
+        global = true
+    )]
+    token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Print callbacks, one JSON object a line, oldest first
+    List {
+        /// dead (given up) or pending (waiting)
+        #[arg(long, default_value = "dead")]
+        state: String,
+    },
+    /// Print a callback with every try
+    Show { id: String },
+    /// Send callbacks again
+    #[command(group = clap::ArgGroup::new("which").required(true))]
+    Replay {
+        #[arg(group = "which")]
+        id: Option<String>,
+        /// All that were given up and are of this time (Unix seconds) or later
+        #[arg(long, value_name = "SECONDS", group = "which")]
+        since: Option<u64>,
+    },
+}
+
+/// Why nothing was printed.
+type Failure = String;
+
+pub fn run(asked: Callbacks, source: &Source) -> ExitCode {
+    let done = runtime().and_then(|runtime| {
+        let gateway = Gateway::find(asked.url, asked.token_file.as_deref(), source)?;
+        runtime.block_on(gateway.call(asked.what))
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("asset-gateway: {failure}");
+            code(RUNTIME)
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| format!("the runtime cannot start: {error}"))
+}
+
+/// A running gateway.
+struct Gateway {
+    client: Client,
+    base: Url,
+    token: Secret,
+}
+
+impl Gateway {
+    fn find(url: Option<Url>, token_file: Option<&Path>, source: &Source) -> Result<Self, Failure> {
+        let base = match url {
+            Some(url) => url,
+            None => listening(source)?,
+        };
+        let kept = embedded::token_file(Path::new(embedded::DATA));
+        let file = match (token_file, source) {
+            (Some(file), _) => file,
+            (None, Source::Embedded) => &kept,
+            (None, Source::File(_)) => {
+                return Err("name a file that holds a control token: --token-file FILE".into());
+            }
+        };
+        let token = std::fs::read_to_string(file)
+            .map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
+        let client = Client::builder().no_proxy().build();
+        Ok(Self {
+            client: client.map_err(|error| format!("no HTTP client: {error}"))?,
+            base,
+            token: Secret::new(token.trim()),
+        })
+    }
+
+    async fn call(&self, what: What) -> Result<(), Failure> {
+        match what {
+            What::List { state } => self.list(&state).await,
+            What::Show { id } => {
+                let shown = self.ask(Method::GET, &[&id], &[]).await?;
+                print_whole(&shown)
+            }
+            What::Replay { id: Some(id), .. } => {
+                let shown = self.ask(Method::POST, &[&id, "replay"], &[]).await?;
+                print_whole(&shown)
+            }
+            What::Replay { id: None, since } => {
+                let since = since.unwrap_or_default().to_string();
+                let parameters = [("since", since.as_str())];
+                let counted = self.ask(Method::POST, &["replay"], &parameters).await?;
+                print_whole(&counted)
+            }
+        }
+    }
+
+    async fn list(&self, state: &str) -> Result<(), Failure> {
+        let mut cursor = String::new();
+        loop {
+            let parameters = [("state", state), ("limit", "1000"), ("cursor", &cursor)];
+            let page = self.ask(Method::GET, &[], &parameters).await?;
+            for row in page["callbacks"].as_array().into_iter().flatten() {
+                println!("{row}");
+            }
+            match page["cursor"].as_str() {
+                Some(next) => cursor = next.to_owned(),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &[&str],
+        parameters: &[(&str, &str)],
+    ) -> Result<Value, Failure> {
+        let mut url = self.base.clone();
+        match url.path_segments_mut() {
+            Ok(mut segments) => {
+                segments.pop_if_empty().push("callbacks").extend(path);
+            }
+            Err(()) => return Err(format!("`{}` cannot be a base URL", self.base)),
+        }
+        if !parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(parameters);
+        }
+        let request = self.client.request(method, url);
+        let request = request.bearer_auth(self.token.expose());
+        let cannot = |error: reqwest::Error| format!("{}: {error}", self.base);
+        let response = request.send().await.map_err(cannot)?;
+        let succeeded = response.status().is_success();
+        let answer: Value = response.json().await.map_err(cannot)?;
+        match succeeded {
+            true => Ok(answer),
+            false => Err(format!(
+                "{}: {}",
+                answer["code"].as_str().unwrap_or("error"),
+                answer["message"].as_str().unwrap_or_default()
+            )),
+        }
+    }
+}
+
+fn print_whole(value: &Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
+    println!("{text}");
+    Ok(())
+}
+
+/// Where the gateway of this configuration listens, as this machine reaches it.
+fn listening(source: &Source) -> Result<Url, Failure> {
+    let config = Config::load(source, &process_variables()).map_err(|error| error.to_string())?;
+    let listen = &config.server.listen;
+    let url = listen.local_url(listen.port());
+    Url::parse(&url).map_err(|error| format!("`{url}`: {error}"))
+}

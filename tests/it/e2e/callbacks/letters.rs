@@ -1,0 +1,218 @@
+//! Callbacks that wait or were given up: seen and sent again, over HTTP and from the command line.
+
+use serde_json::{Value, json};
+
+use crate::support::api::{Api, CONTROL, answer, until};
+use crate::support::gateway::Gateway;
+use crate::support::hooks::Hooks;
+use crate::support::process::{Process, command};
+
+/// Two tries, and then it is given up.
+fn start() -> Gateway {
+    Gateway::with(json!({"callback": {"retry_seconds": [1]}}))
+}
+
+async fn list(gateway: &Api, parameters: &str) -> Value {
+    let listed = answer(gateway.control("GET", &format!("/callbacks?{parameters}"))).await;
+    assert_eq!(listed.status, 200, "{listed:?}");
+    listed.json()
+}
+
+async fn rows(gateway: &Api, parameters: &str) -> Vec<Value> {
+    let listed = list(gateway, parameters).await;
+    listed["callbacks"].as_array().unwrap().clone()
+}
+
+/// Uploads whose callbacks are given up; their rows.
+async fn given_up(gateway: &Gateway, hooks: &Hooks, keys: &[&str]) -> Vec<Value> {
+    for key in keys {
+        let fields = json!({"callback": hooks.url()});
+        let token = gateway.token("PUT", key, fields).await;
+        assert_eq!(gateway.put(&token, "content").await.status, 200);
+    }
+    until("all are given up", async || {
+        rows(gateway, "state=dead").await.len() == keys.len()
+    })
+    .await;
+    rows(gateway, "state=dead").await
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_seen_and_replayed() {
+    let (gateway, hooks) = (start(), Hooks::start().await);
+    let said = format!("no: {}", "x".repeat(5_000));
+    hooks.reply(move |_| {
+        let said = said.clone();
+        async move { (http::StatusCode::INTERNAL_SERVER_ERROR, said) }
+    });
+    let row = given_up(&gateway, &hooks, &["a"]).await.remove(0);
+    let id = row["id"].as_str().unwrap().to_owned();
+    let tries = hooks.all(2).await;
+    assert_eq!(tries[0].headers["webhook-id"], id.as_str());
+    assert_eq!(row["state"], "dead");
+    assert_eq!(row["target_host"], hooks.address.to_string());
+    assert_eq!(row["attempts"], 2);
+    assert_eq!(row["last_error"], "status_500");
+    assert_eq!(row["next_attempt_at"], Value::Null);
+    assert!(row["created_at"].as_u64().unwrap() > 1_700_000_000);
+    assert_eq!(row["token_id"].as_str().unwrap().len(), 32);
+
+    let path = format!("/callbacks/{id}");
+    let shown = answer(gateway.control("GET", &path)).await.json();
+    assert_eq!(
+        (&shown["key"], &shown["method"]),
+        (&json!("a"), &json!("PUT"))
+    );
+    let history = shown["history"].as_array().unwrap();
+    assert_eq!(history.len(), 2);
+    assert_eq!(history[1]["status"], 500);
+    let said = history[1]["answer"].as_str().unwrap();
+    assert!(said.starts_with("no: xxx") && said.len() == 1024, "{said}");
+    assert!(!shown.to_string().contains("/hook"), "{shown}");
+
+    hooks.answer(200);
+    let replayed = answer(gateway.control("POST", &format!("{path}/replay"))).await;
+    assert_eq!(
+        (replayed.status, &replayed.json()["state"]),
+        (200, &json!("pending"))
+    );
+    hooks.all(3).await;
+    assert_eq!(hooks.tries()[2].headers["webhook-id"], id.as_str());
+    until("it is delivered", async || {
+        answer(gateway.control("GET", &path)).await.status == 404
+    })
+    .await;
+    for (method, path) in [("GET", path.clone()), ("POST", format!("{path}/replay"))] {
+        let gone = answer(gateway.control(method, &path)).await;
+        gone.assert_error(404, "callback_not_found");
+    }
+    assert!(rows(&gateway, "").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_waiting_one_is_seen_and_hurried() {
+    let gateway = Gateway::with(json!({"callback": {"retry_seconds": [3600]}}));
+    let hooks = Hooks::start().await;
+    hooks.answer(503);
+    let token = gateway.token("PUT", "a", json!({"callback": hooks.url()}));
+    assert_eq!(gateway.put(&token.await, "content").await.status, 200);
+    until("it was tried", async || {
+        let rows = rows(&gateway, "state=pending").await;
+        rows.first().is_some_and(|row| row["attempts"] == 1)
+    })
+    .await;
+    let row = rows(&gateway, "state=pending").await.remove(0);
+    let (next, created) = (&row["next_attempt_at"], &row["created_at"]);
+    assert!(
+        next.as_u64().unwrap() > created.as_u64().unwrap() + 3_000,
+        "{row}"
+    );
+    hooks.answer(200);
+    let path = format!("/callbacks/{}/replay", row["id"].as_str().unwrap());
+    assert_eq!(answer(gateway.control("POST", &path)).await.status, 200);
+    hooks.all(2).await;
+}
+
+#[tokio::test]
+async fn pages_and_what_is_since_a_time() {
+    let (gateway, hooks) = (start(), Hooks::start().await);
+    hooks.answer(410);
+    let all = given_up(&gateway, &hooks, &["a", "b", "c"]).await;
+    assert_eq!(all[0]["last_error"], "status_410");
+    assert_eq!(all[0]["attempts"], 1, "410 ends it at once");
+    let first = list(&gateway, "limit=2").await;
+    let cursor = first["cursor"].as_str().unwrap();
+    let second = list(&gateway, &format!("limit=2&cursor={cursor}")).await;
+    assert_eq!(second["cursor"], Value::Null);
+    let pages = [&first, &second].map(|page| page["callbacks"].as_array().unwrap().clone());
+    assert_eq!(pages.concat(), all);
+
+    hooks.answer(200);
+    let late = all[2]["created_at"].as_u64().unwrap() + 100;
+    for (since, expected) in [(late, 0), (0, 3), (0, 0)] {
+        let path = format!("/callbacks/replay?since={since}");
+        let replayed = answer(gateway.control("POST", &path)).await;
+        assert_eq!(replayed.json(), json!({"replayed": expected}), "{since}");
+    }
+    hooks.all(6).await;
+}
+
+#[tokio::test]
+async fn what_is_asked_badly_is_named() {
+    let gateway = start();
+    for (method, path, part) in [
+        ("GET", "/callbacks?state=gone", "pending or dead"),
+        ("GET", "/callbacks?limit=0", "1 to 1000"),
+        ("GET", "/callbacks?cursor=x", "cursor"),
+        ("GET", "/callbacks?stat=dead", "`stat`"),
+        ("POST", "/callbacks/replay", "since"),
+        ("POST", "/callbacks/replay?since=yesterday", "since"),
+    ] {
+        let refused = answer(gateway.control(method, path)).await;
+        refused.assert_error(400, "bad_request");
+        let message = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(part), "{path}: {message}");
+    }
+    for id in ["nonsense", "evt_0", "%00", "..%2F.."] {
+        let path = format!("/callbacks/{id}");
+        let unknown = answer(gateway.control("GET", &path)).await;
+        unknown.assert_error(404, "callback_not_found");
+    }
+    let unknown = answer(gateway.plain("GET", "/callbacks")).await;
+    unknown.assert_error(401, "unauthorized");
+}
+
+/// Code, stdout and stderr of `asset-gateway callbacks …`.
+async fn cli(gateway: &Gateway, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let file = gateway.folder().join("control-token");
+    std::fs::write(&file, format!("{CONTROL}\n")).unwrap();
+    let mut command = command();
+    command
+        .arg("callbacks")
+        .args(["--url", &gateway.base, "--token-file"])
+        .arg(file)
+        .args(arguments);
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut process = Process::start(command);
+        let code = process.wait().code();
+        (code, process.stdout(), process.stderr())
+    });
+    ended.await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_from_the_command_line() {
+    let (gateway, hooks) = (start(), Hooks::start().await);
+    hooks.answer(500);
+    let all = given_up(&gateway, &hooks, &["a", "b"]).await;
+    let (code, stdout, _) = cli(&gateway, &["list"]).await;
+    let lines: Vec<Value> = stdout
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!((code, lines), (Some(0), all.clone()));
+    let (code, stdout, _) = cli(&gateway, &["list", "--state", "pending"]).await;
+    assert_eq!((code, stdout.as_str()), (Some(0), ""));
+
+    let id = all[0]["id"].as_str().unwrap();
+    let (code, stdout, _) = cli(&gateway, &["show", id]).await;
+    let shown: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(
+        (code, &shown["history"][0]["status"]),
+        (Some(0), &json!(500))
+    );
+    hooks.answer(200);
+    let (code, stdout, _) = cli(&gateway, &["replay", id]).await;
+    assert!(code == Some(0) && stdout.contains("pending"), "{stdout}");
+    let (code, stdout, _) = cli(&gateway, &["replay", "--since", "0"]).await;
+    let counted: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((code, counted), (Some(0), json!({"replayed": 1})));
+    hooks.all(6).await;
+
+    let (code, _, stderr) = cli(&gateway, &["show", "nonsense"]).await;
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("callback_not_found"), "{stderr}");
+    let (code, _, stderr) = cli(&gateway, &["replay"]).await;
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("--since"), "{stderr}");
+}
