@@ -26,7 +26,7 @@ mod tests;
 mod uploads;
 mod usage;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::callback_queue::{Claimed, Fresh, Outcome, Report};
+use crate::callback_queue::{Claimed, EventId, Fresh, Outcome, Report};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::{
@@ -66,6 +66,8 @@ struct Inner {
     usage: Mutex<Usage>,
     flushing: tokio::sync::Mutex<()>,
     claiming: tokio::sync::Mutex<()>,
+    /// Events that this node may have claimed, and was not told.
+    unheard: Mutex<BTreeSet<EventId>>,
     pending: Pending,
     outlook: Outlook,
     queue_changed: Notify,
@@ -95,6 +97,7 @@ impl RedisStore {
             usage: Mutex::default(),
             flushing: tokio::sync::Mutex::default(),
             claiming: tokio::sync::Mutex::default(),
+            unheard: Mutex::default(),
             pending: Pending::default(),
             outlook: Outlook::new(),
             queue_changed: Notify::new(),

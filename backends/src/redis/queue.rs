@@ -104,6 +104,7 @@ impl Inner {
         if max == 0 {
             return Ok(Vec::new());
         }
+        self.put_back_unheard().await;
         for _ in 0..CLAIM_ROUNDS {
             let room = max - claimed.len();
             let fresh = self.fresh.take(room).into_iter();
@@ -131,8 +132,15 @@ impl Inner {
                 for (_, event) in &events {
                     call.push(event);
                 }
+                let reply = call.run(&self.link).await;
+                let reply = reply.inspect_err(|_| {
+                    let ids = events
+                        .iter()
+                        .map(|(_, id)| EventId::from_string(id.clone()));
+                    self.unheard.lock().extend(ids);
+                })?;
                 let mut taken = Vec::new();
-                for item in call.run(&self.link).await?.items()? {
+                for item in reply.items()? {
                     let (event, claimed) = match parse_claimed(&mut item.items()?) {
                         Ok(parsed) => parsed,
                         Err(error) => {
@@ -164,6 +172,18 @@ impl Inner {
         self.fresh.forget(|id| found.contains(id));
         claimed.sort_by_key(|(at, _)| *at);
         Ok(claimed.into_iter().map(|(_, claimed)| claimed).collect())
+    }
+
+    /// Claims whose answer was lost: this node may hold them, and nobody would look at them until
+    /// they lapse. One that another node holds is delivered twice.
+    async fn put_back_unheard(&self) {
+        let unheard = std::mem::take(&mut *self.unheard.lock());
+        for id in unheard {
+            let put_back = self.conclude(&id, "retry", None, SystemClock.now_ms());
+            if put_back.await.is_err() {
+                self.unheard.lock().insert(id);
+            }
+        }
     }
 
     /// `true` where the event was there.

@@ -11,4 +11,5 @@ mod hits;
 mod leases;
 mod outage;
 mod revoked;
+mod settling;
 mod traffic;
