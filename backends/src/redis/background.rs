@@ -10,6 +10,8 @@ use super::Inner;
 const EVERY: Duration = Duration::from_secs(1);
 /// Ticks from one sign of life to the next.
 const SIGN_EVERY: u64 = 8;
+/// From one count of the waiting events to the next, while they are far from too many.
+const COUNT_EVERY: u64 = 5;
 
 /// Runs until the store is dropped.
 pub async fn run(store: Weak<Inner>) {
@@ -25,7 +27,13 @@ pub async fn run(store: Weak<Inner>) {
         {
             tracing::debug!(%error, "no sign of life given");
         }
-        if let Err(error) = store.count_pending().await {
+        let count_every = match store.queue_fills_up() {
+            true => 1,
+            false => COUNT_EVERY,
+        };
+        if tick.is_multiple_of(count_every)
+            && let Err(error) = store.count_pending().await
+        {
             tracing::debug!(%error, "waiting callbacks not counted");
         }
     }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::keys::{self, Partition};
 
-/// Below the second after which somebody who waits for events looks again.
-const EVERYWHERE_EVERY_MS: u64 = 900;
+/// What others have queued they deliver themselves, unless they have died or have too much of it. A
+/// little below the third of the seconds after which somebody who waits for events looks again.
+const EVERYWHERE_EVERY_MS: u64 = 2_900;
 const NOTHING: u64 = u64::MAX;
 
 /// When something may be due in each partition. By this machine's clock, which need not be Redis':

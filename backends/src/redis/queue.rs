@@ -25,6 +25,11 @@ impl Inner {
         self.pending.count() >= self.limits.max_pending
     }
 
+    /// More than half of what may wait does.
+    pub fn queue_fills_up(&self) -> bool {
+        self.pending.count() > self.limits.max_pending / 2
+    }
+
     /// A script of this node has queued an event; `claim`: it is somebody's for so long.
     pub fn queued(&self, event: EventId, claim: Option<Duration>) {
         self.pending.add(1);

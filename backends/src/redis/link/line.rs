@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisError, RedisResult};
+use redis::{AsyncConnectionConfig, InfoDict, RedisError, RedisResult};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -25,7 +25,7 @@ const RESPONSE: Duration = Duration::from_secs(2);
 pub const FIRST: Duration = Duration::from_secs(2);
 const PING_EVERY: Duration = Duration::from_millis(500);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_LAST: Duration = Duration::from_millis(500);
+const RETRY_LAST: Duration = Duration::from_millis(250);
 /// Calls under way; past it they queue for a moment and are then refused, before they time out.
 const MAX_CALLS: usize = 2_048;
 const QUEUE_FOR: Duration = Duration::from_millis(250);
@@ -201,6 +201,7 @@ impl Keeper {
                         connection: connection.clone(),
                         replicas: Arc::new(Replicas::new(self.wait_replicas)),
                     }));
+                    warn_of_eviction(connection.clone(), &address).await;
                     watch(connection, generation, &self.broken).await;
                     self.tell.send_replace(State::Down);
                     self.lost.notify_one();
@@ -219,6 +220,24 @@ impl Keeper {
                 }
             }
         }
+    }
+}
+
+/// A Redis that may throw keys away throws tokens away. One that does not let us look is believed.
+async fn warn_of_eviction(mut connection: MultiplexedConnection, address: &str) {
+    let mut info = redis::cmd("INFO");
+    let info = info.arg("memory").query_async(&mut connection).await;
+    let Ok(info) = info.map(|info: InfoDict| info) else {
+        return;
+    };
+    let limit: u64 = info.get("maxmemory").unwrap_or_default();
+    let policy: String = info.get("maxmemory_policy").unwrap_or_default();
+    if limit > 0 && policy != "noeviction" {
+        tracing::warn!(
+            address,
+            policy,
+            "Redis may throw tokens away when its memory is full: set `maxmemory-policy noeviction`"
+        );
     }
 }
 

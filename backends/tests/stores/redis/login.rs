@@ -16,7 +16,7 @@ use super::server::{Server, free_port};
 
 /// What docs/operations.md tells to allow.
 const RIGHTS: &str = "~ag:* +@hash +@sortedset +@set +@string +@keyspace +@scripting +@connection \
-                      +time +wait +cluster|slots -@dangerous +role";
+                      +time +wait +cluster|slots -@dangerous +role +info";
 
 /// A download through a store of these settings.
 async fn use_it(settings: RedisSettings) -> Result<()> {
