@@ -63,7 +63,7 @@ fn open(store: &str) -> (Arc<dyn TokenStore>, tempfile::TempDir) {
     };
     let limits = QueueLimits {
         max_pending: u64::MAX,
-        report_incomplete: false,
+        ..QueueLimits::default()
     };
     let stores = open_stores(&settings, limits, Arc::new(SystemClock)).expect("a store");
     (stores.tokens, folder)

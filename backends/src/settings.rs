@@ -5,6 +5,7 @@ mod credential;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use credential::{CredentialSettings, Keys};
 
@@ -90,6 +91,8 @@ pub struct QueueLimits {
     pub max_pending: u64,
     /// Queue downloads that were not completed, too.
     pub report_incomplete: bool,
+    /// How long a dead letter is kept after its last try; `None`: for ever.
+    pub keep_dead: Option<Duration>,
 }
 
 impl Default for QueueLimits {
@@ -97,6 +100,7 @@ impl Default for QueueLimits {
         Self {
             max_pending: 1_000_000,
             report_incomplete: false,
+            keep_dead: None,
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct CallbackConfig {
     pub max_pending: u64,
     /// Report downloads that were not completed, too. Default: false.
     pub report_incomplete: bool,
+    /// Days that a callback that was given up is kept; 0 = for ever. Default: 30.
+    pub dead_letter_days: u64,
 }
 
 /// Where clouds hand out credentials to whoever asks from inside, and addresses that stand for the
@@ -72,6 +74,7 @@ impl Default for CallbackConfig {
             concurrency: 32,
             max_pending: 1_000_000,
             report_incomplete: false,
+            dead_letter_days: 30,
         }
     }
 }
@@ -98,6 +101,9 @@ impl CallbackConfig {
         QueueLimits {
             max_pending: self.max_pending,
             report_incomplete: self.report_incomplete,
+            keep_dead: Some(self.dead_letter_days)
+                .filter(|days| *days > 0)
+                .map(|days| Duration::from_secs(days * 86_400)),
         }
     }
 
@@ -141,6 +147,9 @@ impl CallbackConfig {
         }
         if !(1..=10_000).contains(&self.concurrency) {
             add("concurrency", "expected 1 to 10000".into());
+        }
+        if self.dead_letter_days > 100_000 {
+            add("dead_letter_days", "expected at most 100000".into());
         }
         if self.max_pending == 0 {
             add("max_pending", "expected at least 1".into());

@@ -38,6 +38,7 @@ macro_rules! callback_queue_suite {
                 an_event_that_waits_may_be_hurried,
                 letters_are_replayed_by_when_they_were_queued,
                 a_cursor_of_somebody_else_is_refused,
+                a_letter_is_dropped_in_the_end,
             ],
         }
     };

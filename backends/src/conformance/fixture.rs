@@ -21,6 +21,7 @@ pub const PAST_LEASE: Duration = Duration::from_millis(600);
 pub const DEFAULT_LIMITS: QueueLimits = QueueLimits {
     max_pending: 10_000,
     report_incomplete: false,
+    keep_dead: None,
 };
 
 pub const CALLER: CallerRef<'static> = caller(1);

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::kv::{Batch, Kv};
-use super::values::{LeaseValue, OpenValue, TokenValue};
+use super::values::{EventValue, LeaseValue, OpenValue, TokenValue};
 use super::{Inner, keys, millis, values};
 use crate::callback_queue::EventId;
 use crate::error::Result;
@@ -20,7 +20,38 @@ impl<K: Kv> Inner<K> {
             self.close_entries_of_the_dead()?;
             self.recovered.store(true, Ordering::Release);
         }
+        self.drop_old_letters()?;
         self.take_over_leases(lease)
+    }
+
+    /// Dead letters whose last try is long ago. Ids sort by time: what follows a young one is younger,
+    /// or will be looked at in time.
+    fn drop_old_letters(&self) -> Result<()> {
+        let Some(keep) = self.limits.keep_dead else {
+            return Ok(());
+        };
+        let before = self.clock.now_ms().saturating_sub(millis(keep));
+        let mut old = Vec::new();
+        self.kv.scan(keys::DEAD, None, &mut |key, value| {
+            let letter: EventValue = values::decode(value)?;
+            let last = letter.attempts.last();
+            let is_old = last.map_or(letter.queued_at_ms, |attempt| attempt.at_ms) <= before;
+            if is_old {
+                old.push(key.to_vec());
+            }
+            Ok(is_old && old.len() < PURGED_AT_ONCE)
+        })?;
+        // Who replays one takes it out under the same lock.
+        let _claims = self.claims.lock();
+        for key in old {
+            if self.kv.get(&key)?.is_some() {
+                let mut batch = Batch::default();
+                batch.remove(key);
+                self.kv.apply(batch)?;
+                self.dead.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        Ok(())
     }
 
     /// Removes some tokens that are past their day of grace, and says how many.

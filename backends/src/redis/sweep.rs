@@ -48,7 +48,9 @@ impl Inner {
         let mut unsettled = Vec::new();
         loop {
             let script = &self.scripts.sweep;
+            let keep_dead = self.limits.keep_dead.map_or(0, millis);
             let call = script.on(partition).arg(millis(lease)).arg(SWEPT_AT_ONCE);
+            let call = call.arg(keep_dead);
             let mut items = match call.run(&self.link).await {
                 Ok(reply) => reply.items()?,
                 Err(error) if unsettled.is_empty() => return Err(error),

@@ -6,7 +6,7 @@ use crate::settings::QueueLimits;
 
 pub const LIMITS: QueueLimits = QueueLimits {
     max_pending: 2,
-    report_incomplete: false,
+    ..DEFAULT_LIMITS
 };
 
 async fn enqueue(f: &Fixture) -> Enqueued {

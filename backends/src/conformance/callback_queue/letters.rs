@@ -1,11 +1,16 @@
 //! Looking at events, and replaying those that were given up.
 
+use std::time::Duration;
+
 use super::delivery::{attempt, claim, enqueue, stats};
 use crate::callback_queue::{Event, EventId, EventPage, EventState, KeptEvent};
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 
-pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
+pub const LIMITS: QueueLimits = QueueLimits {
+    keep_dead: Some(Duration::from_secs(3)),
+    ..DEFAULT_LIMITS
+};
 
 async fn page(f: &Fixture, state: EventState, limit: usize, cursor: Option<&str>) -> EventPage {
     let page = f.stores.callbacks.list_events(state, limit, cursor).await;
@@ -166,4 +171,29 @@ pub async fn a_cursor_of_somebody_else_is_refused(f: Fixture) {
             .list_events(EventState::Dead, 9, Some(cursor));
         assert!(page.await.unwrap().is_none(), "{cursor}");
     }
+}
+
+pub async fn a_letter_is_dropped_in_the_end(f: Fixture) {
+    let tokens = &f.stores.tokens;
+    let old = dead(&f, "old").await;
+    let waiting = enqueue(&f, "waiting").await;
+    f.advance(ms(2_000)).await;
+    tokens.sweep(LEASE).await.unwrap();
+    assert!(kept(&f, &old).await.is_some());
+    // Its time runs from the last try.
+    assert!(f.stores.callbacks.replay(&old).await.unwrap());
+    let claimed = claim(&f, 9).await;
+    assert!(claimed.iter().any(|claimed| claimed.event.id == old));
+    let last = attempt(&f, "status_500");
+    f.stores.callbacks.bury(&old, last).await.unwrap();
+    f.advance(ms(2_000)).await;
+    tokens.sweep(LEASE).await.unwrap();
+    assert!(kept(&f, &old).await.is_some());
+    f.advance(ms(1_500)).await;
+    tokens.sweep(LEASE).await.unwrap();
+    assert_eq!(kept(&f, &old).await, None);
+    assert!(all(&f, EventState::Dead).await.is_empty());
+    assert!(!f.stores.callbacks.replay(&old).await.unwrap());
+    assert!(kept(&f, &waiting).await.is_some());
+    assert_eq!(stats(&f).await.dead, 0);
 }

@@ -6,7 +6,7 @@ use crate::token_store::{Access, Method, Refusal, ReserveRequest, Reserved, Toke
 
 pub const LIMITS: QueueLimits = QueueLimits {
     max_pending: 0,
-    report_incomplete: false,
+    ..DEFAULT_LIMITS
 };
 
 async fn incarnation(f: &Fixture, request: &ReserveRequest<'_>) -> u64 {

@@ -7,7 +7,7 @@ use crate::token_store::{Access, Method, Refusal};
 
 pub const LIMITS: QueueLimits = QueueLimits {
     max_pending: 2,
-    report_incomplete: false,
+    ..DEFAULT_LIMITS
 };
 
 pub async fn accesses_with_a_callback_are_refused_until_there_is_room(f: Fixture) {

@@ -31,6 +31,7 @@ fn world(disk: impl Disk + 'static, report_incomplete: bool) -> World {
     let limits = QueueLimits {
         max_pending: 100,
         report_incomplete,
+        keep_dead: None,
     };
     World::new(disk, limits)
 }

@@ -1,5 +1,5 @@
 -- Housekeeping of one partition, in bounded steps.
-local lease_ms, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local lease_ms, most, keep_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local over = redis.call('ZRANGEBYSCORE', P .. 'x', '-inf', int(now - GRACE), 'LIMIT', 0, most)
 for _, id in ipairs(over) do
   local record = redis.call('HGET', P .. 't:' .. id, 'r')
@@ -23,6 +23,18 @@ for _, member in ipairs(lapsed) do
     unsettled[#unsettled + 1] = {id, token[1], token[2], lease, turn, f[2]}
   else
     drop_lease(id, lease)
+  end
+end
+if keep_ms > 0 then
+  local before = now_ms - keep_ms
+  for _, event in ipairs(redis.call('ZRANGEBYSCORE', P .. 'dead', '-inf', int(before), 'LIMIT', 0, most)) do
+    local last
+    for at in string.gmatch(redis.call('HGET', P .. 'n', event) or '', '"at_ms":(%d+)') do last = at end
+    if tonumber(last or '0') <= before then
+      redis.call('ZREM', P .. 'dead', event)
+      redis.call('HDEL', P .. 'k', event)
+      redis.call('HDEL', P .. 'n', event)
+    end
   end
 end
 local more = (#over == most or #lapsed == most) and 1 or 0

@@ -290,6 +290,10 @@ fn ranges_are_checked() {
         ("callback: {concurrency: 0}", "callback.concurrency"),
         ("callback: {max_pending: 0}", "callback.max_pending"),
         (
+            "callback: {dead_letter_days: 999999}",
+            "callback.dead_letter_days",
+        ),
+        (
             "limits: {header_read_seconds: 0}",
             "limits.header_read_seconds",
         ),
