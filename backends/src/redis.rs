@@ -7,6 +7,8 @@
 mod admit;
 mod background;
 mod control;
+mod deeds;
+mod ending;
 mod error;
 mod keys;
 mod letters;
@@ -44,6 +46,7 @@ use crate::token_store::{
     Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
     Unsettled,
 };
+use deeds::Deeds;
 use link::Link;
 use outlook::Outlook;
 use pending::Pending;
@@ -70,6 +73,7 @@ struct Inner {
     unheard: Mutex<BTreeSet<EventId>>,
     pending: Pending,
     outlook: Outlook,
+    deeds: Deeds,
     queue_changed: Notify,
     fresh: Fresh,
     /// Nodes that have open entries and show no life, and since when.
@@ -100,6 +104,7 @@ impl RedisStore {
             unheard: Mutex::default(),
             pending: Pending::default(),
             outlook: Outlook::new(),
+            deeds: Deeds::default(),
             queue_changed: Notify::new(),
             fresh: Fresh::default(),
             missed: Mutex::default(),
@@ -264,6 +269,7 @@ impl TokenStore for RedisStore {
 
     /// Everything is written as it happens, but for the hits of unlimited tokens.
     async fn close(&self) -> Result<()> {
+        self.0.finish_deeds().await;
         self.0.flush_usage().await?;
         self.0.end_life().await
     }

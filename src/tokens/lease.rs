@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use asset_gateway_backends::token_store::{Lease, LeaseId, Reservation, TokenStore};
 use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
 
 /// How long a lease lasts without renewal: what a client waits for the hits of a node that died.
 pub const LEASE: Duration = Duration::from_secs(60);
-/// Two renewals may fail before the lease lapses.
 const RENEW_EVERY: Duration = Duration::from_secs(20);
+/// After a renewal that failed.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// So long before its end a lease that cannot be renewed counts as lost: what runs on it has to end
+/// before the store gives its hit to somebody else.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// Renews a reservation in the background until it is dropped.
 pub struct LeaseKeeper {
@@ -40,17 +45,22 @@ impl Drop for LeaseKeeper {
 }
 
 async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, lost: Arc<AtomicBool>) {
-    let mut renewed = tokio::time::Instant::now();
+    let mut renewed = Instant::now();
+    let mut pause = RENEW_EVERY;
     loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        match store.renew(lease, LEASE).await {
-            Ok(Lease::Held) => renewed = tokio::time::Instant::now(),
-            Ok(Lease::Lost) => break,
-            Err(error) => {
+        tokio::time::sleep(pause).await;
+        let began = Instant::now();
+        let left = (LEASE - MARGIN).saturating_sub(renewed.elapsed());
+        // A store that does not answer must not make it late.
+        match timeout(left, store.renew(lease, LEASE)).await {
+            Ok(Ok(Lease::Held)) => {
+                renewed = began;
+                pause = RENEW_EVERY;
+            }
+            Ok(Ok(Lease::Lost)) | Err(_) => break,
+            Ok(Err(error)) => {
                 tracing::warn!(%error, token_id = %lease.token_id(), "lease not renewed");
-                if renewed.elapsed() >= LEASE {
-                    break;
-                }
+                pause = TRY_AGAIN;
             }
         }
     }

@@ -151,6 +151,7 @@ macro_rules! token_store_suite {
                 a_hit_that_is_ridden_on_is_not_given_back,
                 giving_a_ride_back_changes_nothing,
                 a_late_release_leaves_the_next_window_alone,
+                a_hit_that_was_ridden_on_is_never_given_back,
                 many_clients_come_and_go,
             ],
         }

@@ -11,6 +11,8 @@ use crate::token_store::{
     TokenId, TokenRecord, Window,
 };
 
+/// How long it is known that somebody rode on a hit: longer than any access takes to begin.
+const RIDDEN_MS: u64 = 300_000;
 /// Expired windows that a new one of the same token takes with it, so that they do not pile up.
 const STALE_WINDOWS_REMOVED: usize = 4;
 
@@ -195,6 +197,12 @@ impl<K: Kv> Inner<K> {
         if !window.ridden {
             window.ridden = true;
             batch.put(key, values::encode(&window)?);
+            let mark = WindowValue {
+                until: window.until.saturating_add(RIDDEN_MS),
+                ridden: true,
+            };
+            let key = keys::ridden(id, client, window.until);
+            batch.put(key, values::encode(&mark)?);
         }
         Ok(true)
     }

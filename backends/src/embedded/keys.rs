@@ -7,7 +7,8 @@
 //! | `s` id | spent hits, bytes sent, last upload; left out while all are zero |
 //! | `l` id lease | a leased hit and what it has charged |
 //! | `u` id lease | an upload in parts that storage has begun, until it is committed or aborted |
-//! | `w` id client | until when a client rides on a counted hit, and whether it did |
+//! | `w` id client | until when a client rides on a counted hit |
+//! | `w` id client end | somebody rode on it; kept for some minutes |
 //! | `b` bucket 0 key 0 id | – |
 //! | `g` tag 0 id | – |
 //! | `x` expiry id | – |
@@ -61,6 +62,11 @@ pub fn windows(id: TokenId) -> Vec<u8> {
 
 pub fn window(id: TokenId, client: &ClientKey) -> Vec<u8> {
     join(&[b"w", &id.0, client])
+}
+
+/// Says that somebody rode on the hit of this window.
+pub fn ridden(id: TokenId, client: &ClientKey, until: u64) -> Vec<u8> {
+    join(&[b"w", &id.0, client, &until.to_be_bytes()])
 }
 
 pub fn by_object(bucket: &str, key: &str, id: TokenId) -> Vec<u8> {

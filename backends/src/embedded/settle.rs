@@ -184,14 +184,14 @@ impl<K: Kv> Inner<K> {
         let Some(Window { client, until }) = window else {
             return Ok(true);
         };
+        if self.kv.get(&keys::ridden(id, &client, until))?.is_some() {
+            return Ok(false);
+        }
         let key = keys::window(id, &client);
         if let Some(bytes) = self.kv.get(&key)? {
             let value: WindowValue = values::decode(&bytes)?;
             // Else it is a later window of the same client.
             if value.until == until {
-                if value.ridden {
-                    return Ok(false);
-                }
                 batch.remove(key);
             }
         }

@@ -1,10 +1,10 @@
 //! Admission: the one round trip that decides about an access and counts or leases its hit.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::deeds::Deed;
 use super::reply::{Items, Reply};
 use super::scripts::Call;
 use super::{Inner, error, fresh_id, keys, millis, parse};
@@ -14,9 +14,6 @@ use crate::token_store::{
     Access, ClientKey, Hold, Method, Refusal, Reservation, ReserveRequest, Reserved, TokenId,
     Window,
 };
-
-/// Pauses (ms) before the tries to undo.
-const UNDO_AFTER_MS: [u64; 6] = [0, 500, 1_000, 2_000, 4_000, 8_000];
 
 /// What the answer is read with.
 struct Asked {
@@ -63,8 +60,15 @@ impl Inner {
             if let Err(unheard) = tell.send(reserved) {
                 store.give_back(unheard).await;
             }
-            if may_have_run {
-                store.undo(&asked).await;
+            // The caller was told that the store is away: a hit must not be gone for that.
+            if may_have_run && let Ok(call) = fresh_id() {
+                store.see_to(Deed::Undo {
+                    token_id: asked.id,
+                    reserve: asked.call,
+                    call,
+                    client: asked.client,
+                    event: asked.event,
+                });
             }
         });
         let mut answer = Answer {
@@ -76,30 +80,8 @@ impl Inner {
             .unwrap_or_else(|_| Err(error::away("redis.reserve", "the runtime ends")))
     }
 
-    /// The caller was told that the store is away: a hit must not be gone for that. Redis may need a
-    /// moment to be back.
-    async fn undo(&self, asked: &Asked) {
-        let script = &self.scripts.undo;
-        let Ok(this_call) = fresh_id() else { return };
-        let call = script
-            .on(keys::partition_of(asked.id))
-            .arg(asked.id.to_string())
-            .arg(keys::hex(asked.call))
-            .arg(hex::encode(asked.client))
-            .arg(&self.owner)
-            .arg(asked.event.as_str())
-            .arg(keys::hex(this_call));
-        for pause in UNDO_AFTER_MS {
-            tokio::time::sleep(Duration::from_millis(pause)).await;
-            if call.run(&self.link).await.is_ok() {
-                return;
-            }
-        }
-        tracing::warn!(token_id = %asked.id, "a hit may stay counted whose answer was lost");
-    }
-
     /// Nobody is there any more to use the hit.
-    async fn give_back(&self, reserved: Result<Reserved>) {
+    async fn give_back(self: &Arc<Self>, reserved: Result<Reserved>) {
         if let Ok(Reserved::Admitted { reservation, .. }) = reserved
             && let Err(error) = self.release(&reservation, 0, None).await
         {

@@ -1,7 +1,9 @@
 //! The control plane's operations on single tokens.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
+use super::deeds::Deed;
 use super::keys::{self, Partition};
 use super::reply::Items;
 use super::{Inner, error, fresh_id, json, parse};
@@ -23,7 +25,7 @@ struct New {
 impl Inner {
     /// One script for each partition. A batch looks at all of them before it writes any; where a
     /// token is taken between the two, what this batch has written is deleted again.
-    pub async fn create(&self, tokens: &[(TokenId, TokenRecord)]) -> Result<Created> {
+    pub async fn create(self: &Arc<Self>, tokens: &[(TokenId, TokenRecord)]) -> Result<Created> {
         let mut seen = HashSet::with_capacity(tokens.len());
         let mut groups: BTreeMap<Partition, Vec<New>> = BTreeMap::new();
         let mut twice = None;
@@ -47,7 +49,20 @@ impl Inner {
         let writes = groups
             .iter()
             .map(|(p, group)| self.write(*p, group, "write"));
-        let written = self.on_each(writes.collect()).await?;
+        let written = match self.on_each(writes.collect()).await {
+            Ok(written) => written,
+            Err(error) => {
+                // Part of it may be there, and nobody is handed it.
+                for new in groups.values().flatten() {
+                    self.see_to(Deed::Delete {
+                        token_id: new.id,
+                        incarnation: new.incarnation,
+                        call: fresh_id()?,
+                    });
+                }
+                return Err(error);
+            }
+        };
         let Some(index) = written.iter().copied().flatten().min() else {
             return Ok(Created::Done);
         };

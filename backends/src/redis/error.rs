@@ -30,10 +30,33 @@ pub fn corrupt(operation: &'static str, what: impl Into<String>) -> BackendError
     BackendError::with_source(ErrorKind::Corrupt, operation, what.into())
 }
 
+/// The server has refused the call before it did anything.
+pub fn is_refusal(error: &RedisError) -> bool {
+    match error.kind() {
+        Vendor::Server(
+            ServerErrorKind::BusyLoading
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ReadOnly
+            | ServerErrorKind::Moved
+            | ServerErrorKind::Ask,
+        ) => true,
+        _ => PASSING.iter().any(|word| says(error, word)),
+    }
+}
+
+/// Redis before 7 puts what went wrong in a script at the end of a sentence of its own.
+fn says(error: &RedisError, word: &str) -> bool {
+    let within = |detail: &str| detail.contains(&format!("-{word} "));
+    error.code() == Some(word) || error.detail().is_some_and(within)
+}
+
 /// The connection has to be made anew before it is of use.
 pub fn ends_connection(error: &RedisError) -> bool {
     match error.kind() {
         Vendor::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => true,
+        _ if says(error, "READONLY") => true,
         // A slow answer says nothing about the connection; the pings tell.
         _ => !error.is_timeout() && (error.is_io_error() || error.is_unrecoverable_error()),
     }
@@ -55,7 +78,8 @@ fn kind(error: &RedisError) -> ErrorKind {
             | ServerErrorKind::Ask,
         ) => ErrorKind::Unavailable,
         Vendor::Parse | Vendor::UnexpectedReturnType => ErrorKind::Corrupt,
-        _ if error.code().is_some_and(|code| PASSING.contains(&code)) => ErrorKind::Unavailable,
+        _ if PASSING.iter().any(|word| says(error, word)) => ErrorKind::Unavailable,
+        _ if says(error, "READONLY") => ErrorKind::Unavailable,
         _ => ErrorKind::Upstream,
     }
 }

@@ -6,7 +6,7 @@
 //! | `t:` id | hash | `r` record, `i` incarnation, `u` spent hits, `b` bytes sent under a budget, `a` last upload; what admission looks at: `x` expiry, `m` method, `n` max hits, `z` size, `w` window, `k` rules, `c` hit on complete, `cb` callback |
 //! | `l:` id | hash | lease → deadline `:` turn; `i` lease → intent; `c` lease → bytes charged |
 //! | `u`, `parts` | hash, ZSET | id `:` lease → an upload in parts; when to look whether it was abandoned |
-//! | `w:` id | ZSET | client → end of its window; `r` client where somebody rode on it |
+//! | `w:` id | ZSET | client → end of its window; `r` client `:` end where somebody rode on it |
 //! | `q:` call | string | a call that must not count twice; for a minute |
 //! | `a`, `b`, `g` | ZSETs | ids; bucket 0 key 0 id; tag 0 id |
 //! | `x`, `leases` | ZSETs | id → expiry; id `:` lease → deadline |

@@ -81,7 +81,13 @@ impl Inner {
         let mut events = Vec::new();
         for item in call.run(&self.link).await?.items()? {
             let mut items = item.items()?;
-            let (_, claimed) = parse_claimed(&mut items)?;
+            let claimed = match parse_claimed(&mut items) {
+                Ok((_, claimed)) => claimed,
+                Err(error) => {
+                    tracing::error!(%error, partition, "a callback cannot be read");
+                    continue;
+                }
+            };
             events.push(KeptEvent {
                 event: claimed.event,
                 attempts: claimed.attempts,

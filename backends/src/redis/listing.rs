@@ -156,12 +156,15 @@ impl Inner {
             .arg(most);
         let mut items = call.run(&self.link).await?.items()?;
         let now = items.number()?;
-        let rows: Result<Vec<Row>> = items
-            .part()?
-            .items()?
-            .map(|row| self.row(&mut row.items()?))
-            .collect();
-        Ok((partition, now, rows?))
+        let mut rows = Vec::new();
+        for row in items.part()?.items()? {
+            match row.items().and_then(|mut row| self.row(&mut row)) {
+                Ok(row) => rows.push(row),
+                // It must not keep the others from being listed and revoked.
+                Err(error) => tracing::error!(%error, partition, "a token cannot be read"),
+            }
+        }
+        Ok((partition, now, rows))
     }
 
     fn row(&self, items: &mut Items) -> Result<Row> {

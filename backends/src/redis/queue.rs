@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
 use super::keys::{self, Partition};
 use super::reply::Items;
@@ -137,12 +138,15 @@ impl Inner {
                 for (_, event) in &events {
                     call.push(event);
                 }
-                let reply = call.run(&self.link).await;
-                let reply = reply.inspect_err(|_| {
-                    let ids = events
-                        .iter()
-                        .map(|(_, id)| EventId::from_string(id.clone()));
-                    self.unheard.lock().extend(ids);
+                let reply = call.attempt(&self.link).await;
+                let reply = reply.map_err(|failure| {
+                    if failure.may_have_run() {
+                        let ids = events
+                            .iter()
+                            .map(|(_, id)| EventId::from_string(id.clone()));
+                        self.unheard.lock().extend(ids);
+                    }
+                    failure.of(call.operation())
                 })?;
                 let mut taken = Vec::new();
                 for item in reply.items()? {
@@ -175,6 +179,7 @@ impl Inner {
             .map(|(_, one)| one.event.id.clone())
             .collect();
         self.fresh.forget(|id| found.contains(id));
+        self.unheard.lock().retain(|id| !found.contains(id));
         claimed.sort_by_key(|(at, _)| *at);
         Ok(claimed.into_iter().map(|(_, claimed)| claimed).collect())
     }
@@ -183,12 +188,15 @@ impl Inner {
     /// they lapse. One that another node holds is delivered twice.
     async fn put_back_unheard(&self) {
         let unheard = std::mem::take(&mut *self.unheard.lock());
-        for id in unheard {
-            let put_back = self.conclude(&id, "retry", None, SystemClock.now_ms());
-            if put_back.await.is_err() {
-                self.unheard.lock().insert(id);
+        let all = unheard.into_iter().map(async |id| {
+            // Due at once, whatever this machine's clock says.
+            match self.conclude(&id, "retry", None, 0).await {
+                Ok(_) => None,
+                Err(_) => Some(id),
             }
-        }
+        });
+        let left = join_all(all).await.into_iter().flatten();
+        self.unheard.lock().extend(left);
     }
 
     /// `true` where the event was there.

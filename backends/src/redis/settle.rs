@@ -1,11 +1,13 @@
 //! What happens to a hit after it was admitted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::queue::claimed;
+use super::deeds::Deed;
+use super::ending::{Ending, How};
 use super::{Inner, error, fresh_id, json, keys, millis};
 use crate::callback_queue::{Claimed, Report};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation};
 
 impl Inner {
@@ -58,102 +60,67 @@ impl Inner {
         held(&call.run(&self.link).await?.text()?)
     }
 
-    /// The event of an upload is the caller's for `claim`, and due when that is over.
+    /// The event of an upload is the caller's for `claim`, and due when that is over. Where Redis is
+    /// away it is tried again, though the caller is told.
     pub async fn commit(
-        &self,
+        self: &Arc<Self>,
         reservation: Reservation,
         report: Report,
         claim: Option<Duration>,
     ) -> Result<(Lease, Option<Claimed>)> {
-        let (lease, turn) = lease_of(&reservation);
-        if lease.is_empty() && reservation.event.is_none() {
+        if reservation.lease().is_none() && reservation.event.is_none() {
             return Ok((Lease::Held, None));
         }
-        let id = reservation.token_id;
-        let partition = keys::partition_of(id);
-        let open = reservation.event.as_ref();
-        let queued_as = keys::event_in(partition);
-        let script = &self.scripts.commit;
-        let call = script
-            .on(partition)
-            .arg(id.to_string())
-            .arg(lease)
-            .arg(turn)
-            .arg(&self.owner)
-            .arg(open.map_or("", |event| event.as_str()))
-            .arg(queued_as.as_str())
-            .arg(json("redis.commit", &report)?)
-            .arg(u8::from(self.reports(&report)))
-            .arg(keys::hex(fresh_id()?))
-            .arg(claim.map_or(0, millis));
-        let mut items = call.run(&self.link).await?.items()?;
-        let lease = held(&items.text()?)?;
-        if items.number()? == 1 {
-            self.queued(queued_as, claim);
-        }
-        let value = items.text()?;
-        let claimed = match value.as_str() {
-            "" => None,
-            value => Some(claimed(value, "")?),
-        };
-        Ok((lease, claimed))
+        let sent = self.reports(&report);
+        let report = json("redis.commit", &report)?;
+        let how = How::Commit { sent, claim };
+        self.end(Ending::new(&reservation, how, report)?).await
     }
 
+    /// As [`commit`](Self::commit).
     pub async fn release(
-        &self,
+        self: &Arc<Self>,
         reservation: &Reservation,
         unsent: u64,
         report: Option<Report>,
     ) -> Result<()> {
-        let id = reservation.token_id;
         let (kind, window) = match reservation.hold {
             Hold::Batched => {
-                self.usage.lock().take_back(id, reservation.incarnation, 1);
+                let (id, incarnation) = (reservation.token_id, reservation.incarnation);
+                self.usage.lock().take_back(id, incarnation, 1);
                 ("batched", None)
             }
             Hold::Riding => ("riding", None),
             Hold::Counted { window } => ("counted", window),
             Hold::Leased { .. } => ("leased", None),
         };
-        let open = reservation.event.as_ref();
-        if matches!(reservation.hold, Hold::Batched | Hold::Riding) && open.is_none() {
+        let is_nothing = matches!(reservation.hold, Hold::Batched | Hold::Riding);
+        if is_nothing && reservation.event.is_none() {
             return Ok(());
         }
         let report = match report.filter(|report| self.reports(report)) {
             Some(report) => json("redis.release", &report)?,
             None => String::new(),
         };
-        let (lease, turn) = lease_of(reservation);
-        let partition = keys::partition_of(id);
-        let queued_as = keys::event_in(partition);
-        let script = &self.scripts.release;
-        let call = script
-            .on(partition)
-            .arg(id.to_string())
-            .arg(kind)
-            .arg(keys::hex(reservation.incarnation))
-            .arg(keys::hex(fresh_id()?))
-            .arg(lease)
-            .arg(turn)
-            .arg(unsent)
-            .arg(window.map_or_else(String::new, |window| hex::encode(window.client)))
-            .arg(window.map_or_else(String::new, |window| window.until.to_string()))
-            .arg(&self.owner)
-            .arg(open.map_or("", |event| event.as_str()))
-            .arg(queued_as.as_str())
-            .arg(report);
-        if call.run(&self.link).await?.number()? == 1 {
-            self.queued(queued_as, None);
-        }
-        Ok(())
+        let how = How::Release {
+            kind,
+            window,
+            unsent,
+        };
+        let ending = Ending::new(reservation, how, report)?;
+        self.end(ending).await.map(drop)
     }
-}
 
-/// The lease and its turn; empty where there is none.
-fn lease_of(reservation: &Reservation) -> (String, u32) {
-    match reservation.hold {
-        Hold::Leased { lease, turn } => (keys::hex(lease), turn),
-        Hold::Batched | Hold::Counted { .. } | Hold::Riding => (String::new(), 0),
+    async fn end(self: &Arc<Self>, ending: Ending) -> Result<(Lease, Option<Claimed>)> {
+        match ending.call(self).run(&self.link).await {
+            Ok(reply) => ending.done(self, reply),
+            Err(error) => {
+                if error.kind == ErrorKind::Unavailable {
+                    self.see_to(Deed::End(ending));
+                }
+                Err(error)
+            }
+        }
     }
 }
 

@@ -58,7 +58,11 @@ impl Inner {
             };
             let more = items.number()? == 1;
             for item in items.part()?.items()? {
-                unsettled.push(parse_unsettled(&mut item.items()?)?);
+                match parse_unsettled(&mut item.items()?) {
+                    Ok(upload) => unsettled.push(upload),
+                    // It must not keep the others from being settled.
+                    Err(error) => tracing::error!(%error, partition, "an upload cannot be read"),
+                }
             }
             if !more {
                 let owners: Result<Vec<_>> = items.part()?.items()?.map(|o| o.text()).collect();
@@ -73,7 +77,8 @@ impl Inner {
     ) -> Result<()> {
         let mut missing = HashSet::new();
         for owner in owners.keys() {
-            if !self.is_alive(owner).await? {
+            // Who cannot be asked about is believed to live.
+            if !self.is_alive(owner).await.unwrap_or(true) {
                 missing.insert(owner.clone());
             }
         }
@@ -89,7 +94,9 @@ impl Inner {
         };
         for owner in dead {
             for partition in owners.get(&owner).into_iter().flatten() {
-                self.end_entries(&owner, *partition).await?;
+                if let Err(error) = self.end_entries(&owner, *partition).await {
+                    tracing::error!(%error, owner, "open entries of a dead node not ended");
+                }
             }
             tracing::warn!(owner, "ended the downloads of a node that died");
         }

@@ -104,6 +104,20 @@ pub async fn a_late_release_leaves_the_next_window_alone(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
+/// Also where the window is long over, and others have come since.
+pub async fn a_hit_that_was_ridden_on_is_never_given_back(f: Fixture) {
+    f.create(id(1), record(&f, 3)).await;
+    let counted = admit(&f, 1).await;
+    admit(&f, 1).await;
+    f.advance(ms(2100)).await;
+    let other = admit(&f, 2).await;
+    admit(&f, 1).await;
+    f.stores.tokens.release(counted, 0, None).await.unwrap();
+    assert_eq!(f.used(id(1)).await, 3);
+    f.stores.tokens.release(other, 0, None).await.unwrap();
+    assert_eq!(f.used(id(1)).await, 2);
+}
+
 pub async fn many_clients_come_and_go(f: Fixture) {
     f.create(id(1), record(&f, 1000)).await;
     for client in 0..50 {

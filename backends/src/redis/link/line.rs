@@ -56,7 +56,11 @@ pub enum Failure {
 
 impl Failure {
     pub fn may_have_run(&self) -> bool {
-        !matches!(self, Self::Away(_))
+        match self {
+            Self::Away(_) => false,
+            Self::Unreplicated => true,
+            Self::Redis(error) => !error::is_refusal(error),
+        }
     }
 
     pub fn of(self, operation: &'static str) -> BackendError {

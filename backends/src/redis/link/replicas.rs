@@ -4,16 +4,17 @@
 //! at a time is under way, and it serves all calls whose writes came before it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Once replicas were missing, until they are there again: calls must not queue for each other's
-/// patience.
+/// Once replicas were missing: calls must not queue for each other's patience …
 const PATIENCE_WITHOUT: Duration = Duration::from_millis(50);
+/// … but for one now and then: slow replicas are replicas.
+const PATIENT_EVERY: Duration = Duration::from_secs(3);
 
 /// The replicas of the server at the other end of one connection.
 pub struct Replicas {
@@ -30,6 +31,8 @@ struct Round {
     /// Of the writes, how many it was about.
     writes: u64,
     enough: bool,
+    /// When the last one with all patience began.
+    patient_at: Instant,
 }
 
 impl Replicas {
@@ -41,6 +44,7 @@ impl Replicas {
             last: Mutex::new(Round {
                 writes: 0,
                 enough: true,
+                patient_at: Instant::now(),
             }),
         }
     }
@@ -58,17 +62,23 @@ impl Replicas {
             return Ok(last.enough);
         }
         let writes = self.writes.load(Ordering::Acquire);
-        let patience = match last.enough {
-            true => PATIENCE,
-            false => PATIENCE_WITHOUT,
+        let (patience, patient_at) = match last.enough || last.patient_at.elapsed() > PATIENT_EVERY
+        {
+            true => (PATIENCE, Instant::now()),
+            false => (PATIENCE_WITHOUT, last.patient_at),
         };
-        let have: u32 = redis::cmd("WAIT")
+        let have: RedisResult<u32> = redis::cmd("WAIT")
             .arg(self.wanted)
             .arg(patience.as_millis() as u64)
             .query_async(connection)
-            .await?;
-        let enough = have >= self.wanted;
-        *self.last.lock() = Round { writes, enough };
-        Ok(enough)
+            .await;
+        let enough = have.as_ref().is_ok_and(|have| *have >= self.wanted);
+        // A failure is everybody's, too: nobody else is to find out for himself.
+        *self.last.lock() = Round {
+            writes,
+            enough,
+            patient_at,
+        };
+        have.map(|_| enough)
     }
 }

@@ -1,5 +1,6 @@
 -- Takes uploads in parts that nobody will finish; those that somebody holds are looked at later.
 local retry_ms, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+even_when_full()
 local due = redis.call('ZRANGEBYSCORE', P .. 'parts', '-inf', int(now_ms), 'LIMIT', 0, most)
 local taken = {}
 for _, member in ipairs(due) do

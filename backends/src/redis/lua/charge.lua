@@ -5,9 +5,11 @@ if not live_lease(id, lease, turn) then return 'lost' end
 local token = P .. 't:' .. id
 if redis.call('EXISTS', P .. 'q:' .. call) == 1 then return 'done' end
 local charged = tonumber(redis.call('HGET', token, 'b') or '0') + tonumber(bytes)
-for _, other in ipairs(redis.call('HKEYS', P .. 'l:' .. id)) do
-  if #other == 16 and tonumber(string.match(redis.call('HGET', P .. 'l:' .. id, other), '^%d+')) > now_ms then
-    charged = charged + charged_by(id, other)
+local all, of = redis.call('HGETALL', P .. 'l:' .. id), {}
+for n = 1, #all, 2 do of[all[n]] = all[n + 1] end
+for other, value in pairs(of) do
+  if #other == 16 and tonumber(string.match(value, '^%d+')) > now_ms then
+    charged = charged + tonumber(of['c' .. other] or '0')
   end
 end
 if charged > tonumber(budget) then return 'over' end

@@ -114,13 +114,21 @@ local function queue_event(event, report, tail, wait_ms)
   queue_value(event, '{"id":"' .. event .. '","report":' .. report .. ',' .. tail, wait_ms)
 end
 
+-- Says that somebody rode on the hit of this window; kept for longer than any access takes to begin.
+local RIDDEN_MS = 300000
+local function ridden(client, until_ms)
+  return 'r' .. client .. ':' .. int(tonumber(until_ms))
+end
+
 -- A counted hit did not happen, unless another request has ridden on it; its window ends with it.
 local function give_back(id, incarnation, client, until_ms)
   local token, windows = P .. 't:' .. id, P .. 'w:' .. id
   if redis.call('HGET', token, 'i') ~= incarnation then return end
-  if until_ms ~= '' and tonumber(redis.call('ZSCORE', windows, client) or '0') == tonumber(until_ms) then
-    if redis.call('ZSCORE', windows, 'r' .. client) then return end
-    redis.call('ZREM', windows, client)
+  if until_ms ~= '' then
+    if redis.call('ZSCORE', windows, ridden(client, until_ms)) then return end
+    if tonumber(redis.call('ZSCORE', windows, client) or '0') == tonumber(until_ms) then
+      redis.call('ZREM', windows, client)
+    end
   end
   if tonumber(redis.call('HGET', token, 'u') or '0') > 0 then
     redis.call('HINCRBY', token, 'u', -1)

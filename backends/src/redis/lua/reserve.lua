@@ -12,14 +12,14 @@ if not record or is_gone(expire_at) then return {'not_found'} end
 
 local leased = access == 'PUT' or (complete and max)
 local until_ms = 0
+local before = (leased or max or window or callback) and redis.call('GET', P .. 'q:' .. call)
+if before == 'undone' then return {'hits'} end
 -- The same call again: it was counted, and is answered as it was.
 if leased then
   if redis.call('HEXISTS', P .. 'l:' .. id, call) == 1 then
     return {'leased', record, incarnation, '', 1}
   end
 elseif max or window then
-  local before = redis.call('GET', P .. 'q:' .. call)
-  if before == 'undone' then return {'hits'} end
   if before then return {'counted', record, incarnation, string.sub(before, 18), 1} end
 end
 
@@ -74,7 +74,7 @@ if hold == 'leased' then
   redis.call('PEXPIREAT', P .. 'l:' .. id, dropped_at(expire_at))
 elseif hold == 'riding' then
   -- From now on the hit cannot be given back.
-  redis.call('ZADD', windows, until_ms, 'r' .. client)
+  redis.call('ZADD', windows, int(tonumber(until_ms) + RIDDEN_MS), ridden(client, until_ms))
 elseif hold == 'counted' then
   redis.call('HINCRBY', token, 'u', 1)
   if window then
@@ -82,7 +82,6 @@ elseif hold == 'counted' then
     -- A few of the over ones go with each new one, so that they do not pile up.
     local over = redis.call('ZRANGEBYSCORE', windows, '-inf', int(now_ms), 'LIMIT', 0, 8)
     if #over > 0 then redis.call('ZREM', windows, unpack(over)) end
-    redis.call('ZREM', windows, 'r' .. client)
     redis.call('ZADD', windows, counted, client)
     redis.call('PEXPIREAT', windows, dropped_at(expire_at))
   end

@@ -1,5 +1,6 @@
 -- Housekeeping of one partition, in bounded steps.
 local lease_ms, most, keep_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+even_when_full()
 local over = redis.call('ZRANGEBYSCORE', P .. 'x', '-inf', int(now - GRACE), 'LIMIT', 0, most)
 for _, id in ipairs(over) do
   local record = redis.call('HGET', P .. 't:' .. id, 'r')
