@@ -37,6 +37,8 @@ pub struct CallbackSettings {
     /// All sign. Empty: nothing is signed.
     pub secrets: Vec<WebhookSecret>,
     pub targets: Arc<Targets>,
+    /// Tries at the same time, and as many more that uploads wait for.
+    pub concurrency: usize,
 }
 
 impl Default for CallbackSettings {
@@ -48,6 +50,7 @@ impl Default for CallbackSettings {
                 .to_vec(),
             secrets: Vec::new(),
             targets: Arc::default(),
+            concurrency: 32,
         }
     }
 }

@@ -76,14 +76,23 @@ pub struct CallerRef<'a> {
     pub range: &'a str,
 }
 
+/// What a stranger sends is kept no longer than this (bytes): events wait by the million.
+const CLIPPED: usize = 1_024;
+
+/// The beginning of a text that a client sent.
+pub fn clip(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(CLIPPED))
+        .unwrap_or(text)
+}
+
 impl CallerRef<'_> {
     pub fn to_caller(&self) -> Caller {
         Caller {
             request_id: self.request_id.to_owned(),
             client_ip: self.client_ip.to_string(),
-            user_agent: self.user_agent.to_owned(),
-            referer: self.referer.to_owned(),
-            range: self.range.to_owned(),
+            user_agent: clip(self.user_agent).to_owned(),
+            referer: clip(self.referer).to_owned(),
+            range: clip(self.range).to_owned(),
         }
     }
 
@@ -242,6 +251,14 @@ pub struct QueueStats {
     pub oldest_ms: u64,
 }
 
+/// The answer of [`CallbackQueue::replay_since`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    pub replayed: u64,
+    /// There are more, for which there is no room now.
+    pub more: bool,
+}
+
 /// Events that [`CallbackQueue::replay_since`] replays at once.
 const REPLAYED_AT_ONCE: usize = 200;
 
@@ -297,16 +314,30 @@ pub trait CallbackQueue: Send + Sync {
     /// is due at once. `false` where it is not there.
     async fn replay(&self, id: &EventId) -> Result<bool>;
 
-    /// Replays the dead letters that were queued at `since_ms` (Unix milliseconds) or later, and says
-    /// how many. Not atomic; calling it again is harmless.
-    async fn replay_since(&self, since_ms: u64) -> Result<u64> {
+    /// How many events may wait: past it accesses with a callback are refused.
+    fn max_pending(&self) -> u64;
+
+    /// Replays the dead letters that were queued at `since_ms` (Unix milliseconds) or later, until half
+    /// of what may wait does: replaying must not make accesses be refused. Not atomic; calling it again
+    /// goes on.
+    async fn replay_since(&self, since_ms: u64) -> Result<Replayed> {
         let mut replayed = 0;
         let mut cursor = None;
         loop {
             let page = self.list_events(EventState::Dead, REPLAYED_AT_ONCE, cursor.as_deref());
             let Some(page) = page.await? else {
-                return Ok(replayed);
+                return Ok(Replayed {
+                    replayed,
+                    more: false,
+                });
             };
+            let any = page.events.iter().any(|e| e.queued_at_ms >= since_ms);
+            if any && self.stats().await?.pending >= self.max_pending() / 2 {
+                return Ok(Replayed {
+                    replayed,
+                    more: true,
+                });
+            }
             let wanted = page.events.iter().filter(|e| e.queued_at_ms >= since_ms);
             let all = join_all(wanted.map(|kept| self.replay(&kept.event.id))).await;
             for was_there in all {
@@ -314,7 +345,10 @@ pub trait CallbackQueue: Send + Sync {
             }
             cursor = page.cursor;
             if cursor.is_none() {
-                return Ok(replayed);
+                return Ok(Replayed {
+                    replayed,
+                    more: false,
+                });
             }
         }
     }

@@ -95,6 +95,13 @@ pub struct QueueLimits {
     pub keep_dead: Option<Duration>,
 }
 
+impl QueueLimits {
+    /// Dead letters that are kept; past it the oldest are dropped.
+    pub fn max_dead(&self) -> u64 {
+        self.max_pending
+    }
+}
+
 impl Default for QueueLimits {
     fn default() -> Self {
         Self {

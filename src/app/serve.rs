@@ -86,6 +86,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
             retry: config.callback.retries(),
             secrets: config.callback.secret.clone(),
             targets: Arc::clone(&targets),
+            concurrency: config.callback.concurrency,
         },
     )?);
     let deliverer = Deliverer::new(Arc::clone(&courier), config.callback.concurrency);

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::task::{JoinError, JoinSet};
 
 use super::delivery::{Courier, Done, Held, RECORD};
-use super::hosts::{Admission, Hosts};
+use super::hosts::{Admission, FAST, Hosts};
 use crate::shutdown::Shutdown;
 
 /// How long a claimed event may wait here for its try; longer than a fast host needs.
@@ -87,6 +87,8 @@ impl Deliverer {
                     self.start_held().await;
                 }
                 () = look(&*queue, failed), if room > 0 => more = true,
+                // Its host may have begun to hang.
+                () = tokio::time::sleep(FAST), if !self.held.is_empty() => self.start_held().await,
             }
         }
         let now_ms = self.courier.clock.now_ms();

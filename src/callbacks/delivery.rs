@@ -8,7 +8,8 @@ use asset_gateway_backends::callback_queue::{Attempt, CallbackQueue, Claimed, Ev
 use asset_gateway_backends::clock::Clock;
 use bytes::Bytes;
 use reqwest::Url;
-use tokio::time::Instant;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
 use super::hosts::Pace;
 use super::message::Message;
@@ -71,6 +72,8 @@ pub struct Courier {
     schedule: Vec<Duration>,
     signer: Signer,
     targets: Arc<Targets>,
+    /// Tries that uploads wait for.
+    waited_for: Semaphore,
 }
 
 /// Why there is no answer for the uploader.
@@ -125,6 +128,7 @@ impl Courier {
             schedule: settings.retry,
             signer: Signer::new(&settings.secrets),
             targets: settings.targets,
+            waited_for: Semaphore::new(settings.concurrency.max(1)),
         })
     }
 
@@ -163,7 +167,13 @@ impl Courier {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
         let held = Held::new(claimed);
-        let answered = match self.attempt(&held.claimed.event).await {
+        // Waiting for its turn is part of the try's time.
+        let turn = timeout(self.sender.timeout, self.waited_for.acquire()).await;
+        let tried = match &turn {
+            Ok(_) => self.attempt(&held.claimed.event).await,
+            Err(_) => Err(Failed::from(Failure::Timeout)),
+        };
+        let answered = match tried {
             Ok(answer) => answer.json().await.map_err(Failed::from),
             Err(failed) => Err(failed),
         };

@@ -3,7 +3,7 @@
 //! A host that answers well and fast may use three quarters of the tries that run at once, any
 //! other a quarter (at least one), and all of those together three quarters: however many are dead,
 //! there is room for the fast ones. What is too much for a fast host waits here: it is soon gone.
-//! What is too much for a slow one goes back to the queue, due when the host, at its pace, would get
+//! A fast host that has not ended a try for a second counts as slow. What is too much for a slow one goes back to the queue, due when the host, at its pace, would get
 //! to it: a backlog of a dead host is then looked at once in a while, and not before every healthy
 //! event.
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// An answer within this makes a host a fast one.
-const FAST: Duration = Duration::from_secs(1);
+pub(super) const FAST: Duration = Duration::from_secs(1);
 /// Bounds of how far in the future an event is put back.
 const NEAREST: Duration = Duration::from_millis(500);
 const FARTHEST: Duration = Duration::from_secs(300);
@@ -58,6 +58,8 @@ struct Host {
     typical: Duration,
     /// When those that were put back are through.
     booked_until: Instant,
+    /// When a try ended last, or the first of those that run began.
+    moved: Instant,
 }
 
 impl Hosts {
@@ -83,6 +85,12 @@ impl Hosts {
             .known
             .entry(Arc::clone(name))
             .or_insert_with(|| Host::new(timeout));
+        if host.running == 0 {
+            host.moved = Instant::now();
+        } else if host.moved.elapsed() > FAST {
+            // It has been fast, and hangs.
+            host.fast = false;
+        }
         if host.fast {
             if host.running >= self.limit_fast {
                 return Admission::Wait;
@@ -106,10 +114,15 @@ impl Hosts {
         }
         if let Some(host) = self.known.get_mut(name) {
             host.running = host.running.saturating_sub(1);
+            host.moved = Instant::now();
+            host.typical = match host.tried {
+                true => (host.typical + took) / 2,
+                false => took,
+            };
             host.tried = true;
-            host.typical = (host.typical * 3 + took) / 4;
             let was_fast = host.fast;
-            host.fast = delivered && took < FAST;
+            // One quick answer among slow ones does not make it fast.
+            host.fast = delivered && took < FAST && host.typical < FAST;
             if host.fast && !was_fast {
                 host.booked_until = Instant::now();
             }
@@ -125,6 +138,7 @@ impl Host {
             fast: false,
             typical: timeout,
             booked_until: Instant::now(),
+            moved: Instant::now(),
         }
     }
 
@@ -166,6 +180,32 @@ mod tests {
         assert!(matches!(hosts.admit(&name), Admission::Wait));
         hosts.finished(&name, Pace::Fast, Duration::from_millis(5), false);
         assert!(matches!(hosts.admit(&name), Admission::PutBack(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fast_host_that_hangs_is_fast_no_more() {
+        let mut hosts = Hosts::new(32, TIMEOUT);
+        let name = Arc::from("a:80");
+        admitted(&mut hosts, &name, 1);
+        hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
+        assert_eq!(admitted(&mut hosts, &name, 32), 24);
+        assert!(matches!(hosts.admit(&name), Admission::Wait));
+        tokio::time::advance(FAST + Duration::from_millis(1)).await;
+        assert!(matches!(hosts.admit(&name), Admission::PutBack(_)));
+        // A quick answer among slow ones is not enough, some of them are.
+        for _ in 0..24 {
+            hosts.finished(&name, Pace::Fast, TIMEOUT, false);
+        }
+        for quick in 1..=6 {
+            assert_eq!(admitted(&mut hosts, &name, 1), 1);
+            assert!(!hosts.known[&name].fast, "after {quick}");
+            hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
+            if hosts.known[&name].fast {
+                assert!(quick > 3);
+                return;
+            }
+        }
+        panic!("never fast again");
     }
 
     #[tokio::test]

@@ -6,11 +6,13 @@
 
 mod embedded;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use crate::config::AllowedHost;
@@ -69,6 +71,20 @@ impl Targets {
     }
 }
 
+/// Lookups at once: each holds a thread for as long as the system's resolver takes, also where nobody
+/// waits for it any more, and files need threads, too.
+static LOOKUPS: Semaphore = Semaphore::const_new(64);
+
+async fn look_up(name: String) -> io::Result<Vec<SocketAddr>> {
+    let turn = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let found = tokio::spawn(async move {
+        let found = tokio::net::lookup_host((name, 0)).await;
+        drop(turn);
+        found.map(Iterator::collect)
+    });
+    found.await.map_err(io::Error::other)?
+}
+
 /// The system's resolver, without denied addresses.
 pub(super) struct CheckedNames(pub(super) Arc<Targets>);
 
@@ -76,8 +92,7 @@ impl Resolve for CheckedNames {
     fn resolve(&self, name: Name) -> Resolving {
         let targets = Arc::clone(&self.0);
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found: Vec<SocketAddr> = found.collect();
+            let found = look_up(name.as_str().to_owned()).await?;
             let some = !found.is_empty();
             let allowed = found
                 .into_iter()

@@ -92,8 +92,11 @@ pub async fn replay_since(
     }
     let since_ms = since.ok_or_else(expected)?.saturating_mul(1_000);
     let replayed = state.callbacks().replay_since(since_ms).await;
-    let replayed = replayed.map_err(GatewayError::store)?;
-    Ok(Json(Replayed { replayed }))
+    let done = replayed.map_err(GatewayError::store)?;
+    Ok(Json(Replayed {
+        replayed: done.replayed,
+        more: done.more,
+    }))
 }
 
 async fn details(state: &AppState, id: &EventId) -> Result<DetailView, GatewayError> {

@@ -66,15 +66,24 @@ pub async fn abort(
     abandoned: &AbandonedUpload,
 ) -> Result<()> {
     let upload = &abandoned.upload;
+    let age = Duration::from_millis(now_ms.saturating_sub(upload.began_at_ms));
     let Some(bucket) = buckets.get(&upload.bucket) else {
+        if age < GIVEN_UP_AFTER {
+            let why = format!("the bucket `{}` is not configured", upload.bucket);
+            let operation = "abort_upload";
+            return Err(BackendError::with_source(
+                ErrorKind::NotFound,
+                operation,
+                why,
+            ));
+        }
         tracing::error!(
             alias = upload.bucket,
-            "the bucket of an upload that was left in parts is not configured"
+            "parts of an upload stay in storage: its bucket is not configured any more"
         );
-        return Ok(());
+        return store.forget_upload(abandoned).await;
     };
     if let Err(error) = bucket.abort_upload(&upload.key, &upload.reference).await {
-        let age = Duration::from_millis(now_ms.saturating_sub(upload.began_at_ms));
         if age < GIVEN_UP_AFTER {
             return Err(error);
         }

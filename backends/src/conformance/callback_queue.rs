@@ -13,6 +13,7 @@ macro_rules! callback_queue_suite {
             bounds: [
                 a_full_queue_takes_nothing,
                 the_dead_take_no_room,
+                a_replay_leaves_room,
             ],
             delivery: [
                 an_event_comes_back_as_it_was,

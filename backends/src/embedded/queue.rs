@@ -61,7 +61,15 @@ impl<K: Kv> Inner<K> {
             let Some(bytes) = self.kv.get(&keys::event(&id))? else {
                 return Ok(0);
             };
-            let value: EventValue = values::decode(&bytes)?;
+            let value: EventValue = match values::decode(&bytes) {
+                Ok(value) => value,
+                Err(error) => {
+                    // It must not keep the others from being delivered.
+                    tracing::error!(%error, event_id = id.as_str(), "a callback cannot be read");
+                    claims.insert(id, u64::MAX);
+                    return Ok(0);
+                }
+            };
             if claims.contains_key(&id) || value.due_ms > now_ms {
                 return Ok(0);
             }
@@ -214,8 +222,10 @@ impl<K: Kv> Inner<K> {
         let mut queued_at_ms = None;
         // Event ids sort by time.
         self.kv.scan(keys::EVENTS, None, &mut |_, value| {
-            queued_at_ms = Some(values::decode::<EventValue>(value)?.queued_at_ms);
-            Ok(false)
+            queued_at_ms = values::decode::<EventValue>(value)
+                .ok()
+                .map(|value| value.queued_at_ms);
+            Ok(queued_at_ms.is_none())
         })?;
         Ok(queued_at_ms.map_or(0, |at| self.clock.now_ms().saturating_sub(at)))
     }
@@ -302,6 +312,10 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         let was_there = self.0.replay(id)?;
         self.0.kv.durable().await?;
         Ok(was_there)
+    }
+
+    fn max_pending(&self) -> u64 {
+        self.0.limits.max_pending
     }
 
     async fn stats(&self) -> Result<QueueStats> {

@@ -20,38 +20,49 @@ impl<K: Kv> Inner<K> {
             self.close_entries_of_the_dead()?;
             self.recovered.store(true, Ordering::Release);
         }
-        self.drop_old_letters()?;
+        while self.drop_letters()? == PURGED_AT_ONCE {}
         self.take_over_leases(lease)
     }
 
-    /// Dead letters whose last try is long ago. Ids sort by time: what follows a young one is younger,
-    /// or will be looked at in time.
-    fn drop_old_letters(&self) -> Result<()> {
-        let Some(keep) = self.limits.keep_dead else {
-            return Ok(());
-        };
-        let before = self.clock.now_ms().saturating_sub(millis(keep));
-        let mut old = Vec::new();
-        self.kv.scan(keys::DEAD, None, &mut |key, value| {
-            let letter: EventValue = values::decode(value)?;
-            let last = letter.attempts.last();
-            let is_old = last.map_or(letter.queued_at_ms, |attempt| attempt.at_ms) <= before;
-            if is_old {
-                old.push(key.to_vec());
-            }
-            Ok(is_old && old.len() < PURGED_AT_ONCE)
-        })?;
+    /// Drops some dead letters whose last try is long ago, or that are too many, and says how many. Ids
+    /// sort by time: what follows a young one is younger, or will be looked at in time.
+    fn drop_letters(&self) -> Result<usize> {
+        let now_ms = self.clock.now_ms();
+        let before = self
+            .limits
+            .keep_dead
+            .map(|keep| now_ms.saturating_sub(millis(keep)));
+        let too_many = self.dead.load(Ordering::Relaxed);
+        let too_many = too_many.saturating_sub(self.limits.max_dead());
         // Who replays one takes it out under the same lock.
         let _claims = self.claims.lock();
-        for key in old {
-            if self.kv.get(&key)?.is_some() {
-                let mut batch = Batch::default();
-                batch.remove(key);
-                self.kv.apply(batch)?;
-                self.dead.fetch_sub(1, Ordering::Relaxed);
+        let mut batch = Batch::default();
+        let mut dropped = 0;
+        self.kv.scan(keys::DEAD, None, &mut |key, value| {
+            let is_old = match values::decode::<EventValue>(value) {
+                Ok(letter) => {
+                    let last = letter.attempts.last();
+                    let last = last.map_or(letter.queued_at_ms, |attempt| attempt.at_ms);
+                    before.is_some_and(|before| last <= before)
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a dead letter cannot be read: dropped");
+                    true
+                }
+            };
+            let goes = is_old || (dropped as u64) < too_many;
+            if goes {
+                batch.remove(key.to_vec());
+                dropped += 1;
             }
+            Ok(goes && dropped < PURGED_AT_ONCE)
+        })?;
+        if dropped > 0 {
+            self.kv.apply(batch)?;
+            self.dead.fetch_sub(dropped as u64, Ordering::Relaxed);
+            tracing::warn!(dropped, "dropped the oldest dead letters");
         }
-        Ok(())
+        Ok(dropped)
     }
 
     /// Removes some tokens that are past their day of grace, and says how many.

@@ -12,7 +12,7 @@
 //! | `x`, `leases` | ZSETs | id → expiry; id `:` lease → deadline |
 //! | `o:` owner, `owners` | hash, set | open entries of a node: event → what is known of it |
 //! | `e`, `n`, `at` | hashes | event → value, attempts, due time |
-//! | `due`, `held`, `age`, `dead` | ZSETs | event → due time; end of its claim; when it was queued, twice |
+//! | `due`, `held`, `age`, `dead`, `buried` | ZSETs | event → due time; end of its claim; when it was queued, twice; when it was given up |
 //! | `k` | hash | event → value of a dead letter |
 //!
 //! `owner:` owner, a node's sign of life, is in the partition that the owner's name begins with.

@@ -309,6 +309,10 @@ impl CallbackQueue for RedisStore {
         self.0.replay(id).await
     }
 
+    fn max_pending(&self) -> u64 {
+        self.0.limits.max_pending
+    }
+
     async fn stats(&self) -> Result<QueueStats> {
         self.0.count_pending().await
     }

@@ -49,8 +49,10 @@ impl Inner {
         loop {
             let script = &self.scripts.sweep;
             let keep_dead = self.limits.keep_dead.map_or(0, millis);
+            // Each partition has its share, and some more: they are not filled alike.
+            let max_dead = self.limits.max_dead() / 256 + 100;
             let call = script.on(partition).arg(millis(lease)).arg(SWEPT_AT_ONCE);
-            let call = call.arg(keep_dead);
+            let call = call.arg(keep_dead).arg(max_dead);
             let mut items = match call.run(&self.link).await {
                 Ok(reply) => reply.items()?,
                 Err(error) if unsettled.is_empty() => return Err(error),

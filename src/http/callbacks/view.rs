@@ -17,6 +17,8 @@ pub struct CallbackPage {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Replayed {
     pub replayed: u64,
+    /// Half of `callback.max_pending` waits now, and there are more: call again later.
+    pub more: bool,
 }
 
 /// A callback.

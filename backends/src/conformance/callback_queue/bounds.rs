@@ -45,3 +45,23 @@ pub async fn the_dead_take_no_room(f: Fixture) {
     }
     assert_eq!(f.stores.callbacks.stats().await.unwrap().dead, 4);
 }
+
+/// Half of the room stays for what is new.
+pub async fn a_replay_leaves_room(f: Fixture) {
+    for _ in 0..3 {
+        assert_eq!(enqueue(&f).await, Enqueued::Queued);
+        let claimed = f.stores.callbacks.claim(1, LEASE).await.unwrap().remove(0);
+        let last = super::delivery::attempt(&f, "connect");
+        f.stores
+            .callbacks
+            .bury(&claimed.event.id, last)
+            .await
+            .unwrap();
+    }
+    assert_eq!(enqueue(&f).await, Enqueued::Queued);
+    let replayed = f.stores.callbacks.replay_since(0).await.unwrap();
+    assert_eq!((replayed.replayed, replayed.more), (0, true));
+    assert_eq!(f.take_events().await.len(), 1);
+    let replayed = f.stores.callbacks.replay_since(0).await.unwrap();
+    assert_eq!((replayed.replayed, replayed.more), (3, false));
+}

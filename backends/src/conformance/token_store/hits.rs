@@ -172,8 +172,11 @@ async fn admitted_soon(
     id: crate::token_store::TokenId,
     access: Access,
 ) -> crate::token_store::Reservation {
+    let mut wanted = request(access);
+    // It must not ride on the hit that is on its way back.
+    wanted.caller = caller(2);
     for _ in 0..100 {
-        match f.reserve(id, &request(access)).await {
+        match f.reserve(id, &wanted).await {
             Reserved::Admitted { reservation, .. } => return reservation,
             Reserved::Refused(Refusal::HitsExceeded) => tokio::time::sleep(ms(10)).await,
             other @ (Reserved::Refused(_) | Reserved::CheckRules { .. }) => panic!("{other:?}"),

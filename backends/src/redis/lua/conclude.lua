@@ -23,5 +23,6 @@ redis.call('HDEL', P .. 'e', event)
 if deed == 'bury' then
   redis.call('HSET', P .. 'k', event, value)
   redis.call('ZADD', P .. 'dead', queued_at(value), event)
+  redis.call('ZADD', P .. 'buried', int(now_ms), event)
 end
 return 1

@@ -5,6 +5,7 @@ local value = redis.call('HGET', P .. 'k', event)
 if value then
   redis.call('HDEL', P .. 'k', event)
   redis.call('ZREM', P .. 'dead', event)
+  redis.call('ZREM', P .. 'buried', event)
   redis.call('HSET', P .. 'e', event, value)
   redis.call('HSET', P .. 'n', event, attempts)
   redis.call('ZADD', P .. 'age', queued_at(value), event)

@@ -1,5 +1,6 @@
 -- Housekeeping of one partition, in bounded steps.
-local lease_ms, most, keep_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local lease_ms, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local keep_ms, max_dead = tonumber(ARGV[3]), tonumber(ARGV[4])
 even_when_full()
 local over = redis.call('ZRANGEBYSCORE', P .. 'x', '-inf', int(now - GRACE), 'LIMIT', 0, most)
 for _, id in ipairs(over) do
@@ -26,17 +27,17 @@ for _, member in ipairs(lapsed) do
     drop_lease(id, lease)
   end
 end
+local function drop_letter(event)
+  for _, index in ipairs({'dead', 'buried'}) do redis.call('ZREM', P .. index, event) end
+  for _, hash in ipairs({'k', 'n'}) do redis.call('HDEL', P .. hash, event) end
+end
 if keep_ms > 0 then
-  local before = now_ms - keep_ms
-  for _, event in ipairs(redis.call('ZRANGEBYSCORE', P .. 'dead', '-inf', int(before), 'LIMIT', 0, most)) do
-    local last
-    for at in string.gmatch(redis.call('HGET', P .. 'n', event) or '', '"at_ms":(%d+)') do last = at end
-    if tonumber(last or '0') <= before then
-      redis.call('ZREM', P .. 'dead', event)
-      redis.call('HDEL', P .. 'k', event)
-      redis.call('HDEL', P .. 'n', event)
-    end
-  end
+  local old = redis.call('ZRANGEBYSCORE', P .. 'buried', '-inf', int(now_ms - keep_ms), 'LIMIT', 0, most)
+  for _, event in ipairs(old) do drop_letter(event) end
+end
+local too_many = math.min(redis.call('ZCARD', P .. 'dead') - max_dead, most)
+if too_many > 0 then
+  for _, event in ipairs(redis.call('ZRANGE', P .. 'dead', 0, too_many - 1)) do drop_letter(event) end
 end
 local more = (#over == most or #lapsed == most) and 1 or 0
 return {more, unsettled, redis.call('SMEMBERS', P .. 'owners')}

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use asset_gateway_backends::callback_queue::{Outcome, Report};
+use asset_gateway_backends::callback_queue::{Outcome, Report, clip};
 use asset_gateway_backends::object_backend::{ObjectBackend, Stored};
 use asset_gateway_backends::token_store::{CallbackMode, Intent, Lease};
+use asset_gateway_backends::{BackendError, ErrorKind};
 use bytes::Bytes;
 
 use super::writing::Writing;
@@ -27,6 +28,11 @@ pub struct Finished {
     pub stored: Stored,
     /// What the receiver of the callback said, where the uploader waits for it.
     pub answer: Option<Result<Bytes, NotAnswered>>,
+}
+
+/// Storage may yet make the object visible: it has not said no, it has said nothing.
+fn is_open(error: &BackendError, bucket: &dyn ObjectBackend) -> bool {
+    error.kind == ErrorKind::Timeout && !bucket.capabilities().ends_with_the_process
 }
 
 /// Makes the upload visible and counts it, in this order: intent, object, commit.
@@ -65,6 +71,11 @@ pub async fn finish(
                     etag: meta.etag.unwrap_or_default(),
                     size: meta.size,
                 },
+                // Storage may yet do what it was asked: the sweeper looks once more.
+                Ok(None) if is_open(&error, target.bucket.as_ref()) => {
+                    ticket.leave_unsettled();
+                    return Err(GatewayError::storage(error));
+                }
                 Ok(None) => {
                     ticket.release().await.map_err(GatewayError::store)?;
                     return Err(GatewayError::storage(error));
@@ -81,7 +92,7 @@ pub async fn finish(
         status: 200,
         size: stored.size,
         etag: stored.etag.clone(),
-        content_type: target.content_type,
+        content_type: clip(&target.content_type).to_owned(),
     };
     let committed = match ticket.record.callback_mode {
         CallbackMode::Async => ticket.commit(report).await.map(|lease| (lease, None)),

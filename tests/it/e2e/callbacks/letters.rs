@@ -132,7 +132,11 @@ async fn pages_and_what_is_since_a_time() {
     for (since, expected) in [(late, 0), (0, 3), (0, 0)] {
         let path = format!("/callbacks/replay?since={since}");
         let replayed = answer(gateway.control("POST", &path)).await;
-        assert_eq!(replayed.json(), json!({"replayed": expected}), "{since}");
+        assert_eq!(
+            replayed.json(),
+            json!({"replayed": expected, "more": false}),
+            "{since}"
+        );
     }
     hooks.all(6).await;
 }
@@ -206,7 +210,10 @@ async fn the_same_from_the_command_line() {
     assert!(code == Some(0) && stdout.contains("pending"), "{stdout}");
     let (code, stdout, _) = cli(&gateway, &["replay", "--since", "0"]).await;
     let counted: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((code, counted), (Some(0), json!({"replayed": 1})));
+    assert_eq!(
+        (code, counted),
+        (Some(0), json!({"replayed": 1, "more": false}))
+    );
     hooks.all(6).await;
 
     let (code, _, stderr) = cli(&gateway, &["show", "nonsense"]).await;

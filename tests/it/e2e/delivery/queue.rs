@@ -168,6 +168,10 @@ impl CallbackQueue for MemoryQueue {
         Ok(false)
     }
 
+    fn max_pending(&self) -> u64 {
+        u64::MAX
+    }
+
     async fn stats(&self) -> Result<QueueStats> {
         Ok(QueueStats::default())
     }
