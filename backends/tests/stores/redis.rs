@@ -12,6 +12,7 @@ mod outage;
 mod refused;
 mod replicas;
 mod sentinel;
+mod sentinel_moves;
 mod server;
 
 use asset_gateway_backends::conformance::fixture::{Fixture, Time};

@@ -12,4 +12,5 @@ mod leases;
 mod outage;
 mod revoked;
 mod settling;
+mod topologies;
 mod traffic;
