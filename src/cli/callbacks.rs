@@ -54,7 +54,7 @@ enum What {
     Replay {
         #[arg(group = "which")]
         id: Option<String>,
-        /// All that were given up and are of this time (Unix seconds) or later
+        /// All that were given up and were queued at this time (Unix seconds) or later
         #[arg(long, value_name = "SECONDS", group = "which")]
         since: Option<u64>,
     },
