@@ -9,6 +9,8 @@
 //!
 //! No error tells what a line holds: it may be a key on the wrong line.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use crate::settings::{Keys, Secret};
@@ -20,11 +22,14 @@ const LARGEST: u64 = 1024 * 1024;
 pub fn read(path: &Path, profile: &str) -> Result<Keys, String> {
     let wrong = |what: String| format!("`{}`: {what}", path.display());
     let cannot = |error: std::io::Error| wrong(format!("cannot be read: {error}"));
-    let length = std::fs::metadata(path).map_err(cannot)?.len();
-    if length > LARGEST {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(cannot)?;
+    if bytes.len() as u64 > LARGEST {
         return Err(wrong("too large to be a file of keys".into()));
     }
-    let text = std::fs::read_to_string(path).map_err(cannot)?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8".into()))?;
     parse(&text, profile).map_err(wrong)
 }
 
@@ -118,6 +123,9 @@ mod tests {
             assert!(error.contains(said), "{error}");
             assert!(!error.contains("geheim"), "{error}");
         }
+        // Whatever the file says of its length.
+        let endless = read(Path::new("/dev/zero"), "default").expect_err("no keys");
+        assert!(endless.contains("too large"), "{endless}");
         let missing = read(Path::new("/nowhere/keys"), "default").expect_err("no file");
         assert!(
             missing.contains("`/nowhere/keys`: cannot be read"),

@@ -24,7 +24,9 @@ const MAX_ANSWER: usize = 64 * 1024;
 const EXCERPT: usize = 1024;
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 const IDLE_CONNECTIONS_PER_HOST: usize = 8;
-const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+/// Shorter than the 5 s after which common servers (Node.js, uvicorn) close theirs: a try on a
+/// connection that is just being closed fails for nothing.
+const IDLE_CONNECTION: Duration = Duration::from_secs(4);
 
 /// Why a try did not deliver. `Display` is the stable word that stands in `Attempt::error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,20 +89,19 @@ impl Answer {
         let mut body = BytesMut::new();
         // How it ends changes nothing.
         let _ = tokio::time::timeout_at(until, read(self.response, &mut body)).await;
-        body.truncate(EXCERPT);
-        String::from_utf8_lossy(&body).into_owned()
+        beginning(&body)
     }
 
-    /// The body, which has to be JSON of at most 64 KiB.
+    /// The body, which has to be JSON in UTF-8 of at most 64 KiB.
     pub(super) async fn json(self) -> Result<Bytes, Failure> {
         let mut body = BytesMut::new();
         tokio::time::timeout_at(self.deadline, read(self.response, &mut body))
             .await
             .map_err(|_| Failure::Timeout)??;
-        match serde_json::from_slice::<IgnoredAny>(&body) {
-            Ok(_) => Ok(body.freeze()),
-            Err(_) => Err(Failure::Answer),
-        }
+        // What is skipped in bytes is not looked at: in text it is UTF-8.
+        let text = std::str::from_utf8(&body).map_err(|_| Failure::Answer)?;
+        serde_json::from_str::<IgnoredAny>(text).map_err(|_| Failure::Answer)?;
+        Ok(body.freeze())
     }
 }
 
@@ -151,6 +152,13 @@ impl Sender {
     }
 }
 
+/// At most [`EXCERPT`] bytes of text, in which a byte that is none takes three.
+fn beginning(body: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(body).into_owned();
+    text.truncate(text.floor_char_boundary(EXCERPT));
+    text
+}
+
 /// No more than [`MAX_ANSWER`], whatever comes.
 async fn read(mut response: Response, body: &mut BytesMut) -> Result<(), Failure> {
     while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
@@ -194,4 +202,22 @@ fn is_caused_by<E: StdError + 'static>(error: &reqwest::Error) -> bool {
         };
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_short_whatever_bytes_come() {
+        for (body, expected) in [
+            (vec![0xff; 5_000], "\u{fffd}".repeat(341)),
+            ("é".repeat(600).into_bytes(), "é".repeat(512)),
+            (b"no".to_vec(), "no".to_owned()),
+            ("x报".repeat(400).into_bytes(), "x报".repeat(256)),
+            ("报".repeat(400).into_bytes(), "报".repeat(341)),
+        ] {
+            assert_eq!(beginning(&body), expected);
+        }
+    }
 }

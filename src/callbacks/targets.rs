@@ -124,7 +124,7 @@ mod tests {
     }
 
     /// All ways to write 169.254.169.254.
-    const METADATA: [&str; 19] = [
+    const METADATA: [&str; 21] = [
         "http://169.254.169.254/",
         "http://169.254.169.254./",
         "http://user:secret@169.254.169.254:8080/x",
@@ -144,6 +144,8 @@ mod tests {
         "http://[64:ff9b::a9fe:a9fe]/",
         "http://[64:ff9b:1::169.254.169.254]/",
         "https://[2002:a9fe:a9fe::1]/",
+        "http://[2001:db8::5efe:169.254.169.254]/",
+        "http://[2001:db8::200:5efe:a9fe:a9fe]/",
     ];
 
     #[test]

@@ -12,6 +12,8 @@ use url::form_urlencoded;
 
 /// What OSS takes.
 const MAX_BYTES: usize = 5 * 1024;
+/// Metadata that a template names again and again would make a body of megabytes.
+const MAX_BODY: usize = 256 * 1024;
 const VARIABLES: &str = "${bucket}, ${object}, ${etag}, ${size}, ${mimeType}, ${method}, \
                          ${clientIp}, ${reqId}, ${x:NAME}";
 
@@ -24,6 +26,11 @@ pub enum TemplateError {
     Unclosed(String),
     #[error("unknown variable `${{{0}}}`; known are {VARIABLES}")]
     Unknown(String),
+    /// The first character of the value would be a part of the escape.
+    #[error("`${{{0}}}` follows a backslash, which has no place before a variable")]
+    Escaped(String),
+    #[error("the body would have more than {MAX_BODY} bytes")]
+    LongBody,
     #[error("is not JSON once its variables are filled in: {0}")]
     NotJson(String),
 }
@@ -82,7 +89,7 @@ enum Value<'a> {
 
 enum Piece<'a> {
     Literal(&'a str),
-    Variable(Variable<'a>),
+    Variable(&'a str, Variable<'a>),
 }
 
 /// A `$` without a brace is text.
@@ -98,7 +105,7 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
             return Err(TemplateError::Unknown(name.escape_debug().to_string()));
         };
         pieces.push(Piece::Literal(literal));
-        pieces.push(Piece::Variable(variable));
+        pieces.push(Piece::Variable(name, variable));
         rest = after;
     }
     pieces.push(Piece::Literal(rest));
@@ -113,39 +120,43 @@ pub fn check(template: &BodyTemplate) -> Result<(), TemplateError> {
     let pieces = pieces(&template.text)?;
     match template.kind {
         BodyType::Form => Ok(()),
-        BodyType::Json => {
-            // Whether it is JSON does not hang on the values.
-            let sample = fill(&pieces, template.kind, |variable| match variable {
-                Variable::Size => Value::Number(10),
-                Variable::Bucket
-                | Variable::Object
-                | Variable::Etag
-                | Variable::MimeType
-                | Variable::Method
-                | Variable::ClientIp
-                | Variable::RequestId
-                | Variable::Metadata(_) => Value::Text("text"),
-            });
-            serde_json::from_str::<IgnoredAny>(&sample)
-                .map(drop)
-                .map_err(|error| TemplateError::NotJson(error.to_string()))
-        }
+        // Beside other digits a zero is no number.
+        BodyType::Json => [10, 0]
+            .into_iter()
+            .try_for_each(|size| check_json(&pieces, size)),
     }
 }
 
-/// The body of an event. The template was checked when its token was made.
+/// Whether it is JSON does not hang on the values of texts.
+fn check_json(pieces: &[Piece<'_>], size: u64) -> Result<(), TemplateError> {
+    let sample = fill(pieces, BodyType::Json, |variable| match variable {
+        Variable::Size => Value::Number(size),
+        Variable::Bucket
+        | Variable::Object
+        | Variable::Etag
+        | Variable::MimeType
+        | Variable::Method
+        | Variable::ClientIp
+        | Variable::RequestId
+        | Variable::Metadata(_) => Value::Text("text"),
+    })?;
+    serde_json::from_str::<IgnoredAny>(&sample)
+        .map(drop)
+        .map_err(|error| TemplateError::NotJson(error.to_string()))
+}
+
+/// The body of an event. The template was checked when its token was made, the length of its values
+/// was not.
 pub(super) fn render(template: &BodyTemplate, event: &Event) -> Result<String, TemplateError> {
     let pieces = pieces(&template.text)?;
-    Ok(fill(&pieces, template.kind, |variable| {
-        variable.value(event)
-    }))
+    fill(&pieces, template.kind, |variable| variable.value(event))
 }
 
 fn fill<'a>(
     pieces: &[Piece<'a>],
     kind: BodyType,
     value: impl Fn(Variable<'a>) -> Value<'a>,
-) -> String {
+) -> Result<String, TemplateError> {
     let mut body = String::new();
     let mut quotes = Quotes::default();
     for piece in pieces {
@@ -154,7 +165,10 @@ fn fill<'a>(
                 quotes.pass(text);
                 body.push_str(text);
             }
-            Piece::Variable(variable) => match (kind, value(*variable)) {
+            Piece::Variable(name, _) if kind == BodyType::Json && quotes.escaped => {
+                return Err(TemplateError::Escaped(name.escape_debug().to_string()));
+            }
+            Piece::Variable(_, variable) => match (kind, value(*variable)) {
                 (_, Value::Number(number)) => body.push_str(&number.to_string()),
                 (BodyType::Form, Value::Text(text)) => {
                     body.extend(form_urlencoded::byte_serialize(text.as_bytes()));
@@ -168,8 +182,11 @@ fn fill<'a>(
                 }
             },
         }
+        if body.len() > MAX_BODY {
+            return Err(TemplateError::LongBody);
+        }
     }
-    body
+    Ok(body)
 }
 
 /// Whether a place in JSON is inside a string.
@@ -276,8 +293,53 @@ mod tests {
         ] {
             assert!(error(text, BodyType::Json).contains("JSON"), "{text}");
         }
+        for (text, named) in [
+            (r#"{"a":"\${mimeType}"}"#, "`${mimeType}`"),
+            (r#"{"a":"\\\${x:a}"}"#, "`${x:a}`"),
+            (r#"{"a":"\${size}"}"#, "`${size}`"),
+        ] {
+            let said = error(text, BodyType::Json);
+            assert!(said.contains(named) && said.contains("backslash"), "{said}");
+        }
+        for text in [
+            "${size}${size}",
+            "${size}5",
+            r#"{"n":${size}0}"#,
+            r#""\u00${size}""#,
+            r#""\u00${x:a}""#,
+        ] {
+            assert!(error(text, BodyType::Json).contains("JSON"), "{text}");
+        }
         let long = "x".repeat(MAX_BYTES + 1);
         assert!(error(&long, BodyType::Form).contains("5120"));
         assert_eq!(check(&template(&long[1..], BodyType::Form)), Ok(()));
+    }
+
+    /// A record of an older version may hold what is refused now.
+    #[test]
+    fn a_stored_template_cannot_be_broken_out_of() {
+        let mut event = event();
+        event.report.content_type = r#"","admin":true,"x":""#.to_owned();
+        let stored = template(r#"{"a":"\${mimeType}"}"#, BodyType::Json);
+        let refused = render(&stored, &event).unwrap_err();
+        assert!(refused.to_string().contains("`${mimeType}`"), "{refused}");
+        let escaped = template(r#"{"a":"\\${mimeType}"}"#, BodyType::Json);
+        let body: serde_json::Value =
+            serde_json::from_str(&render(&escaped, &event).unwrap()).unwrap();
+        let value = format!("\\{}", event.report.content_type);
+        assert_eq!(body, serde_json::json!({"a": value}));
+    }
+
+    #[test]
+    fn a_body_has_a_limit() {
+        let mut event = event();
+        let value = "x".repeat(2048);
+        event.metadata.insert("a".to_owned(), value);
+        for (times, fits) in [(128, true), (129, false), (853, false)] {
+            let template = template(&"${x:a}".repeat(times), BodyType::Form);
+            assert_eq!(check(&template), Ok(()));
+            let rendered = render(&template, &event);
+            assert_eq!(rendered.is_ok(), fits, "{times}");
+        }
     }
 }

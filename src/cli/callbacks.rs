@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use asset_gateway_backends::settings::Secret;
 use clap::{Args, Subcommand};
@@ -19,8 +20,14 @@ pub struct Callbacks {
     what: What,
 
     /// Base URL of the running gateway [default: http, this machine, the port of server.listen]
-    #[arg(long, value_name = "URL", env = "ASSET_GATEWAY_URL", global = true)]
-    url: Option<Url>,
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ASSET_GATEWAY_URL",
+        hide_env_values = true,
+        global = true
+    )]
+    url: Option<String>,
 
     /// File that holds a control token [default: that of ./data, without a configuration]
     #[arg(
@@ -47,11 +54,15 @@ enum What {
     Replay {
         #[arg(group = "which")]
         id: Option<String>,
-        /// All that were given up and are of this time (Unix seconds) or later
+        /// All that were given up and were queued at this time (Unix seconds) or later
         #[arg(long, value_name = "SECONDS", group = "which")]
         since: Option<u64>,
     },
 }
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Without a byte: replaying many may take its time.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why nothing was printed.
 type Failure = String;
@@ -84,9 +95,13 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn find(url: Option<Url>, token_file: Option<&Path>, source: &Source) -> Result<Self, Failure> {
+    fn find(
+        url: Option<String>,
+        token_file: Option<&Path>,
+        source: &Source,
+    ) -> Result<Self, Failure> {
         let base = match url {
-            Some(url) => url,
+            Some(url) => base(&url)?,
             None => listening(source)?,
         };
         let kept = embedded::token_file(Path::new(embedded::DATA));
@@ -99,9 +114,14 @@ impl Gateway {
         };
         let token = std::fs::read_to_string(file)
             .map_err(|error| format!("cannot read `{}`: {error}", file.display()))?;
-        let client = Client::builder().no_proxy().build();
+        let client = Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT);
         Ok(Self {
-            client: client.map_err(|error| format!("no HTTP client: {error}"))?,
+            client: client
+                .build()
+                .map_err(|error| format!("no HTTP client: {error}"))?,
             base,
             token: Secret::new(token.trim()),
         })
@@ -179,6 +199,20 @@ fn print_whole(value: &Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
     println!("{text}");
     Ok(())
+}
+
+/// What is wrong is not repeated: it may hold a password.
+fn base(text: &str) -> Result<Url, Failure> {
+    let url = Url::parse(text).map_err(|error| format!("--url: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("--url: expected http:// or https://".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "--url: expected no user name and no password; --token-file is what opens".into(),
+        );
+    }
+    Ok(url)
 }
 
 /// Where the gateway of this configuration listens, as this machine reaches it.

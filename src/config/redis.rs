@@ -109,6 +109,15 @@ impl RedisConfig {
     pub(super) fn check(&self, problems: &mut Problems) {
         let Addresses(addresses) = &self.addr;
         for address in addresses {
+            // It would be logged, with the password that a URL may have.
+            if address.contains(['@', '/']) {
+                problems.add(
+                    &["redis", "addr"],
+                    "expected `HOST:PORT` alone, no URL: `username`, `password`, `db` and `tls` \
+                     are keys of their own",
+                );
+                continue;
+            }
             let valid = address.rsplit_once(':').is_some_and(|(host, port)| {
                 !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
             });

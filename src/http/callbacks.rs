@@ -57,6 +57,7 @@ pub async fn show(
 }
 
 /// Sends a callback again: one that was given up starts its schedule over, one that waits is due now.
+/// For one that is being tried at this moment nothing changes.
 #[utoipa::path(post, path = "/callbacks/{id}/replay", tag = "control plane",
     params(("id" = String, Path, description = "of a listing, or `webhook-id`")),
     responses((status = 200, description = "the callback as it is then", body = DetailView),
@@ -78,7 +79,8 @@ pub async fn replay(
 
 /// Sends all callbacks again that were given up and were queued at a time or later.
 #[utoipa::path(post, path = "/callbacks/replay", tag = "control plane",
-    params(("since" = u64, Query, description = "Unix seconds of the access; 0 = all")),
+    params(("since" = u64, Query, description = "Unix seconds at which \
+        an event was queued, its `created_at`: a download's end; 0 = all")),
     responses((status = 200, description = "how many", body = Replayed), CallbackErrors),
     security(("control_token" = [])))]
 pub async fn replay_since(

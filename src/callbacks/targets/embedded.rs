@@ -18,7 +18,7 @@ fn cut(bits: u128, from: u32) -> Ipv4Addr {
 
 fn inside(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let bits = u128::from(address);
-    match address.segments() {
+    let mut found = match address.segments() {
         // Not ::1, which is IPv6's own.
         [0, 0, 0, 0, 0, 0, _, _] if bits > 1 => vec![cut(bits, 96)],
         // IPv4-mapped (RFC 4291 §2.5.5.2), IPv4-translated (RFC 2765 §2.1).
@@ -31,7 +31,12 @@ fn inside(address: Ipv6Addr) -> Vec<Ipv4Addr> {
         // Teredo (RFC 4380 §4): the client's address, inverted.
         [0x2001, 0, ..] => vec![cut(!bits, 96)],
         _ => Vec::new(),
+    };
+    // ISATAP (RFC 5214 §6.1), below any prefix.
+    if let [.., 0 | 0x200, 0x5efe, _, _] = address.segments() {
+        found.push(cut(bits, 96));
     }
+    found
 }
 
 /// A network's own NAT64 (RFC 8215): the length of its prefix is not known. In the forms of
@@ -75,6 +80,11 @@ mod tests {
             ("64:ff9b:1:2:3:4:192.0.2.33", "192.0.2.33"),
             ("2002:c000:221::1", "192.0.2.33"),
             ("2001:0:1:2:3:4:3fff:fdde", "192.0.2.33"),
+            ("fe80::5efe:192.0.2.33", "192.0.2.33"),
+            ("2001:db8::200:5efe:192.0.2.33", "192.0.2.33"),
+            // ISATAP behind 6to4: both.
+            ("2002:c000:221::5efe:198.51.100.1", "192.0.2.33"),
+            ("2002:c000:221::5efe:198.51.100.1", "198.51.100.1"),
             // RFC 6052 §2.4: prefixes of 48, 56 and 64 bits.
             ("64:ff9b:1:c000:2:2100::", "192.0.2.33"),
             ("64:ff9b:1:3c0:0:221::", "192.0.2.33"),
@@ -93,6 +103,7 @@ mod tests {
             "fe80::1",
             "2606:4700::c000:221",
             "fd00::1",
+            "2606:4700::100:5efe:c000:221",
         ] {
             assert!(v4(address).is_empty(), "{address}");
         }

@@ -332,6 +332,22 @@ fn ranges_are_checked() {
     }
 }
 
+/// It stands in logs.
+#[test]
+fn an_address_of_redis_with_a_password_is_refused_and_not_repeated() {
+    for address in [
+        "redis://:geheim@host:6379",
+        "user:geheim@host:6379",
+        "redis://host:6379",
+        "host:6379/geheim",
+    ] {
+        let error = load(&format!("{MINIMAL}redis: {{addr: '{address}'}}")).expect_err(address);
+        assert!(error.contains("redis.addr"), "{error}");
+        assert!(error.contains("expected `HOST:PORT`"), "{error}");
+        assert!(!error.contains("geheim"), "{error}");
+    }
+}
+
 #[test]
 fn parts_of_later_versions_are_refused_by_name() {
     let bucket = "credentials: {c: {access_key: a, secret_key: b}}

@@ -168,12 +168,16 @@ async fn what_is_asked_badly_is_named() {
 
 /// Code, stdout and stderr of `asset-gateway callbacks …`.
 async fn cli(gateway: &Gateway, arguments: &[&str]) -> (Option<i32>, String, String) {
+    cli_at(gateway, &gateway.base, arguments).await
+}
+
+async fn cli_at(gateway: &Gateway, url: &str, arguments: &[&str]) -> (Option<i32>, String, String) {
     let file = gateway.folder().join("control-token");
     std::fs::write(&file, format!("{CONTROL}\n")).unwrap();
     let mut command = command();
     command
         .arg("callbacks")
-        .args(["--url", &gateway.base, "--token-file"])
+        .args(["--url", url, "--token-file"])
         .arg(file)
         .args(arguments);
     let ended = tokio::task::spawn_blocking(move || {
@@ -219,6 +223,20 @@ async fn the_same_from_the_command_line() {
     let (code, _, stderr) = cli(&gateway, &["show", "nonsense"]).await;
     assert_eq!(code, Some(1));
     assert!(stderr.contains("callback_not_found"), "{stderr}");
+    let with_password = gateway.base.replace("://", "://user:geheim@");
+    for url in [
+        &*with_password,
+        "http://user:geheim@",
+        "user:geheim@h:1",
+        "geheim",
+    ] {
+        let (code, _, stderr) = cli_at(&gateway, url, &["list"]).await;
+        assert_eq!(code, Some(1));
+        assert!(
+            stderr.contains("--url") && !stderr.contains("geheim"),
+            "{stderr}"
+        );
+    }
     let (code, _, stderr) = cli(&gateway, &["replay"]).await;
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("--since"), "{stderr}");

@@ -87,7 +87,7 @@ async fn what_is_no_answer_is_a_203_and_tried_again() {
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1], "timeout_seconds": 1}}));
     let long = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
     type First = fn(&str) -> axum::response::Response;
-    let cases: [(&str, First); 8] = [
+    let cases: [(&str, First); 9] = [
         ("status_500", |_| {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }),
@@ -98,6 +98,7 @@ async fn what_is_no_answer_is_a_203_and_tried_again() {
             (StatusCode::NOT_FOUND, "{}").into_response()
         }),
         ("bad_answer", |_| "<p>ok</p>".into_response()),
+        ("bad_answer", |_| b"{\"a\":\"\xff\"}".into_response()),
         ("bad_answer", |_| StatusCode::NO_CONTENT.into_response()),
         ("bad_answer", |long| long.to_owned().into_response()),
         ("bad_answer", |long| {
