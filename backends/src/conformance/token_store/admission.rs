@@ -91,11 +91,12 @@ pub async fn a_token_is_for_one_method(f: Fixture) {
         .enumerate()
     {
         let id = id(n as u64);
-        f.create(id, f.record(method)).await;
+        let created = f.record(method);
+        f.create(id, created.clone()).await;
         for (access, wanted) in [(Access::Get, Method::Get), (Access::Put, Method::Put)] {
             match f.reserve(id, &request(access)).await {
                 Reserved::Admitted { record, .. } => {
-                    assert_eq!((method, &record), (wanted, &f.record(method)));
+                    assert_eq!((method, &record), (wanted, &created));
                 }
                 Reserved::Refused(refusal) => {
                     assert_ne!(method, wanted);

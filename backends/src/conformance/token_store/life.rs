@@ -30,13 +30,14 @@ pub async fn a_token_is_there_as_it_was_given(f: Fixture) {
     record.metadata = [("order".to_owned(), "7".to_owned())].into();
     record.tags = vec!["one".into(), "two".into()];
     f.create(id(1), record.clone()).await;
-    f.create(id(2), f.record(Method::Get)).await;
+    let bare = f.record(Method::Get);
+    f.create(id(2), bare.clone()).await;
 
     let stored = f.stores.tokens.get(id(1)).await.unwrap().unwrap();
     assert_eq!((stored.id, &stored.record), (id(1), &record));
     assert_eq!((stored.used_hits, stored.uploaded_at), (0, None));
     let plain = f.stores.tokens.get(id(2)).await.unwrap().unwrap();
-    assert_eq!(plain.record, f.record(Method::Get));
+    assert_eq!(plain.record, bare);
 }
 
 pub async fn a_missing_token_is_an_answer(f: Fixture) {
