@@ -1,6 +1,6 @@
 //! Claims events that are due and has them delivered.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::task::{JoinError, JoinSet};
 
 use super::delivery::{Courier, Done, Held, RECORD};
-use super::hosts::{Admission, FAST, Hosts};
+use super::hosts::{Admission, FAST, Hosts, Pace, Waiting};
 use crate::shutdown::Shutdown;
 
 /// How long a claimed event may wait here for its try; longer than a fast host needs.
@@ -104,6 +104,8 @@ impl Deliverer {
     async fn start_held(&mut self) {
         let mut back = Vec::new();
         let mut waiting = VecDeque::new();
+        let mut of_doubtful = 0;
+        let mut of_hosts = HashMap::<Arc<str>, usize>::new();
         while let Some(held) = self.held.pop_front() {
             if held.since.elapsed() > MAX_HOLD {
                 // A try might outlive the lease: somebody else's turn.
@@ -111,13 +113,22 @@ impl Deliverer {
             } else if self.running.len() >= self.concurrency {
                 waiting.push_back(held);
             } else {
-                match self.hosts.admit(&held.host) {
+                let of_host = of_hosts.entry(Arc::clone(&held.host)).or_default();
+                let counts = Waiting {
+                    of_host: *of_host,
+                    of_doubtful,
+                };
+                match self.hosts.admit(&held.host, counts) {
                     Admission::Go(pace) => {
                         let courier = Arc::clone(&self.courier);
                         self.running
                             .spawn(async move { courier.deliver(held, pace).await });
                     }
-                    Admission::Wait => waiting.push_back(held),
+                    Admission::Wait(pace) => {
+                        *of_host += 1;
+                        of_doubtful += usize::from(pace == Pace::Doubtful);
+                        waiting.push_back(held);
+                    }
                     Admission::PutBack(pause) => {
                         let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                         let at_ms = self.courier.clock.now_ms().saturating_add(pause);

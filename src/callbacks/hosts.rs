@@ -3,9 +3,10 @@
 //! A host that answers well and fast may use three quarters of the tries that run at once, any
 //! other a quarter (at least one), and all of those together three quarters: however many are dead,
 //! there is room for the fast ones. What is too much for a fast host waits here: it is soon gone.
-//! A fast host that has not ended a try for a second counts as slow. What is too much for a slow one goes back to the queue, due when the host, at its pace, would get
-//! to it: a backlog of a dead host is then looked at once in a while, and not before every healthy
-//! event.
+//! A fast host that has not ended a try for a second counts as slow. What is too much for a slow one
+//! waits here, too, while it is little and the host has not failed; else it goes back to the queue,
+//! due when the host, at its pace, would get to it: a backlog of a dead host is then looked at once
+//! in a while, and not before every healthy event.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,9 +26,16 @@ pub(super) enum Admission {
     /// Counted as running; [`Hosts::finished`] is due.
     Go(Pace),
     /// Ask again when a try has ended.
-    Wait,
+    Wait(Pace),
     /// Give it back for this long.
     PutBack(Duration),
+}
+
+/// Events that are claimed and wait for their host.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Waiting {
+    pub(super) of_host: usize,
+    pub(super) of_doubtful: usize,
 }
 
 /// What was known of a host when a try began.
@@ -43,6 +51,8 @@ pub(super) struct Hosts {
     /// All that are doubtful together.
     limit_doubtful: usize,
     doubtful: usize,
+    /// Events of doubtful hosts that may wait here.
+    limit_waiting: usize,
     limit_fast: usize,
     /// How long a try of an unknown host may take.
     timeout: Duration,
@@ -54,6 +64,8 @@ struct Host {
     /// A try has ended.
     tried: bool,
     fast: bool,
+    /// Its last try did not deliver.
+    failed: bool,
     /// How long its tries take, recent ones weigh more.
     typical: Duration,
     /// When those that were put back are through.
@@ -68,13 +80,15 @@ impl Hosts {
             limit: (concurrency / 4).max(1),
             limit_doubtful: (concurrency * 3 / 4).max(1),
             doubtful: 0,
+            limit_waiting: concurrency / 2,
             limit_fast: (concurrency * 3 / 4).max(1),
             timeout,
             known: HashMap::new(),
         }
     }
 
-    pub(super) fn admit(&mut self, name: &Arc<str>) -> Admission {
+    /// `waiting`: events that wait here already, of this host and of all that are doubtful.
+    pub(super) fn admit(&mut self, name: &Arc<str>, waiting: Waiting) -> Admission {
         if self.known.len() >= REMEMBERED {
             let now = Instant::now();
             self.known
@@ -93,13 +107,20 @@ impl Hosts {
         }
         if host.fast {
             if host.running >= self.limit_fast {
-                return Admission::Wait;
+                return Admission::Wait(Pace::Fast);
             }
             host.running += 1;
             return Admission::Go(Pace::Fast);
         }
         if host.running >= self.limit || self.doubtful >= self.limit_doubtful {
-            return Admission::PutBack(host.book(self.limit));
+            // In the queue it would stand behind the backlogs of the dead.
+            let may_wait = !host.failed
+                && waiting.of_host < self.limit
+                && waiting.of_doubtful < self.limit_waiting;
+            return match may_wait {
+                true => Admission::Wait(Pace::Doubtful),
+                false => Admission::PutBack(host.book(self.limit)),
+            };
         }
         host.running += 1;
         self.doubtful += 1;
@@ -120,6 +141,7 @@ impl Hosts {
                 false => took,
             };
             host.tried = true;
+            host.failed = !delivered;
             let was_fast = host.fast;
             // One quick answer among slow ones does not make it fast.
             host.fast = delivered && took < FAST && host.typical < FAST;
@@ -136,6 +158,7 @@ impl Host {
             running: 0,
             tried: false,
             fast: false,
+            failed: false,
             typical: timeout,
             booked_until: Instant::now(),
             moved: Instant::now(),
@@ -162,11 +185,16 @@ impl Host {
 mod tests {
     use super::*;
 
+    /// No more may wait.
+    const FULL: Waiting = Waiting {
+        of_host: 32,
+        of_doubtful: 32,
+    };
     const TIMEOUT: Duration = Duration::from_secs(16);
 
     fn admitted(hosts: &mut Hosts, name: &Arc<str>, tries: usize) -> usize {
         (0..tries)
-            .filter(|_| matches!(hosts.admit(name), Admission::Go(_)))
+            .filter(|_| matches!(hosts.admit(name, FULL), Admission::Go(_)))
             .count()
     }
 
@@ -177,9 +205,12 @@ mod tests {
         assert_eq!(admitted(&mut hosts, &name, 32), 8);
         hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
         assert_eq!(admitted(&mut hosts, &name, 32), 17);
-        assert!(matches!(hosts.admit(&name), Admission::Wait));
+        assert!(matches!(
+            hosts.admit(&name, FULL),
+            Admission::Wait(Pace::Fast)
+        ));
         hosts.finished(&name, Pace::Fast, Duration::from_millis(5), false);
-        assert!(matches!(hosts.admit(&name), Admission::PutBack(_)));
+        assert!(matches!(hosts.admit(&name, FULL), Admission::PutBack(_)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,9 +220,12 @@ mod tests {
         admitted(&mut hosts, &name, 1);
         hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
         assert_eq!(admitted(&mut hosts, &name, 32), 24);
-        assert!(matches!(hosts.admit(&name), Admission::Wait));
+        assert!(matches!(
+            hosts.admit(&name, FULL),
+            Admission::Wait(Pace::Fast)
+        ));
         tokio::time::advance(FAST + Duration::from_millis(1)).await;
-        assert!(matches!(hosts.admit(&name), Admission::PutBack(_)));
+        assert!(matches!(hosts.admit(&name, FULL), Admission::PutBack(_)));
         // A quick answer among slow ones is not enough, some of them are.
         for _ in 0..24 {
             hosts.finished(&name, Pace::Fast, TIMEOUT, false);
@@ -206,6 +240,30 @@ mod tests {
             }
         }
         panic!("never fast again");
+    }
+
+    #[tokio::test]
+    async fn a_few_events_wait_for_a_host_that_has_not_failed() {
+        let mut hosts = Hosts::new(32, TIMEOUT);
+        let name = Arc::from("a:80");
+        admitted(&mut hosts, &name, 8);
+        let few = Waiting {
+            of_host: 7,
+            of_doubtful: 15,
+        };
+        let waits = |admission| matches!(admission, Admission::Wait(Pace::Doubtful));
+        assert!(waits(hosts.admit(&name, few)));
+        for (of_host, of_doubtful) in [(8, 8), (0, 16)] {
+            let many = Waiting {
+                of_host,
+                of_doubtful,
+            };
+            assert!(!waits(hosts.admit(&name, many)));
+        }
+        admitted(&mut hosts, &name, 1);
+        hosts.finished(&name, Pace::Doubtful, TIMEOUT, false);
+        admitted(&mut hosts, &name, 1);
+        assert!(!waits(hosts.admit(&name, Waiting::default())));
     }
 
     #[tokio::test]
@@ -236,9 +294,9 @@ mod tests {
         let mut hosts = Hosts::new(32, TIMEOUT);
         let name = Arc::from("dead:80");
         admitted(&mut hosts, &name, 8);
-        let due = |hosts: &mut Hosts| match hosts.admit(&name) {
+        let due = |hosts: &mut Hosts| match hosts.admit(&name, FULL) {
             Admission::PutBack(pause) => pause,
-            Admission::Go(_) | Admission::Wait => panic!("put back"),
+            Admission::Go(_) | Admission::Wait(_) => panic!("put back"),
         };
         assert_eq!(due(&mut hosts), NEAREST);
         hosts.finished(&name, Pace::Doubtful, TIMEOUT, false);
