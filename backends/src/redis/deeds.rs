@@ -15,8 +15,8 @@ use crate::callback_queue::EventId;
 use crate::error::{ErrorKind, Result};
 use crate::token_store::{ClientKey, TokenId};
 
-/// Pauses (ms) before further tries: all told less than the minute.
-const PAUSES_MS: [u64; 8] = [100, 400, 1_000, 2_000, 4_000, 8_000, 16_000, 16_000];
+/// Pauses (ms) before further tries: with the time limits of all tries less than the minute.
+const PAUSES_MS: [u64; 8] = [100, 400, 1_000, 2_000, 4_000, 8_000, 8_000, 16_000];
 /// How long an orderly end waits for what is left.
 const AT_THE_END: Duration = Duration::from_secs(3);
 

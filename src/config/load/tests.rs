@@ -182,29 +182,7 @@ credentials: {c: {access_key: geheim-2, secret_key: geheim-3}}
 }
 
 /// The first AssetGateway's minimal file, word for word.
-const FIRST: &str = r#"
-server:
-  listen: ":8080"
-  host: "https://gateway.example.com"
-redis:
-  addr: "127.0.0.1:6379"
-  password: ""
-  db: 0
-control:
-  tokens:
-    - "control-token-1"
-credentials:
-  s3-prod:
-    access_key: "your-access-key"
-    secret_key: "your-secret-key"
-buckets:
-  prod-assets:
-    bucket: "prod-assets"
-    region: "ap-guangzhou"
-    endpoint: "https://cos.ap-guangzhou.myqcloud.com"
-    credential: "s3-prod"
-    force_path_style: false
-"#;
+const FIRST: &str = include_str!("../../../tests/it/e2e/process/first.yaml");
 
 #[test]
 fn the_first_gateways_file_works_unchanged_in_a_build_with_redis() {

@@ -10,32 +10,7 @@ use crate::support::gateway::Gateway;
 use crate::support::process::command;
 use crate::support::redis::server::Server;
 
-const MINIMAL: &str = r#"server:
-  listen: ":8080"
-  host: "https://gateway.example.com"
-
-redis:
-  addr: "127.0.0.1:6379"
-  password: ""
-  db: 0
-
-control:
-  tokens:
-    - "control-token-1"
-
-credentials:
-  s3-prod:
-    access_key: "your-access-key"
-    secret_key: "your-secret-key"
-
-buckets:
-  prod-assets:
-    bucket: "prod-assets"
-    region: "ap-guangzhou"
-    endpoint: "https://cos.ap-guangzhou.myqcloud.com"
-    credential: "s3-prod"
-    force_path_style: false
-"#;
+const MINIMAL: &str = include_str!("first.yaml");
 
 fn folder() -> Arc<tempfile::TempDir> {
     let folder = tempfile::tempdir().unwrap();
