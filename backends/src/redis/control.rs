@@ -7,7 +7,7 @@ use super::deeds::Deed;
 use super::keys::{self, Partition};
 use super::reply::Items;
 use super::{Inner, error, fresh_id, json, parse};
-use crate::error::Result;
+use crate::error::{BackendError, Result};
 use crate::token_store::{Created, HitOn, Patch, StoredToken, TokenId, TokenRecord};
 
 /// How often a change is made again because somebody else has changed the token meanwhile.
@@ -20,6 +20,12 @@ struct New {
     incarnation: u64,
     record: String,
     fields: Vec<(&'static str, String)>,
+}
+
+/// Tokens of one partition that were perhaps not written.
+struct Unwritten {
+    may_be_there: bool,
+    error: BackendError,
 }
 
 impl Inner {
@@ -38,9 +44,10 @@ impl Inner {
             groups.entry(keys::partition_of(*id)).or_default().push(new);
         }
         if groups.len() > 1 || twice.is_some() {
-            let checks = groups
-                .iter()
-                .map(|(p, group)| self.write(*p, group, "check"));
+            let checks = groups.iter().map(async |(p, group)| {
+                let taken = self.write(*p, group, "check").await;
+                taken.map_err(|unwritten| unwritten.error)
+            });
             let taken = self.on_each(checks.collect()).await?.into_iter().flatten();
             if let Some(index) = taken.chain(twice).min() {
                 return Ok(Created::Exists { index });
@@ -48,21 +55,26 @@ impl Inner {
         }
         let writes = groups
             .iter()
-            .map(|(p, group)| self.write(*p, group, "write"));
-        let written = match self.on_each(writes.collect()).await {
-            Ok(written) => written,
-            Err(error) => {
-                // Part of it may be there, and nobody is handed it.
-                for new in groups.values().flatten() {
+            .map(async |(p, group)| Ok(self.write(*p, group, "write").await));
+        let written = self.on_each(writes.collect()).await?;
+        if written.iter().any(Result::is_err) {
+            // Part of it may be there, and nobody is handed it.
+            for (group, outcome) in groups.values().zip(&written) {
+                let may_be_there = match outcome {
+                    Ok(taken) => taken.is_none(),
+                    Err(unwritten) => unwritten.may_be_there,
+                };
+                for new in group.iter().filter(|_| may_be_there) {
                     self.see_to(Deed::Delete {
                         token_id: new.id,
                         incarnation: new.incarnation,
                         call: fresh_id()?,
                     });
                 }
-                return Err(error);
             }
-        };
+        }
+        let written: Result<Vec<_>, Unwritten> = written.into_iter().collect();
+        let written = written.map_err(|unwritten| unwritten.error)?;
         let Some(index) = written.iter().copied().flatten().min() else {
             return Ok(Created::Done);
         };
@@ -83,7 +95,7 @@ impl Inner {
         partition: Partition,
         group: &[New],
         mode: &str,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Option<usize>, Unwritten> {
         let mut call = self.scripts.create.on(partition).arg(mode);
         for new in group {
             call.push(new.id.to_string());
@@ -94,7 +106,15 @@ impl Inner {
                 call.push(field);
             }
         }
-        let taken = call.run(&self.link).await?.text()?;
+        let reply = call.attempt(&self.link).await;
+        let reply = reply.map_err(|failure| Unwritten {
+            may_be_there: failure.may_have_run(),
+            error: failure.of(call.operation()),
+        })?;
+        let taken = reply.text().map_err(|error| Unwritten {
+            may_be_there: true,
+            error,
+        })?;
         let taken = usize::try_from(taken.parse::<i64>().unwrap_or(-1)).ok();
         Ok(taken.and_then(|at| group.get(at)).map(|new| new.index))
     }
