@@ -182,20 +182,24 @@ impl Fixture {
         claimed.into_iter().map(|claim| claim.event).collect()
     }
 
-    /// An event that no token has made.
     pub fn event(&self, key: &str) -> Event {
-        Event {
-            id: EventId::generate(),
-            token_id: id(1),
-            target: "https://back.example.com/hook".into(),
-            method: "HEAD".into(),
-            bucket: "bucket".into(),
-            key: key.into(),
-            caller: CALLER.to_caller(),
-            report: report(Outcome::Complete),
-            timestamp: self.now(),
-            metadata: [("order".to_owned(), "7".to_owned())].into(),
-            template: None,
-        }
+        event(key, self.now())
+    }
+}
+
+/// An event that no token has made; `timestamp`: Unix seconds.
+pub fn event(key: &str, timestamp: u64) -> Event {
+    Event {
+        id: EventId::generate(),
+        token_id: id(1),
+        target: "https://back.example.com/hook".into(),
+        method: "HEAD".into(),
+        bucket: "bucket".into(),
+        key: key.into(),
+        caller: CALLER.to_caller(),
+        report: report(Outcome::Complete),
+        timestamp,
+        metadata: [("order".to_owned(), "7".to_owned())].into(),
+        template: None,
     }
 }

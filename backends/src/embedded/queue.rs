@@ -53,8 +53,10 @@ impl<K: Kv> Inner<K> {
     }
 
     fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
-        let now_ms = self.clock.now_ms();
         let mut claims = self.claims.lock();
+        let fresh = self.fresh.take(max);
+        // Not before: what has been queued since would not be due yet, and be new no more.
+        let now_ms = self.clock.now_ms();
         claims.retain(|_, until| *until > now_ms);
         let mut claimed = Vec::with_capacity(max);
         let mut take = |id: EventId, claims: &mut HashMap<EventId, u64>| -> Result<usize> {
@@ -78,7 +80,7 @@ impl<K: Kv> Inner<K> {
             Ok(1)
         };
         let mut room = max;
-        for id in self.fresh.take(max) {
+        for id in fresh {
             room -= take(id, &mut claims)?;
         }
         let mut due = Vec::new();

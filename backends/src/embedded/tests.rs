@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod crash;
+mod fresh;
 mod hits;
 mod model;
 mod world;

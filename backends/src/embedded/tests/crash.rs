@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::world::{Disk, Memory, World};
-use crate::callback_queue::{Attempt, Caller, Event, EventId, Outcome, Report};
-use crate::conformance::fixture::CALLER;
+use crate::callback_queue::{Attempt, Caller, Outcome, Report};
+use crate::conformance::fixture::{CALLER, event};
 use crate::settings::QueueLimits;
 use crate::token_store::{
     Access, Created, HitOn, Intent, Lease, Method, Reservation, ReserveRequest, Reserved, TokenId,
@@ -159,26 +159,10 @@ fn downloads_of_the_dead_are_interrupted() {
     }
 }
 
-fn event(key: &str) -> Event {
-    Event {
-        id: EventId::generate(),
-        token_id: id(1),
-        target: "https://back.example.com/".into(),
-        method: "PUT".into(),
-        bucket: "bucket".into(),
-        key: key.into(),
-        caller: Caller::default(),
-        report: report(),
-        timestamp: 7,
-        metadata: Default::default(),
-        template: None,
-    }
-}
-
 #[test]
 fn the_queue_is_as_it_was_but_for_claims() {
     let case = async |mut world: World| {
-        let events = ["acked", "retried", "buried", "claimed", "waiting"].map(event);
+        let events = ["acked", "retried", "buried", "claimed", "waiting"].map(|key| event(key, 7));
         for event in &events {
             world.store.enqueue(event.clone()).await.unwrap();
             world.advance(1);
