@@ -5,8 +5,10 @@
 //! - `message`: what a receiver gets. `signature`: how it knows from whom. `sender`: one HTTP
 //!   request, and how it can fail. `targets`: where it may go. `template`: bodies after a token's
 //!   own words.
-//! - `retry`: when to try again. `hosts`: no receiver may keep the others waiting.
+//! - `retry`: when to try again. `hosts`: no receiver may keep the others waiting. `backlog`: nor
+//!   fill the queue for them.
 
+mod backlog;
 mod deliverer;
 mod delivery;
 mod hosts;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use crate::config::WebhookSecret;
 
+pub use backlog::Backlog;
 pub use deliverer::Deliverer;
 pub use delivery::{Courier, NotAnswered, SetupError, target_host};
 pub use sender::Failure;

@@ -317,6 +317,9 @@ pub trait CallbackQueue: Send + Sync {
     /// How many events may wait: past it accesses with a callback are refused.
     fn max_pending(&self) -> u64;
 
+    /// How many events wait, as this process knows it: it may lag behind what other nodes do.
+    fn pending(&self) -> u64;
+
     /// Replays the dead letters that were queued at `since_ms` (Unix milliseconds) or later, until half
     /// of what may wait does: replaying must not make accesses be refused. Not atomic; calling it again
     /// goes on.

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::{AppState, Parts};
 use crate::buckets::Buckets;
-use crate::callbacks::{CallbackSettings, Courier, Deliverer, SetupError, Targets};
+use crate::callbacks::{Backlog, CallbackSettings, Courier, Deliverer, SetupError, Targets};
 use crate::config::{Config, LimitsConfig, embedded};
 use crate::http::rate_limit::ClientLimiter;
 use crate::http::server::{BindError, Server, ServerSettings, bind};
@@ -73,13 +73,19 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     shutdown.listen_for_signals().map_err(ServeError::Signals)?;
     let delivering = shutdown.later();
     let digester = Digester::new(&config.control.token_pepper.clone().unwrap_or_default());
-    let redeemer = Redeemer::new(Arc::clone(&tokens), Arc::clone(&clock), digester);
+    let backlog = Arc::new(Backlog::new(Arc::clone(&callbacks)));
+    let redeemer = Redeemer::new(
+        Arc::clone(&tokens),
+        Arc::clone(&clock),
+        digester,
+        Arc::clone(&backlog),
+    );
     let targets = Arc::new(Targets::new(
         config.callback.deny_networks.clone(),
         config.callback.allowed_hosts.clone(),
     ));
     let courier = Arc::new(Courier::new(
-        Arc::clone(&callbacks),
+        Arc::clone(&backlog),
         Arc::clone(&clock),
         CallbackSettings {
             timeout: config.callback.timeout(),
@@ -92,7 +98,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let deliverer = Deliverer::new(Arc::clone(&courier), config.callback.concurrency);
     let state = AppState::new(Parts {
         redeemer: redeemer.clone(),
-        callbacks: Arc::clone(&callbacks),
+        backlog: Arc::clone(&backlog),
         courier,
         targets,
         buckets: buckets.clone(),
@@ -118,7 +124,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock,
     ));
     beside.spawn(watch::upkeep(metrics.clone()));
-    beside.spawn(watch::queue(callbacks));
+    beside.spawn(watch::queue(backlog));
     let server = Server::new(server_settings(&config.limits));
     if let Some(listener) = scrape_listener {
         // Its own connections: scraping must work while clients fill the gateway.

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use utoipa::openapi::OpenApi;
 
 use crate::buckets::Buckets;
-use crate::callbacks::{Courier, Targets};
+use crate::callbacks::{Backlog, Courier, Targets};
 use crate::config::{ControlToken, CorsConfig, UnknownFields};
 use crate::http::health::ReadinessCache;
 use crate::http::rate_limit::ClientLimiter;
@@ -18,7 +18,7 @@ use crate::tokens::Redeemer;
 /// The parts that a router is built on.
 pub struct Parts {
     pub redeemer: Redeemer,
-    pub callbacks: Arc<dyn CallbackQueue>,
+    pub backlog: Arc<Backlog>,
     /// Delivers the callbacks that uploads wait for.
     pub courier: Arc<Courier>,
     /// Where callbacks may go.
@@ -62,7 +62,11 @@ impl AppState {
     }
 
     pub fn callbacks(&self) -> &Arc<dyn CallbackQueue> {
-        &self.0.parts.callbacks
+        self.backlog().queue()
+    }
+
+    pub fn backlog(&self) -> &Backlog {
+        &self.0.parts.backlog
     }
 
     pub fn courier(&self) -> &Arc<Courier> {

@@ -63,7 +63,7 @@ impl Deliverer {
             }
             let room = 2 * self.concurrency - self.held.len() - self.running.len();
             if more && room > 0 {
-                let claimed = self.courier.queue.claim(room, self.lease).await;
+                let claimed = self.courier.backlog.queue().claim(room, self.lease).await;
                 failed = claimed.is_err();
                 match claimed {
                     Ok(claimed) => {
@@ -78,7 +78,7 @@ impl Deliverer {
                 }
                 continue;
             }
-            let queue = Arc::clone(&self.courier.queue);
+            let queue = Arc::clone(self.courier.backlog.queue());
             tokio::select! {
                 biased;
                 () = shutdown.begun() => {}
@@ -142,7 +142,7 @@ impl Deliverer {
     }
 
     async fn put_back(&self, events: Vec<(Held, u64)>) {
-        let queue = &self.courier.queue;
+        let queue = self.courier.backlog.queue();
         let all = events.iter().map(async |(held, at_ms)| {
             if let Err(error) = queue.put_back(held.id(), *at_ms).await {
                 tracing::error!(event_id = held.id().as_str(), %error, "a callback was not put back; it is handed out again when its lease ends");

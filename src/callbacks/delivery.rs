@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asset_gateway_backends::BackendError;
-use asset_gateway_backends::callback_queue::{Attempt, CallbackQueue, Claimed, Event, EventId};
+use asset_gateway_backends::callback_queue::{Attempt, Claimed, Event, EventId};
 use asset_gateway_backends::clock::Clock;
 use bytes::Bytes;
 use reqwest::Url;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
+use super::backlog::Backlog;
 use super::hosts::Pace;
 use super::message::Message;
 use super::sender::{Answer, Failure, Sender};
@@ -68,7 +69,7 @@ pub struct SetupError(#[from] reqwest::Error);
 pub struct Courier {
     pub(super) sender: Sender,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) queue: Arc<dyn CallbackQueue>,
+    pub(super) backlog: Arc<Backlog>,
     schedule: Vec<Duration>,
     signer: Signer,
     targets: Arc<Targets>,
@@ -117,14 +118,14 @@ impl Courier {
     /// The HTTP client cannot be made: the machine's certificates cannot be read. A rustls provider
     /// must be installed.
     pub fn new(
-        queue: Arc<dyn CallbackQueue>,
+        backlog: Arc<Backlog>,
         clock: Arc<dyn Clock>,
         settings: CallbackSettings,
     ) -> Result<Self, SetupError> {
         Ok(Self {
             sender: Sender::new(settings.timeout, Arc::clone(&settings.targets))?,
             clock,
-            queue,
+            backlog,
             schedule: settings.retry,
             signer: Signer::new(&settings.secrets),
             targets: settings.targets,
@@ -247,6 +248,12 @@ impl Courier {
     }
 
     async fn record(&self, held: &Held, verdict: Verdict) {
+        match verdict {
+            Verdict::Delivered => self.backlog.delivered(&held.host),
+            Verdict::RetryAt { .. } => self.backlog.failed(&held.host),
+            // What is dead does not wait.
+            Verdict::GiveUp { .. } => {}
+        }
         if let Err(error) = self.write(held, verdict).await {
             tracing::error!(
                 event_id = held.id().as_str(), host = &*held.host, %error,
@@ -258,20 +265,21 @@ impl Courier {
     async fn write(&self, held: &Held, verdict: Verdict) -> Result<(), BackendError> {
         let (id, host) = (held.id(), &*held.host);
         let event_id = id.as_str();
+        let queue = self.backlog.queue();
         let outcome = match verdict {
             Verdict::Delivered => {
-                self.queue.ack(id).await?;
+                queue.ack(id).await?;
                 tracing::debug!(event_id, host, "callback delivered");
                 "delivered"
             }
             Verdict::RetryAt { at_ms, attempt } => {
                 tracing::info!(event_id, host, error = attempt.error, "callback failed");
-                self.queue.retry(id, attempt, at_ms).await?;
+                queue.retry(id, attempt, at_ms).await?;
                 "retried"
             }
             Verdict::GiveUp { attempt } => {
                 tracing::warn!(event_id, host, error = attempt.error, "callback given up");
-                self.queue.bury(id, attempt).await?;
+                queue.bury(id, attempt).await?;
                 "dead"
             }
         };

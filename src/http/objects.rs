@@ -23,6 +23,7 @@ use super::observe::AboutToken;
 use crate::app::AppState;
 use crate::error::GatewayError;
 use crate::tokens::TokenSecret;
+use crate::tokens::redeem::NotAdmitted;
 use crate::tokens::settle::uploaded;
 
 /// Downloads the object, or a range of it.
@@ -150,6 +151,9 @@ async fn report_head(
         metadata: record.metadata.clone(),
         template: record.callback_body.clone(),
     };
+    if !state.backlog().has_room_for(target) {
+        return Err(NotAdmitted::ReceiverFails.into());
+    }
     match state.callbacks().enqueue(event).await {
         Ok(Enqueued::Queued) => Ok(()),
         Ok(Enqueued::Full) => Err(GatewayError::Unavailable(

@@ -95,6 +95,9 @@ declare! {
     CALLBACK_QUEUE_OLDEST_SECONDS: Kind::Gauge, Some(Unit::Seconds),
         "asset_gateway_callback_queue_oldest_age_seconds",
         "Age of the oldest callback that waits; 0 without one.";
+    CALLBACK_RECEIVERS_FAILING: Kind::Gauge, Some(Unit::Count),
+        "asset_gateway_callback_receivers_failing",
+        "Hosts that have failed to take a callback eight times in a row, and within the last minute.";
     BUILD_INFO: Kind::Gauge, None, "asset_gateway_build_info",
         "Always 1; version and compiled features stand in its labels.";
     PROCESS_START_SECONDS: Kind::Gauge, Some(Unit::Seconds), "process_start_time_seconds",

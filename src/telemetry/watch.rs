@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_gateway_backends::callback_queue::CallbackQueue;
 use metrics::gauge;
 
 use super::metrics::{
-    CALLBACK_QUEUE_DEAD, CALLBACK_QUEUE_OLDEST_SECONDS, CALLBACK_QUEUE_PENDING, Metrics,
+    CALLBACK_QUEUE_DEAD, CALLBACK_QUEUE_OLDEST_SECONDS, CALLBACK_QUEUE_PENDING,
+    CALLBACK_RECEIVERS_FAILING, Metrics,
 };
+use crate::callbacks::Backlog;
 
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -20,10 +21,12 @@ pub async fn upkeep(metrics: Metrics) {
     }
 }
 
-/// Watches the callback queue, for as long as it is polled.
-pub async fn queue(queue: Arc<dyn CallbackQueue>) {
+/// Watches the callback queue and its receivers, for as long as it is polled.
+pub async fn queue(backlog: Arc<Backlog>) {
     loop {
-        match queue.stats().await {
+        let failing = u32::try_from(backlog.failing()).unwrap_or(u32::MAX);
+        gauge!(CALLBACK_RECEIVERS_FAILING.name).set(failing);
+        match backlog.queue().stats().await {
             Ok(stats) => {
                 #[allow(clippy::cast_precision_loss)] // Exact up to 2^53.
                 let [pending, dead, oldest] =

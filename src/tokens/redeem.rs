@@ -18,6 +18,7 @@ use super::lease::{LEASE, LeaseKeeper};
 use super::parts::UploadRecorder;
 use super::policy::{self, Denied};
 use super::secret::{Digester, TokenSecret};
+use crate::callbacks::Backlog;
 use crate::telemetry::record::hits;
 
 /// Why somebody was not let in.
@@ -25,6 +26,8 @@ use crate::telemetry::record::hits;
 pub enum NotAdmitted {
     Refused(Refusal),
     Denied(Denied),
+    /// Its callback fails, and too many wait.
+    ReceiverFails,
     Store(BackendError),
 }
 
@@ -40,16 +43,23 @@ pub struct Redeemer {
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
     digester: Digester,
+    backlog: Arc<Backlog>,
     /// Commits and releases that outlive their request; shutting down waits for them.
     settling: TaskTracker,
 }
 
 impl Redeemer {
-    pub fn new(store: Arc<dyn TokenStore>, clock: Arc<dyn Clock>, digester: Digester) -> Self {
+    pub fn new(
+        store: Arc<dyn TokenStore>,
+        clock: Arc<dyn Clock>,
+        digester: Digester,
+        backlog: Arc<Backlog>,
+    ) -> Self {
         Self {
             store,
             clock,
             digester,
+            backlog,
             settling: TaskTracker::new(),
         }
     }
@@ -93,7 +103,8 @@ impl Redeemer {
                     reservation,
                 } => {
                     hits::reserved();
-                    return Ok(Ticket::new(self, record, reservation));
+                    let ticket = Ticket::new(self, record, reservation);
+                    return self.unless_its_receiver_fails(ticket).await;
                 }
                 Reserved::Refused(refusal) => return Err(NotAdmitted::Refused(refusal)),
                 Reserved::CheckRules {
@@ -105,6 +116,16 @@ impl Redeemer {
                 }
             }
         }
+    }
+
+    /// Gives the hit back where the queue has no room for the event.
+    async fn unless_its_receiver_fails(&self, ticket: Ticket) -> Result<Ticket, NotAdmitted> {
+        let callback = ticket.record.callback.as_deref();
+        if callback.is_none_or(|target| self.backlog.has_room_for(target)) {
+            return Ok(ticket);
+        }
+        ticket.release().await?;
+        Err(NotAdmitted::ReceiverFails)
     }
 
     /// Looks a token up for an access that counts nothing.

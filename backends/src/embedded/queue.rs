@@ -320,6 +320,10 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         self.0.limits.max_pending
     }
 
+    fn pending(&self) -> u64 {
+        self.0.pending.load(Ordering::Relaxed)
+    }
+
     async fn stats(&self) -> Result<QueueStats> {
         Ok(QueueStats {
             pending: self.0.pending.load(Ordering::Relaxed),

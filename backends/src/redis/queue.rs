@@ -313,6 +313,10 @@ impl CallbackQueue for RedisStore {
         self.0.limits.max_pending
     }
 
+    fn pending(&self) -> u64 {
+        self.0.pending.count()
+    }
+
     async fn stats(&self) -> Result<QueueStats> {
         self.0.count_pending().await
     }

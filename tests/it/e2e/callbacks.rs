@@ -6,6 +6,7 @@ mod incomplete;
 mod letters;
 mod receivers;
 mod reported;
+mod share;
 mod signed;
 mod sync;
 mod targets;

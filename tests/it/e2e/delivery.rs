@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use asset_gateway::callbacks::{CallbackSettings, Courier, Deliverer};
+use asset_gateway::callbacks::{Backlog, CallbackSettings, Courier, Deliverer};
 use asset_gateway::shutdown::Shutdown;
 use asset_gateway_backends::callback_queue::{
     CallbackQueue, Caller, Event, EventId, Outcome, Report,
@@ -74,12 +74,8 @@ impl Running {
         });
         let queue = Arc::<MemoryQueue>::default();
         let shutdown = Shutdown::new();
-        let courier = Courier::new(
-            Arc::clone(&queue) as Arc<dyn CallbackQueue>,
-            Arc::new(SystemClock),
-            settings,
-        )
-        .unwrap();
+        let backlog = Arc::new(Backlog::new(Arc::clone(&queue) as Arc<dyn CallbackQueue>));
+        let courier = Courier::new(backlog, Arc::new(SystemClock), settings).unwrap();
         let deliverer = Deliverer::new(Arc::new(courier), concurrency);
         let task = tokio::spawn(deliverer.run(shutdown.clone()));
         Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use asset_gateway::app::{AppState, Parts};
 use asset_gateway::buckets::Buckets;
-use asset_gateway::callbacks::{CallbackSettings, Courier};
+use asset_gateway::callbacks::{Backlog, CallbackSettings, Courier};
 use asset_gateway::config::{ControlToken, CorsConfig, UnknownFields};
 use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
@@ -55,14 +55,11 @@ impl InProcess {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::new();
-        let courier = Courier::new(
-            callbacks.clone(),
-            clock.clone(),
-            CallbackSettings::default(),
-        );
+        let backlog = Arc::new(Backlog::new(callbacks));
+        let courier = Courier::new(backlog.clone(), clock.clone(), CallbackSettings::default());
         let state = AppState::new(Parts {
-            redeemer: Redeemer::new(wrap(tokens), clock, Digester::default()),
-            callbacks,
+            redeemer: Redeemer::new(wrap(tokens), clock, Digester::default(), backlog.clone()),
+            backlog,
             courier: Arc::new(courier.unwrap()),
             targets: Arc::default(),
             buckets: Buckets::new(BTreeMap::from([("local".to_owned(), bucket)])),

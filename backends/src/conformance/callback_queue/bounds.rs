@@ -17,11 +17,13 @@ pub async fn a_full_queue_takes_nothing(f: Fixture) {
     assert_eq!(enqueue(&f).await, Enqueued::Queued);
     assert_eq!(enqueue(&f).await, Enqueued::Queued);
     assert_eq!(enqueue(&f).await, Enqueued::Full);
+    assert_eq!(f.stores.callbacks.pending(), 2);
     // Claimed ones still wait.
     let claimed = f.stores.callbacks.claim(10, LEASE).await.unwrap();
     assert_eq!(claimed.len(), 2);
     assert_eq!(enqueue(&f).await, Enqueued::Full);
     f.stores.callbacks.ack(&claimed[0].event.id).await.unwrap();
+    assert_eq!(f.stores.callbacks.pending(), 1);
     assert_eq!(enqueue(&f).await, Enqueued::Queued);
     assert_eq!(enqueue(&f).await, Enqueued::Full);
 }

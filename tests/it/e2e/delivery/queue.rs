@@ -168,6 +168,10 @@ impl CallbackQueue for MemoryQueue {
         Ok(false)
     }
 
+    fn pending(&self) -> u64 {
+        self.rows.lock().len() as u64
+    }
+
     fn max_pending(&self) -> u64 {
         u64::MAX
     }
