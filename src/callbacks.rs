@@ -6,7 +6,7 @@
 //!   request, and how it can fail. `targets`: where it may go. `template`: bodies after a token's
 //!   own words.
 //! - `retry`: when to try again. `hosts`: no receiver may keep the others waiting. `backlog`: nor
-//!   fill the queue for them.
+//!   fill the queue for them. `turns`: nor hold up their uploads.
 
 mod backlog;
 mod deliverer;
@@ -18,6 +18,7 @@ mod sender;
 mod signature;
 mod targets;
 pub mod template;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;

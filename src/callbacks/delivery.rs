@@ -8,15 +8,15 @@ use asset_gateway_backends::callback_queue::{Attempt, Claimed, Event, EventId};
 use asset_gateway_backends::clock::Clock;
 use bytes::Bytes;
 use reqwest::Url;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::backlog::Backlog;
-use super::hosts::Pace;
+use super::hosts::{Hosts, Pace};
 use super::message::Message;
 use super::sender::{Answer, Failure, Sender};
 use super::signature::Signer;
 use super::targets::Targets;
+use super::turns::Turns;
 use super::{CallbackSettings, retry};
 use crate::telemetry::metrics::CALLBACKS;
 
@@ -74,7 +74,7 @@ pub struct Courier {
     signer: Signer,
     targets: Arc<Targets>,
     /// Tries that uploads wait for.
-    waited_for: Semaphore,
+    waited_for: Turns,
 }
 
 /// Why there is no answer for the uploader.
@@ -122,6 +122,8 @@ impl Courier {
         clock: Arc<dyn Clock>,
         settings: CallbackSettings,
     ) -> Result<Self, SetupError> {
+        let concurrency = settings.concurrency.max(1);
+        let hosts = Hosts::new(concurrency, settings.timeout);
         Ok(Self {
             sender: Sender::new(settings.timeout, Arc::clone(&settings.targets))?,
             clock,
@@ -129,7 +131,7 @@ impl Courier {
             schedule: settings.retry,
             signer: Signer::new(&settings.secrets),
             targets: settings.targets,
-            waited_for: Semaphore::new(settings.concurrency.max(1)),
+            waited_for: Turns::new(hosts, concurrency),
         })
     }
 
@@ -138,7 +140,8 @@ impl Courier {
     pub(super) async fn deliver(&self, held: Held, pace: Pace) -> Done {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
-        let tried = match self.attempt(&held.claimed.event).await {
+        let deadline = began + self.sender.timeout;
+        let tried = match self.attempt(&held.claimed.event, deadline).await {
             Ok(answer) => {
                 answer.discard().await;
                 Ok(())
@@ -168,17 +171,8 @@ impl Courier {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
         let held = Held::new(claimed);
-        // Waiting for its turn is part of the try's time.
-        let turn = timeout(self.sender.timeout, self.waited_for.acquire()).await;
-        let tried = match &turn {
-            Ok(_) => self.attempt(&held.claimed.event).await,
-            Err(_) => Err(Failed::from(Failure::Timeout)),
-        };
-        let answered = match tried {
-            Ok(answer) => answer.json().await.map_err(Failed::from),
-            Err(failed) => Err(failed),
-        };
-        let (answered, failed) = match answered {
+        let deadline = began + self.sender.timeout;
+        let (answered, failed) = match self.ask(&held, deadline).await {
             Ok(answer) => (Ok(answer), None),
             Err(failed) => (Err(failed.failure), Some(failed)),
         };
@@ -188,13 +182,23 @@ impl Courier {
         answered.map_err(|failure| NotAnswered { failure, again })
     }
 
+    /// An answer in JSON. Waiting for its turn is part of the try's time.
+    async fn ask(&self, held: &Held, deadline: Instant) -> Result<Bytes, Failed> {
+        let turn = timeout_at(deadline, self.waited_for.take(&held.host)).await;
+        let turn = turn.map_err(|_| Failure::Timeout)?;
+        let answer = self.attempt(&held.claimed.event, deadline).await?;
+        let answer = answer.json().await?;
+        turn.delivered();
+        Ok(answer)
+    }
+
     /// An answer that says 2xx.
-    async fn attempt(&self, event: &Event) -> Result<Answer, Failed> {
+    async fn attempt(&self, event: &Event, deadline: Instant) -> Result<Answer, Failed> {
         let target = Url::parse(&event.target).map_err(|_| Failure::Invalid)?;
         self.targets.check(&target).map_err(|_| Failure::Denied)?;
         let message = Message::new(event, self.clock.now_seconds(), &self.signer)
             .map_err(|_| Failure::Invalid)?;
-        let answer = self.sender.send(target, message).await?;
+        let answer = self.sender.send(target, message, deadline).await?;
         if (200..=299).contains(&answer.status) {
             return Ok(answer);
         }

@@ -23,7 +23,7 @@ const FARTHEST: Duration = Duration::from_secs(300);
 const REMEMBERED: usize = 4096;
 
 pub(super) enum Admission {
-    /// Counted as running; [`Hosts::finished`] is due.
+    /// Counted as running; [`Hosts::finished`] or [`Hosts::left`] is due.
     Go(Pace),
     /// Ask again when a try has ended.
     Wait(Pace),
@@ -127,14 +127,21 @@ impl Hosts {
         Admission::Go(Pace::Doubtful)
     }
 
-    /// `pace`: as it was when the try began.
-    pub(super) fn finished(&mut self, name: &str, pace: Pace, took: Duration, delivered: bool) {
+    /// It may run, and does not.
+    pub(super) fn left(&mut self, name: &str, pace: Pace) {
         match pace {
             Pace::Fast => {}
             Pace::Doubtful => self.doubtful = self.doubtful.saturating_sub(1),
         }
         if let Some(host) = self.known.get_mut(name) {
             host.running = host.running.saturating_sub(1);
+        }
+    }
+
+    /// `pace`: as it was when the try began.
+    pub(super) fn finished(&mut self, name: &str, pace: Pace, took: Duration, delivered: bool) {
+        self.left(name, pace);
+        if let Some(host) = self.known.get_mut(name) {
             host.moved = Instant::now();
             host.typical = match host.tried {
                 true => (host.typical + took) / 2,

@@ -126,9 +126,14 @@ impl Sender {
         Ok(Self { client, timeout })
     }
 
-    /// Dropping the future gives the try up; the receiver may have got it.
-    pub(super) async fn send(&self, target: Url, message: Message) -> Result<Answer, Failure> {
-        let deadline = Instant::now() + self.timeout;
+    /// Dropping the future gives the try up; the receiver may have got it. `deadline`: for all of it,
+    /// reading the answer too.
+    pub(super) async fn send(
+        &self,
+        target: Url,
+        message: Message,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
         let sending = self
             .client
             .post(target)

@@ -1,11 +1,12 @@
 //! `callback_mode: sync`: the uploader is answered by the receiver.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::api::{Answer, answer, until};
 use crate::support::gateway::{Gateway, Stopped};
@@ -247,4 +248,28 @@ async fn an_uploader_that_leaves_while_the_receiver_thinks_changes_nothing() {
     })
     .await;
     assert_eq!(hooks.tries().len(), 1);
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_does_not_hold_up_the_uploads_of_another() {
+    let gateway = Gateway::with(json!({"callback": {"timeout_seconds": 5}}));
+    let (hanging, well) = (Hooks::start().await, Hooks::start().await);
+    hanging.reply(|_| std::future::pending::<StatusCode>());
+    well.reply(|_| async { "{}" });
+    let mut waiting = JoinSet::new();
+    for number in 0..64 {
+        let token = token(&gateway, &hanging.url(), &format!("hanging/{number}")).await;
+        waiting.spawn(answer(gateway.object("PUT", &token).body("bytes")));
+    }
+    until("some of them hang", async || !hanging.tries().is_empty()).await;
+    for number in 0..8 {
+        let token = token(&gateway, &well.url(), &format!("well/{number}")).await;
+        let asked = Instant::now();
+        assert_eq!(gateway.put(&token, "bytes").await.status, 200);
+        let took = asked.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+    while let Some(put) = waiting.join_next().await {
+        assert_stored_without_answer(&put.unwrap(), "timeout", 5);
+    }
 }
