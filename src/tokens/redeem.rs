@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_gateway_backends::BackendError;
 use asset_gateway_backends::callback_queue::{CallerRef, Claimed, Outcome, Report};
 use asset_gateway_backends::clock::Clock;
 use asset_gateway_backends::error::Result as StoreResult;
@@ -12,6 +11,8 @@ use asset_gateway_backends::token_store::{
     Access, Charged, Intent, Lease, Refusal, Reservation, ReserveRequest, Reserved, StoredToken,
     TokenId, TokenRecord, TokenStore,
 };
+use asset_gateway_backends::{BackendError, ErrorKind};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::lease::{LEASE, LeaseKeeper};
@@ -226,9 +227,11 @@ impl Ticket {
         };
         let whole = max_hits.saturating_mul(object_size);
         let budget = whole.saturating_add(whole / 10);
+        // Before it is: where nobody waits for the answer, or it does not come, all of it is given back.
+        self.charged = bytes;
         let charged = self.store.charge(reservation, bytes, budget).await?;
-        if charged == Charged::Done {
-            self.charged = bytes;
+        if charged != Charged::Done {
+            self.charged = 0;
         }
         Ok(charged)
     }
@@ -272,15 +275,32 @@ impl Ticket {
         Ok(committed)
     }
 
-    /// It did not happen: the hit is given back before this returns.
+    /// It did not happen: the hit is given back before this returns, and also where nobody waits for
+    /// that.
     pub async fn release(mut self) -> StoreResult<()> {
-        match self.reservation.take() {
-            Some(reservation) => {
-                hits::released();
-                self.store.release(reservation, self.charged, None).await
+        let Some(released) = self.give_back() else {
+            return Ok(());
+        };
+        let failed = |error| BackendError::with_source(ErrorKind::Upstream, "release", error);
+        released.await.map_err(failed)?
+    }
+
+    fn give_back(&mut self) -> Option<JoinHandle<StoreResult<()>>> {
+        let reservation = self.reservation.take()?;
+        hits::released();
+        let store = Arc::clone(&self.store);
+        let keeper = self.keeper.take();
+        let unsent = self.charged;
+        Some(self.settling.spawn(async move {
+            // Renews until the hit is back.
+            let _keeper = keeper;
+            let token_id = reservation.token_id();
+            let released = store.release(reservation, unsent, None).await;
+            if let Err(error) = &released {
+                tracing::error!(%error, %token_id, "hit not given back");
             }
-            None => Ok(()),
-        }
+            released
+        }))
     }
 
     /// A download has ended, somehow; called from `Drop`, so what there is to write is written in
@@ -323,16 +343,6 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(reservation) = self.reservation.take() {
-            hits::released();
-            let store = Arc::clone(&self.store);
-            let unsent = self.charged;
-            self.settling.spawn(async move {
-                let token_id = reservation.token_id();
-                if let Err(error) = store.release(reservation, unsent, None).await {
-                    tracing::error!(%error, %token_id, "hit not given back");
-                }
-            });
-        }
+        self.give_back();
     }
 }

@@ -1,7 +1,6 @@
 //! What the tests over real sockets stand on.
 
 pub mod api;
-pub mod away;
 pub mod fake_storage;
 pub mod faults;
 #[cfg(feature = "redis")]
@@ -13,3 +12,4 @@ pub mod process;
 pub mod raw;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod troubles;

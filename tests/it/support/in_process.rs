@@ -15,12 +15,14 @@ use asset_gateway::shutdown::Shutdown;
 use asset_gateway::tokens::{Digester, Redeemer};
 use asset_gateway_backends::clock::SystemClock;
 use asset_gateway_backends::object_backend::ObjectBackend;
+use asset_gateway_backends::object_backend::memory::MemoryBackend;
 use asset_gateway_backends::open::{Stores, open_stores};
 use asset_gateway_backends::settings::{QueueLimits, TokenStoreSettings};
 use asset_gateway_backends::token_store::TokenStore;
 use tokio::net::TcpListener;
 
 use super::api::{Api, CONTROL, install_crypto};
+use super::troubles::{TroubledStore, Troubles};
 
 pub struct InProcess {
     api: Api,
@@ -39,6 +41,14 @@ impl InProcess {
     /// The process shuts down; whoever is connected gets its time.
     pub fn begin_shutdown(&self) {
         self.shutdown.begin();
+    }
+
+    /// Over a bucket in memory and a store that has troubles when it is told to.
+    pub async fn with_troubles() -> (Self, Arc<Troubles>) {
+        let troubles = Arc::<Troubles>::default();
+        let its = Arc::clone(&troubles);
+        let wrap = |store| -> Arc<dyn TokenStore> { Arc::new(TroubledStore::new(store, its)) };
+        (Self::start(MemoryBackend::default(), wrap).await, troubles)
     }
 
     /// Over `bucket` as `local` and a token store that `wrap` may put something in front of.

@@ -1,13 +1,11 @@
 //! The rows of the error table that need something to be broken.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 use asset_gateway_backends::ErrorKind;
-use asset_gateway_backends::object_backend::memory::MemoryBackend;
 use serde_json::json;
 
 use crate::support::api::{answer, until};
-use crate::support::away::AwayStore;
 use crate::support::faults::{Fault, FaultyBackend};
 use crate::support::gateway::Gateway;
 use crate::support::hooks::Hooks;
@@ -59,15 +57,10 @@ async fn storage_that_fails_gives_the_hit_back() {
 
 #[tokio::test]
 async fn a_token_store_that_is_away_is_503() {
-    let away = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let switch = Arc::clone(&away);
-    let wrap = |store| -> Arc<dyn asset_gateway_backends::token_store::TokenStore> {
-        Arc::new(AwayStore::new(store, switch))
-    };
-    let gateway = InProcess::start(MemoryBackend::default(), wrap).await;
+    let (gateway, troubles) = InProcess::with_troubles().await;
     gateway.store("k", "text/plain", "bytes").await;
     let token = gateway.token("GET", "k", json!({})).await;
-    away.store(true, std::sync::atomic::Ordering::SeqCst);
+    troubles.away.store(true, SeqCst);
     let mut refused = vec![
         gateway.get(&token).await,
         gateway.put(&token, "x").await,
@@ -95,7 +88,7 @@ async fn a_token_store_that_is_away_is_503() {
     );
     assert!(ready.header("retry-after").is_some());
     assert_eq!(answer(gateway.plain("GET", "/healthz")).await.status, 200);
-    away.store(false, std::sync::atomic::Ordering::SeqCst);
+    troubles.away.store(false, SeqCst);
     assert_eq!(gateway.get(&token).await.status, 200);
 }
 

@@ -1,4 +1,4 @@
-//! A token store that can go away.
+//! A token store that has troubles.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,18 +14,28 @@ use asset_gateway_backends::token_store::{
 use asset_gateway_backends::{BackendError, ErrorKind};
 use async_trait::async_trait;
 
-pub struct AwayStore {
-    inner: Arc<dyn TokenStore>,
-    away: Arc<AtomicBool>,
+#[derive(Default)]
+pub struct Troubles {
+    /// Everything fails.
+    pub away: AtomicBool,
+    /// A charge is written, and no answer comes.
+    pub charges_hang: AtomicBool,
+    /// A release needs half a second before it is begun.
+    pub releases_wait: AtomicBool,
 }
 
-impl AwayStore {
-    pub fn new(inner: Arc<dyn TokenStore>, away: Arc<AtomicBool>) -> Self {
-        Self { inner, away }
+pub struct TroubledStore {
+    inner: Arc<dyn TokenStore>,
+    troubles: Arc<Troubles>,
+}
+
+impl TroubledStore {
+    pub fn new(inner: Arc<dyn TokenStore>, troubles: Arc<Troubles>) -> Self {
+        Self { inner, troubles }
     }
 
     fn there(&self) -> Result<&dyn TokenStore> {
-        if self.away.load(Ordering::SeqCst) {
+        if self.troubles.away.load(Ordering::SeqCst) {
             return Err(BackendError::new(ErrorKind::Unavailable, "told to"));
         }
         Ok(&*self.inner)
@@ -33,7 +43,7 @@ impl AwayStore {
 }
 
 #[async_trait]
-impl TokenStore for AwayStore {
+impl TokenStore for TroubledStore {
     async fn create(&self, tokens: Vec<(TokenId, TokenRecord)>) -> Result<Created> {
         self.there()?.create(tokens).await
     }
@@ -68,7 +78,11 @@ impl TokenStore for AwayStore {
     }
 
     async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
-        self.there()?.charge(reservation, bytes, budget).await
+        let charged = self.there()?.charge(reservation, bytes, budget).await;
+        if self.troubles.charges_hang.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        charged
     }
 
     async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
@@ -104,6 +118,9 @@ impl TokenStore for AwayStore {
         unsent: u64,
         report: Option<Report>,
     ) -> Result<()> {
+        if self.troubles.releases_wait.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
         self.there()?.release(reservation, unsent, report).await
     }
 
