@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use asset_gateway_backends::clock::Clock;
 use asset_gateway_backends::token_store::TokenStore;
+use futures_util::StreamExt;
 use tokio::time::MissedTickBehavior;
 
 use super::lease::LEASE;
@@ -15,6 +16,7 @@ use crate::buckets::Buckets;
 /// `used_hits` of unlimited tokens may lag by 1 s.
 const FLUSH_USAGE_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const SETTLED_AT_ONCE: usize = 64;
 /// Parts cost money, not correctness: they can wait.
 const ABORT_EVERY: Duration = Duration::from_secs(20);
 
@@ -43,20 +45,22 @@ pub async fn sweep(store: Arc<dyn TokenStore>, buckets: Buckets, clock: Arc<dyn 
                 continue;
             }
         };
-        for upload in unsettled {
-            let token_id = upload.reservation.token_id();
-            match settle(store.as_ref(), &buckets, clock.now_ms(), upload).await {
-                Ok(Settled::Done) => {
-                    tracing::info!(%token_id, "settled an upload that was left finalising");
+        futures_util::stream::iter(unsettled)
+            .for_each_concurrent(SETTLED_AT_ONCE, async |upload| {
+                let token_id = upload.reservation.token_id();
+                match settle(store.as_ref(), &buckets, clock.now_ms(), upload).await {
+                    Ok(Settled::Done) => {
+                        tracing::info!(%token_id, "settled an upload that was left finalising");
+                    }
+                    Ok(Settled::NotYet) => {
+                        tracing::debug!(%token_id, "an upload may still become visible");
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, %token_id, "upload not settled, will be tried again");
+                    }
                 }
-                Ok(Settled::NotYet) => {
-                    tracing::debug!(%token_id, "an upload may still become visible");
-                }
-                Err(error) => {
-                    tracing::warn!(%error, %token_id, "upload not settled, will be tried again");
-                }
-            }
-        }
+            })
+            .await;
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::callback_queue::{Outcome, Report};
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, ObjectMeta};
-use asset_gateway_backends::token_store::{Intent, TokenStore, Unsettled};
+use asset_gateway_backends::token_store::{Intent, Lease, TokenStore, Unsettled};
+use asset_gateway_backends::{BackendError, ErrorKind};
+use tokio::time::timeout;
 
 use super::lease::LEASE;
 use crate::buckets::Buckets;
@@ -15,6 +16,10 @@ use crate::telemetry::record::hits;
 
 /// Clocks of gateway and storage may differ by this much where no marker tells uploads apart.
 const CLOCK_SKEW_MS: u64 = 2_000;
+
+/// The leases of all that are settled in one sweep begin together: a storage that hangs must not
+/// let those of the others lapse.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// What became of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +52,15 @@ pub async fn settle(
         return Ok(Settled::NotYet);
     };
     let marker = reservation.marker();
-    match look(bucket.as_ref(), &record.key, marker.as_deref(), &intent).await? {
+    let looked = look(bucket.as_ref(), &record.key, marker.as_deref(), &intent);
+    let silent = |_| BackendError::new(ErrorKind::Timeout, "settle");
+    match timeout(LOOK, looked).await.map_err(silent)?? {
         Some(meta) => {
+            // Else somebody else has it by now.
+            if store.commit(reservation, uploaded(&meta)).await? == Lease::Lost {
+                return Ok(Settled::NotYet);
+            }
             hits::committed();
-            store.commit(reservation, uploaded(&meta)).await?;
         }
         None => {
             let wait = time_left(bucket.as_ref(), &intent, now_ms);
@@ -58,8 +68,8 @@ pub async fn settle(
                 store.renew(lease, wait).await?;
                 return Ok(Settled::NotYet);
             }
-            hits::released();
             store.release(reservation, 0, None).await?;
+            hits::released();
         }
     }
     Ok(Settled::Done)

@@ -8,6 +8,7 @@ mod delivery;
 #[cfg(feature = "redis")]
 mod fleet;
 mod go_client;
+mod maintenance;
 mod objects;
 mod operations;
 mod process;

@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 pub enum Fault {
     Error(ErrorKind),
     Panic,
+    /// Never answers.
+    Hang,
 }
 
 /// A bucket in memory, in front of which a fault can be put.
@@ -33,12 +35,13 @@ impl FaultyBackend {
         *self.fault.lock() = None;
     }
 
-    fn check(&self) -> Result<()> {
+    async fn check(&self) -> Result<()> {
         let fault = *self.fault.lock();
         match fault {
             None => Ok(()),
             Some(Fault::Error(kind)) => Err(BackendError::new(kind, "told to")),
             Some(Fault::Panic) => panic!("told to"),
+            Some(Fault::Hang) => std::future::pending().await,
         }
     }
 }
@@ -50,26 +53,26 @@ impl ObjectBackend for FaultyBackend {
     }
 
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
-        self.check()?;
+        self.check().await?;
         self.inner.head(key, options).await
     }
 
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
-        self.check()?;
+        self.check().await?;
         self.inner.get(key, options).await
     }
 
     async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
-        self.check()?;
+        self.check().await?;
         self.inner.put(key, options).await
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        self.check()?;
+        self.check().await?;
         self.inner.delete(key).await
     }
 
     async fn ping(&self) -> Result<()> {
-        self.check()
+        self.check().await
     }
 }

@@ -1,0 +1,95 @@
+//! What runs beside the requests, over a store and buckets in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use asset_gateway::buckets::Buckets;
+use asset_gateway::tokens::lease::LEASE;
+use asset_gateway::tokens::maintenance;
+use asset_gateway_backends::clock::TestClock;
+use asset_gateway_backends::conformance::fixture::CALLER;
+use asset_gateway_backends::object_backend::{ObjectBackend, PutOptions};
+use asset_gateway_backends::open::{Stores, open_stores};
+use asset_gateway_backends::settings::{QueueLimits, TokenStoreSettings};
+use asset_gateway_backends::token_store::{
+    Access, Intent, Method, ReserveRequest, Reserved, TokenId, TokenRecord, TokenStore,
+};
+
+use crate::support::faults::{Fault, FaultyBackend};
+
+/// An upload into `alias` that has made its object visible, and whose node then died.
+async fn leave_finalising(
+    tokens: &dyn TokenStore,
+    id: TokenId,
+    alias: &str,
+    bucket: &FaultyBackend,
+) {
+    let key = id.to_string();
+    let mut record = TokenRecord::new(alias, &key, Method::Put, 0, u64::MAX / 2);
+    record.max_hits = Some(1);
+    tokens.create(vec![(id, record)]).await.unwrap();
+    let request = ReserveRequest {
+        access: Access::Put,
+        declared_size: None,
+        rules_checked: None,
+        lease: LEASE,
+        caller: CALLER,
+    };
+    let reserved = tokens.reserve(id, &request).await.unwrap();
+    let Reserved::Admitted { reservation, .. } = reserved else {
+        panic!("{reserved:?}");
+    };
+    let intent = Intent {
+        size: 5,
+        caller: CALLER.to_caller(),
+        at_ms: 7,
+    };
+    tokens.finalise(&reservation, intent, LEASE).await.unwrap();
+    let options = PutOptions {
+        marker: reservation.marker(),
+        ..PutOptions::default()
+    };
+    let mut upload = bucket.put(&key, options).await.unwrap();
+    upload.write("bytes".into()).await.unwrap();
+    upload.finish().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_hangs_does_not_keep_uploads_into_others_unsettled() {
+    let clock = TestClock::at(1_780_000_000_000);
+    let settings = TokenStoreSettings::Memory;
+    let stores = open_stores(&settings, QueueLimits::default(), Arc::new(clock.clone()));
+    let Stores { tokens, .. } = stores.unwrap_or_else(|error| panic!("{error}"));
+    let (hanging, well) = (FaultyBackend::default(), FaultyBackend::default());
+    let well_id = TokenId([9; 16]);
+    for number in 1..4 {
+        leave_finalising(&*tokens, TokenId([number; 16]), "hanging", &hanging).await;
+    }
+    leave_finalising(&*tokens, well_id, "well", &well).await;
+    hanging.fail(Fault::Hang);
+    clock.advance(LEASE + Duration::from_secs(1));
+
+    let each: BTreeMap<String, Arc<dyn ObjectBackend>> = BTreeMap::from([
+        ("hanging".to_owned(), Arc::new(hanging.clone()) as _),
+        ("well".to_owned(), Arc::new(well) as _),
+    ]);
+    let used = async |id| tokens.get(id).await.unwrap().unwrap().used_hits;
+    let sweeping = maintenance::sweep(
+        Arc::clone(&tokens),
+        Buckets::new(each),
+        Arc::new(clock.clone()),
+    );
+    let sweeping = tokio::spawn(sweeping);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(used(well_id).await, 1);
+    // Those in the one that hangs are looked at again.
+    hanging.heal();
+    tokio::time::sleep(LEASE).await;
+    clock.advance(LEASE + Duration::from_secs(1));
+    tokio::time::sleep(LEASE).await;
+    for number in 1..4 {
+        assert_eq!(used(TokenId([number; 16])).await, 1, "{number}");
+    }
+    sweeping.abort();
+}
