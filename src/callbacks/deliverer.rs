@@ -1,12 +1,14 @@
 //! Claims events that are due and has them delivered.
 
 use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use asset_gateway_backends::callback_queue::CallbackQueue;
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 use super::delivery::{Courier, Done, Held, RECORD};
 use super::hosts::{Admission, FAST, Hosts, Pace, Waiting};
@@ -121,8 +123,7 @@ impl Deliverer {
                 match self.hosts.admit(&held.host, counts) {
                     Admission::Go(pace) => {
                         let courier = Arc::clone(&self.courier);
-                        self.running
-                            .spawn(async move { courier.deliver(held, pace).await });
+                        self.running.spawn(try_one(courier, held, pace));
                     }
                     Admission::Wait(pace) => {
                         *of_host += 1;
@@ -160,6 +161,23 @@ impl Deliverer {
             Err(error) => tracing::error!(%error, "a callback's task failed"),
         }
     }
+}
+
+/// A try that panics has failed, for its host's account too; its event is handed out again when its
+/// lease ends.
+async fn try_one(courier: Arc<Courier>, held: Held, pace: Pace) -> Done {
+    let host = Arc::clone(&held.host);
+    let began = Instant::now();
+    let tried = AssertUnwindSafe(courier.deliver(held, pace)).catch_unwind();
+    tried.await.unwrap_or_else(|_| {
+        tracing::error!(host = &*host, "delivering a callback panicked");
+        Done {
+            host,
+            pace,
+            took: began.elapsed(),
+            delivered: false,
+        }
+    })
 }
 
 /// Returns when it is worth to claim again.

@@ -110,6 +110,16 @@ impl Running {
 }
 
 #[tokio::test]
+async fn tries_that_panic_do_not_use_up_the_hosts_share() {
+    let (receiver, running) = (Receiver::start().await, Running::start(settings()));
+    running.queue.panics.store(4, SeqCst);
+    for _ in 0..5 {
+        running.enqueue(receiver.url("200")).await;
+    }
+    running.delivered(1).await;
+}
+
+#[tokio::test]
 async fn an_event_is_posted_once_and_removed() {
     let (receiver, running) = (Receiver::start().await, Running::start(settings()));
     let id = running.enqueue(receiver.url("200")).await;
