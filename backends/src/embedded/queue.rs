@@ -15,6 +15,13 @@ use crate::callback_queue::{
 };
 use crate::error::Result;
 
+/// What an event becomes that was claimed.
+enum Becomes {
+    Due,
+    Nothing,
+    Dead,
+}
+
 impl<K: Kv> Inner<K> {
     /// Adds an event that is due at once to `batch`; [`apply_events`](Self::apply_events) applies.
     pub fn queue_event(&self, event: Event, now_ms: u64, batch: &mut Batch) -> Result<()> {
@@ -110,23 +117,33 @@ impl<K: Kv> Inner<K> {
     }
 
     /// Takes an event out of the due ones and hands it to `then`, which says what becomes of it.
-    /// `false` where it is not there.
+    /// Nothing where it is not there.
     fn conclude(
         &self,
         id: &EventId,
-        then: impl FnOnce(EventValue, &mut Batch) -> Result<()>,
-    ) -> Result<bool> {
+        then: impl FnOnce(EventValue, &mut Batch) -> Result<Becomes>,
+    ) -> Result<()> {
         let mut claims = self.claims.lock();
         let Some(bytes) = self.kv.get(&keys::event(id))? else {
-            return Ok(false);
+            return Ok(());
         };
         let value: EventValue = values::decode(&bytes)?;
         let mut batch = Batch::default();
         batch.remove(keys::due(value.due_ms, id));
-        then(value, &mut batch)?;
+        let becomes = then(value, &mut batch)?;
         self.kv.apply(batch)?;
         claims.remove(id);
-        Ok(true)
+        match becomes {
+            Becomes::Due => {}
+            Becomes::Nothing => {
+                self.pending.fetch_sub(1, Ordering::Relaxed);
+            }
+            Becomes::Dead => {
+                self.pending.fetch_sub(1, Ordering::Relaxed);
+                self.dead.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(())
     }
 
     fn reschedule(&self, id: &EventId, attempt: Option<Attempt>, at_ms: u64) -> Result<()> {
@@ -135,7 +152,7 @@ impl<K: Kv> Inner<K> {
             value.due_ms = at_ms;
             batch.put(keys::due(at_ms, id), Vec::new());
             batch.put(keys::event(id), values::encode(&value)?);
-            Ok(())
+            Ok(Becomes::Due)
         })?;
         if at_ms <= self.clock.now_ms() {
             self.queue_changed.notify_one();
@@ -186,8 +203,8 @@ impl<K: Kv> Inner<K> {
     }
 
     fn replay(&self, id: &EventId) -> Result<bool> {
-        let now_ms = self.clock.now_ms();
         let claims = self.claims.lock();
+        let now_ms = self.clock.now_ms();
         let mut batch = Batch::default();
         let dead = self.kv.get(&keys::dead(id))?;
         let mut value: EventValue = match (&dead, self.kv.get(&keys::event(id))?) {
@@ -252,7 +269,13 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
     async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
         let claimed = self.0.claim(max, lease)?;
         if !claimed.is_empty() {
-            self.0.kv.durable().await?;
+            self.0.kv.durable().await.inspect_err(|_| {
+                // Nobody gets them now: they are due, not somebody's until the lease ends.
+                let mut claims = self.0.claims.lock();
+                claimed.iter().for_each(|claimed| {
+                    claims.remove(&claimed.event.id);
+                });
+            })?;
         }
         Ok(claimed)
     }
@@ -263,13 +286,10 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
     }
 
     async fn ack(&self, id: &EventId) -> Result<()> {
-        let ended = self.0.conclude(id, |_, batch| {
+        self.0.conclude(id, |_, batch| {
             batch.remove(keys::event(id));
-            Ok(())
+            Ok(Becomes::Nothing)
         })?;
-        if ended {
-            self.0.pending.fetch_sub(1, Ordering::Relaxed);
-        }
         self.0.kv.durable().await
     }
 
@@ -284,16 +304,12 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
     }
 
     async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
-        let ended = self.0.conclude(id, |mut value, batch| {
+        self.0.conclude(id, |mut value, batch| {
             value.attempts.push(attempt);
             batch.remove(keys::event(id));
             batch.put(keys::dead(id), values::encode(&value)?);
-            Ok(())
+            Ok(Becomes::Dead)
         })?;
-        if ended {
-            self.0.pending.fetch_sub(1, Ordering::Relaxed);
-            self.0.dead.fetch_add(1, Ordering::Relaxed);
-        }
         self.0.kv.durable().await
     }
 

@@ -32,10 +32,10 @@ impl<K: Kv> Inner<K> {
             .limits
             .keep_dead
             .map(|keep| now_ms.saturating_sub(millis(keep)));
+        // Who buries or replays one does it, and counts it, under the same lock.
+        let _claims = self.claims.lock();
         let too_many = self.dead.load(Ordering::Relaxed);
         let too_many = too_many.saturating_sub(self.limits.max_dead());
-        // Who replays one takes it out under the same lock.
-        let _claims = self.claims.lock();
         let mut batch = Batch::default();
         let mut dropped = 0;
         self.kv.scan(keys::DEAD, None, &mut |key, value| {

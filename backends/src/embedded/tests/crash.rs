@@ -1,5 +1,7 @@
 //! What a kill leaves behind.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::world::{Disk, Memory, World};
@@ -213,4 +215,16 @@ fn flushed_hits_without_a_limit_last() {
         assert_eq!(used(&world, 1).await, 3);
     };
     on_each(case, false);
+}
+
+#[tokio::test]
+async fn a_claim_that_could_not_be_made_durable_is_nobodys() {
+    let disk = Memory::default();
+    let broken = Arc::clone(&disk.broken);
+    let world = World::new(disk, QueueLimits::default());
+    world.store.enqueue(event("k", 7)).await.unwrap();
+    broken.store(true, Ordering::SeqCst);
+    assert!(world.store.claim(9, LEASE).await.is_err());
+    broken.store(false, Ordering::SeqCst);
+    assert_eq!(world.store.claim(9, LEASE).await.unwrap().len(), 1);
 }

@@ -1,6 +1,7 @@
 //! A store that can be killed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::super::EmbeddedStore;
@@ -8,7 +9,7 @@ use super::super::kv::memory::MemoryKv;
 use super::super::kv::{Batch, Kv, Visit};
 use crate::callback_queue::CallbackQueue;
 use crate::clock::TestClock;
-use crate::error::Result;
+use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::QueueLimits;
 use crate::token_store::TokenStore;
 
@@ -23,37 +24,50 @@ pub trait Disk {
 }
 
 #[derive(Default)]
-pub struct Memory(Arc<MemoryKv>);
+pub struct Memory {
+    map: Arc<MemoryKv>,
+    /// Nothing can be made durable.
+    pub broken: Arc<AtomicBool>,
+}
 
 impl Disk for Memory {
     fn open(&mut self, clock: &TestClock, limits: QueueLimits) -> Box<dyn Store> {
-        let kv = Shared(Arc::clone(&self.0));
+        let kv = Shared {
+            map: Arc::clone(&self.map),
+            broken: Arc::clone(&self.broken),
+        };
         Box::new(EmbeddedStore::new(kv, Arc::new(clock.clone()), limits).unwrap())
     }
 }
 
 /// A map that two lives of a store share.
-struct Shared(Arc<MemoryKv>);
+struct Shared {
+    map: Arc<MemoryKv>,
+    broken: Arc<AtomicBool>,
+}
 
 impl Kv for Shared {
     type Value = Vec<u8>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.0.get(key)
+        self.map.get(key)
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
-        self.0.apply(batch)
+        self.map.apply(batch)
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
-        self.0.scan(prefix, after, visit)
+        self.map.scan(prefix, after, visit)
     }
 
     /// Takes a moment, so that futures can be dropped in it.
     async fn durable(&self) -> Result<()> {
         tokio::task::yield_now().await;
-        Ok(())
+        match self.broken.load(Ordering::SeqCst) {
+            true => Err(BackendError::new(ErrorKind::Upstream, "told to")),
+            false => Ok(()),
+        }
     }
 }
 
