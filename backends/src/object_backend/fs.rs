@@ -192,7 +192,7 @@ impl Shared {
         }
         unlinkat(&folder, name, AtFlags::empty())?;
         if stat.st_nlink == 1 {
-            self.beside.remove(stat.st_ino);
+            self.beside.remove(Stamp::of_stat(&stat));
         }
         Ok(())
     }

@@ -33,9 +33,13 @@ impl Beside {
     }
 
     pub fn read(&self, stamp: Stamp) -> Option<Attributes> {
-        let text = fs::read(self.path(stamp.inode)).ok()?;
-        let entry: Entry = serde_json::from_slice(&text).ok()?;
+        let entry = self.entry(stamp.inode)?;
         (entry.stamp == stamp).then_some(entry.attributes)
+    }
+
+    fn entry(&self, inode: u64) -> Option<Entry> {
+        let text = fs::read(self.path(inode)).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     pub fn write(&self, stamp: Stamp, attributes: &Attributes) -> io::Result<()> {
@@ -48,13 +52,43 @@ impl Beside {
         fs::write(self.path(stamp.inode), serde_json::to_vec(&entry)?)
     }
 
-    /// Forgets an inode that is no object any more.
-    pub fn remove(&self, inode: u64) {
+    /// Forgets a file that is no object any more; its inode may be a later file by now.
+    pub fn remove(&self, stamp: Stamp) {
         // Almost always there is none.
-        let _ = fs::remove_file(self.path(inode));
+        if let Some(entry) = self.entry(stamp.inode)
+            && entry.stamp.modified_ns <= stamp.modified_ns
+        {
+            let _ = fs::remove_file(self.path(stamp.inode));
+        }
     }
 
     fn path(&self, inode: u64) -> PathBuf {
         self.folder.join(format!("{inode:x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inode_that_is_a_later_file_by_now_keeps_its_attributes() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = Beside::new(folder.path().to_owned(), true);
+        let earlier = Stamp {
+            inode: 7,
+            size: 1,
+            modified_ns: 1,
+        };
+        let later = Stamp {
+            modified_ns: 2,
+            ..earlier
+        };
+        let attributes = Attributes::default();
+        beside.write(later, &attributes).unwrap();
+        beside.remove(earlier);
+        assert!(beside.read(later).is_some());
+        beside.remove(later);
+        assert!(beside.read(later).is_none());
     }
 }

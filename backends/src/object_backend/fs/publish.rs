@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::Shared;
 use super::error::on_write;
 use super::path::{NO_ACCESS, Root};
+use super::stamp::Stamp;
 use super::temp::TempFile;
 use crate::error::{BackendError, ErrorKind, Result};
 
@@ -80,7 +81,7 @@ pub fn publish(
         if let Some(earlier) = earlier
             && earlier.st_nlink == 1
         {
-            shared.beside.remove(earlier.st_ino);
+            shared.beside.remove(Stamp::of_stat(&earlier));
         }
     }
     sync_folder(&folder).map_err(errno)

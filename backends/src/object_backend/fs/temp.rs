@@ -84,7 +84,7 @@ impl TempFolder {
             if path
                 .extension()
                 .is_some_and(|extension| extension == "part")
-                && is_abandoned(&path).unwrap_or(false)
+                && let Ok(Some(_locked)) = abandoned(&path)
                 && fs::remove_file(&path).is_ok()
             {
                 removed += 1;
@@ -94,16 +94,19 @@ impl TempFolder {
     }
 }
 
-fn is_abandoned(path: &Path) -> io::Result<bool> {
+/// The file, if its writer is gone; locked, so that one who has just made it waits until it is removed
+/// and sees that.
+fn abandoned(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
+    let is_abandoned = match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
         Err(TryLockError::Error(_)) => {
             let age = file.metadata()?.modified()?.elapsed();
-            Ok(age.is_ok_and(|age| age > ABANDONED))
+            age.is_ok_and(|age| age > ABANDONED)
         }
-    }
+    };
+    Ok(is_abandoned.then_some(file))
 }
 
 impl TempFile {
@@ -122,5 +125,25 @@ impl Drop for TempFile {
         if !self.kept {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Else it could be removed after its writer has seen that it is still there.
+    #[test]
+    fn a_file_is_locked_until_it_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1-2-3.part");
+        // Just made, not locked yet.
+        let made = File::create(&path).unwrap();
+        let sweeping = abandoned(&path).unwrap();
+        assert!(sweeping.is_some());
+        assert!(matches!(made.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(sweeping);
+        made.lock().unwrap();
+        assert!(abandoned(&path).unwrap().is_none());
     }
 }

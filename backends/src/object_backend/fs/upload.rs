@@ -131,7 +131,7 @@ impl Upload for FsUpload {
                 upload.must_not_exist,
             );
             if published.is_err() {
-                upload.shared.beside.remove(stamp.inode);
+                upload.shared.beside.remove(stamp);
             }
             published.map(|()| Stored {
                 etag: stamp.etag(),
