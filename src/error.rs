@@ -252,6 +252,7 @@ impl GatewayError {
             | ErrorKind::RangeNotSatisfiable { .. }
             | ErrorKind::InvalidKey
             | ErrorKind::Timeout
+            | ErrorKind::NoAnswer
             | ErrorKind::Unavailable
             | ErrorKind::Upstream => Self::Unavailable(error.to_string()),
         }
@@ -276,6 +277,7 @@ impl GatewayError {
             }
             ErrorKind::Timeout => Self::UpstreamTimeout(error),
             ErrorKind::NotModified
+            | ErrorKind::NoAnswer
             | ErrorKind::Unavailable
             | ErrorKind::Upstream
             | ErrorKind::Corrupt => Self::Upstream(error),

@@ -17,6 +17,9 @@ pub enum ErrorKind {
     InvalidKey,
     /// The operation took longer than its limit.
     Timeout,
+    /// The connection broke before the answer, or something in between answered in the dependency's
+    /// place (HTTP 502, 504): what was asked may yet be done.
+    NoAnswer,
     /// The dependency cannot be reached or sheds load; trying later may help.
     Unavailable,
     /// The dependency refused or broke (credentials, quota, a bug of it or of the adapter).

@@ -26,6 +26,7 @@ fn outcome<T>(result: &Result<T>) -> &'static str {
             ErrorKind::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             ErrorKind::InvalidKey => "invalid_key",
             ErrorKind::Timeout => "timeout",
+            ErrorKind::NoAnswer => "no_answer",
             ErrorKind::Unavailable => "unavailable",
             ErrorKind::Upstream => "upstream",
             ErrorKind::Corrupt => "corrupt",

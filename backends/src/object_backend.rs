@@ -18,6 +18,8 @@ pub mod opendal;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod part_size;
 #[cfg(any(feature = "opendal", feature = "aws"))]
+mod unsent;
+#[cfg(any(feature = "opendal", feature = "aws"))]
 mod words;
 
 use std::fmt;

@@ -79,7 +79,10 @@ async fn look(state: &AppState) -> Readiness {
         let reachable = match pinged {
             Ok(Ok(())) => true,
             // Any answer of storage means that it is reachable.
-            Ok(Err(error)) => !matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Timeout),
+            Ok(Err(error)) => !matches!(
+                error.kind,
+                ErrorKind::NoAnswer | ErrorKind::Unavailable | ErrorKind::Timeout
+            ),
             Err(_) => false,
         };
         (alias.to_owned(), if reachable { "ok" } else { "degraded" })

@@ -7,6 +7,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStreamError;
 
 use crate::error::{BackendError, ErrorKind};
+use crate::object_backend::unsent::is_unsent;
 use crate::object_backend::words::for_log;
 
 /// Storage answered, whatever it said.
@@ -37,6 +38,7 @@ where
         | ErrorKind::RangeNotSatisfiable { .. } => BackendError::new(kind, operation),
         ErrorKind::InvalidKey
         | ErrorKind::Timeout
+        | ErrorKind::NoAnswer
         | ErrorKind::Unavailable
         | ErrorKind::Upstream
         | ErrorKind::Corrupt => BackendError::with_source(kind, operation, words(error)),
@@ -57,12 +59,21 @@ fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|raw| raw.status().as_u16())
 }
 
-fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> ErrorKind {
+fn kind<E: ProvideErrorMetadata + StdError + 'static>(
+    error: &SdkError<E, HttpResponse>,
+) -> ErrorKind {
     let code = error.code().unwrap_or_default();
     match error {
         SdkError::TimeoutError(_) => return ErrorKind::Timeout,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => return ErrorKind::Timeout,
-        SdkError::DispatchFailure(failure) if failure.is_io() => return ErrorKind::Unavailable,
+        SdkError::DispatchFailure(failure) if failure.is_io() => {
+            return match is_unsent(error) {
+                true => ErrorKind::Unavailable,
+                false => ErrorKind::NoAnswer,
+            };
+        }
+        // It began, and broke.
+        SdkError::ResponseError(_) => return ErrorKind::NoAnswer,
         _ => {}
     }
     match status(error) {
@@ -75,7 +86,8 @@ fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> ErrorKind
         Some(404) if matches!(code, "NoSuchBucket" | "NoSuchUpload") => ErrorKind::Upstream,
         Some(404) => ErrorKind::NotFound,
         Some(400) if code == "KeyTooLongError" => ErrorKind::InvalidKey,
-        Some(429 | 500 | 502 | 503 | 504) => ErrorKind::Unavailable,
+        Some(502 | 504) => ErrorKind::NoAnswer,
+        Some(429 | 500 | 503) => ErrorKind::Unavailable,
         // Completing an upload begins to answer before it knows how it ends.
         Some(200) if matches!(code, "InternalError" | "SlowDown" | "ServiceUnavailable") => {
             ErrorKind::Unavailable
@@ -152,7 +164,10 @@ mod tests {
             (404, "NoSuchBucket", ErrorKind::Upstream),
             (412, "PreconditionFailed", ErrorKind::PreconditionFailed),
             (416, "", ErrorKind::RangeNotSatisfiable { size: Some(1234) }),
+            (500, "InternalError", ErrorKind::Unavailable),
+            (502, "", ErrorKind::NoAnswer),
             (503, "SlowDown", ErrorKind::Unavailable),
+            (504, "", ErrorKind::NoAnswer),
             (200, "InternalError", ErrorKind::Unavailable),
             (200, "InvalidPart", ErrorKind::Upstream),
         ] {

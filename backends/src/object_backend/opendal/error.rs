@@ -21,6 +21,11 @@ pub enum Failure {
     RangeIgnored,
     #[error("no connection: {0}")]
     Unreachable(String),
+    #[error("the connection broke: {0}")]
+    Broken(String),
+    /// HTTP 502 or 504 of something in between.
+    #[error("{0} in place of storage's answer")]
+    Between(u16),
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),
 }
@@ -45,6 +50,7 @@ impl Failure {
             Self::Range { size } => ErrorKind::RangeNotSatisfiable { size: *size },
             Self::RangeIgnored => ErrorKind::Upstream,
             Self::Unreachable(_) => ErrorKind::Unavailable,
+            Self::Broken(_) | Self::Between(_) => ErrorKind::NoAnswer,
             Self::Silent(_) => ErrorKind::Timeout,
         }
     }
@@ -54,7 +60,7 @@ impl Failure {
 pub fn is_answer(error: &opendal::Error) -> bool {
     !matches!(
         Failure::of(error),
-        Some(Failure::Unreachable(_) | Failure::Silent(_))
+        Some(Failure::Unreachable(_) | Failure::Broken(_) | Failure::Silent(_))
     )
 }
 
@@ -65,7 +71,11 @@ pub fn backend_error(operation: &'static str, error: opendal::Error) -> BackendE
             Failure::NotModified | Failure::Precondition | Failure::Range { .. } => {
                 BackendError::new(failure.kind(), operation)
             }
-            Failure::RangeIgnored | Failure::Unreachable(_) | Failure::Silent(_) => {
+            Failure::RangeIgnored
+            | Failure::Unreachable(_)
+            | Failure::Broken(_)
+            | Failure::Between(_)
+            | Failure::Silent(_) => {
                 BackendError::with_source(failure.kind(), operation, failure.clone())
             }
         };
@@ -142,6 +152,9 @@ mod tests {
                 Failure::Range { size: Some(7) },
                 ErrorKind::RangeNotSatisfiable { size: Some(7) },
             ),
+            (Failure::Unreachable(String::new()), ErrorKind::Unavailable),
+            (Failure::Broken(String::new()), ErrorKind::NoAnswer),
+            (Failure::Between(504), ErrorKind::NoAnswer),
             (Failure::Silent(Duration::from_secs(30)), ErrorKind::Timeout),
         ] {
             let error = opendal_error(OpendalKind::Unexpected).set_source(failure);

@@ -13,6 +13,7 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 
 use super::error::Failure;
+use crate::object_backend::unsent::is_unsent;
 
 type Request = http::Request<Buffer>;
 type Response = http::Response<HttpBody>;
@@ -57,10 +58,18 @@ impl Transport {
             let ranged = request.headers().contains_key(RANGE);
             let streams = request.method() == Method::GET;
             let response = self.client.fetch(request).await.map_err(|error| {
-                Failure::Unreachable(source_text(&error)).into_error(error.is_temporary())
+                let text = source_text(&error);
+                let failure = match is_unsent(&error) {
+                    true => Failure::Unreachable(text),
+                    false => Failure::Broken(text),
+                };
+                failure.into_error(error.is_temporary())
             })?;
             match response.status() {
                 StatusCode::NOT_MODIFIED => Err(Failure::NotModified.into_error(false)),
+                status @ (StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => {
+                    Err(Failure::Between(status.as_u16()).into_error(true))
+                }
                 StatusCode::PRECONDITION_FAILED => Err(Failure::Precondition.into_error(false)),
                 StatusCode::RANGE_NOT_SATISFIABLE => {
                     let size = size_of_unsatisfied(&response);
@@ -71,7 +80,9 @@ impl Transport {
                     Err(Failure::RangeIgnored.into_error(false))
                 }
                 status if streams && status.is_success() => Ok(response),
-                _ => buffered(response).await,
+                _ => buffered(response).await.map_err(|error| {
+                    Failure::Broken(source_text(&error)).into_error(error.is_temporary())
+                }),
             }
         };
         match tokio::time::timeout(limit, answer).await {
@@ -115,7 +126,7 @@ fn may_repeat(request: &Request) -> bool {
 
 /// Storage is overloaded or stumbled.
 fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
+    matches!(status.as_u16(), 429 | 500 | 503)
 }
 
 fn time_limit(request: &Request) -> Duration {

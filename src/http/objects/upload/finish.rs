@@ -32,7 +32,8 @@ pub struct Finished {
 
 /// Storage may yet make the object visible: it has not said no, it has said nothing.
 fn is_open(error: &BackendError, bucket: &dyn ObjectBackend) -> bool {
-    error.kind == ErrorKind::Timeout && !bucket.capabilities().ends_with_the_process
+    matches!(error.kind, ErrorKind::NoAnswer | ErrorKind::Timeout)
+        && !bucket.capabilities().ends_with_the_process
 }
 
 /// Makes the upload visible and counts it, in this order: intent, object, commit.

@@ -1,5 +1,7 @@
 //! The rows of the error table that the control plane can give; see also `auth` and `objects`.
 
+use std::net::SocketAddr;
+
 use asset_gateway_backends::ErrorKind;
 use serde_json::json;
 
@@ -111,11 +113,26 @@ async fn the_status_of_a_token_says_how_storage_fails() {
     assert_eq!(gateway.status(&token).await["object_exists"], false);
 }
 
-fn over(storage: std::net::SocketAddr) -> Gateway {
+fn over(storage: SocketAddr) -> Gateway {
+    through(storage, "opendal")
+}
+
+/// Through every adapter that is compiled in.
+fn over_each(storage: SocketAddr) -> impl Iterator<Item = Gateway> {
+    let adapters: &[&str] = match cfg!(feature = "aws") {
+        true => &["opendal", "aws"],
+        false => &["opendal"],
+    };
+    adapters
+        .iter()
+        .map(move |adapter| through(storage, adapter))
+}
+
+fn through(storage: SocketAddr, adapter: &str) -> Gateway {
     Gateway::with(json!({
         "credentials": {"c": {"access_key": "a", "secret_key": "never-shown"}},
         "buckets": {"local": {
-            "provider": "s3", "bucket": "b", "region": "r", "credential": "c",
+            "provider": "s3", "bucket": "b", "region": "r", "credential": "c", "backend": adapter,
             "endpoint": format!("http://{storage}"), "force_path_style": true}},
     }))
 }
@@ -144,11 +161,32 @@ async fn a_real_storage_that_answers_500_is_502() {
 
 #[tokio::test]
 async fn an_upload_that_storage_refused_gives_its_hit_back() {
-    let gateway = over(fake_storage::start(500, 404).await);
-    let put = gateway.token("PUT", "a", json!({})).await;
-    for _ in 0..2 {
-        let failed = gateway.put(&put, "body").await;
-        failed.assert_error(502, "upstream_error");
+    let storage = fake_storage::start(500, 404).await;
+    for gateway in over_each(storage) {
+        let put = gateway.token("PUT", "a", json!({})).await;
+        for _ in 0..2 {
+            let failed = gateway.put(&put, "body").await;
+            failed.assert_error(502, "upstream_error");
+        }
+        assert_eq!(gateway.status(&put).await["uploaded"], false);
     }
-    assert_eq!(gateway.status(&put).await["uploaded"], false);
+}
+
+/// Storage may yet do what it was asked: an upload that takes its place would be another one's.
+#[tokio::test]
+async fn an_upload_whose_answer_was_lost_keeps_its_hit() {
+    for storage in [
+        fake_storage::start(502, 404).await,
+        fake_storage::start(504, 404).await,
+        fake_storage::start_hanging_up().await,
+    ] {
+        for gateway in over_each(storage) {
+            let put = gateway.token("PUT", "a", json!({})).await;
+            let failed = gateway.put(&put, "body").await;
+            failed.assert_error(502, "upstream_error");
+            let held = gateway.put(&put, "body").await;
+            held.assert_error(409, "hits_exceeded");
+            assert_eq!(gateway.status(&put).await["uploaded"], false);
+        }
+    }
 }
