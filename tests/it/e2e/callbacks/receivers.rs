@@ -29,9 +29,17 @@ pub(super) async fn upload(gateway: &Gateway, callback: String) {
     assert_eq!(gateway.put(&token, "bytes").await.status, 200);
 }
 
+/// Waits until so many tries have ended so.
 pub(super) async fn outcome(gateway: &Gateway, outcome: &str, count: usize) {
     let line = format!("asset_gateway_callbacks_total{{outcome=\"{outcome}\"}} {count}");
-    until(&line, async || gateway.scrape().await.contains(&line)).await;
+    until(&line, async || {
+        gateway
+            .scrape()
+            .await
+            .lines()
+            .any(|scraped| scraped == line)
+    })
+    .await;
 }
 
 /// The words of the tries that have failed.
