@@ -21,7 +21,7 @@ pub mod images;
 pub mod limits;
 mod load;
 pub mod metrics;
-mod networks;
+pub mod networks;
 pub mod redis;
 mod schema;
 mod secret;

@@ -1,5 +1,6 @@
 //! The port to the token store: tokens, their hits, their leases.
 
+mod filter;
 mod open_upload;
 mod record;
 
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use filter::{Filter, TokenState};
 pub use open_upload::{AbandonedUpload, OpenUpload};
 pub use record::{
     BodyTemplate, BodyType, CallbackMode, Disposition, HitOn, Method, TokenId, TokenRecord,
@@ -49,26 +51,6 @@ pub struct Patch {
     pub max_hits: Option<Option<u64>>,
     pub callback: Option<Option<String>>,
     pub metadata: Option<std::collections::BTreeMap<String, String>>,
-}
-
-/// What a listing or a mass revocation is about. `Default` means all tokens.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    pub bucket: Option<String>,
-    /// Beginning of the key; only with `bucket`.
-    pub prefix: Option<String>,
-    pub tag: Option<String>,
-    pub method: Option<Method>,
-    pub state: Option<TokenState>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenState {
-    /// Neither expired nor used up.
-    Active,
-    Expired,
-    /// Not expired, all hits spent.
-    Exhausted,
 }
 
 #[derive(Debug, Clone)]

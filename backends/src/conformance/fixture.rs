@@ -4,7 +4,7 @@ use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::callback_queue::{CallerRef, Event, EventId, Outcome, Report};
+use crate::callback_queue::{Attempt, CallerRef, Event, EventId, Outcome, Report};
 use crate::clock::{Clock, SystemClock, TestClock};
 use crate::open::Stores;
 use crate::settings::QueueLimits;
@@ -124,6 +124,13 @@ impl Fixture {
         record
     }
 
+    /// [`limited`](Self::limited), with a callback.
+    pub fn reported(&self, method: Method, max_hits: u64) -> TokenRecord {
+        let mut record = self.limited(method, max_hits);
+        record.callback = Some("https://back.example.com/hook".into());
+        record
+    }
+
     pub async fn create(&self, id: TokenId, record: TokenRecord) {
         let created = self.stores.tokens.create(vec![(id, record)]).await.unwrap();
         assert_eq!(created, Created::Done);
@@ -165,6 +172,21 @@ impl Fixture {
         self.stores.tokens.get(id).await.unwrap().unwrap().used_hits
     }
 
+    /// The access happened, to its end.
+    pub async fn commit(&self, reservation: Reservation) -> Lease {
+        self.commit_as(reservation, Outcome::Complete).await
+    }
+
+    pub async fn commit_as(&self, reservation: Reservation, outcome: Outcome) -> Lease {
+        let committed = self.stores.tokens.commit(reservation, report(outcome));
+        committed.await.unwrap()
+    }
+
+    pub async fn finalise(&self, upload: &Reservation) -> Lease {
+        let finalised = self.stores.tokens.finalise(upload, self.intent(), LEASE);
+        finalised.await.unwrap()
+    }
+
     pub fn intent(&self) -> Intent {
         Intent {
             size: 42,
@@ -185,6 +207,11 @@ impl Fixture {
     pub fn event(&self, key: &str) -> Event {
         event(key, self.now())
     }
+
+    /// A try of an event that has just failed.
+    pub fn attempt(&self, error: &str) -> Attempt {
+        attempt(error, self.now_ms())
+    }
 }
 
 /// An event that no token has made; `timestamp`: Unix seconds.
@@ -201,5 +228,17 @@ pub fn event(key: &str, timestamp: u64) -> Event {
         timestamp,
         metadata: [("order".to_owned(), "7".to_owned())].into(),
         template: None,
+    }
+}
+
+/// A try that failed with this word; there was an answer where it is `status_…`.
+pub fn attempt(error: &str, at_ms: u64) -> Attempt {
+    let status = error.strip_prefix("status_");
+    Attempt {
+        at_ms,
+        duration_ms: 12,
+        status: status.map(|status| status.parse().unwrap()),
+        error: error.into(),
+        answer: status.map_or("", |_| "nö\"").into(),
     }
 }

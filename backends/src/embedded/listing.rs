@@ -102,7 +102,7 @@ impl<K: Kv> Inner<K> {
         filter: &Filter,
         now: u64,
     ) -> Result<bool> {
-        if !says(token, filter) {
+        if !filter.is_about(&token.record) {
             return Ok(false);
         }
         let Some(wanted) = filter.state else {
@@ -130,19 +130,4 @@ fn index_of(filter: &Filter) -> Vec<u8> {
         }
         (None, None) => keys::TOKENS.to_vec(),
     }
-}
-
-fn says(token: &TokenValue, filter: &Filter) -> bool {
-    let record = &token.record;
-    let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w == value);
-    is(&filter.bucket, &record.bucket)
-        && filter
-            .prefix
-            .as_deref()
-            .is_none_or(|prefix| record.key.starts_with(prefix))
-        && filter
-            .tag
-            .as_ref()
-            .is_none_or(|tag| record.tags.contains(tag))
-        && filter.method.is_none_or(|method| method == record.method)
 }

@@ -42,6 +42,39 @@ pub fn checked(endpoint: &str) -> Result<String, Refusal> {
     Ok(with_scheme.trim_end_matches('/').to_owned())
 }
 
+/// Settings that no adapter can open, and what `refuse` has to name of them; with `more` of the
+/// adapter's own.
+#[cfg(test)]
+pub fn assert_refused<const N: usize>(
+    refuse: impl Fn(&BucketSettings) -> Option<Refusal>,
+    more: [(BucketSettings, &str); N],
+) {
+    use crate::settings::{CredentialSettings, Keys, Provider, Secret, a_bucket};
+
+    let mut without_bucket = a_bucket(Provider::S3, "r", "");
+    without_bucket.bucket.clear();
+    let mut half_a_credential = a_bucket(Provider::S3, "r", "");
+    half_a_credential.credential = CredentialSettings::Keys(Keys {
+        access_key: Secret::new("the-access-key"),
+        ..Keys::default()
+    });
+    let mut path_style = a_bucket(Provider::Cos, "r", "");
+    path_style.force_path_style = true;
+    let common = [
+        (without_bucket, "`bucket`"),
+        (half_a_credential, "`secret_key`"),
+        (path_style, "`force_path_style`"),
+        (a_bucket(Provider::S3, "", ""), "`region`"),
+        (a_bucket(Provider::Ctyun, "", ""), "`region`"),
+        (a_bucket(Provider::Cos, "", ""), "`region`"),
+    ];
+    for (settings, named) in common.into_iter().chain(more) {
+        let refusal = refuse(&settings).unwrap_or_default();
+        assert!(refusal.contains(named), "{named}: {refusal}");
+        assert!(!refusal.contains("the-secret-key"), "{refusal}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

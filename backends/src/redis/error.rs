@@ -65,21 +65,11 @@ pub fn ends_connection(error: &RedisError) -> bool {
 /// The vendor's kinds may grow: what is not known is its fault.
 fn kind(error: &RedisError) -> ErrorKind {
     match error.kind() {
-        Vendor::Io
-        | Vendor::ClusterConnectionNotFound
-        | Vendor::MasterNameNotFoundBySentinel
-        | Vendor::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::ReadOnly
-            | ServerErrorKind::Moved
-            | ServerErrorKind::Ask,
-        ) => ErrorKind::Unavailable,
+        Vendor::Io | Vendor::ClusterConnectionNotFound | Vendor::MasterNameNotFoundBySentinel => {
+            ErrorKind::Unavailable
+        }
         Vendor::Parse | Vendor::UnexpectedReturnType => ErrorKind::Corrupt,
-        _ if PASSING.iter().any(|word| says(error, word)) => ErrorKind::Unavailable,
-        _ if says(error, "READONLY") => ErrorKind::Unavailable,
+        _ if is_refusal(error) || says(error, "READONLY") => ErrorKind::Unavailable,
         _ => ErrorKind::Upstream,
     }
 }

@@ -241,7 +241,6 @@ fn matches(token: &StoredToken, filter: &Filter, now: u64) -> bool {
     let StoredToken {
         record, used_hits, ..
     } = token;
-    let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|w| w == value);
     let state = if now >= record.expire_at {
         TokenState::Expired
     } else if record.max_hits.is_some_and(|max| *used_hits >= max) {
@@ -249,15 +248,5 @@ fn matches(token: &StoredToken, filter: &Filter, now: u64) -> bool {
     } else {
         TokenState::Active
     };
-    is(&filter.bucket, &record.bucket)
-        && filter
-            .prefix
-            .as_deref()
-            .is_none_or(|prefix| record.key.starts_with(prefix))
-        && filter
-            .tag
-            .as_ref()
-            .is_none_or(|tag| record.tags.contains(tag))
-        && filter.method.is_none_or(|method| method == record.method)
-        && filter.state.is_none_or(|wanted| wanted == state)
+    filter.is_about(record) && filter.state.is_none_or(|wanted| wanted == state)
 }

@@ -5,10 +5,12 @@
 mod aws_keys_file;
 #[cfg(feature = "aws")]
 mod aws_uploads;
+mod cut_off;
 mod ends;
 mod requests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use asset_gateway_backends::conformance::object_backend::{Gaps, Subject};
 use asset_gateway_backends::error::ErrorKind;
@@ -18,6 +20,7 @@ use asset_gateway_backends::settings::BucketSettings;
 use asset_gateway_backends::{BackendError, object_backend_suite};
 use bytes::Bytes;
 
+use crate::support::BUCKET;
 use crate::support::s3s_server::S3sServer;
 
 /// What opens an adapter's bucket at an endpoint.
@@ -52,6 +55,47 @@ async fn put(
     upload.finish().await.map(|_| ())
 }
 
+fn of_length(length: usize) -> PutOptions {
+    PutOptions {
+        content_length: Some(length as u64),
+        ..PutOptions::default()
+    }
+}
+
+fn assert_names_no_secret(error: &BackendError) {
+    let text = format!("{error} {error:?}");
+    for secret in ["secret-key", "Signature="] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+/// What lies in the bucket's folder and beside it, but for the server's own notes.
+fn files(server: &S3sServer) -> Vec<String> {
+    let folders = [
+        server.folder.path().join(BUCKET),
+        server.folder.path().into(),
+    ];
+    let mut names: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != BUCKET && !name.contains(".internal.json"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Soon: what was given up is removed in the background.
+async fn assert_files(server: &S3sServer, expected: &[&str], when: &str) {
+    for _ in 0..100 {
+        if files(server) == expected {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(files(server), expected, "{when}");
+}
+
 macro_rules! adapter {
     ($name:ident, $settings:path, $($group:ident: [$($case:ident),+ $(,)?]),+ $(,)?) => {
         mod $name {
@@ -75,6 +119,11 @@ macro_rules! adapters {
                 a_download_is_one_request,
                 other_calls_are_one_request_too,
                 passing_trouble_is_overcome_where_repeating_is_harmless,
+            ],
+            cut_off: [
+                what_was_cut_off_leaves_nothing,
+                a_refusal_comes_before_the_last_byte_and_names_no_secret,
+                a_write_that_was_given_up_spoils_the_upload,
             ],
             ends: [
                 no_multipart_upload_stays_open,

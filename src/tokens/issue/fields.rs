@@ -12,6 +12,7 @@ use super::{
 };
 use crate::buckets::Buckets;
 use crate::callbacks::Targets;
+use crate::config::networks;
 
 const MAX_KEY_BYTES: usize = 1024;
 const MAX_TEXT_BYTES: usize = 1024;
@@ -73,7 +74,7 @@ pub fn record(
     {
         return invalid("not_before must lie before expire_at");
     }
-    record.allowed_ips = networks(request.allowed_ips)?;
+    record.allowed_ips = allowed_ips(request.allowed_ips)?;
     record.allowed_referers = referers(request.allowed_referers)?;
     record.hit_window_seconds = hit_window_seconds;
     record.hit_on = hit_on;
@@ -161,24 +162,17 @@ fn content_type(content_type: Option<String>) -> Result<Option<String>, Invalid>
     Ok(Some(content_type))
 }
 
-fn networks(given: Option<Vec<String>>) -> Result<Vec<IpNet>, Invalid> {
+fn allowed_ips(given: Option<Vec<String>>) -> Result<Vec<IpNet>, Invalid> {
     let given = given.unwrap_or_default();
     if given.len() > MAX_LIST {
         return invalid("allowed_ips: at most 100 are allowed");
     }
-    given
-        .iter()
-        .map(|text| {
-            text.parse::<IpNet>()
-                .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-                .map_err(|_| {
-                    Invalid(format!(
-                        "allowed_ips: `{}` is neither an address nor a CIDR network",
-                        text.escape_debug()
-                    ))
-                })
-        })
-        .collect()
+    let mut found = Vec::new();
+    for text in &given {
+        let parsed = networks::parse(text);
+        found.extend(parsed.map_err(|error| Invalid(format!("allowed_ips: {error}")))?);
+    }
+    Ok(found)
 }
 
 fn referers(given: Option<Vec<String>>) -> Result<Vec<String>, Invalid> {

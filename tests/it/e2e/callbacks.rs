@@ -1,6 +1,7 @@
 //! Callbacks of real accesses, from a real gateway to a real receiver.
 
 mod backlog;
+mod certificates;
 mod durable;
 mod incomplete;
 mod letters;

@@ -3,18 +3,15 @@
 mod queue;
 mod receiver;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use asset_gateway::callbacks::{Backlog, CallbackSettings, Courier, Deliverer};
 use asset_gateway::shutdown::Shutdown;
-use asset_gateway_backends::callback_queue::{
-    CallbackQueue, Caller, Event, EventId, Outcome, Report,
-};
+use asset_gateway_backends::callback_queue::{CallbackQueue, Event, EventId};
 use asset_gateway_backends::clock::{Clock, SystemClock};
-use asset_gateway_backends::token_store::TokenId;
+use asset_gateway_backends::conformance::fixture::event;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -22,28 +19,6 @@ use queue::MemoryQueue;
 use receiver::Receiver;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-fn event(target: String) -> Event {
-    Event {
-        id: EventId::generate(),
-        token_id: TokenId([7; 16]),
-        target,
-        method: "PUT".to_owned(),
-        bucket: "local".to_owned(),
-        key: "a.bin".to_owned(),
-        caller: Caller::default(),
-        report: Report {
-            outcome: Outcome::Complete,
-            status: 200,
-            size: 3,
-            etag: "e".to_owned(),
-            content_type: "text/plain".into(),
-        },
-        timestamp: 1_760_000_000,
-        metadata: BTreeMap::new(),
-        template: None,
-    }
-}
 
 fn settings() -> CallbackSettings {
     CallbackSettings {
@@ -86,7 +61,10 @@ impl Running {
     }
 
     async fn enqueue(&self, target: String) -> EventId {
-        let event = event(target);
+        let event = Event {
+            target,
+            ..event("a.bin", 1_760_000_000)
+        };
         let id = event.id.clone();
         self.queue.enqueue(event).await.unwrap();
         id

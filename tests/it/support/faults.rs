@@ -19,6 +19,15 @@ pub enum Fault {
     Hang,
 }
 
+/// Each fault, and how clients are told: status and code.
+pub const FAULTS: [(Fault, u16, &str); 5] = [
+    (Fault::Error(ErrorKind::Upstream), 502, "upstream_error"),
+    (Fault::Error(ErrorKind::Unavailable), 502, "upstream_error"),
+    (Fault::Error(ErrorKind::NoAnswer), 502, "upstream_error"),
+    (Fault::Error(ErrorKind::Timeout), 504, "upstream_timeout"),
+    (Fault::Panic, 500, "internal_error"),
+];
+
 /// A bucket in memory, in front of which a fault can be put.
 #[derive(Clone, Default)]
 pub struct FaultyBackend {

@@ -36,6 +36,11 @@ impl Gateway {
 
     /// `sections` go over those of [`configuration`].
     pub fn with(sections: Value) -> Self {
+        Self::with_environment(sections, &[])
+    }
+
+    /// The same; it keeps `variables` until it is started again.
+    pub fn with_environment(sections: Value, variables: &[(&str, &str)]) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let mut whole = configuration(folder.path());
         for (name, section) in sections.as_object().unwrap() {
@@ -43,15 +48,16 @@ impl Gateway {
         }
         // JSON is YAML.
         std::fs::write(folder.path().join("config.yaml"), whole.to_string()).unwrap();
-        Self::start_in(folder)
+        Self::start_in(folder, variables)
     }
 
-    fn start_in(folder: Arc<TempDir>) -> Self {
+    fn start_in(folder: Arc<TempDir>, variables: &[(&str, &str)]) -> Self {
         let mut command = command();
         command
             .arg("--config")
             .arg(folder.path().join("config.yaml"))
-            .current_dir(folder.path());
+            .current_dir(folder.path())
+            .envs(variables.iter().copied());
         Self::run(command, folder)
     }
 
@@ -196,7 +202,7 @@ impl Stopped {
     }
 
     pub fn start(self) -> Gateway {
-        Gateway::start_in(self.folder)
+        Gateway::start_in(self.folder, &[])
     }
 }
 

@@ -1,6 +1,7 @@
 //! `max_pending`.
 
-use crate::callback_queue::{Attempt, Enqueued};
+use super::letters::dead;
+use crate::callback_queue::Enqueued;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 
@@ -30,20 +31,7 @@ pub async fn a_full_queue_takes_nothing(f: Fixture) {
 
 pub async fn the_dead_take_no_room(f: Fixture) {
     for _ in 0..4 {
-        assert_eq!(enqueue(&f).await, Enqueued::Queued);
-        let claimed = f.stores.callbacks.claim(1, LEASE).await.unwrap().remove(0);
-        let attempt = Attempt {
-            at_ms: f.now_ms(),
-            duration_ms: 1,
-            status: None,
-            error: "connect".into(),
-            answer: String::new(),
-        };
-        f.stores
-            .callbacks
-            .bury(&claimed.event.id, attempt)
-            .await
-            .unwrap();
+        dead(&f, "a").await;
     }
     assert_eq!(f.stores.callbacks.stats().await.unwrap().dead, 4);
 }
@@ -51,14 +39,7 @@ pub async fn the_dead_take_no_room(f: Fixture) {
 /// Half of the room stays for what is new.
 pub async fn a_replay_leaves_room(f: Fixture) {
     for _ in 0..3 {
-        assert_eq!(enqueue(&f).await, Enqueued::Queued);
-        let claimed = f.stores.callbacks.claim(1, LEASE).await.unwrap().remove(0);
-        let last = super::delivery::attempt(&f, "connect");
-        f.stores
-            .callbacks
-            .bury(&claimed.event.id, last)
-            .await
-            .unwrap();
+        dead(&f, "a").await;
     }
     assert_eq!(enqueue(&f).await, Enqueued::Queued);
     let replayed = f.stores.callbacks.replay_since(0).await.unwrap();

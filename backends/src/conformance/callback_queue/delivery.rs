@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::callback_queue::{Attempt, Claimed, Enqueued, EventId, QueueStats};
+use crate::callback_queue::{Claimed, Enqueued, EventId, QueueStats};
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 
@@ -31,16 +31,6 @@ pub(super) async fn stats(f: &Fixture) -> QueueStats {
     f.stores.callbacks.stats().await.unwrap()
 }
 
-pub(super) fn attempt(f: &Fixture, error: &str) -> Attempt {
-    Attempt {
-        at_ms: f.now_ms(),
-        duration_ms: 12,
-        status: Some(500),
-        error: error.into(),
-        answer: "nö\"".into(),
-    }
-}
-
 pub async fn an_event_comes_back_as_it_was(f: Fixture) {
     let event = f.event("a");
     f.stores.callbacks.enqueue(event.clone()).await.unwrap();
@@ -57,7 +47,7 @@ pub async fn the_oldest_due_time_comes_first(f: Fixture) {
     f.advance(ms(5)).await;
     let start = f.now_ms();
     assert_eq!(claim_keys(&f, 1).await, ["a"]);
-    let later = attempt(&f, "status_500");
+    let later = f.attempt("status_500");
     f.stores
         .callbacks
         .retry(&a, later, start + 200)
@@ -134,7 +124,7 @@ pub async fn an_acked_event_is_gone(f: Fixture) {
 pub async fn a_retried_event_waits_and_remembers_its_attempts(f: Fixture) {
     let a = enqueue(&f, "a").await;
     claim(&f, 1).await;
-    let first = attempt(&f, "status_500");
+    let first = f.attempt("status_500");
     let at_ms = f.now_ms() + 300;
     f.stores
         .callbacks
@@ -146,7 +136,7 @@ pub async fn a_retried_event_waits_and_remembers_its_attempts(f: Fixture) {
     f.advance(ms(350)).await;
     let claimed = claim(&f, 1).await.remove(0);
     assert_eq!(claimed.attempts, std::slice::from_ref(&first));
-    let second = attempt(&f, "timeout");
+    let second = f.attempt("timeout");
     f.stores
         .callbacks
         .retry(&a, second.clone(), f.now_ms())
@@ -159,7 +149,7 @@ pub async fn a_retried_event_waits_and_remembers_its_attempts(f: Fixture) {
 pub async fn a_buried_event_is_dead(f: Fixture) {
     let a = enqueue(&f, "a").await;
     claim(&f, 1).await;
-    let last = attempt(&f, "status_500");
+    let last = f.attempt("status_500");
     f.stores.callbacks.bury(&a, last).await.unwrap();
     f.advance(PAST_LEASE).await;
     assert!(claim(&f, 1).await.is_empty());
@@ -182,10 +172,10 @@ pub async fn what_is_not_there_is_left_alone(f: Fixture) {
         let callbacks = &f.stores.callbacks;
         callbacks.ack(id).await.unwrap();
         callbacks
-            .retry(id, attempt(&f, "timeout"), f.now_ms())
+            .retry(id, f.attempt("timeout"), f.now_ms())
             .await
             .unwrap();
-        callbacks.bury(id, attempt(&f, "timeout")).await.unwrap();
+        callbacks.bury(id, f.attempt("timeout")).await.unwrap();
     }
     assert!(claim(&f, 1).await.is_empty());
     assert_eq!(stats(&f).await, QueueStats::default());
@@ -222,7 +212,7 @@ pub async fn waiting_ends_at_once_for_what_came_before(f: Fixture) {
     let a = enqueue(&f, "a").await;
     f.stores.callbacks.wait(ms(20_000)).await;
     claim(&f, 1).await;
-    let again = attempt(&f, "timeout");
+    let again = f.attempt("timeout");
     f.stores
         .callbacks
         .retry(&a, again, f.now_ms())

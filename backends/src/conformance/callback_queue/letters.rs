@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::delivery::{attempt, claim, enqueue, stats};
+use super::delivery::{claim, enqueue, stats};
 use crate::callback_queue::{Event, EventId, EventPage, EventState, KeptEvent, Replayed};
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
@@ -26,10 +26,10 @@ async fn kept(f: &Fixture, id: &EventId) -> Option<KeptEvent> {
 }
 
 /// Queued, tried once and given up.
-async fn dead(f: &Fixture, key: &str) -> EventId {
+pub(super) async fn dead(f: &Fixture, key: &str) -> EventId {
     let id = enqueue(f, key).await;
     claim(f, 1).await;
-    let last = attempt(f, "status_500");
+    let last = f.attempt("status_500");
     f.stores.callbacks.bury(&id, last).await.unwrap();
     id
 }
@@ -71,7 +71,7 @@ pub async fn an_event_tells_all_that_became_of_it(f: Fixture) {
     assert!(claimed.queued_at_ms.abs_diff(queued_at_ms) < 1_000);
     assert_eq!(claimed.event, event);
 
-    let first = attempt(&f, "timeout");
+    let first = f.attempt("timeout");
     let again = f.now_ms() + 60_000;
     let callbacks = &f.stores.callbacks;
     callbacks
@@ -105,11 +105,11 @@ pub async fn a_replayed_letter_starts_over(f: Fixture) {
     assert_eq!(again.event.id, id);
     assert_eq!((again.tries(), again.attempts.len()), (0, 2));
     assert!(again.attempts[1].is_replay());
-    let second = attempt(&f, "connect");
+    let second = f.attempt("connect");
     callbacks.retry(&id, second, f.now_ms()).await.unwrap();
     let again = callbacks.claim(9, LEASE).await.unwrap().remove(0);
     assert_eq!((again.tries(), again.attempts.len()), (1, 3));
-    let last = attempt(&f, "status_410");
+    let last = f.attempt("status_410");
     callbacks.bury(&id, last).await.unwrap();
     assert_eq!(kept(&f, &id).await.unwrap().attempts.len(), 4);
     let now = stats(&f).await;
@@ -121,7 +121,7 @@ pub async fn a_long_history_is_cut_by_a_replay(f: Fixture) {
     for _ in 0..30 {
         assert!(f.stores.callbacks.replay(&id).await.unwrap());
         claim(&f, 1).await;
-        let last = attempt(&f, "status_500");
+        let last = f.attempt("status_500");
         f.stores.callbacks.bury(&id, last).await.unwrap();
     }
     let history = kept(&f, &id).await.unwrap().attempts;
@@ -135,7 +135,7 @@ pub async fn an_event_that_waits_may_be_hurried(f: Fixture) {
     // It is being tried: nothing to hurry.
     assert!(f.stores.callbacks.replay(&id).await.unwrap());
     assert!(claim(&f, 1).await.is_empty());
-    let first = attempt(&f, "connect");
+    let first = f.attempt("connect");
     let later = f.now_ms() + 3_600_000;
     f.stores.callbacks.retry(&id, first, later).await.unwrap();
     assert!(claim(&f, 1).await.is_empty());
@@ -191,7 +191,7 @@ pub async fn a_letter_is_dropped_in_the_end(f: Fixture) {
     assert!(f.stores.callbacks.replay(&old).await.unwrap());
     let claimed = claim(&f, 9).await;
     assert!(claimed.iter().any(|claimed| claimed.event.id == old));
-    let last = attempt(&f, "status_500");
+    let last = f.attempt("status_500");
     f.stores.callbacks.bury(&old, last).await.unwrap();
     f.advance(ms(2_000)).await;
     tokens.sweep(LEASE).await.unwrap();

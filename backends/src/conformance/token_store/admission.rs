@@ -18,10 +18,17 @@ async fn incarnation(f: &Fixture, request: &ReserveRequest<'_>) -> u64 {
     }
 }
 
+/// The same request by somebody who has checked the rules.
+async fn checked<'a>(f: &Fixture, request: ReserveRequest<'a>) -> ReserveRequest<'a> {
+    ReserveRequest {
+        rules_checked: Some(incarnation(f, &request).await),
+        ..request
+    }
+}
+
 fn with_everything(f: &Fixture) -> TokenRecord {
-    let mut record = f.limited(Method::Put, 1);
+    let mut record = f.reported(Method::Put, 1);
     record.size = Some(10);
-    record.callback = Some("https://back.example.com/".into());
     record.allowed_ips = vec!["192.0.2.0/24".parse().unwrap()];
     record
 }
@@ -48,41 +55,32 @@ pub async fn reasons_come_in_the_documented_order(f: Fixture) {
 
     f.stores.tokens.delete(id(1)).await.unwrap();
     f.create(id(1), with_everything(&f)).await;
-    let rules_checked = Some(incarnation(&f, &too_large).await);
-    let checked = ReserveRequest {
-        rules_checked,
-        ..too_large
-    };
-    let refusal = f.refusal_with(id(1), &checked).await;
+    let wanted = checked(&f, too_large).await;
+    let refusal = f.refusal_with(id(1), &wanted).await;
     assert_eq!(refusal, Refusal::SizeExceeded { limit: 10 });
 
     f.stores.tokens.delete(id(1)).await.unwrap();
     let mut without_hits = with_everything(&f);
     without_hits.max_hits = Some(0);
     f.create(id(1), without_hits).await;
-    let rules_checked = Some(incarnation(&f, &too_large).await);
     let fits = ReserveRequest {
         declared_size: Some(10),
-        rules_checked,
         ..too_large
     };
-    assert_eq!(f.refusal_with(id(1), &fits).await, Refusal::HitsExceeded);
+    let wanted = checked(&f, fits).await;
+    assert_eq!(f.refusal_with(id(1), &wanted).await, Refusal::HitsExceeded);
 
     f.stores.tokens.delete(id(1)).await.unwrap();
     f.create(id(1), with_everything(&f)).await;
-    let rules_checked = Some(incarnation(&f, &too_large).await);
-    let fits = ReserveRequest {
-        rules_checked,
-        ..fits
-    };
-    assert_eq!(f.refusal_with(id(1), &fits).await, Refusal::QueueFull);
+    let wanted = checked(&f, fits).await;
+    assert_eq!(f.refusal_with(id(1), &wanted).await, Refusal::QueueFull);
     // The refusal held no hit.
     let patch = crate::token_store::Patch {
         callback: Some(None),
         ..Default::default()
     };
     f.stores.tokens.patch(id(1), patch).await.unwrap();
-    f.admit_with(id(1), &fits).await;
+    f.admit_with(id(1), &wanted).await;
 }
 
 pub async fn a_token_is_for_one_method(f: Fixture) {
@@ -136,16 +134,9 @@ pub async fn rules_are_given_back_and_count_nothing(f: Fixture) {
         f.create(id(1), record.clone()).await;
         let plain = request(Access::Get);
         let first = incarnation(&f, &plain).await;
-        assert_eq!(incarnation(&f, &plain).await, first);
-        let rules_checked = Some(first);
-        f.admit_with(
-            id(1),
-            &ReserveRequest {
-                rules_checked,
-                ..plain
-            },
-        )
-        .await;
+        let wanted = checked(&f, plain).await;
+        assert_eq!(wanted.rules_checked, Some(first));
+        f.admit_with(id(1), &wanted).await;
         assert_eq!(f.used(id(1)).await, 1);
         f.stores.tokens.delete(id(1)).await.unwrap();
     }
@@ -155,21 +146,9 @@ pub async fn rules_of_an_earlier_life_are_asked_again(f: Fixture) {
     let mut record = f.limited(Method::Get, 1);
     record.allowed_ips = vec!["192.0.2.0/24".parse().unwrap()];
     f.create(id(1), record.clone()).await;
-    let plain = request(Access::Get);
-    let rules_checked = Some(incarnation(&f, &plain).await);
+    let stale = checked(&f, request(Access::Get)).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
     f.create(id(1), record).await;
-    let stale = ReserveRequest {
-        rules_checked,
-        ..plain
-    };
-    let rules_checked = Some(incarnation(&f, &stale).await);
-    f.admit_with(
-        id(1),
-        &ReserveRequest {
-            rules_checked,
-            ..plain
-        },
-    )
-    .await;
+    let wanted = checked(&f, stale).await;
+    f.admit_with(id(1), &wanted).await;
 }

@@ -1,6 +1,5 @@
 //! `hit_on: complete`: bytes are charged against the token's budget before they are sent.
 
-use crate::callback_queue::Outcome;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{Access, Charged, HitOn, Lease, Method, Reservation};
@@ -31,12 +30,7 @@ pub async fn what_does_not_fit_is_not_charged(f: Fixture) {
     assert_eq!(charge(&f, &first, 1).await, Charged::OverBudget);
     assert_eq!(charge(&f, &first, 0).await, Charged::Done);
     // Being over budget ends nothing.
-    let lease = f
-        .stores
-        .tokens
-        .commit(first, report(Outcome::Complete))
-        .await;
-    assert_eq!(lease.unwrap(), Lease::Held);
+    assert_eq!(f.commit(first).await, Lease::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 
@@ -54,8 +48,7 @@ pub async fn what_was_sent_stays_charged(f: Fixture) {
     prepare(&f, 2).await;
     let complete = f.admit(id(1), Access::Get).await;
     assert_eq!(charge(&f, &complete, 70).await, Charged::Done);
-    let report = report(Outcome::Complete);
-    f.stores.tokens.commit(complete, report).await.unwrap();
+    f.commit(complete).await;
     let next = f.admit(id(1), Access::Get).await;
     assert_eq!(charge(&f, &next, 31).await, Charged::OverBudget);
 }

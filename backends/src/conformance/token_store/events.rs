@@ -8,8 +8,7 @@ use crate::token_store::{Access, BodyTemplate, BodyType, HitOn, Lease, Method, T
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
 fn record(f: &Fixture) -> TokenRecord {
-    let mut record = f.limited(Method::Get, 9);
-    record.callback = Some("https://back.example.com/hook".into());
+    let mut record = f.reported(Method::Get, 9);
     record.metadata = [("order".to_owned(), "7".to_owned())].into();
     record.callback_body = Some(template());
     record
@@ -27,12 +26,7 @@ pub async fn a_complete_download_is_queued_when_it_ends(f: Fixture) {
     let download = f.admit(id(1), Access::Get).await;
     assert!(download.wants_commit());
     assert!(f.take_events().await.is_empty());
-    let lease = f
-        .stores
-        .tokens
-        .commit(download, report(Outcome::Complete))
-        .await;
-    assert_eq!(lease.unwrap(), Lease::Held);
+    assert_eq!(f.commit(download).await, Lease::Held);
     let events = f.take_events().await;
     assert_eq!(events.len(), 1);
     let event = &events[0];
@@ -56,11 +50,7 @@ pub async fn without_a_limit_it_is_queued_too(f: Fixture) {
     f.create(id(1), record).await;
     let download = f.admit(id(1), Access::Get).await;
     assert!(download.wants_commit());
-    f.stores
-        .tokens
-        .commit(download, report(Outcome::Complete))
-        .await
-        .unwrap();
+    f.commit(download).await;
     assert_eq!(f.take_events().await.len(), 1);
     assert_eq!(f.used(id(1)).await, 1);
 }
@@ -71,11 +61,7 @@ pub async fn each_ride_is_an_access_of_its_own(f: Fixture) {
     f.create(id(1), record).await;
     for _ in 0..3 {
         let download = f.admit(id(1), Access::Get).await;
-        f.stores
-            .tokens
-            .commit(download, report(Outcome::Complete))
-            .await
-            .unwrap();
+        f.commit(download).await;
     }
     assert_eq!(f.take_events().await.len(), 3);
     assert_eq!(f.used(id(1)).await, 1);
@@ -85,11 +71,7 @@ pub async fn an_incomplete_one_is_dropped(f: Fixture) {
     f.create(id(1), record(&f)).await;
     for outcome in [Outcome::Aborted, Outcome::Failed, Outcome::Interrupted] {
         let download = f.admit(id(1), Access::Get).await;
-        f.stores
-            .tokens
-            .commit(download, report(outcome))
-            .await
-            .unwrap();
+        f.commit_as(download, outcome).await;
     }
     assert!(f.take_events().await.is_empty());
     assert_eq!(f.used(id(1)).await, 3);
@@ -112,12 +94,7 @@ pub async fn a_lost_lease_queues_nothing(f: Fixture) {
     f.create(id(1), record).await;
     let download = f.admit(id(1), Access::Get).await;
     f.advance(PAST_LEASE).await;
-    let lease = f
-        .stores
-        .tokens
-        .commit(download, report(Outcome::Complete))
-        .await;
-    assert_eq!(lease.unwrap(), Lease::Lost);
+    assert_eq!(f.commit(download).await, Lease::Lost);
     f.stores.tokens.sweep(LEASE).await.unwrap();
     assert!(f.take_events().await.is_empty());
     assert_eq!(f.used(id(1)).await, 0);
@@ -128,12 +105,7 @@ pub async fn a_counted_download_is_reported_though_its_token_is_deleted(f: Fixtu
     f.create(id(1), record(&f)).await;
     let download = f.admit(id(1), Access::Get).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
-    let lease = f
-        .stores
-        .tokens
-        .commit(download, report(Outcome::Complete))
-        .await;
-    assert_eq!(lease.unwrap(), Lease::Held);
+    assert_eq!(f.commit(download).await, Lease::Held);
     assert_eq!(f.take_events().await.len(), 1);
 }
 
@@ -141,11 +113,7 @@ pub async fn a_download_under_way_is_left_alone_by_housekeeping(f: Fixture) {
     f.create(id(1), record(&f)).await;
     let download = f.admit(id(1), Access::Get).await;
     f.stores.tokens.sweep(LEASE).await.unwrap();
-    f.stores
-        .tokens
-        .commit(download, report(Outcome::Complete))
-        .await
-        .unwrap();
+    f.commit(download).await;
     assert_eq!(f.take_events().await.len(), 1);
 }
 
@@ -156,11 +124,7 @@ pub async fn a_long_download_does_not_look_like_a_long_wait(f: Fixture) {
     f.advance(ms(400)).await;
     f.stores.callbacks.enqueue(f.event("a")).await.unwrap();
     f.advance(ms(400)).await;
-    f.stores
-        .tokens
-        .commit(long, report(Outcome::Complete))
-        .await
-        .unwrap();
+    f.commit(long).await;
     let stats = f.stores.callbacks.stats().await.unwrap();
     assert_eq!(stats.pending, 2);
     assert!((400..700).contains(&stats.oldest_ms), "{stats:?}");
@@ -169,15 +133,7 @@ pub async fn a_long_download_does_not_look_like_a_long_wait(f: Fixture) {
 pub async fn an_upload_without_a_callback_makes_no_event(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let upload = f.admit(id(1), Access::Put).await;
-    f.stores
-        .tokens
-        .finalise(&upload, f.intent(), LEASE)
-        .await
-        .unwrap();
-    f.stores
-        .tokens
-        .commit(upload, report(Outcome::Complete))
-        .await
-        .unwrap();
+    f.finalise(&upload).await;
+    f.commit(upload).await;
     assert!(f.take_events().await.is_empty());
 }

@@ -1,6 +1,6 @@
 //! Uploads between "about to become visible" and the commit.
 
-use crate::callback_queue::{Attempt, Outcome};
+use crate::callback_queue::Outcome;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{Access, Intent, Lease, Method, Patch, Refusal, Reservation, Unsettled};
@@ -9,9 +9,7 @@ pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
 /// An upload that was finalised, with its intent.
 async fn finalised(f: &Fixture) -> (Reservation, Intent) {
-    let mut record = f.limited(Method::Put, 1);
-    record.callback = Some("https://back.example.com/hook".into());
-    f.create(id(1), record).await;
+    f.create(id(1), f.reported(Method::Put, 1)).await;
     let upload = f.admit(id(1), Access::Put).await;
     let intent = f.intent();
     let lease = f
@@ -21,11 +19,6 @@ async fn finalised(f: &Fixture) -> (Reservation, Intent) {
         .await;
     assert_eq!(lease.unwrap(), Lease::Held);
     (upload, intent)
-}
-
-async fn commit(f: &Fixture, reservation: Reservation) -> Lease {
-    let report = report(Outcome::Complete);
-    f.stores.tokens.commit(reservation, report).await.unwrap()
 }
 
 /// What the caller of an upload has to deliver himself is nobody else's until his time is over.
@@ -53,12 +46,10 @@ pub async fn the_event_may_be_claimed_with_the_commit(f: Fixture) {
 
 pub async fn a_claimed_event_is_acked_or_tried_again_as_any_other(f: Fixture) {
     for (n, deliver) in [(1, true), (2, false)] {
-        let mut record = f.limited(Method::Put, 1);
-        record.callback = Some("https://back.example.com/hook".into());
-        f.create(id(n), record).await;
+        f.create(id(n), f.reported(Method::Put, 1)).await;
         let upload = f.admit(id(n), Access::Put).await;
         let tokens = &f.stores.tokens;
-        tokens.finalise(&upload, f.intent(), LEASE).await.unwrap();
+        f.finalise(&upload).await;
         let report = report(Outcome::Complete);
         let committed = tokens.commit_claiming(upload, report, ms(60_000)).await;
         let event = committed.unwrap().1.unwrap().event.id;
@@ -68,13 +59,7 @@ pub async fn a_claimed_event_is_acked_or_tried_again_as_any_other(f: Fixture) {
             assert_eq!(callbacks.stats().await.unwrap().pending, 0);
             continue;
         }
-        let attempt = Attempt {
-            at_ms: f.now_ms(),
-            duration_ms: 1,
-            status: Some(500),
-            error: "status_500".into(),
-            answer: String::new(),
-        };
+        let attempt = f.attempt("status_500");
         let retried = callbacks.retry(&event, attempt.clone(), f.now_ms()).await;
         retried.unwrap();
         f.advance(ms(5)).await;
@@ -92,7 +77,7 @@ pub async fn without_a_callback_or_a_lease_nothing_is_claimed(f: Fixture) {
         if lapsed {
             f.advance(PAST_LEASE).await;
         } else {
-            tokens.finalise(&upload, f.intent(), LEASE).await.unwrap();
+            f.finalise(&upload).await;
         }
         let committed = tokens.commit_claiming(upload, report.clone(), LEASE).await;
         let (lease, claimed) = committed.unwrap();
@@ -115,7 +100,7 @@ async fn taken_over(f: &Fixture) -> Unsettled {
 pub async fn an_upload_counts_and_reports_once(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     assert!(sweep(&f).await.is_empty());
-    assert_eq!(commit(&f, upload).await, Lease::Held);
+    assert_eq!(f.commit(upload).await, Lease::Held);
     let stored = f.stores.tokens.get(id(1)).await.unwrap().unwrap();
     assert_eq!(stored.used_hits, 1);
     let uploaded_at = stored.uploaded_at.unwrap();
@@ -141,16 +126,12 @@ pub async fn finalising_renews(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let upload = f.admit(id(1), Access::Put).await;
     f.advance(ms(300)).await;
-    f.stores
-        .tokens
-        .finalise(&upload, f.intent(), LEASE)
-        .await
-        .unwrap();
+    f.finalise(&upload).await;
     f.advance(ms(300)).await;
     assert_eq!(f.renew(&upload).await, Lease::Held);
     f.advance(ms(300)).await;
     assert!(sweep(&f).await.is_empty());
-    assert_eq!(commit(&f, upload).await, Lease::Held);
+    assert_eq!(f.commit(upload).await, Lease::Held);
 }
 
 pub async fn a_lapsed_one_is_held_back_and_handed_out(f: Fixture) {
@@ -165,8 +146,8 @@ pub async fn a_lapsed_one_is_held_back_and_handed_out(f: Fixture) {
     assert_eq!(unsettled.reservation.marker(), upload.marker());
     assert!(sweep(&f).await.is_empty(), "handed out twice");
     assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
-    assert_eq!(commit(&f, unsettled.reservation).await, Lease::Held);
-    assert_eq!(commit(&f, upload).await, Lease::Lost);
+    assert_eq!(f.commit(unsettled.reservation).await, Lease::Held);
+    assert_eq!(f.commit(upload).await, Lease::Lost);
     assert_eq!(f.used(id(1)).await, 1);
     assert_eq!(f.take_events().await.len(), 1);
 }
@@ -176,12 +157,11 @@ pub async fn once_it_is_taken_over_the_original_has_no_say(f: Fixture) {
     f.advance(PAST_LEASE).await;
     let unsettled = taken_over(&f).await;
     assert_eq!(f.renew(&upload).await, Lease::Lost);
-    let lease = f.stores.tokens.finalise(&upload, f.intent(), LEASE).await;
-    assert_eq!(lease.unwrap(), Lease::Lost);
-    assert_eq!(commit(&f, upload).await, Lease::Lost);
+    assert_eq!(f.finalise(&upload).await, Lease::Lost);
+    assert_eq!(f.commit(upload).await, Lease::Lost);
     assert_eq!(f.used(id(1)).await, 0);
     assert!(f.take_events().await.is_empty());
-    assert_eq!(commit(&f, unsettled.reservation).await, Lease::Held);
+    assert_eq!(f.commit(unsettled.reservation).await, Lease::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 
@@ -191,7 +171,7 @@ pub async fn once_it_is_taken_over_the_original_cannot_free_it(f: Fixture) {
     let unsettled = taken_over(&f).await;
     f.stores.tokens.release(upload, 0, None).await.unwrap();
     assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
-    assert_eq!(commit(&f, unsettled.reservation).await, Lease::Held);
+    assert_eq!(f.commit(unsettled.reservation).await, Lease::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 
@@ -204,7 +184,7 @@ pub async fn whoever_took_over_may_release(f: Fixture) {
         .release(unsettled.reservation, 0, None)
         .await
         .unwrap();
-    assert_eq!(commit(&f, upload).await, Lease::Lost);
+    assert_eq!(f.commit(upload).await, Lease::Lost);
     assert_eq!(f.used(id(1)).await, 0);
     assert!(f.take_events().await.is_empty());
     f.admit(id(1), Access::Put).await;
@@ -217,8 +197,8 @@ pub async fn whoever_took_over_may_die_too(f: Fixture) {
     f.advance(PAST_LEASE).await;
     let third = taken_over(&f).await;
     assert_eq!(third.intent, intent);
-    assert_eq!(commit(&f, second.reservation).await, Lease::Lost);
-    assert_eq!(commit(&f, third.reservation).await, Lease::Held);
+    assert_eq!(f.commit(second.reservation).await, Lease::Lost);
+    assert_eq!(f.commit(third.reservation).await, Lease::Held);
     assert_eq!(f.used(id(1)).await, 1);
     assert_eq!(f.take_events().await.len(), 1);
 }
@@ -237,7 +217,7 @@ pub async fn deleting_the_token_ends_it(f: Fixture) {
     f.stores.tokens.delete(id(1)).await.unwrap();
     f.advance(PAST_LEASE).await;
     assert!(sweep(&f).await.is_empty());
-    assert_eq!(commit(&f, upload).await, Lease::Lost);
+    assert_eq!(f.commit(upload).await, Lease::Lost);
     assert!(f.take_events().await.is_empty());
 }
 
@@ -251,7 +231,7 @@ pub async fn the_event_goes_where_the_token_says_at_the_commit(f: Fixture) {
         ..Patch::default()
     };
     f.stores.tokens.patch(id(1), patch).await.unwrap();
-    assert_eq!(commit(&f, upload).await, Lease::Held);
+    assert_eq!(f.commit(upload).await, Lease::Held);
     let events = f.take_events().await;
     assert_eq!(events[0].target, "https://other.example.com/");
     assert_eq!(events[0].metadata["order"], "8");
@@ -261,11 +241,7 @@ pub async fn several_are_handed_out_each_once(f: Fixture) {
     for n in 0..20 {
         f.create(id(n), f.limited(Method::Put, 1)).await;
         let upload = f.admit(id(n), Access::Put).await;
-        f.stores
-            .tokens
-            .finalise(&upload, f.intent(), LEASE)
-            .await
-            .unwrap();
+        f.finalise(&upload).await;
     }
     f.advance(PAST_LEASE).await;
     let (a, b) = tokio::join!(sweep(&f), sweep(&f));

@@ -1,6 +1,5 @@
 //! `max_pending`: past it, accesses with a callback are refused.
 
-use crate::callback_queue::Outcome;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{Access, Method, Refusal};
@@ -11,18 +10,13 @@ pub const LIMITS: QueueLimits = QueueLimits {
 };
 
 pub async fn accesses_with_a_callback_are_refused_until_there_is_room(f: Fixture) {
-    let mut record = f.limited(Method::Get, 3);
-    record.callback = Some("https://back.example.com/hook".into());
+    let mut record = f.reported(Method::Get, 3);
     f.create(id(1), record.clone()).await;
     record.method = Method::Put;
     f.create(id(2), record).await;
     for _ in 0..2 {
         let download = f.admit(id(1), Access::Get).await;
-        f.stores
-            .tokens
-            .commit(download, report(Outcome::Complete))
-            .await
-            .unwrap();
+        f.commit(download).await;
     }
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::QueueFull);
     assert_eq!(f.refusal(id(2), Access::Put).await, Refusal::QueueFull);
@@ -34,24 +28,14 @@ pub async fn accesses_with_a_callback_are_refused_until_there_is_room(f: Fixture
 }
 
 pub async fn an_upload_that_was_admitted_reports_though_the_queue_is_full(f: Fixture) {
-    let mut record = f.limited(Method::Put, 3);
-    record.callback = Some("https://back.example.com/hook".into());
-    f.create(id(1), record).await;
+    f.create(id(1), f.reported(Method::Put, 3)).await;
     let mut uploads = Vec::new();
     for _ in 0..3 {
         uploads.push(f.admit(id(1), Access::Put).await);
     }
     for upload in uploads {
-        f.stores
-            .tokens
-            .finalise(&upload, f.intent(), LEASE)
-            .await
-            .unwrap();
-        f.stores
-            .tokens
-            .commit(upload, report(Outcome::Complete))
-            .await
-            .unwrap();
+        f.finalise(&upload).await;
+        f.commit(upload).await;
     }
     assert_eq!(f.take_events().await.len(), 3);
 }

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, Waker};
 
 use futures_util::future::join_all;
 
-use crate::callback_queue::Outcome;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{Access, HitOn, Lease, Method, Refusal, Reserved};
@@ -51,12 +50,7 @@ pub async fn a_counted_hit_is_spent_at_once_and_given_back_once(f: Fixture) {
     f.stores.tokens.release(first, 0, None).await.unwrap();
     assert_eq!(f.used(id(1)).await, 1);
     let again = f.admit(id(1), Access::Get).await;
-    let lease = f
-        .stores
-        .tokens
-        .commit(again, report(Outcome::Complete))
-        .await;
-    assert_eq!(lease.unwrap(), Lease::Held);
+    assert_eq!(f.commit(again).await, Lease::Held);
     assert_eq!(f.used(id(1)).await, 2);
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
 }
@@ -132,14 +126,12 @@ async fn poll_and_drop<T>(times: usize, future: impl Future<Output = T>) -> Opti
 }
 
 pub async fn a_dropped_reserve_gives_its_hit_back(f: Fixture) {
-    let mut with_event = f.limited(Method::Get, 1);
-    with_event.callback = Some("https://back.example.com/".into());
     let mut windowed = f.limited(Method::Get, 1);
     windowed.hit_window_seconds = Some(60);
     let records = [
         (f.limited(Method::Get, 1), Access::Get),
         (f.limited(Method::Put, 1), Access::Put),
-        (with_event, Access::Get),
+        (f.reported(Method::Get, 1), Access::Get),
         (windowed, Access::Get),
     ];
     for (n, (record, access)) in records.into_iter().enumerate() {

@@ -11,9 +11,7 @@ pub const LIMITS: QueueLimits = QueueLimits {
 };
 
 fn record(f: &Fixture) -> TokenRecord {
-    let mut record = f.limited(Method::Get, 9);
-    record.callback = Some("https://back.example.com/hook".into());
-    record
+    f.reported(Method::Get, 9)
 }
 
 pub async fn every_outcome_is_queued(f: Fixture) {
@@ -21,11 +19,7 @@ pub async fn every_outcome_is_queued(f: Fixture) {
     let outcomes = [Outcome::Complete, Outcome::Aborted, Outcome::Failed];
     for outcome in outcomes {
         let download = f.admit(id(1), Access::Get).await;
-        f.stores
-            .tokens
-            .commit(download, report(outcome))
-            .await
-            .unwrap();
+        f.commit_as(download, outcome).await;
     }
     let events = f.take_events().await;
     let queued: Vec<_> = events.iter().map(|event| event.report.outcome).collect();
@@ -52,11 +46,6 @@ pub async fn a_lost_lease_was_not_counted_and_is_not_queued(f: Fixture) {
     f.create(id(1), record).await;
     let download = f.admit(id(1), Access::Get).await;
     f.advance(PAST_LEASE).await;
-    let lease = f
-        .stores
-        .tokens
-        .commit(download, report(Outcome::Aborted))
-        .await;
-    assert_eq!(lease.unwrap(), Lease::Lost);
+    assert_eq!(f.commit_as(download, Outcome::Aborted).await, Lease::Lost);
     assert!(f.take_events().await.is_empty());
 }

@@ -1,6 +1,5 @@
 //! Uploads in parts that storage has begun, and that somebody may have to abort.
 
-use crate::callback_queue::Outcome;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{
@@ -77,10 +76,8 @@ pub async fn one_that_is_not_forgotten_comes_again(f: Fixture) {
 
 pub async fn a_commit_forgets_it(f: Fixture) {
     let upload = begun(&f, id(1)).await;
-    let tokens = &f.stores.tokens;
-    tokens.finalise(&upload, f.intent(), LEASE).await.unwrap();
-    let lease = tokens.commit(upload, report(Outcome::Complete)).await;
-    assert_eq!(lease.unwrap(), Lease::Held);
+    f.finalise(&upload).await;
+    assert_eq!(f.commit(upload).await, Lease::Held);
     f.advance(PAST_LEASE).await;
     assert_eq!(abandoned(&f).await, []);
 }
@@ -97,7 +94,7 @@ pub async fn one_left_finalising_waits_for_its_settlement(f: Fixture) {
     for (n, visible) in [(1, true), (2, false)] {
         let upload = begun(&f, id(n)).await;
         let tokens = &f.stores.tokens;
-        tokens.finalise(&upload, f.intent(), LEASE).await.unwrap();
+        f.finalise(&upload).await;
         f.advance(PAST_LEASE).await;
         assert_eq!(
             abandoned(&f).await,
@@ -107,8 +104,7 @@ pub async fn one_left_finalising_waits_for_its_settlement(f: Fixture) {
         let mut unsettled = tokens.sweep(LEASE).await.unwrap();
         let reservation = unsettled.remove(0).reservation;
         if visible {
-            let lease = tokens.commit(reservation, report(Outcome::Complete)).await;
-            assert_eq!(lease.unwrap(), Lease::Held);
+            assert_eq!(f.commit(reservation).await, Lease::Held);
         } else {
             tokens.release(reservation, 0, None).await.unwrap();
         }

@@ -13,6 +13,20 @@ async fn patch(f: &Fixture, patch: Patch) -> StoredToken {
     patched
 }
 
+fn until(expire_at: u64) -> Patch {
+    Patch {
+        expire_at: Some(expire_at),
+        ..Patch::default()
+    }
+}
+
+fn at_most(max_hits: u64) -> Patch {
+    Patch {
+        max_hits: Some(Some(max_hits)),
+        ..Patch::default()
+    }
+}
+
 pub async fn each_field_alone(f: Fixture) {
     let mut expected = f.limited(Method::Get, 3);
     expected.tags = vec!["tag".into()];
@@ -22,61 +36,25 @@ pub async fn each_field_alone(f: Fixture) {
     assert_eq!(patch(&f, Patch::default()).await.record, expected);
 
     expected.expire_at += 60;
-    let expire_at = Some(expected.expire_at);
-    let patched = patch(
-        &f,
-        Patch {
-            expire_at,
-            ..Patch::default()
-        },
-    )
-    .await;
+    let patched = patch(&f, until(expected.expire_at)).await;
     assert_eq!((&patched.record, patched.used_hits), (&expected, 1));
 
     expected.max_hits = Some(9);
-    let max_hits = Some(Some(9));
-    assert_eq!(
-        patch(
-            &f,
-            Patch {
-                max_hits,
-                ..Patch::default()
-            }
-        )
-        .await
-        .record,
-        expected
-    );
+    assert_eq!(patch(&f, at_most(9)).await.record, expected);
 
     expected.callback = Some("https://back.example.com/".into());
-    let callback = Some(expected.callback.clone());
-    assert_eq!(
-        patch(
-            &f,
-            Patch {
-                callback,
-                ..Patch::default()
-            }
-        )
-        .await
-        .record,
-        expected
-    );
+    let change = Patch {
+        callback: Some(expected.callback.clone()),
+        ..Patch::default()
+    };
+    assert_eq!(patch(&f, change).await.record, expected);
 
     expected.metadata = [("a".to_owned(), "b".to_owned())].into();
-    let metadata = Some(expected.metadata.clone());
-    assert_eq!(
-        patch(
-            &f,
-            Patch {
-                metadata,
-                ..Patch::default()
-            }
-        )
-        .await
-        .record,
-        expected
-    );
+    let change = Patch {
+        metadata: Some(expected.metadata.clone()),
+        ..Patch::default()
+    };
+    assert_eq!(patch(&f, change).await.record, expected);
 }
 
 pub async fn fields_are_cleared(f: Fixture) {
@@ -102,19 +80,7 @@ pub async fn an_expired_token_is_revived(f: Fixture) {
     f.admit(id(1), Access::Get).await;
     f.advance(ms(2500)).await;
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::Expired);
-    let expire_at = Some(f.now() + 60);
-    assert_eq!(
-        patch(
-            &f,
-            Patch {
-                expire_at,
-                ..Patch::default()
-            }
-        )
-        .await
-        .used_hits,
-        1
-    );
+    assert_eq!(patch(&f, until(f.now() + 60)).await.used_hits, 1);
     f.admit(id(1), Access::Get).await;
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
 }
@@ -122,24 +88,8 @@ pub async fn an_expired_token_is_revived(f: Fixture) {
 pub async fn a_moved_expiry_counts_for_housekeeping(f: Fixture) {
     let grace = crate::token_store::GRACE_SECONDS;
     f.create(id(1), f.record(Method::Get)).await;
-    let expire_at = Some(f.now() - grace + 1);
-    patch(
-        &f,
-        Patch {
-            expire_at,
-            ..Patch::default()
-        },
-    )
-    .await;
-    let expire_at = Some(f.now() + 60);
-    patch(
-        &f,
-        Patch {
-            expire_at,
-            ..Patch::default()
-        },
-    )
-    .await;
+    patch(&f, until(f.now() - grace + 1)).await;
+    patch(&f, until(f.now() + 60)).await;
     f.advance(ms(2000)).await;
     f.stores.tokens.sweep(LEASE).await.unwrap();
     f.admit(id(1), Access::Get).await;
@@ -150,19 +100,7 @@ pub async fn max_hits_below_what_is_used(f: Fixture) {
     for _ in 0..3 {
         f.admit(id(1), Access::Get).await;
     }
-    let max_hits = Some(Some(2));
-    assert_eq!(
-        patch(
-            &f,
-            Patch {
-                max_hits,
-                ..Patch::default()
-            }
-        )
-        .await
-        .used_hits,
-        3
-    );
+    assert_eq!(patch(&f, at_most(2)).await.used_hits, 3);
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
     let filter = Filter {
         state: Some(TokenState::Exhausted),
@@ -176,15 +114,7 @@ pub async fn max_hits_below_what_is_used(f: Fixture) {
         .unwrap()
         .unwrap();
     assert_eq!(page.tokens.len(), 1);
-    let max_hits = Some(Some(4));
-    patch(
-        &f,
-        Patch {
-            max_hits,
-            ..Patch::default()
-        },
-    )
-    .await;
+    patch(&f, at_most(4)).await;
     f.admit(id(1), Access::Get).await;
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
 }
@@ -193,19 +123,7 @@ pub async fn a_limit_counts_the_hits_of_the_unlimited_time(f: Fixture) {
     f.create(id(1), f.record(Method::Get)).await;
     let given_back = f.admit(id(1), Access::Get).await;
     f.admit(id(1), Access::Get).await;
-    let max_hits = Some(Some(2));
-    assert_eq!(
-        patch(
-            &f,
-            Patch {
-                max_hits,
-                ..Patch::default()
-            }
-        )
-        .await
-        .used_hits,
-        2
-    );
+    assert_eq!(patch(&f, at_most(2)).await.used_hits, 2);
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
     f.stores.tokens.release(given_back, 0, None).await.unwrap();
     f.admit(id(1), Access::Get).await;

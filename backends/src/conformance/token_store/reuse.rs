@@ -1,6 +1,5 @@
 //! Ids that are taken again.
 
-use crate::callback_queue::Outcome;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{
@@ -53,17 +52,8 @@ pub async fn a_new_life_knows_no_uploads_leases_or_charges(f: Fixture) {
     f.create(id(1), record).await;
     let upload = f.admit(id(1), Access::Put).await;
     let held = f.admit_with(id(1), &long_lease()).await;
-    f.stores
-        .tokens
-        .finalise(&upload, f.intent(), LEASE)
-        .await
-        .unwrap();
-    let lease = f
-        .stores
-        .tokens
-        .commit(upload, report(Outcome::Complete))
-        .await;
-    assert_eq!(lease.unwrap(), Lease::Held);
+    f.finalise(&upload).await;
+    assert_eq!(f.commit(upload).await, Lease::Held);
     assert_eq!(
         f.stores.tokens.charge(&held, 90, 100).await.unwrap(),
         Charged::Done

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::world::{Disk, Memory, World};
-use crate::callback_queue::{Attempt, Caller, Outcome, Report};
-use crate::conformance::fixture::{CALLER, event};
+use crate::callback_queue::{Caller, Outcome};
+use crate::conformance::fixture::{CALLER, attempt, event, report};
 use crate::settings::QueueLimits;
 use crate::token_store::{
     Access, Created, HitOn, Intent, Lease, Method, Reservation, ReserveRequest, Reserved, TokenId,
@@ -17,16 +17,6 @@ const LEASE: Duration = Duration::from_secs(60);
 
 fn id(n: u8) -> TokenId {
     TokenId([n; 16])
-}
-
-fn report() -> Report {
-    Report {
-        outcome: Outcome::Complete,
-        status: 200,
-        size: 1,
-        etag: String::new(),
-        content_type: "text/plain".into(),
-    }
 }
 
 fn world(disk: impl Disk + 'static, report_incomplete: bool) -> World {
@@ -132,7 +122,10 @@ fn an_upload_left_finalising_is_settled_once() {
         let unsettled = unsettled.remove(0);
         assert_eq!(unsettled.reservation.marker(), upload.marker());
         assert_eq!(unsettled.intent.at_ms, 7);
-        let lease = world.store.commit(unsettled.reservation, report()).await;
+        let lease = world
+            .store
+            .commit(unsettled.reservation, report(Outcome::Complete))
+            .await;
         assert_eq!(lease.unwrap(), Lease::Held);
         world.crash();
         assert!(world.store.sweep(LEASE).await.unwrap().is_empty());
@@ -170,13 +163,7 @@ fn the_queue_is_as_it_was_but_for_claims() {
             world.advance(1);
         }
         world.store.claim(4, LEASE).await.unwrap();
-        let attempt = Attempt {
-            at_ms: 7,
-            duration_ms: 1,
-            status: None,
-            error: "timeout".into(),
-            answer: String::new(),
-        };
+        let attempt = attempt("timeout", 7);
         world.store.ack(&events[0].id).await.unwrap();
         world
             .store

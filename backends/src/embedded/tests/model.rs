@@ -8,9 +8,9 @@ use std::task::{Context, Waker};
 
 use super::hits::Op;
 use super::world::World;
-use crate::callback_queue::{Caller, Outcome, Report};
+use crate::callback_queue::{Caller, Outcome};
 use crate::clock::Clock;
-use crate::conformance::fixture::CALLER;
+use crate::conformance::fixture::{CALLER, report};
 use crate::token_store::{
     Access, Created, HitOn, Intent, Lease, Method, Refusal, Reservation, ReserveRequest, Reserved,
     TokenId, TokenRecord,
@@ -64,16 +64,6 @@ pub struct Run {
     lives: [Option<Life>; TOKENS.len()],
     lives_so_far: u64,
     held: Vec<Held>,
-}
-
-fn report() -> Report {
-    Report {
-        outcome: Outcome::Complete,
-        status: 200,
-        size: 1,
-        etag: String::new(),
-        content_type: "text/plain".into(),
-    }
 }
 
 impl Run {
@@ -241,7 +231,7 @@ impl Run {
         let answer = self
             .world
             .store
-            .commit(reservation, report())
+            .commit(reservation, report(Outcome::Complete))
             .await
             .unwrap();
         if !leased(held.token) {

@@ -26,6 +26,8 @@ pub struct OpendalUpload {
     gathered: Gather,
     parts: u64,
     size: u64,
+    /// A write failed or was given up in the middle: its bytes are missing.
+    torn: bool,
     state: State,
 }
 
@@ -53,6 +55,7 @@ impl OpendalUpload {
             gathered: Gather::default(),
             parts: 0,
             size: 0,
+            torn: false,
             state: State::Idle(Box::new(writer)),
         }
     }
@@ -70,7 +73,7 @@ impl OpendalUpload {
         self.wait().await
     }
 
-    /// Waits for the request under way. Given up in the middle, it is there to be waited for again.
+    /// Waits for the request under way. Given up in the middle, it is there for [`abort`] to wait for.
     async fn wait(&mut self) -> Result<()> {
         let State::Writing(task) = &mut self.state else {
             return Ok(());
@@ -84,7 +87,9 @@ impl OpendalUpload {
     }
 
     async fn conclude(mut self) -> Result<Stored> {
-        self.wait().await?;
+        if self.torn {
+            return Err(broken());
+        }
         if self.gathered.length() > 0 {
             self.send_part().await?;
         }
@@ -140,13 +145,16 @@ fn broken() -> BackendError {
 #[async_trait]
 impl Upload for OpendalUpload {
     async fn write(&mut self, piece: Bytes) -> Result<()> {
-        self.wait().await?;
+        if mem::replace(&mut self.torn, true) {
+            return Err(broken());
+        }
         self.size += piece.len() as u64;
         self.gathered.push(piece);
-        if self.gathered.length() < part_size(self.parts, self.announced) {
-            return Ok(());
+        if self.gathered.length() >= part_size(self.parts, self.announced) {
+            self.send_part().await?;
         }
-        self.send_part().await
+        self.torn = false;
+        Ok(())
     }
 
     async fn finish(self: Box<Self>) -> Result<Stored> {

@@ -3,24 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
 use asset_gateway_backends::error::ErrorKind;
-use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, PutOptions};
+use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend};
 use asset_gateway_backends::open::open_bucket;
 use bytes::Bytes;
 
+use super::{assert_files, of_length};
 use crate::support::s3s_server::S3sServer;
-use crate::support::{BUCKET, aws_settings, keys};
+use crate::support::{BUCKET, aws_settings};
 
 const MIB: usize = 1 << 20;
-
-fn of_length(length: usize) -> PutOptions {
-    PutOptions {
-        content_length: Some(length as u64),
-        ..PutOptions::default()
-    }
-}
 
 async fn start() -> (Arc<dyn ObjectBackend>, S3sServer) {
     let server = S3sServer::start().await;
@@ -86,61 +79,6 @@ async fn bytes_go_through_and_do_not_gather() {
     );
 }
 
-/// What lies in the bucket's folder and beside it, but for the server's own notes.
-fn files(server: &S3sServer) -> Vec<String> {
-    let folders = [
-        server.folder.path().join(BUCKET),
-        server.folder.path().into(),
-    ];
-    let mut names: Vec<String> = folders
-        .iter()
-        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != BUCKET && !name.contains(".internal.json"))
-        .collect();
-    names.sort();
-    names
-}
-
-async fn assert_files(server: &S3sServer, expected: &[&str], when: &str) {
-    for _ in 0..100 {
-        if files(server) == expected {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(files(server), expected, "{when}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_cut_off_leaves_nothing() {
-    let (backend, server) = start().await;
-    let mut old = backend.put("old", of_length(3)).await.unwrap();
-    old.write(Bytes::from("old")).await.unwrap();
-    old.finish().await.unwrap();
-    let kept = files(&server);
-    let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
-
-    for key in ["new", "old"] {
-        // All but the last byte, and all of them: the last piece is held back.
-        for pieces in [1, 7, 8] {
-            let begin = async || {
-                let mut upload = backend.put(key, of_length(8 * MIB)).await.unwrap();
-                for value in 0..pieces {
-                    upload.write(Bytes::from(vec![value; MIB])).await.unwrap();
-                }
-                upload
-            };
-            begin().await.abort().await.unwrap();
-            assert_files(&server, &kept, "after an abort").await;
-            drop(begin().await);
-            assert_files(&server, &kept, "after a drop").await;
-        }
-    }
-    let head = backend.head("old", &GetOptions::default()).await.unwrap();
-    assert_eq!(head.size, 3);
-}
-
 #[tokio::test]
 async fn another_length_than_announced_is_refused() {
     let (backend, server) = start().await;
@@ -161,38 +99,6 @@ async fn another_length_than_announced_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refusal_comes_before_the_last_byte_and_names_no_secret() {
-    let server = S3sServer::start().await;
-    let mut settings = aws_settings(server.endpoint.clone());
-    settings.credential = keys("wrong-secret-key");
-    let backend = open_bucket(&settings).unwrap();
-    for length in [1, 64] {
-        let mut upload = backend.put("k", of_length(length * MIB)).await.unwrap();
-        let mut result = Ok(());
-        for _ in 0..length {
-            result = upload.write(Bytes::from(vec![1; MIB])).await;
-            if result.is_err() {
-                break;
-            }
-        }
-        let error = match result {
-            Ok(()) => upload.finish().await.unwrap_err(),
-            Err(error) => error,
-        };
-        let text = format!("{error} {error:?}");
-        assert!(
-            matches!(error.kind, ErrorKind::Upstream | ErrorKind::Unavailable),
-            "{text}"
-        );
-        assert!(
-            !text.contains("secret-key") && !text.contains("Signature="),
-            "{text}"
-        );
-    }
-    assert_files(&server, &[], "nothing was stored").await;
-}
-
-#[tokio::test]
 async fn nothing_is_sent_twice() {
     let (backend, server) = start().await;
     for length in [1, 3] {
@@ -206,26 +112,4 @@ async fn nothing_is_sent_twice() {
         assert!(failed || finished.is_err_and(|error| error.kind == ErrorKind::Unavailable));
         assert_eq!(server.take_requests().len(), 1);
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_was_given_up_spoils_the_upload() {
-    let (backend, server) = start().await;
-    for options in [of_length(64 * MIB), PutOptions::default()] {
-        let mut upload = backend.put("k", options).await.unwrap();
-        let mut given_up = false;
-        for value in 0..64 {
-            let write = upload.write(Bytes::from(vec![value; MIB]));
-            // Polled once, where it can be given up at all.
-            let write = tokio::time::timeout(Duration::ZERO, write).await;
-            given_up |= write.is_err();
-        }
-        assert!(given_up, "every write was taken at once");
-        let began = std::time::Instant::now();
-        assert!(upload.finish().await.is_err());
-        assert!(began.elapsed() < Duration::from_secs(20));
-    }
-    let missing = backend.head("k", &GetOptions::default()).await;
-    assert!(missing.is_err_and(|error| error.kind == ErrorKind::NotFound));
-    drop(server);
 }

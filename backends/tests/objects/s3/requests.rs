@@ -5,14 +5,7 @@ use asset_gateway_backends::object_backend::{ByteRange, Conditions, GetOptions, 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use super::{Settings, put, subject};
-
-fn of_length(length: u64) -> PutOptions {
-    PutOptions {
-        content_length: Some(length),
-        ..PutOptions::default()
-    }
-}
+use super::{Settings, of_length, put, subject};
 
 pub async fn a_download_is_one_request(settings: Settings) {
     let (subject, server) = subject(settings).await;
@@ -71,7 +64,7 @@ pub async fn other_calls_are_one_request_too(settings: Settings) {
         for _ in 0..length {
             upload.write(Bytes::from("1")).await.unwrap();
         }
-        assert_eq!(upload.finish().await.unwrap().size, length);
+        assert_eq!(upload.finish().await.unwrap().size, length as u64);
         assert_eq!(requests(), ["PUT"], "{length}");
     }
     backend.head("k", &GetOptions::default()).await.unwrap();

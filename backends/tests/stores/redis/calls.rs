@@ -1,6 +1,6 @@
 //! A script that Redis runs twice counts once; and how many calls there are.
 
-use asset_gateway_backends::callback_queue::{Attempt, Outcome};
+use asset_gateway_backends::callback_queue::Outcome;
 use asset_gateway_backends::conformance::fixture::{
     DEFAULT_LIMITS, Fixture, LEASE, Time, id, ms, report, request,
 };
@@ -23,8 +23,7 @@ fn node(server: &Server) -> Fixture {
 async fn counted_hits() {
     let server = Server::start();
     let f = node(&server);
-    let mut record = f.limited(Method::Get, 3);
-    record.callback = Some("https://back.example.com/hook".into());
+    let record = f.reported(Method::Get, 3);
     let created = twice(&server, f.stores.tokens.create(vec![(id(1), record)])).await;
     assert_eq!(created.unwrap(), Created::Done);
     let first = twice(&server, f.admit(id(1), Access::Get)).await;
@@ -69,9 +68,7 @@ async fn windows() {
 async fn leased_hits() {
     let server = Server::start();
     let f = node(&server);
-    let mut record = f.limited(Method::Put, 2);
-    record.callback = Some("https://back.example.com/hook".into());
-    f.create(id(1), record).await;
+    f.create(id(1), f.reported(Method::Put, 2)).await;
     let upload = twice(&server, f.admit(id(1), Access::Put)).await;
     let other = f.admit(id(1), Access::Put).await;
     twice(
@@ -122,13 +119,7 @@ async fn events() {
         .await
         .unwrap();
     assert_eq!(f.stores.callbacks.claim(9, LEASE).await.unwrap().len(), 1);
-    let attempt = Attempt {
-        at_ms: f.now_ms(),
-        duration_ms: 1,
-        status: None,
-        error: "connect".into(),
-        answer: String::new(),
-    };
+    let attempt = f.attempt("connect");
     let now = f.now_ms();
     let retried = f.stores.callbacks.retry(&event.id, attempt, now);
     twice(&server, retried).await.unwrap();

@@ -29,8 +29,7 @@ async fn use_it(settings: RedisSettings) -> Result<()> {
         guard: Box::new(()),
     };
     f.stores.tokens.ping().await?;
-    let mut record = f.limited(Method::Get, 9);
-    record.callback = Some("https://back.example.com/hook".into());
+    let mut record = f.reported(Method::Get, 9);
     record.tags = vec!["a".into()];
     f.create(id(1), record).await;
     let hit = f.admit(id(1), Access::Get).await;

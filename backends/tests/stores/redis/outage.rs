@@ -18,9 +18,7 @@ async fn what_was_said_is_there_after_a_kill() {
         time: Time::Real,
         guard: Box::new(()),
     };
-    let mut record = f.limited(Method::Get, 3);
-    record.callback = Some("https://back.example.com/hook".into());
-    f.create(id(1), record).await;
+    f.create(id(1), f.reported(Method::Get, 3)).await;
     let counted = f.admit(id(1), Access::Get).await;
     f.admit(id(1), Access::Get).await;
     f.stores.callbacks.enqueue(f.event("a")).await.unwrap();
@@ -109,9 +107,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 async fn the_end_of_an_access_is_written_afterwards() {
     let mut server = Server::durable();
     let f = fixture(&server);
-    let mut record = f.limited(Method::Get, 3);
-    record.callback = Some("https://back.example.com/hook".into());
-    f.create(id(1), record).await;
+    f.create(id(1), f.reported(Method::Get, 3)).await;
     let complete = f.admit(id(1), Access::Get).await;
     let failed = f.admit(id(1), Access::Get).await;
     server.kill();

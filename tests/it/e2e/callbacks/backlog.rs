@@ -1,16 +1,13 @@
 //! A hundred thousand events for a receiver that never answers, and one for somebody else.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_gateway_backends::callback_queue::{
-    CallbackQueue, Caller, Enqueued, Event, EventId, Outcome, Report,
-};
+use asset_gateway_backends::callback_queue::{CallbackQueue, Enqueued, Event};
 use asset_gateway_backends::clock::SystemClock;
+use asset_gateway_backends::conformance::fixture::event;
 use asset_gateway_backends::open::{Stores, open_stores};
 use asset_gateway_backends::settings::{QueueLimits, SledSettings, TokenStoreSettings};
-use asset_gateway_backends::token_store::TokenId;
 use futures_util::StreamExt;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -38,28 +35,6 @@ async fn dead_receiver() -> String {
     url
 }
 
-fn event(target: &str, number: usize) -> Event {
-    Event {
-        id: EventId::generate(),
-        token_id: TokenId([7; 16]),
-        target: target.to_owned(),
-        method: "GET".to_owned(),
-        bucket: "local".to_owned(),
-        key: format!("dir/{number}"),
-        caller: Caller::default(),
-        report: Report {
-            outcome: Outcome::Complete,
-            status: 200,
-            size: 3,
-            etag: "e".to_owned(),
-            content_type: "text/plain".to_owned(),
-        },
-        timestamp: 1_760_000_000,
-        metadata: BTreeMap::new(),
-        template: None,
-    }
-}
-
 /// Puts them into the store of a gateway that does not run yet.
 async fn queue(path: std::path::PathBuf, target: &str) {
     let settings = TokenStoreSettings::Sled(SledSettings { path });
@@ -69,7 +44,10 @@ async fn queue(path: std::path::PathBuf, target: &str) {
     futures_util::stream::iter(0..BACKLOG)
         .map(|number| {
             let callbacks: Arc<dyn CallbackQueue> = Arc::clone(&callbacks);
-            let event = event(target, number);
+            let event = Event {
+                target: target.to_owned(),
+                ..event(&format!("dir/{number}"), 1_760_000_000)
+            };
             async move { callbacks.enqueue(event).await.unwrap() }
         })
         .buffer_unordered(2_000)

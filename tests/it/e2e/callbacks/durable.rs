@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::receivers::outcome;
 use crate::support::api::until;
 use crate::support::gateway::Gateway;
 use crate::support::hooks::Hooks;
@@ -31,13 +32,7 @@ async fn none_is_lost_when_the_gateway_is_stopped_right_after_the_upload() {
         numbers.collect::<std::collections::BTreeSet<_>>().len()
     };
     until("all five", async || all() == 5).await;
-    until("all delivered", async || {
-        gateway
-            .scrape()
-            .await
-            .contains("asset_gateway_callbacks_total{outcome=\"delivered\"} 5")
-    })
-    .await;
+    outcome(&gateway, "delivered", 5).await;
     assert_eq!(gateway.used_hits(&tokens[0]).await, 1);
 }
 
@@ -60,11 +55,5 @@ async fn a_failure_is_tried_again_with_the_same_id() {
         .into_iter()
         .map(|(headers, _)| headers["webhook-id"].clone());
     assert_eq!(ids.collect::<std::collections::HashSet<_>>().len(), 1);
-    until("an empty queue", async || {
-        gateway
-            .scrape()
-            .await
-            .contains("asset_gateway_callbacks_total{outcome=\"delivered\"} 1")
-    })
-    .await;
+    outcome(&gateway, "delivered", 1).await;
 }

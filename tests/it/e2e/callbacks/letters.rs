@@ -18,7 +18,7 @@ async fn list(gateway: &Api, parameters: &str) -> Value {
     listed.json()
 }
 
-async fn rows(gateway: &Api, parameters: &str) -> Vec<Value> {
+pub(super) async fn rows(gateway: &Api, parameters: &str) -> Vec<Value> {
     let listed = list(gateway, parameters).await;
     listed["callbacks"].as_array().unwrap().clone()
 }

@@ -23,19 +23,27 @@ fn gateway() -> Gateway {
 }
 
 /// Uploads through a token with this callback.
-async fn upload(gateway: &Gateway, callback: String) {
+pub(super) async fn upload(gateway: &Gateway, callback: String) {
     let fields = json!({"callback": callback});
     let token = gateway.token("PUT", "k", fields).await;
     assert_eq!(gateway.put(&token, "bytes").await.status, 200);
 }
 
-async fn outcome(gateway: &Gateway, outcome: &str, count: usize) {
+/// Waits until so many tries have ended so.
+pub(super) async fn outcome(gateway: &Gateway, outcome: &str, count: usize) {
     let line = format!("asset_gateway_callbacks_total{{outcome=\"{outcome}\"}} {count}");
-    until(&line, async || gateway.scrape().await.contains(&line)).await;
+    until(&line, async || {
+        gateway
+            .scrape()
+            .await
+            .lines()
+            .any(|scraped| scraped == line)
+    })
+    .await;
 }
 
 /// The words of the tries that have failed.
-fn errors(gateway: &Gateway) -> Vec<String> {
+pub(super) fn errors(gateway: &Gateway) -> Vec<String> {
     let failed = gateway.logged("callback failed").into_iter();
     let failed = failed.chain(gateway.logged("callback given up"));
     failed

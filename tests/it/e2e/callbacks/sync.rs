@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::receivers::outcome;
 use crate::support::api::{Answer, answer, until};
 use crate::support::gateway::{Gateway, Stopped};
 use crate::support::hooks::Hooks;
@@ -218,14 +219,7 @@ async fn a_gateway_killed_while_the_receiver_thinks_delivers_in_its_next_life() 
         tries[0].headers["webhook-id"],
         tries[1].headers["webhook-id"]
     );
-    until("it is delivered", async || {
-        metric(
-            &gateway,
-            "asset_gateway_callbacks_total{outcome=\"delivered\"} 1",
-        )
-        .await
-    })
-    .await;
+    outcome(&gateway, "delivered", 1).await;
 }
 
 #[tokio::test]
@@ -239,14 +233,7 @@ async fn an_uploader_that_leaves_while_the_receiver_thinks_changes_nothing() {
     let uploading = tokio::spawn(gateway.object("PUT", &token).body("bytes").send());
     hooks.all(1).await;
     uploading.abort();
-    until("it is delivered", async || {
-        metric(
-            &gateway,
-            "asset_gateway_callbacks_total{outcome=\"delivered\"} 1",
-        )
-        .await
-    })
-    .await;
+    outcome(&gateway, "delivered", 1).await;
     assert_eq!(hooks.tries().len(), 1);
 }
 

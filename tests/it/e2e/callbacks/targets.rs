@@ -10,7 +10,6 @@ use tokio::net::TcpListener;
 use crate::support::api::{answer, until};
 use crate::support::gateway::{Gateway, configuration};
 use crate::support::hooks::Hooks;
-use crate::support::process;
 
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
@@ -190,18 +189,10 @@ async fn hosts_that_are_not_allowed_are_refused() {
 async fn proxies_of_the_environment_are_not_used() {
     let (proxy, caught) = trap().await;
     let hooks = Hooks::start().await;
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, configuration(folder.path()).to_string()).unwrap();
-    let mut command = process::command();
-    command
-        .arg("--config")
-        .arg(&file)
-        .current_dir(folder.path());
-    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-        command.env(name, format!("http://127.0.0.1:{proxy}"));
-    }
-    let gateway = Gateway::run(command, folder);
+    let proxy = format!("http://127.0.0.1:{proxy}");
+    let variables = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let variables = variables.map(|name| (name, proxy.as_str()));
+    let gateway = Gateway::with_environment(json!({}), &variables);
     gateway.place("k", "bytes");
     let token = gateway
         .token("GET", "k", json!({"callback": hooks.url()}))

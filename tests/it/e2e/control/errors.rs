@@ -2,12 +2,11 @@
 
 use std::net::SocketAddr;
 
-use asset_gateway_backends::ErrorKind;
 use serde_json::json;
 
 use crate::support::api::answer;
 use crate::support::fake_storage;
-use crate::support::faults::{Fault, FaultyBackend};
+use crate::support::faults::{FAULTS, FaultyBackend};
 use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
 
@@ -97,12 +96,7 @@ async fn the_status_of_a_token_says_how_storage_fails() {
     let gateway = InProcess::start(bucket.clone(), |store| store).await;
     let token = gateway.token("GET", "a", json!({})).await;
     let path = format!("/token/{token}/status");
-    for (fault, status, code) in [
-        (Fault::Error(ErrorKind::Upstream), 502, "upstream_error"),
-        (Fault::Error(ErrorKind::Unavailable), 502, "upstream_error"),
-        (Fault::Error(ErrorKind::Timeout), 504, "upstream_timeout"),
-        (Fault::Panic, 500, "internal_error"),
-    ] {
+    for (fault, status, code) in FAULTS {
         bucket.fail(fault);
         let failed = answer(gateway.control("GET", &path)).await;
         failed.assert_error(status, code);

@@ -46,16 +46,27 @@ async fn until_nothing_is_left(s3: &HeldS3) {
     .await;
 }
 
+/// Kills a gateway while an upload has parts in storage, after `before`; the upload's token.
+async fn killed_between_parts(
+    s3: &HeldS3,
+    scene: &Scene,
+    before: impl AsyncFnOnce(&Gateway, &str),
+) -> String {
+    let (process, gateway) = scene.start().await;
+    let secret = token_for_one(&gateway).await;
+    let uploading = stall(&gateway, &secret);
+    until_parts_are_there(s3).await;
+    before(&gateway, &secret).await;
+    process.kill();
+    uploading.await.unwrap();
+    secret
+}
+
 #[tokio::test]
 async fn it_is_aborted_soon_after_the_start_and_its_hit_is_free_at_once() {
     let s3 = HeldS3::start().await;
     let scene = Scene::new(&s3.bucket()).await;
-    let (process, gateway) = scene.start().await;
-    let secret = token_for_one(&gateway).await;
-    let uploading = stall(&gateway, &secret);
-    until_parts_are_there(&s3).await;
-    process.kill();
-    uploading.await.unwrap();
+    let secret = killed_between_parts(&s3, &scene, async |_, _| {}).await;
     assert!(!s3.open_uploads().is_empty(), "nobody was left to abort it");
 
     let (_process, gateway) = scene.start().await;
@@ -70,13 +81,10 @@ async fn it_is_aborted_soon_after_the_start_and_its_hit_is_free_at_once() {
 async fn it_is_aborted_though_its_token_is_revoked() {
     let s3 = HeldS3::start().await;
     let scene = Scene::new(&s3.bucket()).await;
-    let (process, gateway) = scene.start().await;
-    let secret = token_for_one(&gateway).await;
-    let uploading = stall(&gateway, &secret);
-    until_parts_are_there(&s3).await;
-    gateway.revoke(&secret).await.unwrap();
-    process.kill();
-    uploading.await.unwrap();
+    killed_between_parts(&s3, &scene, async |gateway, secret| {
+        gateway.revoke(secret).await.unwrap();
+    })
+    .await;
 
     let (_process, _gateway) = scene.start().await;
     until_nothing_is_left(&s3).await;

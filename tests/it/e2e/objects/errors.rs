@@ -2,11 +2,10 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use asset_gateway_backends::ErrorKind;
 use serde_json::json;
 
 use crate::support::api::{answer, until};
-use crate::support::faults::{Fault, FaultyBackend};
+use crate::support::faults::{FAULTS, FaultyBackend};
 use crate::support::gateway::Gateway;
 use crate::support::hooks::Hooks;
 use crate::support::in_process::InProcess;
@@ -18,12 +17,7 @@ async fn storage_that_fails_gives_the_hit_back() {
     gateway.store("k", "text/plain", "bytes").await;
     let get = gateway.token("GET", "k", json!({"max_hits": 1})).await;
     let put = gateway.token("PUT", "k", json!({})).await;
-    for (fault, status, code) in [
-        (Fault::Error(ErrorKind::Upstream), 502, "upstream_error"),
-        (Fault::Error(ErrorKind::Unavailable), 502, "upstream_error"),
-        (Fault::Error(ErrorKind::Timeout), 504, "upstream_timeout"),
-        (Fault::Panic, 500, "internal_error"),
-    ] {
+    for (fault, status, code) in FAULTS {
         bucket.fail(fault);
         for method in ["GET", "PUT"] {
             let token = if method == "GET" { &get } else { &put };

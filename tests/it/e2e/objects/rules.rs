@@ -68,6 +68,36 @@ async fn addresses_behind_a_trusted_proxy() {
 }
 
 #[tokio::test]
+async fn networks_in_ipv4_mapped_form_are_those_of_ipv4() {
+    let gateway = Gateway::with(trusting());
+    gateway.place("k", "bytes");
+    for (network, forwarded, status) in [
+        ("::ffff:203.0.113.0/120", "203.0.113.9", 200),
+        ("::ffff:203.0.113.0/120", "::ffff:203.0.113.9", 200),
+        ("::ffff:203.0.113.0/120", "203.0.114.9", 403),
+        ("::ffff:203.0.113.0/120", "2001:db8::1", 403),
+        ("::ffff:cb00:7109", "203.0.113.9", 200),
+        ("::ffff:cb00:7109", "203.0.113.8", 403),
+        ("::ffff:0:0/96", "203.0.113.9", 200),
+        ("::ffff:0:0/96", "2001:db8::1", 403),
+        ("::ffff:0:0/90", "203.0.113.9", 200),
+        ("::ffff:0:0/90", "::ffc0:0:1", 200),
+        ("::ffff:0:0/90", "2001:db8::1", 403),
+        // Every address of IPv6, and none of IPv4.
+        ("::/0", "2001:db8::1", 200),
+        ("::/0", "203.0.113.9", 403),
+    ] {
+        let fields = json!({"allowed_ips": [network]});
+        let token = gateway.token("GET", "k", fields).await;
+        let request = gateway
+            .object("GET", &token)
+            .header("x-forwarded-for", forwarded);
+        let got = answer(request).await;
+        assert_eq!(got.status, status, "{network} {forwarded}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_else_is_believed() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");

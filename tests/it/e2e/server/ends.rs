@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use asset_gateway::http::server::ServerSettings;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -12,16 +11,10 @@ use super::support::*;
 #[tokio::test]
 async fn shutdown_closes_the_listener_and_idle_connections_and_finishes_answers() {
     let server = start(settings()).await;
-    let mut idle = server.connect().await;
-    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    let mut idle = server.ask("/").await;
     read_answer(&mut idle).await;
     let silent = server.connect().await;
-    let mut busy = server.connect().await;
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    let mut busy = server.ask("/slow").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
 
     server.shutdown.begin();
@@ -42,11 +35,7 @@ async fn shutdown_cuts_off_what_does_not_end() {
         ..settings()
     })
     .await;
-    let mut stuck = server.connect().await;
-    stuck
-        .write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    let mut stuck = server.ask("/never").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.shutdown.begin();
     timeout(PATIENCE, server.task).await.unwrap().unwrap();
@@ -60,11 +49,7 @@ async fn a_forced_shutdown_does_not_wait() {
         ..settings()
     })
     .await;
-    let mut stuck = server.connect().await;
-    stuck
-        .write_all(b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    let _stuck = server.ask("/never").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.shutdown.begin();
     server.shutdown.force();

@@ -73,11 +73,7 @@ async fn a_long_header_is_our_431_though_the_client_goes_on_sending() {
 #[tokio::test]
 async fn a_broken_second_request_is_our_400() {
     let server = start(settings()).await;
-    let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    let mut stream = server.ask("/").await;
     assert!(read_answer(&mut stream).await.ends_with("hello"));
     stream.write_all(b"\0\0\0\r\n\r\n").await.unwrap();
     assert_error(&read_to_end(&mut stream).await, 400, "bad_request");
@@ -94,10 +90,7 @@ async fn a_body_that_looks_like_an_automatic_answer_is_left_alone() {
     let server = start(settings()).await;
     let mut stream = server.connect().await;
     for _ in 0..2 {
-        stream
-            .write_all(b"GET /lookalike HTTP/1.1\r\nHost: a\r\n\r\n")
-            .await
-            .unwrap();
+        ask(&mut stream, "/lookalike").await;
         let answer = read_answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK"));
         assert!(answer.ends_with("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use asset_gateway::http::server::ServerSettings;
 use axum::body::Bytes;
 use http_body_util::BodyExt;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout};
 
 use super::support::*;
@@ -23,10 +23,7 @@ async fn a_connection_is_kept_for_idle_and_then_closed_without_a_word() {
     let server = start(settings()).await;
     let mut stream = server.connect().await;
     for _ in 0..2 {
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            .await
-            .unwrap();
+        ask(&mut stream, "/").await;
         assert!(read_answer(&mut stream).await.ends_with("hello"));
         // Longer than the limit for headers, shorter than idle.
         tokio::time::sleep(Duration::from_millis(400)).await;
@@ -41,11 +38,7 @@ async fn past_the_limit_is_a_503_and_room_is_made_again() {
         ..settings()
     })
     .await;
-    let mut first = server.connect().await;
-    first
-        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    let mut first = server.ask("/").await;
     read_answer(&mut first).await;
 
     let answer = server.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -63,11 +56,7 @@ async fn past_the_limit_is_a_503_and_room_is_made_again() {
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_cut_off() {
     let server = start(settings()).await;
-    let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    let mut stream = server.ask("/endless").await;
     tokio::time::sleep(settings().idle + Duration::from_millis(500)).await;
     let mut taken = vec![0; 1 << 20];
     let ended = timeout(PATIENCE, async {
@@ -88,10 +77,7 @@ async fn a_slow_client_that_moves_lives() {
     socket2::SockRef::from(&stream)
         .set_recv_buffer_size(32 * 1024)
         .unwrap();
-    stream
-        .write_all(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
-        .await
-        .unwrap();
+    ask(&mut stream, "/endless").await;
     let mut taken = vec![0; 96 * 1024];
     let end = Instant::now() + settings().idle * 2;
     while Instant::now() < end {

@@ -119,12 +119,24 @@ impl Running {
         TcpStream::connect(self.address).await.unwrap()
     }
 
+    /// A connection on which `path` was asked for.
+    pub(super) async fn ask(&self, path: &str) -> TcpStream {
+        let mut stream = self.connect().await;
+        ask(&mut stream, path).await;
+        stream
+    }
+
     /// Sends, reads to the end.
     pub(super) async fn exchange(&self, request: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(request).await.unwrap();
         read_to_end(&mut stream).await
     }
+}
+
+pub(super) async fn ask(stream: &mut TcpStream, path: &str) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
 }
 
 pub(super) async fn read_to_end(stream: &mut TcpStream) -> String {

@@ -1,6 +1,8 @@
 //! Sweeps, kills, and the last reckoning.
 
-use super::{Held, LEASE, LEASE_MS, Run, TOKENS, id, report};
+use super::{Held, LEASE, LEASE_MS, Run, TOKENS, id};
+use crate::callback_queue::Outcome;
+use crate::conformance::fixture::report;
 use crate::token_store::{Lease, Refusal, Reserved};
 
 impl Run {
@@ -73,7 +75,7 @@ impl Run {
                 let committed = self
                     .world
                     .store
-                    .commit(unsettled.reservation, report())
+                    .commit(unsettled.reservation, report(Outcome::Complete))
                     .await;
                 assert_eq!(committed.unwrap(), Lease::Held);
                 self.lives[token].as_mut().unwrap().spent += 1;
