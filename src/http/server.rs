@@ -8,7 +8,7 @@
 //! - `head_timer`: how long a client may take for its headers, and to think between requests.
 //! - `stall`: how long a client may do nothing while it is waited for.
 //! - `farewell`: answers that hyper cannot give, and closing so that the client can read its answer.
-//! - `drain`: the same for the streams of HTTP/2.
+//! - `drain`: the same for the streams of HTTP/2; `streams`: their tasks.
 
 mod bind;
 mod connection;
@@ -19,6 +19,7 @@ mod link;
 mod service;
 mod sniff;
 mod stall;
+mod streams;
 mod wire;
 
 use std::io;
@@ -36,11 +37,15 @@ use crate::telemetry::metrics::{HTTP_CONNECTIONS, HTTP_CONNECTIONS_REFUSED};
 
 pub use bind::{BindError, bind};
 pub use stall::UploadStalled;
+use streams::Streams;
 
 /// Refusals that are answered at once; past it, connections are closed without an answer.
 const MAX_REFUSALS: usize = 256;
 /// Pause after an error that concerns the process and not one connection (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Streams of connections that have ended need no time; a handler that blocks must not hold up the end.
+const STREAMS_END: Duration = Duration::from_secs(1);
 
 /// Limits of every connection.
 #[derive(Debug, Clone)]
@@ -100,6 +105,7 @@ impl Server {
     /// future cuts off everything.
     pub async fn run(&self, listener: TcpListener, router: Router, shutdown: Shutdown) {
         let mut open = JoinSet::new();
+        let streams = Streams::default();
         loop {
             tokio::select! {
                 biased;
@@ -107,7 +113,8 @@ impl Server {
                 Some(ended) = open.join_next(), if !open.is_empty() => report(ended),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        self.admit(&mut open, stream, Peer::canonical(peer), &router, &shutdown);
+                        let peer = Peer::canonical(peer);
+                        self.admit(&mut open, stream, peer, &router, &streams, &shutdown);
                     }
                     Err(error) if concerns_one_connection(&error) => {}
                     Err(error) => {
@@ -124,13 +131,17 @@ impl Server {
                 report(ended);
             }
         };
-        tokio::select! {
-            () = all_ended => return,
-            () = shutdown.forced() => {}
-            () = tokio::time::sleep(self.settings.shutdown) => {}
+        let in_time = tokio::select! {
+            () = all_ended => true,
+            () = shutdown.forced() => false,
+            () = tokio::time::sleep(self.settings.shutdown) => false,
+        };
+        if !in_time {
+            tracing::warn!(connections = open.len(), "cutting off connections");
+            open.shutdown().await;
         }
-        tracing::warn!(connections = open.len(), "cutting off connections");
-        open.shutdown().await;
+        // What they have to write down has begun when this returns.
+        let _ = tokio::time::timeout(STREAMS_END, streams.ended()).await;
     }
 
     fn admit(
@@ -139,17 +150,19 @@ impl Server {
         stream: TcpStream,
         peer: Peer,
         router: &Router,
+        streams: &Streams,
         shutdown: &Shutdown,
     ) {
         if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
             let settings = Arc::clone(&self.settings);
             let (router, stop) = (router.clone(), shutdown.token());
+            let streams = streams.clone();
             open.spawn(async move {
                 let counted = metrics::gauge!(HTTP_CONNECTIONS.name);
                 counted.increment(1);
                 // Dropped, thus counted down, wherever the task ends.
                 let _guard = (permit, Decrement(counted));
-                connection::serve(stream, peer, router, settings, stop).await;
+                connection::serve(stream, peer, router, settings, streams, stop).await;
             });
             return;
         }

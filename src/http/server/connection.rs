@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use http::StatusCode;
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,7 @@ use super::head_timer::HeadTimer;
 use super::link::Link;
 use super::service::PeerService;
 use super::sniff::{Version, sniff};
+use super::streams::Streams;
 use super::wire::Wire;
 use super::{Peer, ServerSettings};
 
@@ -38,6 +39,7 @@ pub(super) async fn serve(
     peer: Peer,
     router: Router,
     settings: Arc<ServerSettings>,
+    streams: Streams,
     stop: CancellationToken,
 ) {
     // Fails only where the client has left already.
@@ -59,7 +61,7 @@ pub(super) async fn serve(
     };
     let ending = match version {
         Version::Http1 => serve_http1(io, service, &link, &settings, &stop).await,
-        Version::Http2 => serve_http2(io, service, &link, &settings, &stop).await,
+        Version::Http2 => serve_http2(io, service, &link, &settings, streams, &stop).await,
     };
     let Some(stream) = link.take_back() else {
         return;
@@ -158,9 +160,10 @@ async fn serve_http2(
     service: PeerService,
     link: &Link,
     settings: &ServerSettings,
+    streams: Streams,
     stop: &CancellationToken,
 ) -> Ending {
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS)
         .max_send_buf_size(BUFFER)

@@ -1,12 +1,19 @@
 //! Shutdown.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use asset_gateway::http::server::ServerSettings;
+use axum::body::Bytes;
+use axum::http::Request;
+use http_body_util::Empty;
+use hyper::client::conn::http2::handshake;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::support::*;
+use crate::support::api::until;
 
 #[tokio::test]
 async fn shutdown_closes_the_listener_and_idle_connections_and_finishes_answers() {
@@ -54,4 +61,32 @@ async fn a_forced_shutdown_does_not_wait() {
     server.shutdown.begin();
     server.shutdown.force();
     timeout(PATIENCE, server.task).await.unwrap().unwrap();
+}
+
+/// What the requests had to write down has begun when the server says that it is done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_http2_have_ended_when_the_server_has() {
+    const STREAMS: usize = 100;
+    let server = start(ServerSettings {
+        shutdown: Duration::ZERO,
+        ..settings()
+    })
+    .await;
+    let io = TokioIo::new(server.connect().await);
+    let (client, connection) = handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), io)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    for _ in 0..STREAMS {
+        let url = format!("http://{}/held", server.address);
+        let request = Request::get(url).body(Empty::new()).unwrap();
+        tokio::spawn(client.clone().send_request(request));
+    }
+    until("all are being answered", async || {
+        HELD.load(Ordering::SeqCst) == STREAMS
+    })
+    .await;
+    server.shutdown.begin();
+    timeout(PATIENCE, server.task).await.unwrap().unwrap();
+    assert_eq!(HELD.load(Ordering::SeqCst), 0);
 }

@@ -1,6 +1,7 @@
 //! A server to talk to, and how to talk.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use asset_gateway::http::server::{Peer, Server, ServerSettings, UploadStalled, bind};
@@ -42,6 +43,24 @@ fn refusal() -> Response {
         Json(body),
     )
         .into_response()
+}
+
+/// Requests for `/held` that are being answered.
+pub(super) static HELD: AtomicUsize = AtomicUsize::new(0);
+
+struct Held;
+
+impl Held {
+    fn new() -> Self {
+        HELD.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Endless: the client decides how much it takes.
@@ -89,6 +108,13 @@ fn router() -> Router {
         .route(
             "/never",
             get(|| async { std::future::pending::<&'static str>().await }),
+        )
+        .route(
+            "/held",
+            get(|| async {
+                let _held = Held::new();
+                std::future::pending::<&'static str>().await
+            }),
         )
         .route(
             "/lookalike",

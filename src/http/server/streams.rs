@@ -1,0 +1,25 @@
+//! Tasks of HTTP/2 streams, which hyper lets go of with their connection.
+
+use hyper::rt::Executor;
+use tokio_util::task::TaskTracker;
+
+/// Runs them where they can be waited for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Streams(TaskTracker);
+
+impl Streams {
+    /// Returns when those of the connections that have ended have ended, too.
+    pub(super) async fn ended(&self) {
+        self.0.close();
+        self.0.wait().await;
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.0.spawn(stream);
+    }
+}
