@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-use axum::routing::get;
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use http::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{HeldS3, start, works};
 use crate::support::api::{answer, until};
@@ -50,31 +50,36 @@ async fn from_a_profile_of_the_default_chain() {
     works(&start(&s3, unnamed, &at, &[("keys", PROFILES)]), &s3).await;
 }
 
-#[tokio::test]
-async fn from_a_container_through_the_default_chain() {
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&asked);
-    let keys = move |headers: HeaderMap| async move {
-        assert_eq!(headers["authorization"], "test-authorization");
-        count.fetch_add(1, Relaxed);
-        Json(json!({
-            "AccessKeyId": "test-access-key",
-            "SecretAccessKey": "test-secret-key",
-            "Token": "test-session-token",
-            "Expiration": "2099-01-01T00:00:00Z",
-        }))
-    };
+/// The base of its URLs.
+async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let uri = format!("http://{}/keys", listener.local_addr().unwrap());
-    let router = Router::new().route("/keys", get(keys));
+    let base = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(axum::serve(listener, router).into_future());
+    base
+}
 
+/// What a container and an instance are told.
+fn keys_for_a_while() -> Json<Value> {
+    Json(json!({
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": "test-access-key",
+        "SecretAccessKey": "test-secret-key",
+        "Token": "test-session-token",
+        "LastUpdated": "2026-01-01T00:00:00Z",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }))
+}
+
+/// The keys are asked for once, and none of `secrets` gets into the log.
+async fn works_through_the_chain(
+    variables: &[(&str, &str)],
+    files: &[(&str, &str)],
+    asked: &AtomicUsize,
+    secrets: &[&str],
+) {
     let s3 = HeldS3::start().await;
-    let variables = [
-        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri.as_str()),
-        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "test-authorization"),
-    ];
-    let gateway = start(&s3, json!({"source": "default_chain"}), &variables, &[]);
+    let gateway = start(&s3, json!({"source": "default_chain"}), variables, files);
     works(&gateway, &s3).await;
     works(&gateway, &s3).await;
     assert_eq!(
@@ -82,13 +87,100 @@ async fn from_a_container_through_the_default_chain() {
         1,
         "keys are remembered until they expire"
     );
-    for secret in ["test-authorization", "test-session-token"] {
+    for secret in secrets.iter().chain(&["test-session-token"]) {
         assert!(
             !gateway.log().contains(secret),
             "{secret} in {}",
             gateway.log()
         );
     }
+}
+
+#[tokio::test]
+async fn from_a_container_through_the_default_chain() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let keys = move |headers: HeaderMap| async move {
+        assert_eq!(headers["authorization"], "test-authorization");
+        count.fetch_add(1, Relaxed);
+        keys_for_a_while()
+    };
+    let base = serve(Router::new().route("/keys", get(keys))).await;
+    let variables = [
+        (
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            &*format!("{base}/keys"),
+        ),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "test-authorization"),
+    ];
+    works_through_the_chain(&variables, &[], &asked, &["test-authorization"]).await;
+}
+
+/// Version 2 of the instance metadata service: a token first.
+#[tokio::test]
+async fn from_an_instance_through_the_default_chain() {
+    const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
+    const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let has_token = |headers: &HeaderMap| {
+        assert_eq!(headers["x-aws-ec2-metadata-token"], "test-metadata-token");
+    };
+    let keys = move |headers: HeaderMap| async move {
+        has_token(&headers);
+        count.fetch_add(1, Relaxed);
+        keys_for_a_while()
+    };
+    let role = move |headers: HeaderMap| async move {
+        has_token(&headers);
+        "gateway-role"
+    };
+    let token =
+        |headers: HeaderMap| async move { ([(TTL, headers[TTL].clone())], "test-metadata-token") };
+    let router = Router::new()
+        .route("/latest/api/token", put(token))
+        .route(ROLES, get(role))
+        .route(&format!("{ROLES}gateway-role"), get(keys));
+    let base = serve(router).await;
+    let variables = [
+        ("AWS_EC2_METADATA_DISABLED", "false"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", base.as_str()),
+    ];
+    works_through_the_chain(&variables, &[], &asked, &["test-metadata-token"]).await;
+}
+
+/// As in Kubernetes: a file with a token, for which the token service gives keys.
+#[tokio::test]
+async fn from_a_web_identity_through_the_default_chain() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let assume = move |form: String| async move {
+        for part in [
+            "Action=AssumeRoleWithWebIdentity",
+            "WebIdentityToken=test-identity",
+            "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fgateway",
+        ] {
+            assert!(form.contains(part), "{part} in {form}");
+        }
+        count.fetch_add(1, Relaxed);
+        "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+            <AssumeRoleWithWebIdentityResult>\
+            <AssumedRoleUser><AssumedRoleId>id:s</AssumedRoleId><Arn>arn:aws:sts::123456789012:assumed-role/gateway/s</Arn></AssumedRoleUser>\
+            <Credentials><AccessKeyId>test-access-key</AccessKeyId>\
+            <SecretAccessKey>test-secret-key</SecretAccessKey>\
+            <SessionToken>test-session-token</SessionToken>\
+            <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
+            </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+    };
+    let base = serve(Router::new().route("/", post(assume))).await;
+    let variables = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "identity"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/gateway"),
+        ("AWS_ROLE_SESSION_NAME", "s"),
+        ("AWS_ENDPOINT_URL_STS", base.as_str()),
+    ];
+    let files = [("identity", "test-identity")];
+    works_through_the_chain(&variables, &files, &asked, &["test-identity"]).await;
 }
 
 #[tokio::test]
