@@ -7,7 +7,7 @@ use crate::support::gateway::Gateway;
 use crate::support::hooks::Hooks;
 use crate::support::redis::cluster::Cluster;
 use crate::support::redis::sentinel::Sentinel;
-use crate::support::redis::server::Server;
+use crate::support::redis::server::{Server, ask};
 
 fn gateway(redis: Value) -> Gateway {
     Gateway::with(json!({"redis": redis, "token_store": {"kind": "redis"}}))
@@ -93,4 +93,41 @@ async fn a_password() {
     refused.assert_error(503, "unavailable");
     let ready = answer(without.plain("GET", "/readyz")).await;
     assert_eq!(ready.status, 503, "{ready:?}");
+}
+
+/// The sentinels' are not the servers'.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passwords_of_sentinels() {
+    let (secret, theirs) = ("a-password-of-the-tests", "a-password-of-the-sentinels");
+    let master = Server::start();
+    let sentinel = Sentinel::watch(&master, 0);
+    master.ask(&["CONFIG", "SET", "requirepass", secret]);
+    ask(
+        sentinel.port(),
+        &["SENTINEL", "SET", "shop", "auth-pass", secret],
+    );
+    let password = format!(">{theirs}");
+    ask(
+        sentinel.port(),
+        &["ACL", "SETUSER", "gateway", "on", &password, "+@all"],
+    );
+    ask(sentinel.port(), &["ACL", "SETUSER", "default", "off"]);
+    let with = |password: &str| {
+        gateway(json!({
+            "mode": "sentinel",
+            "addr": sentinel.address(),
+            "master_name": "shop",
+            "password": secret,
+            "sentinel_username": "gateway",
+            "sentinel_password": password,
+        }))
+    };
+    let right = with(theirs);
+    all_of_it(&right).await;
+    let wrong = with("wrong");
+    let refused = answer(wrong.control("GET", "/tokens")).await;
+    refused.assert_error(503, "unavailable");
+    for gateway in [right, wrong] {
+        assert!(!gateway.log().contains(theirs) && !gateway.log().contains(secret));
+    }
 }
