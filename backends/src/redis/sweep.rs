@@ -14,8 +14,6 @@ use crate::token_store::{Hold, Reservation, Unsettled};
 const SWEPT_AT_ONCE: usize = 100;
 /// Open entries of a dead node that one script ends.
 const ENDED_AT_ONCE: usize = 100;
-/// A sign of life has to be missed for so long: after an outage of Redis every node needs a moment.
-pub const MISSED_FOR: Duration = Duration::from_secs(30);
 
 impl Inner {
     pub async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
@@ -88,7 +86,7 @@ impl Inner {
             let mut missed = self.missed.lock();
             missed.retain(|owner, _| missing.contains(owner));
             let now = Instant::now();
-            let long = |since: Instant| now.duration_since(since) >= self.missed_for;
+            let long = |since: Instant| now.duration_since(since) >= self.patience.missed_for;
             missing
                 .into_iter()
                 .filter(|owner| long(*missed.entry(owner.clone()).or_insert(now)))
