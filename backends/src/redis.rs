@@ -6,6 +6,7 @@
 
 mod admit;
 mod background;
+mod claim;
 mod control;
 mod deeds;
 mod ending;
