@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 
 use super::keys::{self, Partition};
 use super::queue::parse_claimed;
@@ -19,10 +20,11 @@ const FRESH: u64 = u64::MAX;
 
 impl Inner {
     /// Up to `most` events that are due, oldest due time first.
-    async fn due(&self, most: usize) -> Result<Vec<(u64, Partition, String)>> {
+    async fn due(&self, most: usize, unseen: &Unseen<'_>) -> Result<Vec<(u64, Partition, String)>> {
         let now_ms = SystemClock.now_ms();
-        let each = self.outlook.partitions(now_ms).into_iter();
-        let each = each.map(async |partition| {
+        let partitions = self.outlook.partitions(now_ms);
+        unseen.partitions.lock().extend(&partitions);
+        let each = partitions.into_iter().map(async |partition| {
             let call = self.scripts.peek.on(partition).arg(most);
             let mut items = call.run(&self.link).await?.items()?;
             let mut more_in = items.optional()?;
@@ -37,6 +39,7 @@ impl Inner {
             if let Some(more_in) = more_in {
                 self.outlook.note(partition, now_ms.saturating_add(more_in));
             }
+            unseen.partitions.lock().remove(&partition);
             Ok(due)
         });
         let mut due: Vec<_> = self.on_those_up(each.collect()).await?.concat();
@@ -53,11 +56,11 @@ impl Inner {
             return Ok(Vec::new());
         }
         self.put_back_unheard().await;
+        let unseen = Unseen::of(self);
         for _ in 0..ROUNDS {
             let room = max - claimed.len();
-            let fresh = self.fresh.take(room).into_iter();
-            let fresh: BTreeSet<String> = fresh.map(|id| id.as_str().to_owned()).collect();
-            let old = match self.due(room).await {
+            let fresh = unseen.take_fresh(room);
+            let old = match self.due(room, &unseen).await {
                 Ok(old) => old.into_iter(),
                 Err(error) if claimed.is_empty() => return Err(error),
                 // What is claimed already has to be handed out.
@@ -75,38 +78,8 @@ impl Inner {
             for (at, partition, event) in due {
                 groups.entry(partition).or_default().push((at, event));
             }
-            let each = groups.into_iter().map(async |(partition, events)| {
-                let mut call = self.scripts.take.on(partition).arg(millis(lease));
-                for (_, event) in &events {
-                    call.push(event);
-                }
-                let reply = call.attempt(&self.link).await;
-                let reply = reply.map_err(|failure| {
-                    if failure.may_have_run() {
-                        let ids = events
-                            .iter()
-                            .map(|(_, id)| EventId::from_string(id.clone()));
-                        self.unheard.lock().extend(ids);
-                    }
-                    failure.of(call.operation())
-                })?;
-                let mut taken = Vec::new();
-                for item in reply.items()? {
-                    let (event, claimed) = match parse_claimed(&mut item.items()?) {
-                        Ok(parsed) => parsed,
-                        Err(error) => {
-                            // It must not keep the others from being delivered.
-                            tracing::error!(%error, partition, "a callback cannot be read");
-                            continue;
-                        }
-                    };
-                    let at = events.iter().find(|(_, id)| *id == event);
-                    let at = at.map_or(0, |(at, _)| *at);
-                    let queued = claimed.queued_at_ms;
-                    taken.push((if at == FRESH { queued } else { at }, claimed));
-                }
-                Ok(taken)
-            });
+            let each = groups.into_iter();
+            let each = each.map(|(partition, events)| self.take(partition, events, lease, &unseen));
             match self.on_those_up(each.collect()).await {
                 Ok(taken) => claimed.extend(taken.into_iter().flatten()),
                 Err(error) if claimed.is_empty() => return Err(error),
@@ -116,6 +89,7 @@ impl Inner {
                 break;
             }
         }
+        drop(unseen);
         let found: BTreeSet<_> = claimed
             .iter()
             .map(|(_, one)| one.event.id.clone())
@@ -124,6 +98,48 @@ impl Inner {
         self.unheard.lock().retain(|id| !found.contains(id));
         claimed.sort_by_key(|(at, _)| *at);
         Ok(claimed.into_iter().map(|(_, claimed)| claimed).collect())
+    }
+
+    /// Claims those of the `events`, each with its due time, that nobody else has claimed.
+    async fn take(
+        &self,
+        partition: Partition,
+        events: Vec<(u64, String)>,
+        lease: Duration,
+        unseen: &Unseen<'_>,
+    ) -> Result<Vec<(u64, Claimed)>> {
+        let mut call = self.scripts.take.on(partition).arg(millis(lease));
+        for (_, event) in &events {
+            call.push(event);
+        }
+        let reply = match call.attempt(&self.link).await {
+            Ok(reply) => reply,
+            Err(failure) => {
+                if failure.may_have_run() {
+                    unseen.forget(&events);
+                    let ids = events.into_iter().map(|(_, id)| EventId::from_string(id));
+                    self.unheard.lock().extend(ids);
+                }
+                return Err(failure.of(call.operation()));
+            }
+        };
+        unseen.forget(&events);
+        let mut taken = Vec::new();
+        for item in reply.items()? {
+            let (event, claimed) = match parse_claimed(&mut item.items()?) {
+                Ok(parsed) => parsed,
+                Err(error) => {
+                    // It must not keep the others from being delivered.
+                    tracing::error!(%error, partition, "a callback cannot be read");
+                    continue;
+                }
+            };
+            let at = events.iter().find(|(_, id)| *id == event);
+            let at = at.map_or(0, |(at, _)| *at);
+            let queued = claimed.queued_at_ms;
+            taken.push((if at == FRESH { queued } else { at }, claimed));
+        }
+        Ok(taken)
     }
 
     /// Claims whose answer was lost: this node may hold them, and nobody would look at them until
@@ -139,5 +155,51 @@ impl Inner {
         });
         let left = join_all(all).await.into_iter().flatten();
         self.unheard.lock().extend(left);
+    }
+}
+
+/// Where a claim looks and what it has taken off this node's list. What it then could not look at is
+/// for the next claim, however this one ends; not for its own next round, which would wait for the
+/// same Redis again.
+struct Unseen<'a> {
+    store: &'a Inner,
+    partitions: Mutex<BTreeSet<Partition>>,
+    fresh: Mutex<BTreeSet<String>>,
+}
+
+impl<'a> Unseen<'a> {
+    fn of(store: &'a Inner) -> Self {
+        Self {
+            store,
+            partitions: Mutex::default(),
+            fresh: Mutex::default(),
+        }
+    }
+
+    fn take_fresh(&self, room: usize) -> BTreeSet<String> {
+        let fresh = self.store.fresh.take(room).into_iter();
+        let fresh: BTreeSet<String> = fresh.map(|id| id.as_str().to_owned()).collect();
+        self.fresh.lock().extend(fresh.iter().cloned());
+        fresh
+    }
+
+    /// These were asked for.
+    fn forget(&self, events: &[(u64, String)]) {
+        let mut fresh = self.fresh.lock();
+        for (_, event) in events {
+            fresh.remove(event);
+        }
+    }
+}
+
+impl Drop for Unseen<'_> {
+    fn drop(&mut self) {
+        for partition in self.partitions.get_mut().iter() {
+            self.store.outlook.note(*partition, 0);
+        }
+        // Behind the others: some that cannot be reached must not keep the rest waiting.
+        for event in std::mem::take(self.fresh.get_mut()) {
+            self.store.fresh.note(EventId::from_string(event));
+        }
     }
 }

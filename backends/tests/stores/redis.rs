@@ -2,6 +2,7 @@
 //! wrong.
 
 mod calls;
+mod claims;
 mod cluster;
 mod cluster_moves;
 mod failover;
