@@ -15,6 +15,7 @@ mod replicas;
 mod sentinel;
 mod sentinel_moves;
 mod server;
+mod usage;
 
 use asset_gateway_backends::conformance::fixture::{Fixture, Time};
 use asset_gateway_backends::settings::QueueLimits;
