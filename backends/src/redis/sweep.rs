@@ -24,7 +24,11 @@ impl Inner {
         let each = keys::all_partitions().map(|partition| self.sweep_one(partition, lease));
         let mut unsettled = Vec::new();
         let mut owners: BTreeMap<String, Vec<Partition>> = BTreeMap::new();
-        for (partition, left, with_entries) in self.on_those_up(each.collect()).await? {
+        let swept = self.on_those_up(each.collect()).await;
+        if swept.is_err() {
+            self.hear_anew();
+        }
+        for (partition, left, with_entries) in swept? {
             unsettled.extend(left);
             for owner in with_entries {
                 owners.entry(owner).or_default().push(partition);

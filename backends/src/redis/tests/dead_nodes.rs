@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::server::{MISSED_FOR, Server};
+use super::server::{MISSED_FOR, Server, reached};
 use super::{ID, create, download, outcomes, report, sweep};
 use crate::callback_queue::Outcome;
 use crate::token_store::TokenStore;
@@ -50,4 +50,27 @@ async fn downloads_of_a_dead_node_are_interrupted() {
 #[tokio::test]
 async fn or_dropped_where_nobody_wants_to_know() {
     assert!(a_node_dies(false).await.is_empty());
+}
+
+/// One of them was not heard of before an outage. Nobody can be heard of in it.
+#[tokio::test]
+async fn an_outage_is_no_death() {
+    let mut server = Server::start();
+    let silent = server.node(false).await;
+    let sweeper = server.node(false).await;
+    create(&sweeper).await;
+    let under_way = download(&silent).await;
+    silent.0.end_life().await.unwrap();
+    sweep(&sweeper).await;
+    server.kill();
+    sweeper.sweep(Duration::from_secs(60)).await.unwrap_err();
+    tokio::time::sleep(MISSED_FOR + Duration::from_millis(50)).await;
+    server.restart();
+    reached(&sweeper).await;
+    sweep(&sweeper).await;
+    reached(&silent).await;
+    silent.0.show_life().await.unwrap();
+    let complete = report(Outcome::Complete);
+    silent.commit(under_way, complete).await.unwrap();
+    assert_eq!(outcomes(&silent).await, [Outcome::Complete]);
 }
