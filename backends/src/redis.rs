@@ -8,6 +8,7 @@ mod admit;
 mod background;
 mod claim;
 mod control;
+mod create;
 mod deeds;
 mod ending;
 mod error;
