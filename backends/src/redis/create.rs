@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::deeds::Deed;
 use super::keys::{self, Partition};
-use super::{Inner, fresh_id, json};
+use super::{Inner, error, fresh_id, json};
 use crate::error::{BackendError, Result};
 use crate::token_store::{Created, HitOn, TokenId, TokenRecord};
 
@@ -49,40 +49,52 @@ impl Inner {
                 return Ok(Created::Exists { index });
             }
         }
+        // To its end though the caller goes away: what nobody is handed must not stay.
+        let store = Arc::clone(self);
+        let written = tokio::spawn(async move { store.write_all(groups).await });
+        let ends = |_| Err(error::away("redis.create", "the runtime ends"));
+        written.await.unwrap_or_else(ends)
+    }
+
+    async fn write_all(self: &Arc<Self>, groups: BTreeMap<Partition, Vec<New>>) -> Result<Created> {
         let writes = groups
             .iter()
             .map(async |(p, group)| Ok(self.write(*p, group, "write").await));
         let written = self.on_each(writes.collect()).await?;
-        if written.iter().any(Result::is_err) {
-            // Part of it may be there, and nobody is handed it.
-            for (group, outcome) in groups.values().zip(&written) {
-                let may_be_there = match outcome {
-                    Ok(taken) => taken.is_none(),
-                    Err(unwritten) => unwritten.may_be_there,
-                };
-                for new in group.iter().filter(|_| may_be_there) {
-                    self.see_to(Deed::Delete {
-                        token_id: new.id,
-                        incarnation: new.incarnation,
-                        call: fresh_id()?,
-                    });
+        let mut taken: Option<usize> = None;
+        let mut failed = None;
+        let mut there = Vec::new();
+        for (group, outcome) in groups.values().zip(written) {
+            let may_be_there = match outcome {
+                Ok(None) => true,
+                Ok(Some(index)) => {
+                    taken = Some(taken.map_or(index, |first| first.min(index)));
+                    false
                 }
+                Err(unwritten) => {
+                    failed.get_or_insert(unwritten.error);
+                    unwritten.may_be_there
+                }
+            };
+            if may_be_there {
+                there.extend(group);
             }
         }
-        let written: Result<Vec<_>, Unwritten> = written.into_iter().collect();
-        let written = written.map_err(|unwritten| unwritten.error)?;
-        let Some(index) = written.iter().copied().flatten().min() else {
-            return Ok(Created::Done);
-        };
-        let done = groups
-            .values()
-            .zip(&written)
-            .filter(|(_, taken)| taken.is_none());
-        let undo = done
-            .flat_map(|(group, _)| group)
-            .map(|new| self.delete(new.id, Some(new.incarnation)));
-        self.on_each(undo.collect()).await?;
-        Ok(Created::Exists { index })
+        let deletions = there.into_iter().map(New::deletion);
+        match (failed, taken) {
+            (None, None) => Ok(Created::Done),
+            (Some(error), _) => {
+                for deletion in deletions {
+                    self.see_to(deletion?);
+                }
+                Err(error)
+            }
+            (None, Some(index)) => {
+                let undo = deletions.map(async |deletion| self.do_or_see_to(deletion?).await);
+                self.on_each(undo.collect()).await?;
+                Ok(Created::Exists { index })
+            }
+        }
     }
 
     /// Returns the index in the input of a token that is taken.
@@ -117,6 +129,14 @@ impl Inner {
 }
 
 impl New {
+    fn deletion(&self) -> Result<Deed> {
+        Ok(Deed::Delete {
+            token_id: self.id,
+            incarnation: self.incarnation,
+            call: fresh_id()?,
+        })
+    }
+
     /// With the fields that admission looks at; what is at its default is left out.
     fn of(index: usize, id: TokenId, record: &TokenRecord) -> Result<Self> {
         let mut fields = vec![

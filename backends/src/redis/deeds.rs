@@ -16,7 +16,7 @@ use super::reply::Reply;
 use super::scripts::Call;
 use super::{Inner, keys};
 use crate::callback_queue::EventId;
-use crate::error::{ErrorKind, Result};
+use crate::error::{BackendError, ErrorKind, Result};
 use crate::token_store::{ClientKey, TokenId};
 
 /// How long an orderly end waits for what is left, and the pauses between its tries.
@@ -163,17 +163,17 @@ impl Inner {
         tokio::spawn(see(Arc::downgrade(self), under_way, deed, pauses_ms));
     }
 
-    /// `true` where nothing more is to be done.
-    async fn tried(&self, deed: &Deed) -> bool {
-        let done = match deed.call(self).run(&self.link).await {
-            Ok(reply) => deed.done(self, reply),
-            Err(error) if error.kind == ErrorKind::Unavailable => return false,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = done {
-            tracing::error!(%error, token_id = %deed.token_id(), "not written");
+    /// Tries at once; where Redis is away it is [seen to](Self::see_to), though the caller is told.
+    pub async fn do_or_see_to(self: &Arc<Self>, deed: Deed) -> Result<()> {
+        let tried = self.attempt(&deed).await;
+        if tried.as_ref().is_err_and(is_away) {
+            self.see_to(deed);
         }
-        true
+        tried
+    }
+
+    async fn attempt(&self, deed: &Deed) -> Result<()> {
+        deed.done(self, deed.call(self).run(&self.link).await?)
     }
 
     pub async fn finish_deeds(&self) {
@@ -187,6 +187,10 @@ impl Inner {
             tracing::error!(left, "Redis is away: ends of accesses are not written");
         }
     }
+}
+
+fn is_away(error: &BackendError) -> bool {
+    error.kind == ErrorKind::Unavailable
 }
 
 /// Holds the store only while it tries: one that is dropped without an end is gone.
@@ -209,9 +213,14 @@ async fn see(store: Weak<Inner>, mut under_way: UnderWay, mut deed: Deed, pauses
         if !under_way.pause(pause).await {
             return;
         }
-        match store.upgrade() {
-            Some(store) if !store.tried(&deed).await => {}
-            Some(_) | None => return,
+        let Some(store) = store.upgrade() else { return };
+        match store.attempt(&deed).await {
+            Ok(()) => return,
+            Err(error) if is_away(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, token_id = %deed.token_id(), "not written");
+                return;
+            }
         }
         // The many tries at the end are no sign of how long it is.
         tries += usize::from(under_way.end.borrow().is_none());

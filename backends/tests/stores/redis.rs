@@ -1,11 +1,13 @@
 //! The suites over a Redis that each test starts for itself, and what only a shared store can get
 //! wrong.
 
+mod batches;
 mod calls;
 mod claims;
 mod cluster;
 mod cluster_moves;
 mod failover;
+mod gate;
 mod login;
 mod monitor;
 mod nodes;
