@@ -6,7 +6,9 @@
 
 mod admit;
 mod background;
+mod claim;
 mod control;
+mod create;
 mod deeds;
 mod ending;
 mod error;
@@ -17,6 +19,7 @@ mod link;
 mod listing;
 mod outlook;
 mod parse;
+mod patience;
 mod pending;
 mod queue;
 mod reply;
@@ -49,6 +52,7 @@ use crate::token_store::{
 use deeds::Deeds;
 use link::Link;
 use outlook::Outlook;
+use patience::Patience;
 use pending::Pending;
 use scripts::Scripts;
 use usage::Usage;
@@ -78,20 +82,20 @@ struct Inner {
     fresh: Fresh,
     /// Nodes that have open entries and show no life, and since when.
     missed: Mutex<HashMap<String, Instant>>,
-    missed_for: Duration,
+    patience: Patience,
 }
 
 impl RedisStore {
     /// Begins to connect, and returns at once: that Redis is up shows in use. Must be called inside
     /// a Tokio runtime.
     pub fn open(settings: &RedisSettings, limits: QueueLimits) -> Result<Self> {
-        Self::with_patience(settings, limits, sweep::MISSED_FOR)
+        Self::with_patience(settings, limits, Patience::default())
     }
 
     fn with_patience(
         settings: &RedisSettings,
         limits: QueueLimits,
-        missed_for: Duration,
+        patience: Patience,
     ) -> Result<Self> {
         let inner = Arc::new(Inner {
             link: Link::open(settings)?,
@@ -108,7 +112,7 @@ impl RedisStore {
             queue_changed: Notify::new(),
             fresh: Fresh::default(),
             missed: Mutex::default(),
-            missed_for,
+            patience,
         });
         tokio::spawn(background::run(Arc::downgrade(&inner)));
         Ok(Self(inner))

@@ -1,124 +1,14 @@
-//! The control plane's operations on single tokens.
+//! The control plane's operations on single tokens that are there.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
-
-use super::deeds::Deed;
-use super::keys::{self, Partition};
 use super::reply::Items;
-use super::{Inner, error, fresh_id, json, parse};
-use crate::error::{BackendError, Result};
-use crate::token_store::{Created, HitOn, Patch, StoredToken, TokenId, TokenRecord};
+use super::{Inner, error, fresh_id, json, keys, parse};
+use crate::error::Result;
+use crate::token_store::{Patch, StoredToken, TokenId, TokenRecord};
 
 /// How often a change is made again because somebody else has changed the token meanwhile.
 const PATCH_TRIES: usize = 16;
 
-/// A token that is to be written, and its place in the input.
-struct New {
-    index: usize,
-    id: TokenId,
-    incarnation: u64,
-    record: String,
-    fields: Vec<(&'static str, String)>,
-}
-
-/// Tokens of one partition that were perhaps not written.
-struct Unwritten {
-    may_be_there: bool,
-    error: BackendError,
-}
-
 impl Inner {
-    /// One script for each partition. A batch looks at all of them before it writes any; where a
-    /// token is taken between the two, what this batch has written is deleted again.
-    pub async fn create(self: &Arc<Self>, tokens: &[(TokenId, TokenRecord)]) -> Result<Created> {
-        let mut seen = HashSet::with_capacity(tokens.len());
-        let mut groups: BTreeMap<Partition, Vec<New>> = BTreeMap::new();
-        let mut twice = None;
-        for (index, (id, record)) in tokens.iter().enumerate() {
-            if !seen.insert(*id) {
-                twice = Some(index);
-                break;
-            }
-            let new = New::of(index, *id, record)?;
-            groups.entry(keys::partition_of(*id)).or_default().push(new);
-        }
-        if groups.len() > 1 || twice.is_some() {
-            let checks = groups.iter().map(async |(p, group)| {
-                let taken = self.write(*p, group, "check").await;
-                taken.map_err(|unwritten| unwritten.error)
-            });
-            let taken = self.on_each(checks.collect()).await?.into_iter().flatten();
-            if let Some(index) = taken.chain(twice).min() {
-                return Ok(Created::Exists { index });
-            }
-        }
-        let writes = groups
-            .iter()
-            .map(async |(p, group)| Ok(self.write(*p, group, "write").await));
-        let written = self.on_each(writes.collect()).await?;
-        if written.iter().any(Result::is_err) {
-            // Part of it may be there, and nobody is handed it.
-            for (group, outcome) in groups.values().zip(&written) {
-                let may_be_there = match outcome {
-                    Ok(taken) => taken.is_none(),
-                    Err(unwritten) => unwritten.may_be_there,
-                };
-                for new in group.iter().filter(|_| may_be_there) {
-                    self.see_to(Deed::Delete {
-                        token_id: new.id,
-                        incarnation: new.incarnation,
-                        call: fresh_id()?,
-                    });
-                }
-            }
-        }
-        let written: Result<Vec<_>, Unwritten> = written.into_iter().collect();
-        let written = written.map_err(|unwritten| unwritten.error)?;
-        let Some(index) = written.iter().copied().flatten().min() else {
-            return Ok(Created::Done);
-        };
-        let done = groups
-            .values()
-            .zip(&written)
-            .filter(|(_, taken)| taken.is_none());
-        let undo = done
-            .flat_map(|(group, _)| group)
-            .map(|new| self.delete(new.id, Some(new.incarnation)));
-        self.on_each(undo.collect()).await?;
-        Ok(Created::Exists { index })
-    }
-
-    /// Returns the index in the input of a token that is taken.
-    async fn write(
-        &self,
-        partition: Partition,
-        group: &[New],
-        mode: &str,
-    ) -> Result<Option<usize>, Unwritten> {
-        let mut call = self.scripts.create.on(partition).arg(mode);
-        for new in group {
-            call.push(new.id.to_string());
-            call.push(new.fields.len() + 2);
-            call.push(("i", keys::hex(new.incarnation)));
-            call.push(("r", &new.record));
-            for field in &new.fields {
-                call.push(field);
-            }
-        }
-        let reply = call.attempt(&self.link).await;
-        let reply = reply.map_err(|failure| Unwritten {
-            may_be_there: failure.may_have_run(),
-            error: failure.of(call.operation()),
-        })?;
-        let taken = reply.text().map_err(|error| Unwritten {
-            may_be_there: true,
-            error,
-        })?;
-        let taken = usize::try_from(taken.parse::<i64>().unwrap_or(-1)).ok();
-        Ok(taken.and_then(|at| group.get(at)).map(|new| new.index))
-    }
-
     /// The token with its incarnation.
     async fn read(&self, id: TokenId) -> Result<Option<(String, u64, StoredToken)>> {
         let call = self.scripts.get.on(keys::partition_of(id));
@@ -219,36 +109,5 @@ fn change(record: &mut TokenRecord, patch: &Patch) {
     }
     if let Some(metadata) = metadata {
         record.metadata.clone_from(metadata);
-    }
-}
-
-impl New {
-    /// With the fields that admission looks at; what is at its default is left out.
-    fn of(index: usize, id: TokenId, record: &TokenRecord) -> Result<Self> {
-        let mut fields = vec![
-            ("x", record.expire_at.to_string()),
-            ("m", record.method.as_str().to_owned()),
-        ];
-        for (field, limit) in [
-            ("n", record.max_hits),
-            ("z", record.size),
-            ("w", record.hit_window_seconds),
-        ] {
-            fields.extend(limit.map(|limit| (field, limit.to_string())));
-        }
-        for (field, set) in [
-            ("k", record.has_rules()),
-            ("c", record.hit_on == HitOn::Complete),
-            ("cb", record.callback.is_some()),
-        ] {
-            fields.extend(set.then(|| (field, "1".to_owned())));
-        }
-        Ok(Self {
-            index,
-            id,
-            incarnation: fresh_id()?,
-            record: json("redis.create", record)?,
-            fields,
-        })
     }
 }

@@ -53,6 +53,19 @@ impl Ending {
         })
     }
 
+    /// What of it counts once though Redis has forgotten its id: the lease and the open entry are gone
+    /// after the first time. A counted hit would be given back twice, perhaps somebody else's: it stays
+    /// counted.
+    pub fn past_the_minute(mut self) -> Option<Self> {
+        if let How::Release { kind, window, .. } = &mut self.how
+            && *kind == "counted"
+        {
+            (*kind, *window) = ("riding", None);
+            self.open.as_ref()?;
+        }
+        Some(self)
+    }
+
     pub fn call<'a>(&self, store: &'a Inner) -> Call<'a> {
         let partition = keys::partition_of(self.token_id);
         let open = self.open.as_ref().map_or("", |event| event.as_str());

@@ -8,6 +8,7 @@
 //! | `u`, `parts` | hash, ZSET | id `:` lease → an upload in parts; when to look whether it was abandoned |
 //! | `w:` id | ZSET | client → end of its window; `r` client `:` end where somebody rode on it |
 //! | `q:` call | string | a call that must not count twice; for a minute |
+//! | `f:` owner | string | the number of the last batch of hits without a limit that a node has written; for a day |
 //! | `a`, `b`, `g` | ZSETs | ids; bucket 0 key 0 id; tag 0 id |
 //! | `x`, `leases` | ZSETs | id → expiry; id `:` lease → deadline |
 //! | `o:` owner, `owners` | hash, set | open entries of a node: event → what is known of it |

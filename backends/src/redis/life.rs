@@ -10,13 +10,23 @@ use crate::error::Result;
 const ALIVE_FOR: Duration = Duration::from_secs(30);
 
 impl Inner {
-    /// Says that this node lives.
+    /// Says that this node lives. Where that is not heard, others may not be heard either.
     pub async fn show_life(&self) -> Result<()> {
         let sign = |set: &mut Cmd| {
             set.arg(1).arg("PX").arg(millis(ALIVE_FOR));
         };
-        self.on_sign("redis.show_life", "SET", &self.owner, sign)
-            .await
+        let shown = self
+            .on_sign("redis.show_life", "SET", &self.owner, sign)
+            .await;
+        if shown.is_err() {
+            self.hear_anew();
+        }
+        shown
+    }
+
+    /// Redis was away: who was missed before has to be missed anew, for the whole time.
+    pub fn hear_anew(&self) {
+        self.missed.lock().clear();
     }
 
     /// What this node has not ended is for others to end.

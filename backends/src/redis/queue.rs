@@ -1,12 +1,10 @@
 //! The outbox of callback events. An event's id says in which partition it is.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 
-use super::keys::{self, Partition};
+use super::keys;
 use super::reply::Items;
 use super::{Inner, RedisStore, fresh_id, json, millis, parse};
 use crate::callback_queue::{
@@ -15,11 +13,6 @@ use crate::callback_queue::{
 };
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
-
-/// How often a claim looks again where other nodes were faster.
-const CLAIM_ROUNDS: usize = 4;
-/// In place of a due time: when it was queued.
-const FRESH: u64 = u64::MAX;
 
 impl Inner {
     pub fn queue_is_full(&self) -> bool {
@@ -76,131 +69,8 @@ impl Inner {
             }))
     }
 
-    /// Up to `most` events that are due, oldest due time first.
-    async fn due(&self, most: usize) -> Result<Vec<(u64, Partition, String)>> {
-        let now_ms = SystemClock.now_ms();
-        let each = self.outlook.partitions(now_ms).into_iter();
-        let each = each.map(async |partition| {
-            let call = self.scripts.peek.on(partition).arg(most);
-            let mut items = call.run(&self.link).await?.items()?;
-            let mut more_in = items.optional()?;
-            let mut items = items.part()?.items()?;
-            let mut due = Vec::new();
-            while !items.is_empty() {
-                let event = items.text()?;
-                due.push((items.number()?, partition, event));
-                // Whether it is taken or not, there will be something to see.
-                more_in = Some(0);
-            }
-            if let Some(more_in) = more_in {
-                self.outlook.note(partition, now_ms.saturating_add(more_in));
-            }
-            Ok(due)
-        });
-        let mut due: Vec<_> = self.on_those_up(each.collect()).await?.concat();
-        due.sort_unstable();
-        due.truncate(most);
-        Ok(due)
-    }
-
-    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
-        // One at a time on a node: they would only take from each other.
-        let _alone = self.claiming.lock().await;
-        let mut claimed: Vec<(u64, Claimed)> = Vec::new();
-        if max == 0 {
-            return Ok(Vec::new());
-        }
-        self.put_back_unheard().await;
-        for _ in 0..CLAIM_ROUNDS {
-            let room = max - claimed.len();
-            let fresh = self.fresh.take(room).into_iter();
-            let fresh: BTreeSet<String> = fresh.map(|id| id.as_str().to_owned()).collect();
-            let old = match self.due(room).await {
-                Ok(old) => old.into_iter(),
-                Err(error) if claimed.is_empty() => return Err(error),
-                // What is claimed already has to be handed out.
-                Err(_) => break,
-            };
-            let old = old.filter(|(_, _, event)| !fresh.contains(event));
-            let mut due: Vec<_> = old.take(room - fresh.len()).collect();
-            due.extend(fresh.iter().map(|event| {
-                let partition = keys::partition_of_event(&EventId::from_string(event.clone()));
-                (FRESH, partition, event.clone())
-            }));
-            let wanted = due.len();
-            let before = claimed.len();
-            let mut groups = BTreeMap::<Partition, Vec<(u64, String)>>::new();
-            for (at, partition, event) in due {
-                groups.entry(partition).or_default().push((at, event));
-            }
-            let each = groups.into_iter().map(async |(partition, events)| {
-                let mut call = self.scripts.take.on(partition).arg(millis(lease));
-                for (_, event) in &events {
-                    call.push(event);
-                }
-                let reply = call.attempt(&self.link).await;
-                let reply = reply.map_err(|failure| {
-                    if failure.may_have_run() {
-                        let ids = events
-                            .iter()
-                            .map(|(_, id)| EventId::from_string(id.clone()));
-                        self.unheard.lock().extend(ids);
-                    }
-                    failure.of(call.operation())
-                })?;
-                let mut taken = Vec::new();
-                for item in reply.items()? {
-                    let (event, claimed) = match parse_claimed(&mut item.items()?) {
-                        Ok(parsed) => parsed,
-                        Err(error) => {
-                            // It must not keep the others from being delivered.
-                            tracing::error!(%error, partition, "a callback cannot be read");
-                            continue;
-                        }
-                    };
-                    let at = events.iter().find(|(_, id)| *id == event);
-                    let at = at.map_or(0, |(at, _)| *at);
-                    let queued = claimed.queued_at_ms;
-                    taken.push((if at == FRESH { queued } else { at }, claimed));
-                }
-                Ok(taken)
-            });
-            match self.on_those_up(each.collect()).await {
-                Ok(taken) => claimed.extend(taken.into_iter().flatten()),
-                Err(error) if claimed.is_empty() => return Err(error),
-                Err(_) => break,
-            }
-            if claimed.len() - before == wanted || claimed.len() >= max {
-                break;
-            }
-        }
-        let found: BTreeSet<_> = claimed
-            .iter()
-            .map(|(_, one)| one.event.id.clone())
-            .collect();
-        self.fresh.forget(|id| found.contains(id));
-        self.unheard.lock().retain(|id| !found.contains(id));
-        claimed.sort_by_key(|(at, _)| *at);
-        Ok(claimed.into_iter().map(|(_, claimed)| claimed).collect())
-    }
-
-    /// Claims whose answer was lost: this node may hold them, and nobody would look at them until
-    /// they lapse. One that another node holds is delivered twice.
-    async fn put_back_unheard(&self) {
-        let unheard = std::mem::take(&mut *self.unheard.lock());
-        let all = unheard.into_iter().map(async |id| {
-            // Due at once, whatever this machine's clock says.
-            match self.conclude(&id, "retry", None, 0).await {
-                Ok(_) => None,
-                Err(_) => Some(id),
-            }
-        });
-        let left = join_all(all).await.into_iter().flatten();
-        self.unheard.lock().extend(left);
-    }
-
     /// `true` where the event was there.
-    async fn conclude(
+    pub async fn conclude(
         &self,
         id: &EventId,
         deed: &str,

@@ -14,8 +14,6 @@ use crate::token_store::{Hold, Reservation, Unsettled};
 const SWEPT_AT_ONCE: usize = 100;
 /// Open entries of a dead node that one script ends.
 const ENDED_AT_ONCE: usize = 100;
-/// A sign of life has to be missed for so long: after an outage of Redis every node needs a moment.
-pub const MISSED_FOR: Duration = Duration::from_secs(30);
 
 impl Inner {
     pub async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
@@ -26,7 +24,11 @@ impl Inner {
         let each = keys::all_partitions().map(|partition| self.sweep_one(partition, lease));
         let mut unsettled = Vec::new();
         let mut owners: BTreeMap<String, Vec<Partition>> = BTreeMap::new();
-        for (partition, left, with_entries) in self.on_those_up(each.collect()).await? {
+        let swept = self.on_those_up(each.collect()).await;
+        if swept.is_err() {
+            self.hear_anew();
+        }
+        for (partition, left, with_entries) in swept? {
             unsettled.extend(left);
             for owner in with_entries {
                 owners.entry(owner).or_default().push(partition);
@@ -88,7 +90,7 @@ impl Inner {
             let mut missed = self.missed.lock();
             missed.retain(|owner, _| missing.contains(owner));
             let now = Instant::now();
-            let long = |since: Instant| now.duration_since(since) >= self.missed_for;
+            let long = |since: Instant| now.duration_since(since) >= self.patience.missed_for;
             missing
                 .into_iter()
                 .filter(|owner| long(*missed.entry(owner.clone()).or_insert(now)))

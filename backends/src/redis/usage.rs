@@ -1,20 +1,44 @@
 //! Hits of unlimited tokens: added up in memory, written in batches.
+//!
+//! A batch has a number and is kept until Redis has answered. Meanwhile it is sent again as it is,
+//! before any other of its partition, whether its answer was lost or its caller has gone: Redis knows
+//! by the number what it has.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
+use super::Inner;
 use super::keys::{self, Partition};
-use super::{Inner, fresh_id};
 use crate::error::Result;
 use crate::token_store::TokenId;
 
-/// Hits that are not written yet, by token and incarnation.
+/// Hits that are not written yet, as far as this node knows.
 #[derive(Debug, Default)]
-pub struct Usage(HashMap<TokenId, (u64, i64)>);
+pub struct Usage(BTreeMap<Partition, Share>);
+
+/// Those of one partition.
+#[derive(Debug, Default)]
+struct Share {
+    /// By token, with the incarnation that they are of.
+    new: Hits,
+    /// Sent, and not answered.
+    sent: Option<Arc<Batch>>,
+    /// The number of the last batch.
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Batch {
+    number: u64,
+    hits: Hits,
+}
+
+type Hits = HashMap<TokenId, (u64, i64)>;
 
 impl Usage {
     /// Hits of the token as it is now.
     pub fn add(&mut self, id: TokenId, incarnation: u64, hits: i64) {
-        let entry = self.0.entry(id).or_insert((incarnation, 0));
+        let entry = self.entry(id, incarnation);
         if entry.0 != incarnation {
             // The token was made anew: hits of its earlier life are forgotten with it.
             *entry = (incarnation, 0);
@@ -22,60 +46,145 @@ impl Usage {
         entry.1 += hits;
     }
 
-    /// A hit of some life of the token did not happen, or is written.
+    /// A hit of some life of the token did not happen.
     pub fn take_back(&mut self, id: TokenId, incarnation: u64, hits: i64) {
-        let entry = self.0.entry(id).or_insert((incarnation, 0));
+        let entry = self.entry(id, incarnation);
         if entry.0 == incarnation {
             entry.1 -= hits;
         }
     }
 
+    fn entry(&mut self, id: TokenId, incarnation: u64) -> &mut (u64, i64) {
+        let share = self.0.entry(keys::partition_of(id)).or_default();
+        share.new.entry(id).or_insert((incarnation, 0))
+    }
+
     pub fn of(&self, id: TokenId, incarnation: u64) -> i64 {
-        match self.0.get(&id) {
-            Some((of, hits)) if *of == incarnation => *hits,
-            Some(_) | None => 0,
-        }
+        let share = self.0.get(&keys::partition_of(id));
+        let all = share.into_iter().flat_map(Share::all);
+        let hits = all.filter_map(|hits| hits.get(&id));
+        let of_it = hits.filter(|(of, _)| *of == incarnation);
+        of_it.map(|(_, hits)| hits).sum()
     }
 
     /// With the incarnation that they are of.
     pub fn of_any(&self, id: TokenId) -> (u64, i64) {
-        self.0.get(&id).copied().unwrap_or_default()
+        let share = self.0.get(&keys::partition_of(id));
+        let mut all = share.into_iter().flat_map(Share::all);
+        let last = all.find_map(|hits| hits.get(&id));
+        last.map_or_else(Default::default, |&(incarnation, _)| {
+            (incarnation, self.of(id, incarnation))
+        })
     }
 
-    fn by_partition(&self) -> BTreeMap<Partition, Vec<(TokenId, u64, i64)>> {
-        let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (&id, &(incarnation, hits)) in &self.0 {
-            if hits != 0 {
-                all.entry(keys::partition_of(id))
-                    .or_default()
-                    .push((id, incarnation, hits));
+    fn partitions(&self) -> Vec<Partition> {
+        self.0.keys().copied().collect()
+    }
+
+    fn sent(&self, partition: Partition) -> Option<Arc<Batch>> {
+        self.0.get(&partition)?.sent.clone()
+    }
+
+    /// What is new becomes the next batch, where there is none.
+    fn send(&mut self, partition: Partition) -> Option<Arc<Batch>> {
+        let share = self.0.get_mut(&partition)?;
+        if share.sent.is_none() {
+            let mut hits = std::mem::take(&mut share.new);
+            hits.retain(|_, (_, hits)| *hits != 0);
+            if !hits.is_empty() {
+                share.last += 1;
+                let number = share.last;
+                share.sent = Some(Arc::new(Batch { number, hits }));
             }
         }
-        all
+        share.sent.clone()
+    }
+
+    fn written(&mut self, partition: Partition) {
+        if let Some(share) = self.0.get_mut(&partition) {
+            share.sent = None;
+        }
+    }
+}
+
+impl Share {
+    /// The newest first.
+    fn all(&self) -> impl Iterator<Item = &Hits> {
+        std::iter::once(&self.new).chain(self.sent.as_ref().map(|batch| &batch.hits))
     }
 }
 
 impl Inner {
-    /// Hits count as not written until Redis has them: a limit set meanwhile is never overrun.
+    /// Hits count as not written until Redis has answered: a limit set meanwhile is never overrun.
     pub async fn flush_usage(&self) -> Result<()> {
         let _alone = self.flushing.lock().await;
-        let all = self.usage.lock().by_partition();
-        let each = all.into_iter().map(async |(partition, hits)| {
-            let mut call = self.scripts.usage.on(partition).arg(keys::hex(fresh_id()?));
-            for (id, incarnation, count) in &hits {
-                call.push(id.to_string());
-                call.push(keys::hex(*incarnation));
-                call.push(*count);
+        let partitions = self.usage.lock().partitions().into_iter();
+        let each = partitions.map(async |partition| {
+            let sent = self.usage.lock().sent(partition);
+            if let Some(again) = sent {
+                self.write_usage(partition, &again).await?;
             }
-            call.run(&self.link).await?;
-            let mut usage = self.usage.lock();
-            for (id, incarnation, count) in hits {
-                usage.take_back(id, incarnation, count);
+            let next = self.usage.lock().send(partition);
+            match next {
+                Some(next) => self.write_usage(partition, &next).await,
+                None => Ok(()),
             }
-            Ok(())
         });
         self.on_each(each.collect()).await?;
-        self.usage.lock().0.retain(|_, (_, hits)| *hits != 0);
         Ok(())
+    }
+
+    async fn write_usage(&self, partition: Partition, batch: &Batch) -> Result<()> {
+        let mut call = self.scripts.usage.on(partition);
+        call.push(&self.owner);
+        call.push(batch.number);
+        for (id, (incarnation, count)) in &batch.hits {
+            call.push(id.to_string());
+            call.push(keys::hex(*incarnation));
+            call.push(*count);
+        }
+        call.run(&self.link).await?;
+        self.usage.lock().written(partition);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: TokenId = TokenId([7; 16]);
+
+    #[test]
+    fn a_batch_stays_as_it_is_until_it_is_written() {
+        let mut usage = Usage::default();
+        usage.add(ID, 1, 2);
+        let first = usage.send(7).unwrap();
+        assert_eq!((first.number, first.hits[&ID]), (1, (1, 2)));
+        usage.add(ID, 1, 5);
+        usage.take_back(ID, 1, 1);
+        assert_eq!((usage.of(ID, 1), usage.of_any(ID)), (6, (1, 6)));
+        assert_eq!(usage.send(7).unwrap().number, 1);
+        usage.written(7);
+        assert_eq!((usage.of(ID, 1), usage.of(ID, 2)), (4, 0));
+        let second = usage.send(7).unwrap();
+        assert_eq!((second.number, second.hits[&ID]), (2, (1, 4)));
+        usage.written(7);
+        assert!(usage.send(7).is_none());
+    }
+
+    #[test]
+    fn a_token_made_anew_begins_at_nothing() {
+        let mut usage = Usage::default();
+        usage.add(ID, 1, 2);
+        usage.send(7).unwrap();
+        usage.add(ID, 2, 1);
+        assert_eq!(usage.of_any(ID), (2, 1));
+        // Of its earlier life.
+        usage.take_back(ID, 1, 1);
+        usage.take_back(ID, 2, 1);
+        usage.written(7);
+        assert_eq!(usage.of_any(ID), (2, 0));
+        assert!(usage.send(7).is_none());
     }
 }

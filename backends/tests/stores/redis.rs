@@ -1,10 +1,13 @@
 //! The suites over a Redis that each test starts for itself, and what only a shared store can get
 //! wrong.
 
+mod batches;
 mod calls;
+mod claims;
 mod cluster;
 mod cluster_moves;
 mod failover;
+mod gate;
 mod login;
 mod monitor;
 mod nodes;
@@ -14,6 +17,7 @@ mod replicas;
 mod sentinel;
 mod sentinel_moves;
 mod server;
+mod usage;
 
 use asset_gateway_backends::conformance::fixture::{Fixture, Time};
 use asset_gateway_backends::settings::QueueLimits;

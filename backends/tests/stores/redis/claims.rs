@@ -1,0 +1,62 @@
+//! A claim that fails loses nothing: what it was about is looked at again by the next one.
+
+use std::time::{Duration, Instant};
+
+use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, LEASE, Time};
+
+use super::server::Server;
+
+fn node(server: &Server) -> Fixture {
+    Fixture {
+        stores: server.node(DEFAULT_LIMITS),
+        time: Time::Real,
+        guard: Box::new(()),
+    }
+}
+
+/// Behind a backlog that another node has queued, one event of this node, which knows of both.
+async fn new_behind_old(server: &Server) -> Fixture {
+    let other = node(server);
+    let own = node(server);
+    for n in 0..20 {
+        let event = other.event(&n.to_string());
+        other.stores.callbacks.enqueue(event).await.unwrap();
+    }
+    let event = own.event("new");
+    own.stores.callbacks.enqueue(event).await.unwrap();
+    own
+}
+
+/// One that is new and one that is old, before anybody would look everywhere.
+async fn claims_both(own: &Fixture, failed_at: Instant) {
+    let claimed = own.stores.callbacks.claim(2, LEASE).await.unwrap();
+    let keys: Vec<_> = claimed.iter().map(|one| one.event.key.as_str()).collect();
+    assert!(failed_at.elapsed() < Duration::from_millis(2_500));
+    assert!(keys.len() == 2 && keys.contains(&"new"), "{keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_redis_is_away() {
+    let mut server = Server::durable();
+    let own = new_behind_old(&server).await;
+    server.kill();
+    let failed_at = Instant::now();
+    own.stores.callbacks.claim(2, LEASE).await.unwrap_err();
+    server.restart();
+    while own.stores.tokens.ping().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    claims_both(&own, failed_at).await;
+}
+
+/// It says what is due, and then takes no write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_redis_refuses_to_write() {
+    let server = Server::start();
+    let own = new_behind_old(&server).await;
+    server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let failed_at = Instant::now();
+    own.stores.callbacks.claim(2, LEASE).await.unwrap_err();
+    server.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    claims_both(&own, failed_at).await;
+}
