@@ -88,9 +88,9 @@ pub async fn an_expired_token_is_revived(f: Fixture) {
 pub async fn a_moved_expiry_counts_for_housekeeping(f: Fixture) {
     let grace = crate::token_store::GRACE_SECONDS;
     f.create(id(1), f.record(Method::Get)).await;
-    patch(&f, until(f.now() - grace + 1)).await;
+    patch(&f, until(f.now() - grace + 2)).await;
     patch(&f, until(f.now() + 60)).await;
-    f.advance(ms(2000)).await;
+    f.advance(ms(2500)).await;
     f.stores.tokens.sweep(LEASE).await.unwrap();
     f.admit(id(1), Access::Get).await;
 }
