@@ -53,7 +53,7 @@ async fn pages_and_filters() {
         .token(
             "GET",
             "a/5",
-            json!({"bucket": "other", "expire_at": now(1)}),
+            json!({"bucket": "other", "expire_at": now(2)}),
         )
         .await;
 

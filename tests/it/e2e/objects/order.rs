@@ -31,7 +31,7 @@ async fn the_first_check_that_fails_answers() {
     let gateway = Gateway::start();
     // Each token lacks one thing more; the object is never there.
     let outside = json!(["203.0.113.9"]);
-    let mut fields = json!({"token": "expired", "expire_at": now(1), "size": 1,
+    let mut fields = json!({"token": "expired", "expire_at": now(2), "size": 1,
         "allowed_ips": outside, "max_hits": 1});
     gateway.token("PUT", "absent", fields.clone()).await;
     fields["expire_at"] = json!(null);
