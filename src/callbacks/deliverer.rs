@@ -39,7 +39,7 @@ impl Deliverer {
             courier,
             concurrency,
             lease: MAX_HOLD + timeout + RECORD,
-            hosts: Hosts::new(concurrency, timeout),
+            hosts: Hosts::new(concurrency, timeout, FAST),
             held: VecDeque::new(),
             running: JoinSet::new(),
         }

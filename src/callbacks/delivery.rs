@@ -11,7 +11,7 @@ use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
 use super::backlog::Backlog;
-use super::hosts::{Hosts, Pace};
+use super::hosts::Pace;
 use super::message::Message;
 use super::sender::{Answer, Failure, Sender};
 use super::signature::Signer;
@@ -123,7 +123,7 @@ impl Courier {
         settings: CallbackSettings,
     ) -> Result<Self, SetupError> {
         let concurrency = settings.concurrency.max(1);
-        let hosts = Hosts::new(concurrency, settings.timeout);
+        let timeout = settings.timeout;
         Ok(Self {
             sender: Sender::new(settings.timeout, Arc::clone(&settings.targets))?,
             clock,
@@ -131,7 +131,7 @@ impl Courier {
             schedule: settings.retry,
             signer: Signer::new(&settings.secrets),
             targets: settings.targets,
-            waited_for: Turns::new(hosts, concurrency),
+            waited_for: Turns::new(concurrency, timeout, timeout / 3),
         })
     }
 
@@ -171,25 +171,39 @@ impl Courier {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
         let held = Held::new(claimed);
+        // What is left is enough for a try.
+        let turn_by = began + self.sender.timeout / 2;
+        let Ok(turn) = timeout_at(turn_by, self.waited_for.take(&held.host)).await else {
+            self.leave_to_others(&held).await;
+            return Err(NotAnswered {
+                failure: Failure::Timeout,
+                again: true,
+            });
+        };
         let deadline = began + self.sender.timeout;
         let (answered, failed) = match self.ask(&held, deadline).await {
             Ok(answer) => (Ok(answer), None),
             Err(failed) => (Err(failed.failure), Some(failed)),
         };
+        turn.ended(answered.is_ok());
         let verdict = self.judge(&held, at_ms, began.elapsed(), failed);
         let again = matches!(verdict, Verdict::RetryAt { .. });
         self.record(&held, verdict).await;
         answered.map_err(|failure| NotAnswered { failure, again })
     }
 
-    /// An answer in JSON. Waiting for its turn is part of the try's time.
+    /// It was not tried, and is due: for whoever delivers what nobody waits for.
+    async fn leave_to_others(&self, held: &Held) {
+        let now_ms = self.clock.now_ms();
+        if let Err(error) = self.backlog.queue().put_back(held.id(), now_ms).await {
+            tracing::error!(event_id = held.id().as_str(), %error, "a callback was not put back; it is handed out again when its lease ends");
+        }
+    }
+
+    /// An answer in JSON.
     async fn ask(&self, held: &Held, deadline: Instant) -> Result<Bytes, Failed> {
-        let turn = timeout_at(deadline, self.waited_for.take(&held.host)).await;
-        let turn = turn.map_err(|_| Failure::Timeout)?;
         let answer = self.attempt(&held.claimed.event, deadline).await?;
-        let answer = answer.json().await?;
-        turn.delivered();
-        Ok(answer)
+        Ok(answer.json().await?)
     }
 
     /// An answer that says 2xx.

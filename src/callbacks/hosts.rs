@@ -1,9 +1,9 @@
 //! No receiver may keep the others waiting.
 //!
-//! A host that answers well and fast may use three quarters of the tries that run at once, any
+//! A host that answers well and fast (within a second, where nobody waits for it) may use three quarters of the tries that run at once, any
 //! other a quarter (at least one), and all of those together three quarters: however many are dead,
 //! there is room for the fast ones. What is too much for a fast host waits here: it is soon gone.
-//! A fast host that has not ended a try for a second counts as slow. What is too much for a slow one
+//! A fast host that has not ended a try for so long counts as slow. What is too much for a slow one
 //! waits here, too, while it is little and the host has not failed; else it goes back to the queue,
 //! due when the host, at its pace, would get to it: a backlog of a dead host is then looked at once
 //! in a while, and not before every healthy event.
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An answer within this makes a host a fast one.
+/// An answer within this makes a host a fast one where nobody waits for it.
 pub(super) const FAST: Duration = Duration::from_secs(1);
 /// Bounds of how far in the future an event is put back.
 const NEAREST: Duration = Duration::from_millis(500);
@@ -56,6 +56,8 @@ pub(super) struct Hosts {
     limit_fast: usize,
     /// How long a try of an unknown host may take.
     timeout: Duration,
+    /// An answer within this makes a host a fast one.
+    fast: Duration,
     known: HashMap<Arc<str>, Host>,
 }
 
@@ -75,7 +77,7 @@ struct Host {
 }
 
 impl Hosts {
-    pub(super) fn new(concurrency: usize, timeout: Duration) -> Self {
+    pub(super) fn new(concurrency: usize, timeout: Duration, fast: Duration) -> Self {
         Self {
             limit: (concurrency / 4).max(1),
             limit_doubtful: (concurrency * 3 / 4).max(1),
@@ -83,6 +85,7 @@ impl Hosts {
             limit_waiting: concurrency / 2,
             limit_fast: (concurrency * 3 / 4).max(1),
             timeout,
+            fast,
             known: HashMap::new(),
         }
     }
@@ -101,7 +104,7 @@ impl Hosts {
             .or_insert_with(|| Host::new(timeout));
         if host.running == 0 {
             host.moved = Instant::now();
-        } else if host.moved.elapsed() > FAST {
+        } else if host.moved.elapsed() > self.fast {
             // It has been fast, and hangs.
             host.fast = false;
         }
@@ -141,6 +144,7 @@ impl Hosts {
     /// `pace`: as it was when the try began.
     pub(super) fn finished(&mut self, name: &str, pace: Pace, took: Duration, delivered: bool) {
         self.left(name, pace);
+        let fast = self.fast;
         if let Some(host) = self.known.get_mut(name) {
             host.moved = Instant::now();
             host.typical = match host.tried {
@@ -151,7 +155,7 @@ impl Hosts {
             host.failed = !delivered;
             let was_fast = host.fast;
             // One quick answer among slow ones does not make it fast.
-            host.fast = delivered && took < FAST && host.typical < FAST;
+            host.fast = delivered && took < fast && host.typical < fast;
             if host.fast && !was_fast {
                 host.booked_until = Instant::now();
             }
@@ -207,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_host_gets_a_quarter_and_a_fast_one_three() {
-        let mut hosts = Hosts::new(32, TIMEOUT);
+        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
         let name = Arc::from("a:80");
         assert_eq!(admitted(&mut hosts, &name, 32), 8);
         hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
@@ -222,7 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_fast_host_that_hangs_is_fast_no_more() {
-        let mut hosts = Hosts::new(32, TIMEOUT);
+        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
         let name = Arc::from("a:80");
         admitted(&mut hosts, &name, 1);
         hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
@@ -251,7 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_few_events_wait_for_a_host_that_has_not_failed() {
-        let mut hosts = Hosts::new(32, TIMEOUT);
+        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
         let name = Arc::from("a:80");
         admitted(&mut hosts, &name, 8);
         let few = Waiting {
@@ -275,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_host_gets_one_where_there_is_one() {
-        let mut hosts = Hosts::new(1, TIMEOUT);
+        let mut hosts = Hosts::new(1, TIMEOUT, FAST);
         for name in ["a:80", "b:80"].map(Arc::from) {
             assert_eq!(admitted(&mut hosts, &name, 2), 1);
             hosts.finished(&name, Pace::Doubtful, TIMEOUT, false);
@@ -284,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn however_many_are_dead_a_quarter_is_left_for_fast_ones() {
-        let mut hosts = Hosts::new(32, TIMEOUT);
+        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
         let fast = Arc::from("fast:80");
         assert_eq!(admitted(&mut hosts, &fast, 1), 1);
         hosts.finished(&fast, Pace::Doubtful, Duration::from_millis(5), true);
@@ -298,7 +302,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_backlog_is_spread_at_the_pace_of_the_host() {
-        let mut hosts = Hosts::new(32, TIMEOUT);
+        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
         let name = Arc::from("dead:80");
         admitted(&mut hosts, &name, 8);
         let due = |hosts: &mut Hosts| match hosts.admit(&name, FULL) {
