@@ -51,6 +51,9 @@ async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, lost: Arc<AtomicBool>)
         tokio::time::sleep(pause).await;
         let began = Instant::now();
         let left = (LEASE - MARGIN).saturating_sub(renewed.elapsed());
+        if left.is_zero() {
+            break;
+        }
         // A store that does not answer must not make it late.
         match timeout(left, store.renew(lease, LEASE)).await {
             Ok(Ok(Lease::Held)) => {
@@ -60,7 +63,7 @@ async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, lost: Arc<AtomicBool>)
             Ok(Ok(Lease::Lost)) | Err(_) => break,
             Ok(Err(error)) => {
                 tracing::warn!(%error, token_id = %lease.token_id(), "lease not renewed");
-                pause = TRY_AGAIN;
+                pause = TRY_AGAIN.min((LEASE - MARGIN).saturating_sub(renewed.elapsed()));
             }
         }
     }

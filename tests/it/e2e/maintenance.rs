@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use asset_gateway::buckets::Buckets;
-use asset_gateway::tokens::lease::LEASE;
+use asset_gateway::tokens::lease::{LEASE, LeaseKeeper};
 use asset_gateway::tokens::maintenance;
 use asset_gateway_backends::clock::TestClock;
 use asset_gateway_backends::conformance::fixture::CALLER;
@@ -13,18 +14,14 @@ use asset_gateway_backends::object_backend::{ObjectBackend, PutOptions};
 use asset_gateway_backends::open::{Stores, open_stores};
 use asset_gateway_backends::settings::{QueueLimits, TokenStoreSettings};
 use asset_gateway_backends::token_store::{
-    Access, Intent, Method, ReserveRequest, Reserved, TokenId, TokenRecord, TokenStore,
+    Access, Intent, Method, Reservation, ReserveRequest, Reserved, TokenId, TokenRecord, TokenStore,
 };
 
 use crate::support::faults::{Fault, FaultyBackend};
+use crate::support::troubles::{TroubledStore, Troubles};
 
-/// An upload into `alias` that has made its object visible, and whose node then died.
-async fn leave_finalising(
-    tokens: &dyn TokenStore,
-    id: TokenId,
-    alias: &str,
-    bucket: &FaultyBackend,
-) {
+/// The only hit of an upload into `alias`.
+async fn lease(tokens: &dyn TokenStore, id: TokenId, alias: &str) -> Reservation {
     let key = id.to_string();
     let mut record = TokenRecord::new(alias, &key, Method::Put, 0, u64::MAX / 2);
     record.max_hits = Some(1);
@@ -36,10 +33,20 @@ async fn leave_finalising(
         lease: LEASE,
         caller: CALLER,
     };
-    let reserved = tokens.reserve(id, &request).await.unwrap();
-    let Reserved::Admitted { reservation, .. } = reserved else {
-        panic!("{reserved:?}");
-    };
+    match tokens.reserve(id, &request).await.unwrap() {
+        Reserved::Admitted { reservation, .. } => reservation,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An upload into `alias` that has made its object visible, and whose node then died.
+async fn leave_finalising(
+    tokens: &dyn TokenStore,
+    id: TokenId,
+    alias: &str,
+    bucket: &FaultyBackend,
+) {
+    let reservation = lease(tokens, id, alias).await;
     let intent = Intent {
         size: 5,
         caller: CALLER.to_caller(),
@@ -50,7 +57,7 @@ async fn leave_finalising(
         marker: reservation.marker(),
         ..PutOptions::default()
     };
-    let mut upload = bucket.put(&key, options).await.unwrap();
+    let mut upload = bucket.put(&id.to_string(), options).await.unwrap();
     upload.write("bytes".into()).await.unwrap();
     upload.finish().await.unwrap();
 }
@@ -92,4 +99,21 @@ async fn a_bucket_that_hangs_does_not_keep_uploads_into_others_unsettled() {
         assert_eq!(used(TokenId([number; 16])).await, 1, "{number}");
     }
     sweeping.abort();
+}
+
+/// Else two would ride on one hit: the store gives it to somebody else when the lease is over.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_renewed_is_lost_before_it_ends() {
+    let clock = Arc::new(TestClock::at(1_780_000_000_000));
+    let stores = open_stores(&TokenStoreSettings::Memory, QueueLimits::default(), clock);
+    let Stores { tokens, .. } = stores.unwrap_or_else(|error| panic!("{error}"));
+    let reservation = lease(&*tokens, TokenId([1; 16]), "alias").await;
+    let troubles = Arc::<Troubles>::default();
+    let store = Arc::new(TroubledStore::new(tokens, Arc::clone(&troubles)));
+    let keeper = LeaseKeeper::start(store, &reservation).unwrap();
+    troubles.away.store(true, SeqCst);
+    tokio::time::sleep(LEASE / 2).await;
+    assert!(!keeper.is_lost());
+    tokio::time::sleep(LEASE / 2).await;
+    assert!(keeper.is_lost());
 }
