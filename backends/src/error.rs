@@ -60,4 +60,15 @@ impl BackendError {
     }
 }
 
+impl BackendError {
+    /// Of a part of an upload: whatever became of it, nothing is made visible by it.
+    #[cfg(any(feature = "opendal", feature = "aws"))]
+    pub(crate) fn of_a_part(mut self) -> Self {
+        if self.kind == ErrorKind::NoAnswer {
+            self.kind = ErrorKind::Unavailable;
+        }
+        self
+    }
+}
+
 pub type Result<T, E = BackendError> = std::result::Result<T, E>;

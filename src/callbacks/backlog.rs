@@ -90,9 +90,10 @@ impl Backlog {
             failures: 0,
             last: now,
         });
+        let failed_before = one.fails();
         one.failures = one.failures.saturating_add(1);
         one.last = now;
-        if one.failures == FAILURES {
+        if one.fails() && !failed_before {
             tracing::warn!(host = &**host, "a receiver of callbacks fails");
         }
     }

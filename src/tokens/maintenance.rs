@@ -1,11 +1,14 @@
 //! What runs beside the requests: writing batched hits, sweeping, settling, aborting.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::clock::Clock;
-use asset_gateway_backends::token_store::TokenStore;
-use futures_util::StreamExt;
+use asset_gateway_backends::token_store::{TokenStore, Unsettled};
+use futures_util::future::join_all;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::MissedTickBehavior;
 
 use super::lease::LEASE;
@@ -16,7 +19,8 @@ use crate::buckets::Buckets;
 /// `used_hits` of unlimited tokens may lag by 1 s.
 const FLUSH_USAGE_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-const SETTLED_AT_ONCE: usize = 64;
+/// In one bucket.
+const SETTLED_AT_ONCE: usize = 16;
 /// Parts cost money, not correctness: they can wait.
 const ABORT_EVERY: Duration = Duration::from_secs(20);
 
@@ -45,23 +49,44 @@ pub async fn sweep(store: Arc<dyn TokenStore>, buckets: Buckets, clock: Arc<dyn 
                 continue;
             }
         };
-        futures_util::stream::iter(unsettled)
-            .for_each_concurrent(SETTLED_AT_ONCE, async |upload| {
-                let token_id = upload.reservation.token_id();
-                match settle(store.as_ref(), &buckets, clock.now_ms(), upload).await {
-                    Ok(Settled::Done) => {
-                        tracing::info!(%token_id, "settled an upload that was left finalising");
-                    }
-                    Ok(Settled::NotYet) => {
-                        tracing::debug!(%token_id, "an upload may still become visible");
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, %token_id, "upload not settled, will be tried again");
-                    }
-                }
-            })
-            .await;
+        let mut of_buckets = BTreeMap::<String, Vec<Unsettled>>::new();
+        for upload in unsettled {
+            let bucket = upload.record.bucket.clone();
+            of_buckets.entry(bucket).or_default().push(upload);
+        }
+        let of_buckets = of_buckets.into_values();
+        join_all(of_buckets.map(|uploads| settle_all(&*store, &buckets, &*clock, uploads))).await;
     }
+}
+
+/// Those of one bucket. Where it hangs, the rest is left for a later sweep.
+async fn settle_all(
+    store: &dyn TokenStore,
+    buckets: &Buckets,
+    clock: &dyn Clock,
+    uploads: Vec<Unsettled>,
+) {
+    let each = futures_util::stream::iter(uploads).map(Ok);
+    let settled = each.try_for_each_concurrent(SETTLED_AT_ONCE, async |upload| {
+        let token_id = upload.reservation.token_id();
+        match settle(store, buckets, clock.now_ms(), upload).await {
+            Ok(Settled::Done) => {
+                tracing::info!(%token_id, "settled an upload that was left finalising");
+            }
+            Ok(Settled::NotYet) => {
+                tracing::debug!(%token_id, "an upload may still become visible");
+            }
+            Err(error) => {
+                tracing::warn!(%error, %token_id, "upload not settled, will be tried again");
+                if error.kind == ErrorKind::Timeout {
+                    return Err(());
+                }
+            }
+        }
+        Ok(())
+    });
+    // It is in the log.
+    let _: Result<(), ()> = settled.await;
 }
 
 /// Aborts uploads in parts that nobody will finish, first at once, for as long as it is polled.

@@ -281,8 +281,16 @@ impl Ticket {
         let Some(released) = self.give_back() else {
             return Ok(());
         };
-        let failed = |error| BackendError::with_source(ErrorKind::Upstream, "release", error);
-        released.await.map_err(failed)?
+        released
+            .await
+            .unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(BackendError::with_source(
+                    ErrorKind::Upstream,
+                    "release",
+                    error,
+                )),
+            })
     }
 
     fn give_back(&mut self) -> Option<JoinHandle<StoreResult<()>>> {

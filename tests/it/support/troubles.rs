@@ -1,7 +1,7 @@
 //! A token store that has troubles.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use asset_gateway_backends::callback_queue::{Claimed, Report};
@@ -13,15 +13,54 @@ use asset_gateway_backends::token_store::{
 };
 use asset_gateway_backends::{BackendError, ErrorKind};
 use async_trait::async_trait;
+use tokio::sync::Notify;
 
 #[derive(Default)]
 pub struct Troubles {
     /// Everything fails.
     pub away: AtomicBool,
-    /// A charge is written, and no answer comes.
-    pub charges_hang: AtomicBool,
-    /// A release needs half a second before it is begun.
-    pub releases_wait: AtomicBool,
+    /// Charges that are written wait here for their answers.
+    pub charged: Gate,
+    /// Releases wait here before they begin.
+    pub releasing: Gate,
+}
+
+/// Open, at first.
+#[derive(Default)]
+pub struct Gate {
+    is_shut: AtomicBool,
+    stopped: AtomicUsize,
+    opened: Notify,
+}
+
+impl Gate {
+    pub fn shut(&self) {
+        self.is_shut.store(true, Ordering::SeqCst);
+    }
+
+    pub fn open(&self) {
+        self.is_shut.store(false, Ordering::SeqCst);
+        self.opened.notify_waiters();
+    }
+
+    /// How many have come since the start and found it shut.
+    pub fn stopped(&self) -> usize {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    async fn pass(&self) {
+        let mut is_first = true;
+        loop {
+            let opened = self.opened.notified();
+            if !self.is_shut.load(Ordering::SeqCst) {
+                return;
+            }
+            self.stopped
+                .fetch_add(usize::from(is_first), Ordering::SeqCst);
+            is_first = false;
+            opened.await;
+        }
+    }
 }
 
 pub struct TroubledStore {
@@ -79,9 +118,7 @@ impl TokenStore for TroubledStore {
 
     async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
         let charged = self.there()?.charge(reservation, bytes, budget).await;
-        if self.troubles.charges_hang.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
+        self.troubles.charged.pass().await;
         charged
     }
 
@@ -118,9 +155,7 @@ impl TokenStore for TroubledStore {
         unsent: u64,
         report: Option<Report>,
     ) -> Result<()> {
-        if self.troubles.releases_wait.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        self.troubles.releasing.pass().await;
         self.there()?.release(reservation, unsent, report).await
     }
 

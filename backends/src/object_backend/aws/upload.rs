@@ -73,7 +73,7 @@ impl PartedUpload {
         self.state = State::Idle(multipart);
         // The part is missing: nothing that follows may be taken.
         self.torn |= result.is_err();
-        result
+        result.map_err(BackendError::of_a_part)
     }
 
     async fn take(&mut self, mut piece: Bytes) -> Result<()> {

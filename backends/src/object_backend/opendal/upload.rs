@@ -83,7 +83,7 @@ impl OpendalUpload {
         let (writer, result) =
             ended.map_err(|error| BackendError::with_source(ErrorKind::Upstream, "put", error))?;
         self.state = State::Idle(writer);
-        result.map_err(|error| backend_error("put", error))
+        result.map_err(|error| backend_error("put", error).of_a_part())
     }
 
     async fn conclude(mut self) -> Result<Stored> {

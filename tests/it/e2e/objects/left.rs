@@ -1,19 +1,23 @@
 //! Clients that leave while it is written down what becomes of their hit.
 
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::api::{answer, until};
 use crate::support::in_process::InProcess;
+use crate::support::troubles::Gate;
 
-/// Long enough for the gateway to get to its store.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Long enough for the gateway to see that a client has left.
+const SEEN: Duration = Duration::from_millis(200);
 
-async fn leaves(gateway: &InProcess, token: &str) {
-    let get = gateway.object("GET", token).timeout(PATIENCE);
-    assert!(get.send().await.unwrap_err().is_timeout());
+/// Asks, and leaves when the request has come to the gate.
+async fn leaves_at(gate: &Gate, gateway: &InProcess, token: &str) {
+    let before = gate.stopped();
+    let asking = tokio::spawn(answer(gateway.object("GET", token)));
+    until("it has come to the gate", async || gate.stopped() > before).await;
+    asking.abort();
+    tokio::time::sleep(SEEN).await;
 }
 
 #[tokio::test]
@@ -22,16 +26,16 @@ async fn a_charge_that_nobody_waits_for_charges_nothing() {
     gateway.store("k", "text/plain", "bytes").await;
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
     let token = gateway.token("GET", "k", fields).await;
-    troubles.charges_hang.store(true, SeqCst);
+    troubles.charged.shut();
     for _ in 0..2 {
-        leaves(&gateway, &token).await;
+        leaves_at(&troubles.charged, &gateway, &token).await;
         until("the hit is back", async || {
             let fresh = gateway.object("GET", &token).header("if-none-match", "*");
             answer(fresh).await.status == 304
         })
         .await;
     }
-    troubles.charges_hang.store(false, SeqCst);
+    troubles.charged.open();
     assert_eq!(gateway.get(&token).await.status, 200);
     until("it counts", async || gateway.used_hits(&token).await == 1).await;
 }
@@ -40,8 +44,9 @@ async fn a_charge_that_nobody_waits_for_charges_nothing() {
 async fn a_hit_that_is_being_given_back_is_given_back() {
     let (gateway, troubles) = InProcess::with_troubles().await;
     let token = gateway.token("GET", "k", json!({"max_hits": 1})).await;
-    troubles.releases_wait.store(true, SeqCst);
-    leaves(&gateway, &token).await;
+    troubles.releasing.shut();
+    leaves_at(&troubles.releasing, &gateway, &token).await;
     assert_eq!(gateway.used_hits(&token).await, 1);
+    troubles.releasing.open();
     until("given back", async || gateway.used_hits(&token).await == 0).await;
 }
