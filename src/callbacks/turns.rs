@@ -1,4 +1,4 @@
-//! Turns of the tries that uploads wait for: no receiver that hangs may take them all.
+//! Turns of the tries that uploads wait for: one receiver that hangs leaves some to the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
