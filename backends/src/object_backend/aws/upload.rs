@@ -10,7 +10,7 @@ use super::body::in_memory;
 use super::client::COMPLETE;
 use super::multipart::Multipart;
 use super::target::{Target, broken, task_error, within};
-use crate::error::Result;
+use crate::error::{BackendError, Result};
 use crate::object_backend::gather::Gather;
 use crate::object_backend::part_size::part_size;
 use crate::object_backend::{Stored, Upload};
