@@ -17,12 +17,33 @@ use crate::error::Result;
 const ROUNDS: usize = 4;
 /// In place of a due time: when it was queued.
 const FRESH: u64 = u64::MAX;
+/// Until a claim looks again where part of a cluster was away.
+const AGAIN_AFTER_MS: u64 = 500;
 
 impl Inner {
-    /// Up to `most` events that are due, oldest due time first.
+    /// Up to `most` events that are due, oldest due time first. Fails where no partition answers.
     async fn due(&self, most: usize, unseen: &Unseen<'_>) -> Result<Vec<(u64, Partition, String)>> {
         let now_ms = SystemClock.now_ms();
         let partitions = self.outlook.partitions(now_ms);
+        let some = partitions.len() < keys::all_partitions().count();
+        match self.due_in(partitions, now_ms, most, unseen).await {
+            // Part of a cluster is away, or all of it.
+            Err(_) if some => {
+                self.outlook.look_everywhere(now_ms);
+                let all = self.outlook.partitions(now_ms);
+                self.due_in(all, now_ms, most, unseen).await
+            }
+            due => due,
+        }
+    }
+
+    async fn due_in(
+        &self,
+        partitions: Vec<Partition>,
+        now_ms: u64,
+        most: usize,
+        unseen: &Unseen<'_>,
+    ) -> Result<Vec<(u64, Partition, String)>> {
         unseen.partitions.lock().extend(&partitions);
         let each = partitions.into_iter().map(async |partition| {
             let call = self.scripts.peek.on(partition).arg(most);
@@ -59,19 +80,21 @@ impl Inner {
         let unseen = Unseen::of(self);
         for _ in 0..ROUNDS {
             let room = max - claimed.len();
-            let fresh = unseen.take_fresh(room);
+            let mut fresh = unseen.take_fresh(room);
             let old = match self.due(room, &unseen).await {
                 Ok(old) => old.into_iter(),
                 Err(error) if claimed.is_empty() => return Err(error),
                 // What is claimed already has to be handed out.
                 Err(_) => break,
             };
+            fresh.retain(|event| !unseen.is_away(event));
             let old = old.filter(|(_, _, event)| !fresh.contains(event));
             let mut due: Vec<_> = old.take(room - fresh.len()).collect();
-            due.extend(fresh.iter().map(|event| {
-                let partition = keys::partition_of_event(&EventId::from_string(event.clone()));
-                (FRESH, partition, event.clone())
-            }));
+            due.extend(
+                fresh
+                    .iter()
+                    .map(|event| (FRESH, partition_of(event), event.clone())),
+            );
             let wanted = due.len();
             let before = claimed.len();
             let mut groups = BTreeMap::<Partition, Vec<(u64, String)>>::new();
@@ -89,7 +112,7 @@ impl Inner {
                 break;
             }
         }
-        drop(unseen);
+        unseen.is_left_for_later();
         let found: BTreeSet<_> = claimed
             .iter()
             .map(|(_, one)| one.event.id.clone())
@@ -158,9 +181,13 @@ impl Inner {
     }
 }
 
+fn partition_of(event: &str) -> Partition {
+    keys::partition_of_event(&EventId::from_string(event.to_owned()))
+}
+
 /// Where a claim looks and what it has taken off this node's list. What it then could not look at is
-/// for the next claim, however this one ends; not for its own next round, which would wait for the
-/// same Redis again.
+/// for the next claim where this one fails or is cut short; not for its own next round, which would
+/// wait for the same Redis again.
 struct Unseen<'a> {
     store: &'a Inner,
     partitions: Mutex<BTreeSet<Partition>>,
@@ -183,6 +210,24 @@ impl<'a> Unseen<'a> {
         fresh
     }
 
+    /// Its partition has not answered.
+    fn is_away(&self, event: &str) -> bool {
+        self.partitions.lock().contains(&partition_of(event))
+    }
+
+    /// The rest has answered: the next claim is not to ask for this alone, nor to keep room for it. It
+    /// is found by its due time.
+    fn is_left_for_later(mut self) {
+        let away = std::mem::take(self.partitions.get_mut());
+        if !away.is_empty() {
+            let is_away = |id: &EventId| away.contains(&keys::partition_of_event(id));
+            self.store.fresh.forget(is_away);
+            let later_ms = SystemClock.now_ms().saturating_add(AGAIN_AFTER_MS);
+            self.store.outlook.look_everywhere(later_ms);
+        }
+        self.fresh.get_mut().clear();
+    }
+
     /// These were asked for.
     fn forget(&self, events: &[(u64, String)]) {
         let mut fresh = self.fresh.lock();
@@ -194,8 +239,8 @@ impl<'a> Unseen<'a> {
 
 impl Drop for Unseen<'_> {
     fn drop(&mut self) {
-        for partition in self.partitions.get_mut().iter() {
-            self.store.outlook.note(*partition, 0);
+        if !self.partitions.get_mut().is_empty() {
+            self.store.outlook.look_everywhere(0);
         }
         // Behind the others: some that cannot be reached must not keep the rest waiting.
         for event in std::mem::take(self.fresh.get_mut()) {

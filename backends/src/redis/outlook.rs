@@ -32,6 +32,11 @@ impl Outlook {
         self.at_ms[usize::from(partition)].fetch_min(at_ms, Ordering::AcqRel);
     }
 
+    /// At `at_ms`, if not sooner.
+    pub fn look_everywhere(&self, at_ms: u64) {
+        self.everywhere_at_ms.fetch_min(at_ms, Ordering::AcqRel);
+    }
+
     /// Where to look now. Whoever looks says with [`note`](Self::note) what is left.
     pub fn partitions(&self, now_ms: u64) -> Vec<Partition> {
         let everywhere = self.everywhere_at_ms.load(Ordering::Acquire) <= now_ms;
@@ -68,5 +73,9 @@ mod tests {
         assert_eq!(outlook.partitions(50), [7]);
         assert!(outlook.partitions(100).is_empty());
         assert_eq!(outlook.partitions(5 + EVERYWHERE_EVERY_MS).len(), 256);
+        outlook.look_everywhere(5_000);
+        outlook.look_everywhere(3_500);
+        assert!(outlook.partitions(3_499).is_empty());
+        assert_eq!(outlook.partitions(3_500).len(), 256);
     }
 }

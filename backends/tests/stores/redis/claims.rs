@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, LEASE, Time};
 
+use super::cluster::Cluster;
 use super::server::Server;
 
 fn node(server: &Server) -> Fixture {
@@ -59,4 +60,39 @@ async fn where_redis_refuses_to_write() {
     own.stores.callbacks.claim(2, LEASE).await.unwrap_err();
     server.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
     claims_both(&own, failed_at).await;
+}
+
+async fn enqueue(node: &Fixture, key: &str) -> bool {
+    let event = node.event(key);
+    node.stores.callbacks.enqueue(event).await.is_ok()
+}
+
+/// Neither the partitions of the dead nor the events that were in them hold up the rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_one_master_of_a_cluster_is_away() {
+    let mut cluster = Cluster::start();
+    let own = cluster.fixture(DEFAULT_LIMITS);
+    own.stores.callbacks.claim(1, LEASE).await.unwrap();
+    for n in 0..30 {
+        assert!(enqueue(&own, &n.to_string()).await);
+    }
+    cluster.masters[0].kill();
+    let queue = &own.stores.callbacks;
+    let lease = Duration::from_secs(60);
+    while !queue.claim(10, lease).await.unwrap().is_empty() {}
+    let began = Instant::now();
+    // Longer than from one look everywhere to the next.
+    for n in 0.. {
+        if began.elapsed() > Duration::from_millis(3_500) {
+            break;
+        }
+        queue.claim(10, lease).await.unwrap();
+        let key = format!("new {n}");
+        if enqueue(&own, &key).await {
+            let claimed = queue.claim(10, lease).await.unwrap();
+            let keys: Vec<_> = claimed.iter().map(|one| one.event.key.as_str()).collect();
+            assert!(keys.contains(&key.as_str()), "{keys:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
