@@ -49,9 +49,14 @@ impl Inner {
                 return Ok(Created::Exists { index });
             }
         }
-        // To its end though the caller goes away: what nobody is handed must not stay.
+        // To its end though the caller goes away: all of it or nothing. An orderly end waits for it.
         let store = Arc::clone(self);
-        let written = tokio::spawn(async move { store.write_all(groups).await });
+        let under_way = self.deeds.begin();
+        let written = tokio::spawn(async move {
+            let written = store.write_all(groups).await;
+            drop(under_way);
+            written
+        });
         let ends = |_| Err(error::away("redis.create", "the runtime ends"));
         written.await.unwrap_or_else(ends)
     }

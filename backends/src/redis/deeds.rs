@@ -2,7 +2,8 @@
 //! access, a hit whose answer was lost, a token that nobody was handed.
 //!
 //! Each has an id of its own under which Redis remembers it for a minute: done twice it counts once.
-//! What counts once without that is tried until Redis answers, however long it is away.
+//! What counts once without that is tried until Redis answers, however long it is away; but a leased
+//! hit (`hit_on: complete` with a limit) is free again when its lease has lapsed, and not reported.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -22,9 +23,9 @@ use crate::token_store::{ClientKey, TokenId};
 /// How long an orderly end waits for what is left, and the pauses between its tries.
 const AT_THE_END: Duration = Duration::from_secs(3);
 const AT_THE_END_EVERY: Duration = Duration::from_millis(250);
-/// Past the minute no more are kept, some 2 KiB each: far more than accesses can be under way when
-/// Redis goes away, and it admits no new ones. Only one that comes and goes all the time gets there.
-const KEPT: usize = 16_384;
+/// Past the minute no more are kept: 128 MiB at the worst, some 2 KiB each. That is above what is under
+/// way on 10,000 connections, but many requests on each can get there.
+const KEPT: usize = 65_536;
 
 pub enum Deed {
     End(Ending),
@@ -112,7 +113,7 @@ pub struct Deeds {
 }
 
 /// One of them.
-struct UnderWay {
+pub struct UnderWay {
     count: Arc<AtomicUsize>,
     end: watch::Receiver<Option<Instant>>,
 }
@@ -124,7 +125,7 @@ impl Drop for UnderWay {
 }
 
 impl Deeds {
-    fn begin(&self) -> UnderWay {
+    pub fn begin(&self) -> UnderWay {
         self.count.fetch_add(1, Ordering::AcqRel);
         UnderWay {
             count: Arc::clone(&self.count),

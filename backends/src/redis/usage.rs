@@ -48,9 +48,10 @@ impl Usage {
 
     /// A hit of some life of the token did not happen.
     pub fn take_back(&mut self, id: TokenId, incarnation: u64, hits: i64) {
-        let entry = self.entry(id, incarnation);
-        if entry.0 == incarnation {
-            entry.1 -= hits;
+        // One of an earlier life is forgotten; an entry for it would hide what is sent of this one.
+        let of_another = self.last(id).is_some_and(|last| last != incarnation);
+        if !of_another {
+            self.entry(id, incarnation).1 -= hits;
         }
     }
 
@@ -69,12 +70,17 @@ impl Usage {
 
     /// With the incarnation that they are of.
     pub fn of_any(&self, id: TokenId) -> (u64, i64) {
-        let share = self.0.get(&keys::partition_of(id));
-        let mut all = share.into_iter().flat_map(Share::all);
-        let last = all.find_map(|hits| hits.get(&id));
-        last.map_or_else(Default::default, |&(incarnation, _)| {
+        self.last(id).map_or_else(Default::default, |incarnation| {
             (incarnation, self.of(id, incarnation))
         })
+    }
+
+    /// The newest incarnation of which there are hits.
+    fn last(&self, id: TokenId) -> Option<u64> {
+        let share = self.0.get(&keys::partition_of(id));
+        let mut all = share.into_iter().flat_map(Share::all);
+        let (incarnation, _) = all.find_map(|hits| hits.get(&id))?;
+        Some(*incarnation)
     }
 
     fn partitions(&self) -> Vec<Partition> {
@@ -171,6 +177,23 @@ mod tests {
         assert_eq!((second.number, second.hits[&ID]), (2, (1, 4)));
         usage.written(7);
         assert!(usage.send(7).is_none());
+    }
+
+    #[test]
+    fn what_an_earlier_life_takes_back_hides_nothing() {
+        let mut usage = Usage::default();
+        usage.add(ID, 2, 3);
+        usage.send(7).unwrap();
+        usage.take_back(ID, 1, 1);
+        assert_eq!(usage.of_any(ID), (2, 3));
+        usage.take_back(ID, 2, 1);
+        assert_eq!(usage.of_any(ID), (2, 2));
+        usage.written(7);
+        usage.send(7).unwrap();
+        usage.written(7);
+        // What is written is taken back too.
+        usage.take_back(ID, 2, 1);
+        assert_eq!(usage.send(7).unwrap().hits[&ID], (2, -1));
     }
 
     #[test]

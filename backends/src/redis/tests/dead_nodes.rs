@@ -55,7 +55,7 @@ async fn or_dropped_where_nobody_wants_to_know() {
 /// One of them was not heard of before an outage. Nobody can be heard of in it.
 #[tokio::test]
 async fn an_outage_is_no_death() {
-    let mut server = Server::start();
+    let mut server = Server::durable();
     let silent = server.node(false).await;
     let sweeper = server.node(false).await;
     create(&sweeper).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{LONGER, MISSED_FOR, Server, reached};
+use super::server::{LONGER, MISSED_FOR, Server, all_done, reached};
 use super::{ID, create, download, outcomes, report, sweep};
 use crate::callback_queue::Outcome;
 use crate::redis::RedisStore;
@@ -26,7 +26,7 @@ async fn events(node: &RedisStore, count: usize) -> Vec<Outcome> {
 
 #[tokio::test]
 async fn completed_downloads_are_reported_afterwards() {
-    let mut server = Server::start();
+    let mut server = Server::durable();
     let node = server.node(false).await;
     create(&node).await;
     let complete = download(&node).await;
@@ -37,13 +37,13 @@ async fn completed_downloads_are_reported_afterwards() {
     server.restart();
     reached(&node).await;
     assert_eq!(events(&node, 1).await, [Outcome::Complete]);
-    assert_eq!(node.0.deeds.count(), 0);
+    all_done(&node).await;
 }
 
 /// Its hit might be given back twice: it stays counted, and only that.
 #[tokio::test]
 async fn downloads_that_failed_are_ended_and_stay_counted() {
-    let mut server = Server::start();
+    let mut server = Server::durable();
     let node = server.node(true).await;
     create(&node).await;
     let (told, untold) = (download(&node).await, download(&node).await);
@@ -55,9 +55,7 @@ async fn downloads_that_failed_are_ended_and_stay_counted() {
     server.restart();
     reached(&node).await;
     assert_eq!(events(&node, 1).await, [Outcome::Aborted]);
-    while node.0.deeds.count() > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    all_done(&node).await;
     assert_eq!(used(&node).await, 2);
     // Nothing is left open for others to end.
     let other = server.node(true).await;
@@ -70,7 +68,7 @@ async fn downloads_that_failed_are_ended_and_stay_counted() {
 
 #[tokio::test]
 async fn a_store_that_is_closed_waits_no_longer_than_before() {
-    let mut server = Server::start();
+    let mut server = Server::durable();
     let node = server.node(false).await;
     create(&node).await;
     let complete = download(&node).await;

@@ -48,6 +48,15 @@ fn deletes(command: &Words) -> bool {
     command.get(4).is_some_and(|word| *word == free.as_bytes()) && command.len() == 7
 }
 
+/// Waits until what was written is deleted.
+async fn gone(f: &Fixture) {
+    let began = Instant::now();
+    while f.stores.tokens.get(id(FREE)).await.unwrap().is_some() {
+        assert!(began.elapsed() < Duration::from_secs(5), "it stays");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// What was written cannot be deleted at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn undone_later_where_redis_refuses() {
@@ -69,11 +78,7 @@ async fn undone_later_where_redis_refuses() {
     f.stores.tokens.delete(id(3)).await.unwrap();
     let refused = f.stores.tokens.create(batch(&f)).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Unavailable);
-    let began = Instant::now();
-    while f.stores.tokens.get(id(FREE)).await.unwrap().is_some() {
-        assert!(began.elapsed() < Duration::from_secs(5), "it stays");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    gone(&f).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,6 +87,7 @@ async fn undone_though_the_caller_goes_away() {
     let port = server.port();
     let (held, is_held) = mpsc::channel();
     let (go_on, goes_on) = mpsc::channel::<()>();
+    let (deletes_it, deleted) = mpsc::channel();
     let goes_on = Mutex::new(goes_on);
     let f = behind(&server, move |command| {
         if writes(command) {
@@ -89,6 +95,8 @@ async fn undone_though_the_caller_goes_away() {
             // Only the first is waited for; and until the other sender is gone.
             let _ = held.send(());
             let _ = goes_on.lock().unwrap().recv();
+        } else if deletes(command) {
+            let _ = deletes_it.send(());
         }
     });
     let tokens = f.stores.tokens.clone();
@@ -99,6 +107,8 @@ async fn undone_though_the_caller_goes_away() {
     caller.abort();
     caller.await.unwrap_err();
     drop(go_on);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(f.stores.tokens.get(id(FREE)).await.unwrap(), None);
+    tokio::task::spawn_blocking(move || deleted.recv_timeout(Duration::from_secs(5)).unwrap())
+        .await
+        .unwrap();
+    gone(&f).await;
 }
