@@ -112,7 +112,7 @@ impl Inner {
                 break;
             }
         }
-        unseen.is_left_for_later();
+        unseen.leave_for_later();
         let found: BTreeSet<_> = claimed
             .iter()
             .map(|(_, one)| one.event.id.clone())
@@ -217,7 +217,7 @@ impl<'a> Unseen<'a> {
 
     /// The rest has answered: the next claim is not to ask for this alone, nor to keep room for it. It
     /// is found by its due time.
-    fn is_left_for_later(mut self) {
+    fn leave_for_later(mut self) {
         let away = std::mem::take(self.partitions.get_mut());
         if !away.is_empty() {
             let is_away = |id: &EventId| away.contains(&keys::partition_of_event(id));
