@@ -143,13 +143,8 @@ impl Deliverer {
     }
 
     async fn put_back(&self, events: Vec<(Held, u64)>) {
-        let queue = self.courier.backlog.queue();
-        let all = events.iter().map(async |(held, at_ms)| {
-            if let Err(error) = queue.put_back(held.id(), *at_ms).await {
-                tracing::error!(event_id = held.id().as_str(), %error, "a callback was not put back; it is handed out again when its lease ends");
-            }
-        });
-        join_all(all).await;
+        let all = events.iter();
+        join_all(all.map(|(held, at_ms)| self.courier.put_back(held, *at_ms))).await;
     }
 
     fn settle(&mut self, done: Result<Done, JoinError>) {

@@ -174,7 +174,8 @@ impl Courier {
         // What is left is enough for a try.
         let turn_by = began + self.sender.timeout / 2;
         let Ok(turn) = timeout_at(turn_by, self.waited_for.take(&held.host)).await else {
-            self.leave_to_others(&held).await;
+            // For whoever delivers what nobody waits for.
+            self.put_back(&held, self.clock.now_ms()).await;
             return Err(NotAnswered {
                 failure: Failure::Timeout,
                 again: true,
@@ -192,10 +193,9 @@ impl Courier {
         answered.map_err(|failure| NotAnswered { failure, again })
     }
 
-    /// It was not tried, and is due: for whoever delivers what nobody waits for.
-    async fn leave_to_others(&self, held: &Held) {
-        let now_ms = self.clock.now_ms();
-        if let Err(error) = self.backlog.queue().put_back(held.id(), now_ms).await {
+    /// It was not tried, and is due again at `at_ms`.
+    pub(super) async fn put_back(&self, held: &Held, at_ms: u64) {
+        if let Err(error) = self.backlog.queue().put_back(held.id(), at_ms).await {
             tracing::error!(event_id = held.id().as_str(), %error, "a callback was not put back; it is handed out again when its lease ends");
         }
     }

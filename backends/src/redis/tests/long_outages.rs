@@ -24,8 +24,8 @@ async fn events(node: &RedisStore, count: usize) -> Vec<Outcome> {
     all
 }
 
-#[tokio::test]
-async fn completed_downloads_are_reported_afterwards() {
+/// A download was completed while the server was away, and that for long.
+async fn completed_in_an_outage() -> (Server, RedisStore) {
     let mut server = Server::durable();
     let node = server.node(false).await;
     create(&node).await;
@@ -34,6 +34,12 @@ async fn completed_downloads_are_reported_afterwards() {
     let ended = node.commit(complete, report(Outcome::Complete)).await;
     ended.unwrap_err();
     tokio::time::sleep(LONGER).await;
+    (server, node)
+}
+
+#[tokio::test]
+async fn completed_downloads_are_reported_afterwards() {
+    let (mut server, node) = completed_in_an_outage().await;
     server.restart();
     reached(&node).await;
     assert_eq!(events(&node, 1).await, [Outcome::Complete]);
@@ -68,14 +74,7 @@ async fn downloads_that_failed_are_ended_and_stay_counted() {
 
 #[tokio::test]
 async fn a_store_that_is_closed_waits_no_longer_than_before() {
-    let mut server = Server::durable();
-    let node = server.node(false).await;
-    create(&node).await;
-    let complete = download(&node).await;
-    server.kill();
-    let ended = node.commit(complete, report(Outcome::Complete)).await;
-    ended.unwrap_err();
-    tokio::time::sleep(LONGER).await;
+    let (_server, node) = completed_in_an_outage().await;
     let began = Instant::now();
     node.close().await.unwrap_err();
     assert!(began.elapsed() < Duration::from_millis(3_500));

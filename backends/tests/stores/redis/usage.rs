@@ -35,9 +35,8 @@ fn a_minute_later(server: &Server) {
     server.ask(&["EVAL", forget, "0"]);
 }
 
-/// Redis has done it all the same: the end writes what is left, and nothing twice.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flush_that_is_cut_short() {
+/// One hit is written, and another one waits for it.
+async fn stopped_with_a_hit_to_write() -> (Server, Fixture, Fixture) {
     let server = Server::start();
     let (own, other) = (node(&server), node(&server));
     own.create(id(1), own.record(Method::Get)).await;
@@ -47,6 +46,13 @@ async fn a_flush_that_is_cut_short() {
     own.admit(id(1), Access::Get).await;
     written(&other, 1).await;
     server.signal("STOP");
+    (server, own, other)
+}
+
+/// Redis has done it all the same: the end writes what is left, and nothing twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_that_is_cut_short() {
+    let (server, own, other) = stopped_with_a_hit_to_write().await;
     let flush = own.stores.tokens.flush_usage();
     let cut = tokio::time::timeout(Duration::from_millis(200), flush).await;
     assert!(cut.is_err());
@@ -59,14 +65,7 @@ async fn a_flush_that_is_cut_short() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_is_lost() {
-    let server = Server::start();
-    let (own, other) = (node(&server), node(&server));
-    own.create(id(1), own.record(Method::Get)).await;
-    own.admit(id(1), Access::Get).await;
-    own.stores.tokens.flush_usage().await.unwrap();
-    own.admit(id(1), Access::Get).await;
-    written(&other, 1).await;
-    server.signal("STOP");
+    let (server, own, other) = stopped_with_a_hit_to_write().await;
     own.stores.tokens.flush_usage().await.unwrap_err();
     server.signal("CONT");
     written(&other, 2).await;
