@@ -28,8 +28,18 @@ async fn new_behind_old(server: &Server) -> Fixture {
     own
 }
 
-/// One that is new and one that is old, before anybody would look everywhere: on a machine so slow that
-/// that is over, this shows nothing of the old one.
+/// A case shows something only before anybody would look everywhere: where it has taken too long for
+/// that, it is run again. It says when its claim failed.
+async fn in_time(case: impl AsyncFn() -> Instant) {
+    for _ in 0..5 {
+        if case().await.elapsed() < Duration::from_millis(2_500) {
+            return;
+        }
+    }
+    panic!("never in time");
+}
+
+/// One that is new and one that is old.
 async fn claims_both(own: &Fixture) {
     let claimed = own.stores.callbacks.claim(2, LEASE).await.unwrap();
     let keys: Vec<_> = claimed.iter().map(|one| one.event.key.as_str()).collect();
@@ -38,26 +48,36 @@ async fn claims_both(own: &Fixture) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_redis_is_away() {
-    let mut server = Server::durable();
-    let own = new_behind_old(&server).await;
-    server.kill();
-    own.stores.callbacks.claim(2, LEASE).await.unwrap_err();
-    server.restart();
-    while own.stores.tokens.ping().await.is_err() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    claims_both(&own).await;
+    in_time(async || {
+        let mut server = Server::durable();
+        let own = new_behind_old(&server).await;
+        server.kill();
+        let failed_at = Instant::now();
+        own.stores.callbacks.claim(2, LEASE).await.unwrap_err();
+        server.restart();
+        while own.stores.tokens.ping().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        claims_both(&own).await;
+        failed_at
+    })
+    .await;
 }
 
 /// It says what is due, and then takes no write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_redis_refuses_to_write() {
-    let server = Server::start();
-    let own = new_behind_old(&server).await;
-    server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
-    own.stores.callbacks.claim(2, LEASE).await.unwrap_err();
-    server.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
-    claims_both(&own).await;
+    in_time(async || {
+        let server = Server::start();
+        let own = new_behind_old(&server).await;
+        server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        let failed_at = Instant::now();
+        own.stores.callbacks.claim(2, LEASE).await.unwrap_err();
+        server.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+        claims_both(&own).await;
+        failed_at
+    })
+    .await;
 }
 
 async fn enqueue(node: &Fixture, key: &str) -> bool {
