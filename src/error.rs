@@ -3,7 +3,7 @@
 use asset_gateway_backends::token_store::{Method, Refusal};
 use asset_gateway_backends::{BackendError, ErrorKind};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::tokens::issue::Invalid;
 use crate::tokens::policy::Denied;
@@ -21,7 +21,9 @@ pub enum GatewayError {
     ObjectNotFound,
     CallbackNotFound,
     NotFound,
-    MethodNotAllowed { allow: &'static str },
+    MethodNotAllowed {
+        allow: &'static str,
+    },
     RequestTimeout,
     TokenExists,
     HitsExceeded,
@@ -29,12 +31,16 @@ pub enum GatewayError {
     PreconditionFailed,
     SizeExceeded(String),
     UnsupportedMediaType(String),
-    RangeNotSatisfiable { size: Option<u64> },
+    RangeNotSatisfiable {
+        size: Option<u64>,
+    },
     RateLimited,
     Internal(String),
     Upstream(BackendError),
     UpstreamTimeout(BackendError),
     Unavailable(String),
+    /// An object that is stored, and why no hit counts it.
+    Uncounted(Box<Self>),
 }
 
 /// What the outermost layer makes JSON of, once it knows the request id.
@@ -142,13 +148,19 @@ impl GatewayError {
                 "the gateway cannot serve this now; try again later".into(),
                 Some(cause),
             ),
+            Self::Uncounted(why) => {
+                let (status, code, message, cause) = why.parts();
+                let message = format!("the object is stored, but no hit counts it: {message}");
+                (status, code, message, cause)
+            }
         }
     }
 }
 
-impl IntoResponse for GatewayError {
-    fn into_response(self) -> Response {
-        let header = match &self {
+impl GatewayError {
+    /// What the answer's status needs.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
             Self::MethodNotAllowed { allow } => {
                 Some((header::ALLOW, HeaderValue::from_static(allow)))
             }
@@ -182,7 +194,14 @@ impl IntoResponse for GatewayError {
             | Self::Internal(_)
             | Self::Upstream(_)
             | Self::UpstreamTimeout(_) => None,
-        };
+            Self::Uncounted(why) => why.header(),
+        }
+    }
+}
+
+impl IntoResponse for GatewayError {
+    fn into_response(self) -> Response {
+        let header = self.header();
         let (status, code, message, cause) = self.parts();
         let mut response = status.into_response();
         response.headers_mut().extend(header);

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
-use crate::token_store::{BodyTemplate, ClientKey, TokenId};
+use crate::token_store::{ADDRESS_BYTES, BodyTemplate, ClientKey, TokenId};
 
 pub(crate) use fresh::Fresh;
 
@@ -108,12 +108,13 @@ impl CallerRef<'_> {
                 .unwrap_or_default()
                 .to_be_bytes(),
         };
-        let digest = Sha256::new()
-            .chain_update(network)
-            .chain_update(self.user_agent)
-            .finalize();
+        let address = Sha256::new().chain_update(network);
+        let client = address.clone().chain_update(self.user_agent);
         let mut key = ClientKey::default();
-        key.copy_from_slice(&digest[..16]);
+        let (of_address, of_agent) = key.split_at_mut(ADDRESS_BYTES);
+        of_address.copy_from_slice(&address.finalize()[..ADDRESS_BYTES]);
+        let rest = of_agent.len();
+        of_agent.copy_from_slice(&client.finalize()[..rest]);
         key
     }
 }

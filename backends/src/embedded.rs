@@ -37,8 +37,8 @@ use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::QueueLimits;
 use crate::token_store::{
     AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
-    Unsettled,
+    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, Unsettled,
 };
 use kv::{Batch, Kv};
 use usage::Usage;
@@ -274,6 +274,10 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         Ok(unsettled)
     }
 
+    async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
+        self.0.settlement(lease)
+    }
+
     async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
         let held = self.0.record_upload(lease, upload)?;
         self.0.kv.durable().await?;
@@ -333,7 +337,7 @@ fn forget<K: Kv>(kv: &K, id: TokenId, record: &TokenRecord, batch: &mut Batch) -
     for tag in &record.tags {
         batch.remove(keys::by_tag(tag, id));
     }
-    for prefix in [keys::leases(id), keys::windows(id)] {
+    for prefix in [keys::leases(id), keys::windows(id), keys::counted_of(id)] {
         kv.scan(&prefix, None, &mut |key, _| {
             batch.remove(key.to_vec());
             Ok(true)

@@ -7,6 +7,7 @@ pub mod conditions;
 mod download;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod endpoint;
+mod fence;
 #[cfg(feature = "opendal")]
 pub mod fs;
 #[cfg(any(feature = "opendal", feature = "aws"))]
@@ -31,7 +32,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+#[cfg(any(feature = "opendal", feature = "aws"))]
+use self::fence::check_fence;
 use crate::error::Result;
+
+pub use self::fence::Fence;
 
 /// Name of the user metadata that holds [`PutOptions::marker`] at object stores.
 #[cfg(any(feature = "opendal", feature = "aws"))]
@@ -130,6 +135,8 @@ pub struct PutOptions {
     /// A word that is kept with the object and comes back as [`ObjectMeta::marker`], so that an
     /// upload whose writer died can be told from another one on the same key.
     pub marker: Option<String>,
+    /// Until when the object may become visible; `None` = always.
+    pub fence: Option<Arc<dyn Fence>>,
     /// Is told what storage calls the upload, where it goes in parts and the backend can abort it
     /// later by that name.
     pub recorder: Option<Arc<dyn Recorder>>,
@@ -169,7 +176,9 @@ pub trait Upload: Send {
     /// Takes the next piece. Returns when there is room for another one.
     async fn write(&mut self, piece: Bytes) -> Result<()>;
 
-    /// Makes the object visible, atomically, and durable against the process' death.
+    /// Makes the object visible, atomically, and durable against the process' death; not where
+    /// [`PutOptions::fence`] is past. Between the last look at the fence and the deed there may be as
+    /// much time as a process can be stopped for: see [`ObjectBackend::fence_off`].
     /// After an error nothing was stored, or it is unknown (time-outs): [`ObjectBackend::head`]
     /// and the marker tell.
     async fn finish(self: Box<Self>) -> Result<Stored>;
@@ -188,6 +197,8 @@ pub struct Capabilities {
     /// What a process that died has asked for is done, or will never be. A remote storage may
     /// still make an object visible later.
     pub ends_with_the_process: bool,
+    /// [`ObjectBackend::fence_off`] holds.
+    pub fences_off: bool,
 }
 
 /// A bucket.
@@ -219,6 +230,14 @@ pub trait ObjectBackend: Send + Sync {
     /// Ends an upload whose writer died, by the name that a [`Recorder`] was told: no part of it
     /// stays. One that is not there any more is a success.
     async fn abort_upload(&self, _key: &str, _reference: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Sees to it that an upload with this [`PutOptions::marker`] does not become visible any more,
+    /// whoever writes it, and however late. Whether it was visible before is for
+    /// [`head`](Self::head) to say, afterwards. Does nothing where storage has no means for it;
+    /// uploads in parts are fenced off by [`abort_upload`](Self::abort_upload).
+    async fn fence_off(&self, _marker: &str) -> Result<()> {
         Ok(())
     }
 

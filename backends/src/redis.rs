@@ -46,8 +46,8 @@ use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::{
     AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
-    Unsettled,
+    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, Unsettled,
 };
 use deeds::Deeds;
 use link::Link;
@@ -249,6 +249,10 @@ impl TokenStore for RedisStore {
 
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
         self.0.sweep(lease).await
+    }
+
+    async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
+        self.0.settlement(lease).await
     }
 
     async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {

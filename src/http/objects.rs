@@ -22,9 +22,18 @@ use super::context::RequestContext;
 use super::observe::AboutToken;
 use crate::app::AppState;
 use crate::error::GatewayError;
-use crate::tokens::TokenSecret;
 use crate::tokens::redeem::NotAdmitted;
 use crate::tokens::settle::uploaded;
+use crate::tokens::{AccessLease, TokenSecret};
+
+/// Why an access that was let in has no hit any more. Nothing was stored, or sent.
+async fn lost(lease: &AccessLease) -> GatewayError {
+    match lease.is_revoked().await {
+        Ok(true) => GatewayError::TokenNotFound,
+        Ok(false) => GatewayError::Unavailable("the lease of the access was lost".into()),
+        Err(error) => GatewayError::store(error),
+    }
+}
 
 /// Downloads the object, or a range of it.
 #[utoipa::path(get, path = "/object/{token}", tag = "data plane",

@@ -76,7 +76,7 @@ pub struct IssueRequest {
     pub allowed_referers: Option<Vec<String>>,
     /// Only `proxy` in this version.
     pub delivery: Option<String>,
-    /// Seconds in which requests of one client count once.
+    /// Seconds in which requests of one client count once; at most 86400.
     pub hit_window: Option<i64>,
     /// `start` (default) or `complete`.
     pub hit_on: Option<String>,

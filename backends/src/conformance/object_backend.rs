@@ -104,6 +104,8 @@ macro_rules! __object_backend_cases {
             a_dropped_upload_leaves_nothing,
             an_upload_in_parts_is_aborted_by_its_reference,
             a_reference_that_cannot_be_recorded_ends_the_upload,
+            a_fence_that_is_past_keeps_the_object_invisible,
+            an_upload_that_is_fenced_off_stays_invisible,
             the_marker_comes_back,
             deleting_is_idempotent,
             what_is_missing_is_not_found,

@@ -79,6 +79,14 @@ pub struct UploadValue {
     pub owner: u64,
 }
 
+/// An upload that was counted by whoever took it over.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CountedValue {
+    /// Unix ms; nobody asks any more.
+    #[serde(rename = "t")]
+    pub until: u64,
+}
+
 /// A client's window on a counted hit.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WindowValue {

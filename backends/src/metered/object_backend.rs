@@ -76,6 +76,13 @@ impl ObjectBackend for MeteredBackend {
         result
     }
 
+    async fn fence_off(&self, marker: &str) -> Result<()> {
+        let began = Instant::now();
+        let result = self.inner.fence_off(marker).await;
+        self.record("fence_off", began, &result);
+        result
+    }
+
     async fn ping(&self) -> Result<()> {
         self.inner.ping().await
     }

@@ -113,6 +113,7 @@ impl ObjectBackend for AwsBackend {
             markers: true,
             exclusive_create: true,
             ends_with_the_process: false,
+            fences_off: false,
         }
     }
 

@@ -205,6 +205,7 @@ impl ObjectBackend for FsBackend {
             markers: true,
             exclusive_create: true,
             ends_with_the_process: true,
+            fences_off: true,
         }
     }
 
@@ -230,6 +231,16 @@ impl ObjectBackend for FsBackend {
     async fn delete(&self, key: &str) -> Result<()> {
         let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
         run_blocking("delete", move || shared.delete(&key)).await
+    }
+
+    /// A name is taken away or given once: either the rename came first, or it finds no file.
+    async fn fence_off(&self, marker: &str) -> Result<()> {
+        let (shared, marker) = (Arc::clone(&self.shared), marker.to_owned());
+        run_blocking("fence_off", move || {
+            let removed = shared.temps.remove(&marker);
+            removed.map_err(|error| on_io("fence_off", error))
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<()> {

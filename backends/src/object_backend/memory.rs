@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use super::conditions::judge;
 use super::{
     Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Stored, Upload,
+    check_fence,
 };
 use crate::error::{BackendError, ErrorKind, Result};
 
@@ -59,6 +60,7 @@ impl ObjectBackend for MemoryBackend {
             markers: true,
             exclusive_create: true,
             ends_with_the_process: true,
+            fences_off: false,
         }
     }
 
@@ -149,6 +151,8 @@ impl Upload for MemoryUpload {
         if upload.options.must_not_exist && objects.contains_key(&upload.key) {
             return Err(BackendError::new(ErrorKind::PreconditionFailed, "put"));
         }
+        // Under the lock: who looks for the object afterwards sees what came of it.
+        check_fence(upload.options.fence.as_ref())?;
         objects.insert(upload.key, Arc::new(object));
         Ok(Stored { etag, size })
     }

@@ -151,6 +151,7 @@ impl ObjectBackend for OpendalBackend {
             markers: capability.write_with_user_metadata,
             exclusive_create: capability.write_with_if_not_exists,
             ends_with_the_process: false,
+            fences_off: false,
         }
     }
 
@@ -182,6 +183,7 @@ impl ObjectBackend for OpendalBackend {
             key.to_owned(),
             writer,
             options.must_not_exist,
+            options.fence,
             options.content_length,
         )))
     }

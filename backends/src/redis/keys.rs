@@ -7,6 +7,7 @@
 //! | `l:` id | hash | lease → deadline `:` turn; `i` lease → intent; `c` lease → bytes charged |
 //! | `u`, `parts` | hash, ZSET | id `:` lease → an upload in parts; when to look whether it was abandoned |
 //! | `w:` id | ZSET | client → end of its window; `r` client `:` end where somebody rode on it |
+//! | `s:` id `:` lease | string | an upload that was counted; for five minutes, for a day where it was taken over |
 //! | `q:` call | string | a call that must not count twice; for a minute |
 //! | `f:` owner | string | the number of the last batch of hits without a limit that a node has written; for a day |
 //! | `a`, `b`, `g` | ZSETs | ids; bucket 0 key 0 id; tag 0 id |

@@ -58,6 +58,7 @@ scripts!(
     record_upload: Wrote::Always,
     abandoned: Wrote::Nothing,
     forget_upload: Wrote::Nothing,
+    settlement: Wrote::Nothing,
 );
 
 /// Whether a script has written what somebody counts on, so that replicas have to have it.

@@ -18,6 +18,7 @@ mod sentinel;
 mod sentinel_moves;
 mod server;
 mod usage;
+mod windows;
 
 use asset_gateway_backends::conformance::fixture::{Fixture, Time};
 use asset_gateway_backends::settings::QueueLimits;

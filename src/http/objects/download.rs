@@ -16,7 +16,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::range::{self, Validator, Wanted};
-use super::{bucket, response};
+use super::{bucket, lost, response};
 use crate::app::AppState;
 use crate::error::GatewayError;
 use crate::telemetry::record::{Direction, InFlight};
@@ -78,7 +78,7 @@ async fn fetch(
     match charged.await.map_err(GatewayError::store)? {
         Charged::Done => Ok(Fetched::Object(object)),
         Charged::OverBudget => Err(GatewayError::HitsExceeded),
-        Charged::Lost => Err(GatewayError::TokenNotFound),
+        Charged::Lost => Err(lost(&ticket.lease()).await),
     }
 }
 
@@ -157,16 +157,16 @@ impl http_body::Body for DownloadBody {
         if self.failed || self.sent == self.expected {
             return Poll::Ready(None);
         }
-        if self.ticket.as_ref().is_some_and(Ticket::is_lost) {
-            // Finishing would be a delivery that cannot be counted.
-            return self.fail(BackendError::new(ErrorKind::Unavailable, "lease lost"));
-        }
         match std::task::ready!(self.stream.as_mut().poll_next(cx)) {
             Some(Ok(piece)) => {
                 let sent = self.sent + piece.len() as u64;
                 if sent > self.expected {
                     let error = BackendError::new(ErrorKind::Upstream, "more bytes than announced");
                     return self.fail(error);
+                }
+                if self.ticket.as_ref().is_some_and(Ticket::is_lost) {
+                    // Finishing would be a delivery that cannot be counted.
+                    return self.fail(BackendError::new(ErrorKind::Unavailable, "lease lost"));
                 }
                 self.sent = sent;
                 self.in_flight.add_bytes(piece.len() as u64);

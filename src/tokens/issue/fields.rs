@@ -18,6 +18,7 @@ const MAX_KEY_BYTES: usize = 1024;
 const MAX_TEXT_BYTES: usize = 1024;
 const MAX_TAG_BYTES: usize = 128;
 const MAX_LIST: usize = 100;
+const MAX_HIT_WINDOW_SECONDS: u64 = 86_400;
 
 pub fn record(
     request: IssueRequest,
@@ -42,7 +43,7 @@ pub fn record(
         Method::Get | Method::Head => None,
     };
     let hit_on = choice("hit_on", request.hit_on, HIT_ONS)?.unwrap_or_default();
-    let hit_window_seconds = seconds("hit_window", request.hit_window)?.filter(|s| *s > 0);
+    let hit_window_seconds = hit_window(request.hit_window)?;
     if hit_window_seconds.is_some() && hit_on == HitOn::Complete {
         return invalid("hit_window cannot be used together with hit_on: complete");
     }
@@ -147,6 +148,17 @@ fn seconds(field: &str, given: Option<i64>) -> Result<Option<u64>, Invalid> {
     given
         .map(|n| u64::try_from(n).map_err(|_| Invalid(format!("{field}: must not be negative"))))
         .transpose()
+}
+
+/// A window is kept with the token for each client.
+fn hit_window(given: Option<i64>) -> Result<Option<u64>, Invalid> {
+    let window = seconds("hit_window", given)?.filter(|s| *s > 0);
+    if window.is_some_and(|seconds| seconds > MAX_HIT_WINDOW_SECONDS) {
+        return invalid(format!(
+            "hit_window: at most {MAX_HIT_WINDOW_SECONDS} seconds (a day) are allowed"
+        ));
+    }
+    Ok(window)
 }
 
 fn content_type(content_type: Option<String>) -> Result<Option<String>, Invalid> {

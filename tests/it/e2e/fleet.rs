@@ -12,5 +12,6 @@ mod leases;
 mod outage;
 mod revoked;
 mod settling;
+mod stopped;
 mod topologies;
 mod traffic;

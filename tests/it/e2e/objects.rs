@@ -7,6 +7,7 @@ mod errors;
 mod headers;
 mod hits;
 mod hits_complete;
+mod lapsed;
 mod left;
 mod order;
 mod ranges;

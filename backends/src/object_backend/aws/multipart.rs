@@ -99,6 +99,8 @@ impl Multipart {
     /// Makes the object visible. Not repeated: the second try of a success says that the key is
     /// taken, or that there is no such upload.
     pub async fn complete(&mut self, size: u64) -> Result<Stored> {
+        // A writer that is stopped after this finds its upload aborted by whoever settles it.
+        self.target.check_fence()?;
         let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone()));
         let backend = &self.target.backend;
         let request = backend.clients.once.complete_multipart_upload();

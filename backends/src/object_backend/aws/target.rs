@@ -1,6 +1,6 @@
 //! What an upload writes to, and what storage says when it becomes visible.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error as StdError;
 use std::time::Duration;
 
@@ -8,11 +8,14 @@ use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 
+use bytes::Bytes;
+
 use super::AwsBackend;
+use super::body::fenced;
 use super::error::{backend_error, is_conflict, strange};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::conditions::bare_etag;
-use crate::object_backend::{GetOptions, MARKER, ObjectBackend, PutOptions, Stored};
+use crate::object_backend::{GetOptions, MARKER, ObjectBackend, PutOptions, Stored, check_fence};
 
 #[derive(Clone)]
 pub struct Target {
@@ -23,7 +26,7 @@ pub struct Target {
 
 impl Target {
     /// The whole object in one request, which is never repeated: the second try of a success says
-    /// that the key is taken. Has no time limit.
+    /// that the key is taken. Has no time limit. The `body` is one that looks at the fence.
     pub async fn put_object(&self, body: SdkBody, length: u64) -> Result<Stored> {
         let size = i64::try_from(length).map_err(|_| strange("put", "an object of that size"))?;
         let request = self.backend.clients.once.put_object();
@@ -44,6 +47,16 @@ impl Target {
             Ok(answer) => self.stored(answer.e_tag(), length).await,
             Err(error) => Err(self.refusal(error).await),
         }
+    }
+
+    /// The object must not become visible any more.
+    pub fn check_fence(&self) -> Result<()> {
+        check_fence(self.options.fence.as_ref())
+    }
+
+    /// A whole object that is here.
+    pub fn whole(&self, pieces: VecDeque<Bytes>) -> SdkBody {
+        fenced(pieces, self.options.fence.clone())
     }
 
     pub fn metadata(&self) -> Option<HashMap<String, String>> {

@@ -1,6 +1,7 @@
 //! From a temporary file to a name that readers see.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{
@@ -14,6 +15,7 @@ use super::path::{NO_ACCESS, Root};
 use super::stamp::Stamp;
 use super::temp::TempFile;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::{Fence, check_fence};
 
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -44,12 +46,14 @@ fn is_folder() -> BackendError {
 }
 
 /// Gives `temp`, whose bytes are on disk, its name: atomically, and on disk when it returns.
-/// With `must_not_exist` a name that is taken stays as it is: `PreconditionFailed`.
+/// With `must_not_exist` a name that is taken stays as it is: `PreconditionFailed`. `fence` is asked
+/// last; a writer that is stopped after that finds its file removed by whoever fenced it off.
 pub fn publish(
     shared: &Shared,
     temp: TempFile,
     relative: &Path,
     must_not_exist: bool,
+    fence: Option<&Arc<dyn Fence>>,
 ) -> Result<()> {
     let errno = |errno| on_write("put", errno);
     let Some(name) = relative.file_name() else {
@@ -63,6 +67,7 @@ pub fn publish(
     {
         return Err(is_folder());
     }
+    check_fence(fence)?;
     if must_not_exist {
         match linkat(CWD, temp.path(), &folder, name, AtFlags::empty()) {
             // No hard links here.

@@ -1,6 +1,7 @@
 //! One upload: a single request where it is small, parts where it is not.
 
 use std::mem;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::conditions::bare_etag;
 use crate::object_backend::gather::Gather;
 use crate::object_backend::part_size::part_size;
-use crate::object_backend::{GetOptions, ObjectBackend, Stored, Upload};
+use crate::object_backend::{Fence, GetOptions, ObjectBackend, Stored, Upload, check_fence};
 
 /// Memory: the part that is gathered, and the one before it, which OpenDAL holds back until it
 /// knows whether it is the only one.
@@ -21,6 +22,7 @@ pub struct OpendalUpload {
     backend: OpendalBackend,
     key: String,
     must_not_exist: bool,
+    fence: Option<Arc<dyn Fence>>,
     /// Bytes that the client said would come.
     announced: Option<u64>,
     gathered: Gather,
@@ -45,12 +47,14 @@ impl OpendalUpload {
         key: String,
         writer: Writer,
         must_not_exist: bool,
+        fence: Option<Arc<dyn Fence>>,
         announced: Option<u64>,
     ) -> Self {
         Self {
             backend,
             key,
             must_not_exist,
+            fence,
             announced,
             gathered: Gather::default(),
             parts: 0,
@@ -96,7 +100,8 @@ impl OpendalUpload {
         let State::Idle(writer) = &mut self.state else {
             return Err(broken());
         };
-        // On an error the drop aborts.
+        // On an error the drop aborts. Nothing can be asked between here and the request's end.
+        check_fence(self.fence.as_ref())?;
         match writer.close().await {
             Ok(metadata) => {
                 self.state = State::Over;
