@@ -44,7 +44,7 @@ impl TempFolder {
     pub fn create(&self, marker: Option<&str>) -> io::Result<TempFile> {
         let mut marked = marker.and_then(|marker| self.marked(marker));
         loop {
-            let path = marked.take().unwrap_or_else(|| {
+            let path = marked.clone().unwrap_or_else(|| {
                 self.path.join(format!(
                     "{}-{}-{}.part",
                     std::process::id(),
@@ -60,7 +60,10 @@ impl TempFolder {
                     options.open(&path)?
                 }
                 // A marker that is not one upload's own.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    marked = None;
+                    continue;
+                }
                 other => other?,
             };
             let temp = TempFile {

@@ -2,7 +2,7 @@
 //! of its tasks has noticed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use asset_gateway_backends::clock::{Clock, SystemClock, TestClock};
@@ -26,19 +26,20 @@ const STOPPED: Duration = Duration::from_secs(77);
 /// More than the sockets between take in.
 const LARGE: usize = 16 << 20;
 
-/// A bucket in memory whose uploads can be held up just before they are visible, and just after.
+/// A bucket in memory whose first upload can be held up just before it is visible, and just after.
 #[derive(Clone, Default)]
 struct Held {
     inner: MemoryBackend,
     before: Arc<Gate>,
     after: Arc<Gate>,
     begun: Arc<AtomicUsize>,
+    /// As a storage that does late what it was asked for in time.
+    is_late: Arc<AtomicBool>,
 }
 
 struct HeldUpload {
     inner: Box<dyn Upload>,
-    before: Arc<Gate>,
-    after: Arc<Gate>,
+    gates: Option<[Arc<Gate>; 2]>,
 }
 
 #[async_trait]
@@ -48,9 +49,12 @@ impl Upload for HeldUpload {
     }
 
     async fn finish(self: Box<Self>) -> Result<Stored> {
-        self.before.pass().await;
+        let Some([before, after]) = self.gates else {
+            return self.inner.finish().await;
+        };
+        before.pass().await;
         let stored = self.inner.finish().await;
-        self.after.pass().await;
+        after.pass().await;
         stored
     }
 
@@ -73,12 +77,14 @@ impl ObjectBackend for Held {
         self.inner.get(key, options).await
     }
 
-    async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
-        self.begun.fetch_add(1, SeqCst);
+    async fn put(&self, key: &str, mut options: PutOptions) -> Result<Box<dyn Upload>> {
+        if self.is_late.load(SeqCst) {
+            options.fence = None;
+        }
+        let is_first = self.begun.fetch_add(1, SeqCst) == 0;
         Ok(Box::new(HeldUpload {
             inner: self.inner.put(key, options).await?,
-            before: Arc::clone(&self.before),
-            after: Arc::clone(&self.after),
+            gates: is_first.then(|| [&self.before, &self.after].map(Arc::clone)),
         }))
     }
 
@@ -218,4 +224,38 @@ async fn an_upload_that_is_still_coming_is_refused() {
     stored(&gateway, "k")
         .await
         .assert_error(404, "object_not_found");
+}
+
+/// Storage makes the object visible when its hit has long been given back, and somebody else has it:
+/// it is counted with another one, or the answer says that it is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_becomes_visible_too_late_is_counted_or_said_to_be_there() {
+    for another in [true, false] {
+        let (gateway, bucket, clock) = start().await;
+        bucket.is_late.store(true, SeqCst);
+        let token = gateway.token("PUT", "k", json!({})).await;
+        let uploading = held_at(&gateway, &bucket.before, &token, "late").await;
+        clock.advance(STOPPED);
+        gateway.sweep();
+        until("the hit is back", async || {
+            gateway.put(&token, "in between").await.status == 200
+        })
+        .await;
+        if another {
+            let path = format!("/token/{token}");
+            let more = gateway
+                .control("PATCH", &path)
+                .json(&json!({"max_hits": 2}));
+            assert_eq!(answer(more).await.status, 200);
+        }
+        bucket.before.open();
+        let told = uploading.await.unwrap();
+        assert_eq!(stored(&gateway, "k").await.body, "late");
+        if another {
+            assert_eq!(told.status, 200, "{told:?}");
+        } else {
+            told.assert_error(409, "hits_exceeded").says("is stored");
+        }
+        assert_eq!(gateway.used_hits(&token).await, 1 + u64::from(another));
+    }
 }
