@@ -4,6 +4,8 @@
 //! - [`error`]: the one error type, by the kinds that callers branch on.
 //! - [`clock`]: where time comes from.
 //! - [`settings`]: what an adapter needs to be opened; every backend is listed, compiled in or not.
+//! - [`private`]: folders and files that nobody else may read.
+//! - [`reserved`]: keys that are the gateway's own.
 //! - [`keys_file`]: keys of storage in a file, as Amazon's tools write them.
 //! - [`token_store`], [`callback_queue`], [`object_backend`]: the three ports. Each trait's
 //!   documentation is its contract.
@@ -17,14 +19,17 @@ pub mod callback_queue;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod durable;
 mod embedded;
 pub mod error;
 pub mod keys_file;
 pub mod metered;
 pub mod object_backend;
 pub mod open;
+pub mod private;
 #[cfg(feature = "redis")]
 mod redis;
+pub mod reserved;
 pub mod settings;
 pub mod token_store;
 

@@ -366,7 +366,7 @@ pub trait TokenStore: Send + Sync {
     /// Writes the hits of unlimited tokens that were added up since the last call.
     async fn flush_usage(&self) -> Result<()>;
 
-    /// The store can be reached and answers.
+    /// The store can be reached, answers, and takes writes: one that means nothing is made durable.
     async fn ping(&self) -> Result<()>;
 
     /// Writes everything down; the store is not used afterwards.

@@ -12,4 +12,6 @@ pub mod process;
 pub mod raw;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(target_os = "linux")]
+pub mod small_disk;
 pub mod troubles;

@@ -64,6 +64,7 @@ impl<K: Kv> Inner<K> {
         let event = self.open_entry(id, &token.record, request, now_ms, &mut batch)?;
         let written = !batch.is_empty();
         if written {
+            self.kv.writable()?;
             self.kv.apply(batch)?;
         }
         if hold == Hold::Batched {

@@ -17,6 +17,7 @@
 //! | `e` event | an event that waits for delivery |
 //! | `d` due event | – |
 //! | `k` event | a dead letter |
+//! | `p` | when it was last tried to write; nothing hangs on it |
 
 use crate::callback_queue::EventId;
 use crate::token_store::{ClientKey, TokenId};
@@ -32,6 +33,7 @@ pub const OPEN: &[u8] = b"o";
 pub const EVENTS: &[u8] = b"e";
 pub const DUE: &[u8] = b"d";
 pub const DEAD: &[u8] = b"k";
+pub const PROBE: &[u8] = b"p";
 
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()

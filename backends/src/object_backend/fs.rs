@@ -7,6 +7,7 @@ mod attributes;
 mod beside;
 mod body;
 mod error;
+mod folders;
 mod path;
 mod publish;
 mod stamp;
@@ -21,13 +22,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rustix::fs::{AtFlags, FileType, OFlags, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use self::attributes::Attributes;
 use self::beside::Beside;
 use self::error::{on_io, on_read};
-use self::path::{OWN_FOLDER, Root, relative};
+use self::folders::Folders;
+use self::path::{NO_ACCESS, OWN_FOLDER, Root, relative};
 use self::stamp::Stamp;
 use self::temp::TempFolder;
 use self::upload::FsUpload;
@@ -35,7 +37,9 @@ use super::conditions::judge;
 use super::{
     ByteRange, Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Upload,
 };
+use crate::durable::sync_folders;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::private;
 
 /// A bucket in a folder. See the module's documentation.
 pub struct FsBackend {
@@ -45,6 +49,7 @@ pub struct FsBackend {
 /// What uploads and blocking threads need of the backend.
 struct Shared {
     root: Root,
+    folders: Folders,
     temps: TempFolder,
     beside: Beside,
 }
@@ -65,13 +70,20 @@ impl FsBackend {
         // A process that changes its working folder keeps its buckets.
         let root = std::path::absolute(root)?;
         let own = root.join(OWN_FOLDER);
-        let temps = own.join("tmp");
-        std::fs::create_dir_all(&temps)?;
+        let (temps, types) = (own.join("tmp"), own.join("types"));
+        // The root and the objects may be shared with others; what is ours is not.
+        std::fs::create_dir_all(&root)?;
+        private::folder(&own)?;
+        private::folder(&temps)?;
+        private::folder(&types)?;
+        private::tighten_all(&types);
+        sync_folders(&own)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 root: Root::new(root),
+                folders: Folders::default(),
                 temps: TempFolder::new(temps),
-                beside: Beside::new(own.join("types"), types_beside),
+                beside: Beside::new(types, types_beside),
             }),
         })
     }
@@ -190,7 +202,10 @@ impl Shared {
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             return Ok(());
         }
+        // Open until its name is gone from the disk: no other file gets its number before that.
+        let _held = openat(&folder, name, NO_ACCESS | OFlags::NOFOLLOW, Mode::empty()).ok();
         unlinkat(&folder, name, AtFlags::empty())?;
+        folders::sync(&folder)?;
         if stat.st_nlink == 1 {
             self.beside.remove(Stamp::of_stat(&stat));
         }

@@ -16,6 +16,7 @@
 //! | `e`, `n`, `at` | hashes | event → value, attempts, due time |
 //! | `due`, `held`, `age`, `dead`, `buried` | ZSETs | event → due time; end of its claim; when it was queued, twice; when it was given up |
 //! | `k` | hash | event → value of a dead letter |
+//! | `probe` | string | somebody could write here within the last minute |
 //!
 //! `owner:` owner, a node's sign of life, is in the partition that the owner's name begins with.
 

@@ -10,7 +10,7 @@ mod target;
 
 use std::sync::Arc;
 
-use super::keys::Partition;
+use super::keys::{Partition, all_partitions, prefix};
 use crate::error::Result;
 use crate::settings::{RedisMode, RedisSettings};
 pub use ask::Ask;
@@ -18,6 +18,9 @@ use cluster::Cluster;
 pub use line::Failure;
 use line::Line;
 use target::{Access, Target};
+
+/// Partitions from one that is probed to the next: some are on each master of a usual cluster.
+const PROBED_EVERY: usize = 16;
 
 pub enum Link {
     One(Line),
@@ -56,14 +59,30 @@ impl Link {
         }
     }
 
-    /// Somebody answers. Of a cluster one master is enough: the others' partitions are away for
+    /// Somebody takes a write. Of a cluster one master is enough: the others' partitions are away for
     /// every node of the gateway, so that none is the better for being drained.
     pub async fn ping(&self) -> Result<()> {
-        let ping = redis::cmd("PING");
         let answer = match self {
-            Self::One(line) => line.call(&ping).await,
-            Self::Cluster(cluster) => cluster.call_any(&ping).await,
+            Self::One(line) => line.call(&probe(Partition::MIN)).await,
+            Self::Cluster(cluster) => {
+                let mut answer = Err(Failure::Away("no master answers"));
+                for partition in all_partitions().step_by(PROBED_EVERY) {
+                    answer = cluster.call(partition, &probe(partition)).await;
+                    if answer.is_ok() {
+                        break;
+                    }
+                }
+                answer
+            }
         };
         answer.map(drop).map_err(|failure| failure.of("redis.ping"))
     }
+}
+
+/// A write that means nothing, in one partition.
+fn probe(partition: Partition) -> redis::Cmd {
+    let mut set = redis::cmd("SET");
+    set.arg(format!("{}probe", prefix(partition)));
+    set.arg(1).arg("EX").arg(60);
+    set
 }

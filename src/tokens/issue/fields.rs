@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use asset_gateway_backends::reserved::is_reserved;
 use asset_gateway_backends::token_store::{HitOn, Method, TokenRecord};
 use ipnet::IpNet;
 use url::Url;
@@ -102,6 +103,9 @@ fn key(key: Option<String>) -> Result<String, Invalid> {
         .any(|segment| segment == "." || segment == "..")
     {
         return invalid("key: the segments . and .. are not allowed");
+    }
+    if is_reserved(&key) {
+        return invalid("key: names that begin with .asset-gateway, and .staging/, are reserved");
     }
     Ok(key)
 }

@@ -6,3 +6,5 @@ mod embedded;
 mod first;
 mod metrics_port;
 mod restart;
+#[cfg(unix)]
+mod rights;

@@ -56,7 +56,11 @@ impl TempFolder {
             let options = options.read(true).write(true).create_new(true);
             let file = match options.open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    fs::create_dir_all(&self.path)?;
+                    // The root may be shared with others, what is ours is not.
+                    if let Some(root) = self.path.ancestors().nth(2) {
+                        fs::create_dir_all(root)?;
+                    }
+                    crate::private::folder(&self.path)?;
                     options.open(&path)?
                 }
                 // A marker that is not one upload's own.

@@ -135,10 +135,14 @@ impl Upload for FsUpload {
                 upload.must_not_exist,
                 upload.fence.as_ref(),
             );
-            if published.is_err() {
-                upload.shared.beside.remove(stamp);
+            match published {
+                Ok(published) => published.sync(&upload.shared.beside)?,
+                Err(error) => {
+                    upload.shared.beside.remove(stamp);
+                    return Err(error);
+                }
             }
-            published.map(|()| Stored {
+            Ok(Stored {
                 etag: stamp.etag(),
                 size: stamp.size,
             })

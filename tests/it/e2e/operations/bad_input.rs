@@ -118,6 +118,43 @@ async fn odd_keys_are_stored_below_the_bucket_or_refused() {
     );
 }
 
+/// Whatever a file system may take for the gateway's own folder, or for staging.
+#[tokio::test]
+async fn reserved_keys_get_no_token() {
+    let gateway = Gateway::start();
+    for name in [
+        ".asset-gateway",
+        ".Asset-Gateway",
+        ".ASSET-GATEWAY",
+        ".asset-gateway.",
+        ".asset-gateway..",
+        ".asset-gateway ",
+        ".asset-gateway. ",
+        ".asset-gateway::$INDEX_ALLOCATION",
+        "ASSET-~1",
+        ".a\u{df}et-gateway",
+        ".a\u{17f}\u{17f}et-gateway",
+        "\u{2024}asset-gateway",
+        "\u{ff0e}\u{ff41}\u{ff53}\u{ff53}\u{ff45}\u{ff54}-gateway",
+        ".asset\u{200d}-gateway",
+        ".asset-gatew\u{ad}ay",
+        ".staging",
+        ".Staging.",
+        ".stag\u{200b}ing",
+    ] {
+        for rest in ["/tmp/1-2-3.part", "/types/7", "/x"] {
+            for method in ["GET", "HEAD", "PUT"] {
+                let key = format!("{name}{rest}");
+                let made = gateway.create(json!({"key": key, "method": method})).await;
+                made.assert_error(400, "bad_request").says("reserved");
+            }
+        }
+    }
+    // Elsewhere than at the root it is a name like any other.
+    let free = gateway.token("PUT", "x/.asset-gateway/y", json!({})).await;
+    assert_eq!(gateway.put(&free, "x").await.status, 200);
+}
+
 #[tokio::test]
 async fn numbers_at_the_edges() {
     let gateway = Gateway::start();
