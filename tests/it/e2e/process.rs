@@ -5,4 +5,5 @@ mod embedded;
 #[cfg(feature = "redis")]
 mod first;
 mod metrics_port;
+mod refusals;
 mod restart;
