@@ -76,7 +76,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// All that `serve` refuses as well; what only the machine can say is left to it.
 fn check(config: Config, _: &Source) -> ExitCode {
+    if let Err(error) = telemetry::logs::check() {
+        eprintln!("asset-gateway: {error}");
+        return code(CONFIGURATION);
+    }
     for warning in config.warnings() {
         eprintln!("warning: {warning}");
     }

@@ -58,6 +58,11 @@ impl BackendError {
             source: Some(source.into()),
         }
     }
+
+    /// What the adapter or its vendor says, without operation and kind.
+    pub fn reason(&self) -> Option<String> {
+        self.source.as_ref().map(ToString::to_string)
+    }
 }
 
 impl BackendError {

@@ -12,6 +12,8 @@ mod fence;
 pub mod fs;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod gather;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod key_rules;
 #[cfg(feature = "opendal")]
 pub mod memory;
 #[cfg(feature = "opendal")]
@@ -210,6 +212,16 @@ pub struct Capabilities {
 #[async_trait]
 pub trait ObjectBackend: Send + Sync {
     fn capabilities(&self) -> Capabilities;
+
+    /// Whether the bucket can hold an object under this key, as far as it can be said without asking
+    /// storage: so that a token for an impossible key is refused when it is made.
+    ///
+    /// What it accepts, [`head`](Self::head), [`get`](Self::get) and [`put`](Self::put) accept. What
+    /// it refuses they refuse as well, all with [`InvalidKey`](crate::ErrorKind::InvalidKey), and
+    /// [`BackendError::reason`](crate::BackendError::reason) says why in words for clients. A key that
+    /// something in storage is in the way of (a file where a folder has to be, a link that leads out)
+    /// is for these calls to refuse.
+    fn check_key(&self, key: &str) -> Result<()>;
 
     /// Metadata of the object. Conditions of `options` hold; its range is ignored.
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta>;

@@ -86,6 +86,11 @@ struct Inner {
 }
 
 impl RedisStore {
+    /// What the settings themselves make impossible, such as certificates that cannot be read.
+    pub fn check_settings(settings: &RedisSettings) -> Result<()> {
+        Link::check_settings(settings)
+    }
+
     /// Begins to connect, and returns at once: that Redis is up shows in use. Must be called inside
     /// a Tokio runtime.
     pub fn open(settings: &RedisSettings, limits: QueueLimits) -> Result<Self> {

@@ -81,7 +81,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         Arc::clone(&backlog),
     );
     let targets = Arc::new(Targets::new(
-        config.callback.deny_networks.clone(),
+        config.callback.denied_networks(),
         config.callback.allowed_hosts.clone(),
     ));
     let courier = Arc::new(Courier::new(

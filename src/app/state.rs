@@ -5,7 +5,7 @@ use std::sync::Arc;
 use asset_gateway_backends::callback_queue::CallbackQueue;
 use asset_gateway_backends::token_store::TokenStore;
 use ipnet::IpNet;
-use utoipa::openapi::OpenApi;
+use serde_json::Value;
 
 use crate::buckets::Buckets;
 use crate::callbacks::{Backlog, Courier, Targets};
@@ -41,7 +41,7 @@ pub struct AppState(Arc<Inner>);
 struct Inner {
     parts: Parts,
     readiness: ReadinessCache,
-    openapi: OpenApi,
+    openapi: Value,
 }
 
 impl AppState {
@@ -113,7 +113,7 @@ impl AppState {
         &self.0.readiness
     }
 
-    pub fn openapi(&self) -> &OpenApi {
+    pub fn openapi(&self) -> &Value {
         &self.0.openapi
     }
 }

@@ -66,6 +66,8 @@ pub struct Gaps {
     pub refuses_unknown_uploads: bool,
     /// Storage breaks on keys that are the beginning of others, up to a slash.
     pub breaks_on_folders: bool,
+    /// Storage keeps objects as files and breaks on keys that can be none, or takes two for one.
+    pub keys_are_paths: bool,
 }
 
 /// Calls another macro with the name of every case.
@@ -111,6 +113,7 @@ macro_rules! __object_backend_cases {
             what_is_missing_is_not_found,
             keys_of_any_character,
             keys_are_told_apart,
+            every_call_agrees_with_check_key,
             ping_answers,
         }
     };

@@ -41,6 +41,10 @@ impl ObjectBackend for MeteredBackend {
         self.inner.capabilities()
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.inner.check_key(key)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
         let began = Instant::now();
         let result = self.inner.head(key, options).await;

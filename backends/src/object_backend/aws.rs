@@ -31,6 +31,7 @@ use self::single::SinglePut;
 use self::target::{Target, within};
 use self::upload::PartedUpload;
 use super::download::{self as shared, Storage};
+use super::key_rules;
 use super::{
     ByteRange, Capabilities, Conditions, GetOptions, GetResult, ObjectBackend, ObjectMeta,
     PutOptions, Upload,
@@ -46,31 +47,34 @@ const LARGEST_PUT: u64 = 5 * 1024 * 1024 * 1024;
 pub struct AwsBackend {
     clients: Clients,
     bucket: Arc<str>,
-    is_cos: bool,
+    provider: Provider,
 }
 
 impl AwsBackend {
+    /// What [`open`](Self::open) refuses for a reason that stands in the settings, or in a file that
+    /// they name.
+    pub fn check_settings(settings: &BucketSettings) -> Result<(), String> {
+        client::check(settings)
+    }
+
     /// Asks nobody. The error is for the operator: it says what to change.
     pub fn open(settings: &BucketSettings) -> Result<Self, String> {
         Ok(Self {
             clients: Clients::new(settings)?,
             bucket: settings.bucket.as_str().into(),
-            is_cos: settings.provider == Provider::Cos,
+            provider: settings.provider,
         })
     }
 }
 
-/// What addresses cannot carry, or what stores take for a folder, names no object.
-fn check_key(operation: &'static str, key: &str) -> Result<()> {
-    let is_step = |segment| matches!(segment, "." | "..");
-    if key.is_empty() || key.ends_with('/') || key.split('/').any(is_step) {
-        return Err(BackendError::with_source(
-            ErrorKind::InvalidKey,
-            operation,
-            "an empty key, one with a slash at its end or with `.` or `..` between slashes",
-        ));
+impl AwsBackend {
+    fn is_cos(&self) -> bool {
+        self.provider == Provider::Cos
     }
-    Ok(())
+
+    fn check(&self, operation: &'static str, key: &str) -> Result<()> {
+        key_rules::check(self.provider, operation, key)
+    }
 }
 
 #[async_trait]
@@ -117,18 +121,22 @@ impl ObjectBackend for AwsBackend {
         }
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.check("check_key", key)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
-        check_key("head", key)?;
+        self.check("head", key)?;
         shared::head(self, key, options).await
     }
 
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
-        check_key("get", key)?;
+        self.check("get", key)?;
         shared::get(self, key, options).await
     }
 
     async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
-        check_key("put", key)?;
+        self.check("put", key)?;
         let announced = options.content_length;
         let target = Target {
             backend: self.clone(),
@@ -142,7 +150,7 @@ impl ObjectBackend for AwsBackend {
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        check_key("delete", key)?;
+        self.check("delete", key)?;
         let request = self.clients.again.delete_object();
         let answer = request.bucket(&*self.bucket).key(key).send().await;
         match answer.map_err(|error| backend_error("delete", &error)) {
@@ -152,7 +160,7 @@ impl ObjectBackend for AwsBackend {
     }
 
     async fn abort_upload(&self, key: &str, reference: &str) -> Result<()> {
-        check_key("abort", key)?;
+        self.check("abort", key)?;
         multipart::abort(self, key, reference).await
     }
 

@@ -224,6 +224,10 @@ impl ObjectBackend for FsBackend {
         }
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        relative("check_key", key).map(drop)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
         let (shared, key, options) = (Arc::clone(&self.shared), key.to_owned(), options.clone());
         run_blocking("head", move || shared.head(&key, &options)).await

@@ -64,6 +64,11 @@ impl ObjectBackend for MemoryBackend {
         }
     }
 
+    /// Any text names an object in memory.
+    fn check_key(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
         Ok(self.find("head", key, options)?.meta.clone())
     }

@@ -27,12 +27,13 @@ use self::meta::{object_meta, reader_options};
 use self::transport::SILENCE;
 use self::upload::OpendalUpload;
 use super::download::{self, Storage, outside};
+use super::key_rules;
 use super::{
     ByteRange, Capabilities, Conditions, GetOptions, GetResult, MARKER, ObjectBackend, ObjectMeta,
     PutOptions, Upload,
 };
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::settings::BucketSettings;
+use crate::settings::{BucketSettings, Provider};
 
 /// A key that nobody stores: asking for it tells whether storage is there.
 const PROBE: &str = ".asset-gateway-ping";
@@ -41,12 +42,21 @@ const PROBE: &str = ".asset-gateway-ping";
 #[derive(Clone)]
 pub struct OpendalBackend {
     operator: Operator,
+    provider: Provider,
 }
 
 impl OpendalBackend {
+    /// What [`open`](Self::open) refuses for a reason that stands in the settings.
+    pub fn check_settings(settings: &BucketSettings) -> Result<(), String> {
+        services::service(settings).map(drop)
+    }
+
     /// Asks nobody. The error is for the operator: it says what to change.
     pub fn open(settings: &BucketSettings) -> Result<Self, String> {
-        services::operator(settings).map(|operator| Self { operator })
+        Ok(Self {
+            operator: services::operator(settings)?,
+            provider: settings.provider,
+        })
     }
 }
 
@@ -96,16 +106,18 @@ impl Storage for OpendalBackend {
     }
 }
 
-/// OpenDAL rewrites paths: a key that it would change names another object.
-fn check_key(operation: &'static str, key: &str) -> Result<()> {
-    if key.is_empty() || key.ends_with('/') || normalize_path(key) != key {
-        return Err(BackendError::with_source(
-            ErrorKind::InvalidKey,
-            operation,
-            "a key with spaces at its ends, empty segments or a slash at its end",
-        ));
+impl OpendalBackend {
+    /// OpenDAL rewrites paths: a key that it would change names another object.
+    fn check(&self, operation: &'static str, key: &str) -> Result<()> {
+        key_rules::check(self.provider, operation, key)?;
+        if key.trim() != key {
+            return key_rules::refuse(operation, "a key with blanks at its ends");
+        }
+        match normalize_path(key) == key {
+            true => Ok(()),
+            false => key_rules::refuse(operation, "a key with `//` in it or a slash in front"),
+        }
     }
-    Ok(())
 }
 
 /// Exactly the bytes of `span`, or an error.
@@ -155,18 +167,22 @@ impl ObjectBackend for OpendalBackend {
         }
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.check("check_key", key)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
-        check_key("head", key)?;
+        self.check("head", key)?;
         download::head(self, key, options).await
     }
 
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
-        check_key("get", key)?;
+        self.check("get", key)?;
         download::get(self, key, options).await
     }
 
     async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
-        check_key("put", key)?;
+        self.check("put", key)?;
         let write = WriteOptions {
             content_type: Some(options.kept_type()),
             if_not_exists: options.must_not_exist,
@@ -189,7 +205,7 @@ impl ObjectBackend for OpendalBackend {
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        check_key("delete", key)?;
+        self.check("delete", key)?;
         let deleted = self.operator.delete(key).await;
         deleted.map_err(|error| backend_error("delete", error))
     }

@@ -28,6 +28,11 @@ pub enum Link {
 }
 
 impl Link {
+    /// Asks no network.
+    pub fn check_settings(settings: &RedisSettings) -> Result<()> {
+        Access::new(settings).map(drop)
+    }
+
     /// Begins to connect; must be called inside a Tokio runtime.
     pub fn open(settings: &RedisSettings) -> Result<Self> {
         let access = Access::new(settings)?;

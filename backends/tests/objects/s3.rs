@@ -38,6 +38,7 @@ async fn subject(settings: Settings) -> (Subject, S3sServer) {
         exclusive_create_is_racy: true,
         // Its objects are files; what is a folder there is an internal error.
         breaks_on_folders: true,
+        keys_are_paths: true,
         // It says "access denied" of them.
         refuses_unknown_uploads: true,
         ..Gaps::default()

@@ -61,6 +61,10 @@ impl ObjectBackend for FaultyBackend {
         self.inner.capabilities()
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.inner.check_key(key)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
         self.check().await?;
         self.inner.head(key, options).await

@@ -10,7 +10,7 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 
-use super::credentials::signing;
+use super::credentials::{self, signing};
 use super::http::Http;
 use crate::object_backend::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
 use crate::settings::{BucketSettings, Provider};
@@ -61,10 +61,17 @@ impl Clients {
     }
 }
 
-fn config(settings: &BucketSettings) -> Result<Builder, Refusal> {
+/// All that the settings decide, without a client.
+pub fn check(settings: &BucketSettings) -> Result<(), Refusal> {
     if settings.bucket.is_empty() {
         return Err("`bucket` is empty: name the bucket at the provider".into());
     }
+    endpoint(settings)?;
+    credentials::check(&settings.credential)
+}
+
+fn config(settings: &BucketSettings) -> Result<Builder, Refusal> {
+    check(settings)?;
     // A signature names a region also where the storage has none.
     let region = match settings.region.as_str() {
         "" => "us-east-1",

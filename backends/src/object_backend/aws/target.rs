@@ -70,7 +70,7 @@ impl Target {
 
     /// COS has a header of its own for what others read from `If-None-Match: *`.
     pub fn exclusively(&self) -> impl Fn(&mut HttpRequest) + Send + Sync + use<> {
-        let forbid = self.options.must_not_exist && self.backend.is_cos;
+        let forbid = self.options.must_not_exist && self.backend.is_cos();
         move |request| {
             if forbid {
                 let headers = request.headers_mut();
