@@ -16,6 +16,7 @@
 //! | `e` event | an event that waits for delivery |
 //! | `d` due event | – |
 //! | `k` event | a dead letter |
+//! | `i` | an import into this store that has not ended |
 
 use crate::callback_queue::EventId;
 use crate::token_store::{ClientKey, TokenId};
@@ -30,6 +31,7 @@ pub const OPEN: &[u8] = b"o";
 pub const EVENTS: &[u8] = b"e";
 pub const DUE: &[u8] = b"d";
 pub const DEAD: &[u8] = b"k";
+pub const IMPORT: &[u8] = b"i";
 
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
