@@ -17,6 +17,7 @@ mod control;
 mod keys;
 pub mod kv;
 mod listing;
+pub mod offline;
 mod queue;
 mod settle;
 mod sweep;
@@ -81,7 +82,10 @@ struct Inner<K> {
 }
 
 impl<K: Kv> EmbeddedStore<K> {
+    /// # Errors
+    /// `Unavailable` where an import into the store has not ended.
     pub fn new(kv: K, clock: Arc<dyn Clock>, limits: QueueLimits) -> Result<Self> {
+        offline::refuse_half_imported(&kv)?;
         let pending = kv.count(keys::EVENTS)?;
         let dead = kv.count(keys::DEAD)?;
         Ok(Self(Arc::new(Inner {

@@ -11,6 +11,7 @@
 //!   documentation is its contract.
 //! - `embedded`: one implementation of the store and the queue, over sled or memory.
 //! - `redis` (feature `redis`): another one, shared by many nodes.
+//! - [`transfer`]: a whole store to an archive and back, to move it to another engine.
 //! - [`open`]: settings to `Arc<dyn …>`; the only place that picks by feature.
 //! - [`metered`]: decorators that time any store or backend.
 //! - `conformance` (feature `conformance`): one suite of cases that every adapter passes.
@@ -32,5 +33,6 @@ mod redis;
 pub mod reserved;
 pub mod settings;
 pub mod token_store;
+pub mod transfer;
 
 pub use error::{BackendError, ErrorKind};

@@ -7,9 +7,11 @@ use crate::clock::Clock;
 use crate::embedded::EmbeddedStore;
 use crate::embedded::kv::Kv;
 use crate::embedded::kv::memory::MemoryKv;
+use crate::embedded::offline::OfflineEmbedded;
 use crate::object_backend::ObjectBackend;
 use crate::settings::{Adapter, BucketSettings, Provider, QueueLimits, TokenStoreSettings};
 use crate::token_store::TokenStore;
+use crate::transfer::OfflineStore;
 
 #[cfg(not(any(feature = "sled", feature = "redis")))]
 compile_error!("no token store is compiled in: add the feature `sled` or `redis`");
@@ -27,6 +29,17 @@ pub enum OpenError {
     #[error("{0}")]
     Failed(String),
 }
+
+#[cfg(not(feature = "sled"))]
+const NO_SLED: OpenError = OpenError::NotCompiledIn {
+    what: "the token store `sled`",
+    feature: "sled",
+};
+#[cfg(not(feature = "redis"))]
+const NO_REDIS: OpenError = OpenError::NotCompiledIn {
+    what: "the token store `redis`",
+    feature: "redis",
+};
 
 /// A token store and the callback queue that lives in it.
 pub struct Stores {
@@ -112,6 +125,55 @@ fn embedded<K: Kv>(kv: K, limits: QueueLimits, clock: Arc<dyn Clock>) -> Result<
         tokens: Arc::new(store.clone()),
         callbacks: Arc::new(store),
     })
+}
+
+/// Opens the token store as a whole, for an export or, with `create`, an import. Must be called inside
+/// a Tokio runtime.
+#[cfg_attr(not(feature = "sled"), allow(unused_variables))]
+pub fn open_offline(
+    settings: &TokenStoreSettings,
+    create: bool,
+) -> Result<Arc<dyn OfflineStore>, OpenError> {
+    match settings {
+        TokenStoreSettings::Memory => {
+            let kv = Arc::new(MemoryKv::default());
+            Ok(Arc::new(OfflineEmbedded::new(kv, "memory")))
+        }
+        #[cfg(feature = "sled")]
+        TokenStoreSettings::Sled(sled) => {
+            if !create && !sled.path.join("db").exists() {
+                let path = sled.path.display();
+                return Err(OpenError::Failed(format!("there is no store at {path}")));
+            }
+            let kv = crate::embedded::kv::sled::SledKv::open(&sled.path)
+                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+            Ok(Arc::new(OfflineEmbedded::new(Arc::new(kv), "sled")))
+        }
+        #[cfg(feature = "redis")]
+        TokenStoreSettings::Redis(redis) => {
+            let store = crate::redis::offline::OfflineRedis::open(redis)
+                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+            Ok(Arc::new(store))
+        }
+        #[cfg(not(feature = "sled"))]
+        TokenStoreSettings::Sled(_) => Err(NO_SLED),
+        #[cfg(not(feature = "redis"))]
+        TokenStoreSettings::Redis(_) => Err(NO_REDIS),
+    }
+}
+
+/// Refuses a store into which an import was begun that has not ended. [`open_stores`] refuses an
+/// embedded one; a Redis that does not answer now is refused when it does.
+pub async fn refuse_half_imported(settings: &TokenStoreSettings) -> Result<(), OpenError> {
+    match settings {
+        #[cfg(feature = "redis")]
+        TokenStoreSettings::Redis(redis) => crate::redis::offline::refuse_half_imported(redis)
+            .await
+            .map_err(|e| OpenError::Failed(format!("token store: {e}"))),
+        #[cfg(not(feature = "redis"))]
+        TokenStoreSettings::Redis(_) => Ok(()),
+        TokenStoreSettings::Memory | TokenStoreSettings::Sled(_) => Ok(()),
+    }
 }
 
 /// What holds a bucket's objects.

@@ -17,6 +17,7 @@ mod letters;
 mod life;
 mod link;
 mod listing;
+pub mod offline;
 mod outlook;
 mod parse;
 mod patience;

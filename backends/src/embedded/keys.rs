@@ -18,6 +18,7 @@
 //! | `d` due event | – |
 //! | `k` event | a dead letter |
 //! | `p` | when it was last tried to write; nothing hangs on it |
+//! | `i` | an import into this store that has not ended |
 
 use crate::callback_queue::EventId;
 use crate::token_store::{ClientKey, TokenId};
@@ -34,6 +35,7 @@ pub const EVENTS: &[u8] = b"e";
 pub const DUE: &[u8] = b"d";
 pub const DEAD: &[u8] = b"k";
 pub const PROBE: &[u8] = b"p";
+pub const IMPORT: &[u8] = b"i";
 
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()

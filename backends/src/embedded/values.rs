@@ -26,7 +26,7 @@ impl TokenValue {
     }
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Spent hits.
     #[serde(rename = "u", default)]

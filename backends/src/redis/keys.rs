@@ -18,7 +18,9 @@
 //! | `k` | hash | event → value of a dead letter |
 //! | `probe` | string | somebody could write here within the last minute |
 //!
-//! `owner:` owner, a node's sign of life, is in the partition that the owner's name begins with.
+//! `owner:` owner, a node's sign of life, is in the partition that the owner's name begins with. In the
+//! first partition are also `nodes`, a ZSET: node → until when it counts as one that uses the store;
+//! and `import`, the marker of an import that has not ended.
 
 use crate::callback_queue::EventId;
 use crate::token_store::TokenId;
@@ -49,6 +51,15 @@ pub fn owner(owner: &str) -> (Partition, String) {
     let begin = owner.get(..2).unwrap_or_default();
     let partition = Partition::from_str_radix(begin, 16).unwrap_or_default();
     (partition, format!("{}owner:{owner}", prefix(partition)))
+}
+
+/// Where nodes note that they use the store: when that is over, by node, in the ZSET `nodes`.
+pub const NODES: Partition = 0;
+
+/// The marker of an import that has not ended, and where it is.
+pub fn import() -> (Partition, String) {
+    let partition = 0;
+    (partition, format!("{}import", prefix(partition)))
 }
 
 /// A new event's id. Its end names the partition, so that the event is found by its id alone.

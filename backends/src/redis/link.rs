@@ -3,6 +3,7 @@
 
 mod ask;
 mod cluster;
+mod import_gate;
 mod line;
 mod replicas;
 mod slots;
@@ -10,11 +11,12 @@ mod target;
 
 use std::sync::Arc;
 
-use super::keys::{Partition, all_partitions, prefix};
+use super::keys::{self, Partition, all_partitions, prefix};
 use crate::error::Result;
 use crate::settings::{RedisMode, RedisSettings};
 pub use ask::Ask;
 use cluster::Cluster;
+use import_gate::ImportGate;
 pub use line::Failure;
 use line::Line;
 use target::{Access, Target};
@@ -22,7 +24,12 @@ use target::{Access, Target};
 /// Partitions from one that is probed to the next: some are on each master of a usual cluster.
 const PROBED_EVERY: usize = 16;
 
-pub enum Link {
+pub struct Link {
+    way: Way,
+    gate: ImportGate,
+}
+
+enum Way {
     One(Line),
     Cluster(Cluster),
 }
@@ -35,6 +42,50 @@ impl Link {
 
     /// Begins to connect; must be called inside a Tokio runtime.
     pub fn open(settings: &RedisSettings) -> Result<Self> {
+        Ok(Self {
+            way: Way::open(settings)?,
+            gate: ImportGate::shut(),
+        })
+    }
+
+    /// As [`open`](Self::open), also to a Redis that holds the first part of an import.
+    pub fn open_offline(settings: &RedisSettings) -> Result<Self> {
+        Ok(Self {
+            way: Way::open(settings)?,
+            gate: ImportGate::open(),
+        })
+    }
+
+    /// A call about one partition. It is done once: what broke under way is not tried again. What it
+    /// wrote the replicas that are wanted have, too.
+    pub async fn call<A: Ask>(&self, partition: Partition, call: &A) -> Result<A::Answer, Failure> {
+        self.pass_the_gate().await?;
+        self.way.call(partition, call).await
+    }
+
+    /// Somebody takes a write. Of a cluster one master is enough: the others' partitions are away for
+    /// every node of the gateway, so that none is the better for being drained.
+    pub async fn ping(&self) -> Result<()> {
+        let passed = self.pass_the_gate().await;
+        let answer = match passed {
+            Ok(()) => self.way.ping().await,
+            Err(failure) => Err(failure),
+        };
+        answer.map_err(|failure| failure.of("redis.ping"))
+    }
+
+    async fn pass_the_gate(&self) -> Result<(), Failure> {
+        if self.gate.is_open() {
+            return Ok(());
+        }
+        let (partition, _) = keys::import();
+        let answer = self.way.call(partition, &ImportGate::question()).await;
+        self.gate.hear(&answer)
+    }
+}
+
+impl Way {
+    fn open(settings: &RedisSettings) -> Result<Self> {
         let access = Access::new(settings)?;
         let wait_replicas = settings.wait_replicas;
         let one = |target| Self::One(Line::open(target, wait_replicas, Arc::default()));
@@ -55,18 +106,15 @@ impl Link {
         })
     }
 
-    /// A call about one partition. It is done once: what broke under way is not tried again. What it
-    /// wrote the replicas that are wanted have, too.
-    pub async fn call<A: Ask>(&self, partition: Partition, call: &A) -> Result<A::Answer, Failure> {
+    async fn call<A: Ask>(&self, partition: Partition, call: &A) -> Result<A::Answer, Failure> {
         match self {
             Self::One(line) => line.call(call).await,
             Self::Cluster(cluster) => cluster.call(partition, call).await,
         }
     }
 
-    /// Somebody takes a write. Of a cluster one master is enough: the others' partitions are away for
-    /// every node of the gateway, so that none is the better for being drained.
-    pub async fn ping(&self) -> Result<()> {
+    /// Somebody takes a write.
+    async fn ping(&self) -> Result<(), Failure> {
         let answer = match self {
             Self::One(line) => line.call(&probe(Partition::MIN)).await,
             Self::Cluster(cluster) => {
@@ -80,7 +128,7 @@ impl Link {
                 answer
             }
         };
-        answer.map(drop).map_err(|failure| failure.of("redis.ping"))
+        answer.map(drop)
     }
 }
 

@@ -9,6 +9,10 @@ mod crowd;
 mod full;
 mod hits;
 mod leases;
+#[cfg(feature = "aws")]
+mod moved;
+#[cfg(feature = "aws")]
+mod moved_by_half;
 mod outage;
 mod revoked;
 mod settling;
