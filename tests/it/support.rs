@@ -12,4 +12,6 @@ pub mod process;
 pub mod raw;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[path = "../../backends/tests/objects/support/scripted_storage.rs"]
+pub mod scripted_storage;
 pub mod troubles;

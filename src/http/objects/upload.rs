@@ -110,7 +110,7 @@ async fn begin(
     };
     let upload = bucket.put(&record.key, options).await;
     Ok(Begun {
-        upload: upload.map_err(GatewayError::storage)?,
+        upload: upload.map_err(GatewayError::writing)?,
         target: finish::Target {
             bucket,
             content_type: content_type.unwrap_or_default(),
@@ -195,7 +195,7 @@ async fn receive(
         }
         in_flight.add_bytes(piece.len() as u64);
         checksums.update(&piece);
-        upload.write(piece).await.map_err(GatewayError::storage)?;
+        upload.write(piece).await.map_err(GatewayError::writing)?;
     }
     if !checksums.agree() {
         return Err(GatewayError::BadDigest);

@@ -70,20 +70,20 @@ pub async fn finish(
             {
                 Ok(Some(meta)) => Stored {
                     etag: meta.etag.unwrap_or_default(),
-                    size: meta.size,
+                    size: intent.size,
                 },
                 // Storage may yet do what it was asked: the sweeper looks once more.
                 Ok(None) if is_open(&error, target.bucket.as_ref()) => {
                     ticket.leave_unsettled();
-                    return Err(GatewayError::storage(error));
+                    return Err(GatewayError::writing(error));
                 }
                 Ok(None) => {
                     ticket.release().await.map_err(GatewayError::store)?;
-                    return Err(GatewayError::storage(error));
+                    return Err(GatewayError::writing(error));
                 }
                 Err(_) => {
                     ticket.leave_unsettled();
-                    return Err(GatewayError::storage(error));
+                    return Err(GatewayError::writing(error));
                 }
             }
         }
