@@ -1,5 +1,7 @@
 //! What can go wrong, as clients see it: the only place that knows both a failure and its status.
 
+use std::time::Duration;
+
 use asset_gateway_backends::token_store::{Method, Refusal};
 use asset_gateway_backends::{BackendError, ErrorKind};
 use axum::response::{IntoResponse, Response};
@@ -38,6 +40,11 @@ pub enum GatewayError {
     Internal(String),
     Upstream(BackendError),
     UpstreamTimeout(BackendError),
+    /// Storage says that it is busy, and perhaps until when.
+    Busy {
+        cause: BackendError,
+        retry_after: Option<Duration>,
+    },
     Unavailable(String),
     /// An object that is stored, and why no hit counts it.
     Uncounted(Box<Self>),
@@ -142,6 +149,12 @@ impl GatewayError {
                 "the storage did not answer in time".into(),
                 Some(cause.to_string()),
             ),
+            Self::Busy { cause, .. } => (
+                S::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the storage is busy; try again later".into(),
+                Some(cause.to_string()),
+            ),
             Self::Unavailable(cause) => (
                 S::SERVICE_UNAVAILABLE,
                 "unavailable",
@@ -172,7 +185,14 @@ impl GatewayError {
                     .ok()
                     .map(|value| (header::CONTENT_RANGE, value))
             }
-            Self::RateLimited | Self::Unavailable(_) => {
+            Self::Busy {
+                retry_after: Some(wait),
+                ..
+            } => Some((
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            )),
+            Self::RateLimited | Self::Unavailable(_) | Self::Busy { .. } => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
             }
             Self::BadRequest(_)
@@ -273,6 +293,7 @@ impl GatewayError {
             | ErrorKind::Timeout
             | ErrorKind::NoAnswer
             | ErrorKind::Unavailable
+            | ErrorKind::Busy { .. }
             | ErrorKind::Upstream => Self::Unavailable(error.to_string()),
         }
     }
@@ -285,6 +306,24 @@ impl GatewayError {
         Self::storage(error)
     }
 
+    /// A failure of storage while an object is written: an upload asks for no object, so that one
+    /// that is missing is no answer to it.
+    pub fn writing(error: BackendError) -> Self {
+        match error.kind {
+            ErrorKind::NotFound
+            | ErrorKind::NotModified
+            | ErrorKind::RangeNotSatisfiable { .. } => Self::Upstream(error),
+            ErrorKind::PreconditionFailed
+            | ErrorKind::InvalidKey
+            | ErrorKind::Timeout
+            | ErrorKind::NoAnswer
+            | ErrorKind::Unavailable
+            | ErrorKind::Busy { .. }
+            | ErrorKind::Upstream
+            | ErrorKind::Corrupt => Self::storage(error),
+        }
+    }
+
     /// A failure of storage. `NotModified` is an answer and does not come here.
     pub fn storage(error: BackendError) -> Self {
         match error.kind {
@@ -295,6 +334,10 @@ impl GatewayError {
                 Self::BadRequest("the bucket cannot hold an object under this key".into())
             }
             ErrorKind::Timeout => Self::UpstreamTimeout(error),
+            ErrorKind::Busy { retry_after } => Self::Busy {
+                cause: error,
+                retry_after,
+            },
             ErrorKind::NotModified
             | ErrorKind::NoAnswer
             | ErrorKind::Unavailable

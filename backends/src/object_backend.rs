@@ -1,5 +1,9 @@
 //! The port to object storage.
 
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod acknowledgement;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod answer;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod conditions;
@@ -20,6 +24,8 @@ pub mod memory;
 pub mod opendal;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod part_size;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod repeat;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod unsent;
 #[cfg(any(feature = "opendal", feature = "aws"))]
@@ -50,8 +56,9 @@ pub const UNKNOWN_TYPE: &str = "application/octet-stream";
 /// What storage knows of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectMeta {
-    /// Bytes of the whole object, also where a range was asked for.
-    pub size: u64,
+    /// Bytes of the whole object, also where a range was asked for. `None`: storage does not say;
+    /// the body's end shows it.
+    pub size: Option<u64>,
     /// Entity tag without quotes. A weak one keeps its `W/` prefix and then its quotes.
     pub etag: Option<String>,
     pub last_modified: Option<SystemTime>,
@@ -110,18 +117,20 @@ pub struct GetOptions {
 /// An object on its way out.
 pub struct GetResult {
     pub meta: ObjectMeta,
-    /// The bytes that `body` carries; `None` = the whole object.
+    /// The bytes that `body` carries; `None` = the whole object, also where a range was asked for
+    /// and storage takes no notice of ranges (RFC 9110 §14.2).
     pub range: Option<Range<u64>>,
     /// Pieces in order. Read at the reader's pace: an adapter buffers a bounded number of bytes.
     pub body: BoxStream<'static, Result<Bytes>>,
 }
 
 impl GetResult {
-    /// Bytes that `body` carries.
-    pub fn content_length(&self) -> u64 {
-        self.range
-            .as_ref()
-            .map_or(self.meta.size, |range| range.end - range.start)
+    /// Bytes that `body` carries; `None` where only its end shows it.
+    pub fn content_length(&self) -> Option<u64> {
+        match &self.range {
+            Some(range) => Some(range.end - range.start),
+            None => self.meta.size,
+        }
     }
 }
 
@@ -181,8 +190,14 @@ pub trait Upload: Send {
     /// Makes the object visible, atomically, and durable against the process' death; not where
     /// [`PutOptions::fence`] is past. Between the last look at the fence and the deed there may be as
     /// much time as a process can be stopped for: see [`ObjectBackend::fence_off`].
-    /// After an error nothing was stored, or it is unknown (time-outs): [`ObjectBackend::head`]
-    /// and the marker tell.
+    ///
+    /// Acknowledged is what storage answers as S3 does: a success of this very call, with an entity
+    /// tag. After an error nothing was stored, or it is unknown
+    /// ([`NoAnswer`](crate::ErrorKind::NoAnswer), [`Timeout`](crate::ErrorKind::Timeout)):
+    /// [`ObjectBackend::head`] and the marker tell. An upload is never
+    /// [`NotFound`](crate::ErrorKind::NotFound), and
+    /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) only with
+    /// [`PutOptions::must_not_exist`].
     async fn finish(self: Box<Self>) -> Result<Stored>;
 
     /// Throws away what was written: no object, no part, no temporary file stays.
@@ -209,6 +224,17 @@ pub struct Capabilities {
 /// - Dropping a future or a body stream gives up the request; it changes nothing in storage.
 /// - A missing object is [`NotFound`](crate::ErrorKind::NotFound).
 /// - Conditions are judged in the order of RFC 9110 §13.2.2, before the range.
+/// - A HEAD or GET to which a remote storage did not begin to answer is sent again, at most twice,
+///   after 0.1 s and 0.5 s on average, or after what storage's `Retry-After` says up to 2 s, and
+///   within 30 s altogether. It did not begin where it says that it is busy (503, 429; a conflict),
+///   where the connection could not be made or broke before the first byte of the answer (a kept
+///   one that was just closed), and where a proxy says 502 or 504. Any other answer stays, and a
+///   body that has begun is not begun again.
+/// - Storage that is busy is [`Busy`](crate::ErrorKind::Busy). An answer that contradicts itself or
+///   what was asked is [`Upstream`](crate::ErrorKind::Upstream): another range than the one asked
+///   for (RFC 9110 §15.3.7), an error that answers no condition that was set. A page of a proxy is
+///   no object, and its 404 no missing one. A header that describes the object and cannot be read
+///   is left out.
 #[async_trait]
 pub trait ObjectBackend: Send + Sync {
     fn capabilities(&self) -> Capabilities;
@@ -226,7 +252,8 @@ pub trait ObjectBackend: Send + Sync {
     /// Metadata of the object. Conditions of `options` hold; its range is ignored.
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta>;
 
-    /// The object or a range of it, in one request to storage.
+    /// The object or a range of it, in one request to storage, unless storage did not begin to
+    /// answer (see above).
     /// `RangeNotSatisfiable` where the range lies outside.
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult>;
 

@@ -15,7 +15,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::HeaderMap;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, header};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::context::RequestContext;
@@ -86,8 +89,12 @@ pub async fn head(
             let response = response::whole(record, &meta);
             report_head(&state, &stored, &context, &headers, uploaded(&meta)).await?;
             let (parts, ()) = response.into_parts();
-            // hyper sends a body's length with HEAD, and no body.
-            Response::from_parts(parts, Body::empty())
+            // hyper sends a body's length with HEAD, and no body; of an unknown one, none.
+            let body = match parts.headers.contains_key(header::CONTENT_LENGTH) {
+                true => Body::empty(),
+                false => Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()),
+            };
+            Response::from_parts(parts, body)
         }
         Err(error) if error.kind == ErrorKind::NotModified => {
             response::not_modified(record, &options.conditions)

@@ -171,6 +171,8 @@ pub struct Ticket {
     settling: TaskTracker,
     /// Bytes charged against the budget of `hit_on: complete`.
     charged: u64,
+    /// A delivery that is cut off counts as a whole one.
+    spent_by_first_byte: bool,
 }
 
 impl Ticket {
@@ -191,6 +193,7 @@ impl Ticket {
             clock: Arc::clone(&redeemer.clock),
             settling: redeemer.settling.clone(),
             charged: 0,
+            spent_by_first_byte: false,
         }
     }
 
@@ -246,7 +249,19 @@ impl Ticket {
 
     /// Charges a delivery of `bytes` against the budget of `hit_on: complete`: all hits' worth of
     /// the object and a tenth more. Other tokens have no budget.
-    pub async fn charge(&mut self, bytes: u64, object_size: u64) -> StoreResult<Charged> {
+    ///
+    /// Where storage does not say how long the object is there is none either: then the hit is spent
+    /// by the first byte that goes out, or a client that leaves before the last one could have the
+    /// bytes without end.
+    pub async fn charge(
+        &mut self,
+        bytes: Option<u64>,
+        object_size: Option<u64>,
+    ) -> StoreResult<Charged> {
+        let (Some(bytes), Some(object_size)) = (bytes, object_size) else {
+            self.spent_by_first_byte = true;
+            return Ok(Charged::Done);
+        };
         let (Some(reservation), Some(max_hits), true) = (
             &self.reservation,
             self.record.max_hits,
@@ -356,7 +371,8 @@ impl Ticket {
             hits::committed();
             return;
         }
-        let give_back = reservation.lease().is_some() && !complete;
+        let is_spent = complete || (self.spent_by_first_byte && sent > 0);
+        let give_back = reservation.lease().is_some() && !is_spent;
         let unsent = self.charged.saturating_sub(sent);
         let store = Arc::clone(&self.store);
         let keeper = self.keeper.take();

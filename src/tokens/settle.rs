@@ -126,7 +126,8 @@ fn time_left(bucket: &dyn ObjectBackend, intent: &Intent, now_ms: u64) -> Option
     (left > 0).then(|| Duration::from_millis(left.min(lease_ms)))
 }
 
-/// The object, if it is the one that this upload was about to make visible.
+/// The object, if it is the one that this upload was about to make visible: of its size, with an
+/// entity tag, and with its marker where storage keeps one.
 pub async fn look(
     bucket: &dyn ObjectBackend,
     key: &str,
@@ -138,12 +139,14 @@ pub async fn look(
         Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    // Storage tells all three of an object; what lacks one is not its word.
+    let is_told = meta.etag.is_some() && meta.size == Some(intent.size);
     let ours = if bucket.capabilities().markers {
         meta.marker.as_deref() == marker
     } else {
-        meta.size == intent.size && !is_older(&meta, intent)
+        !is_older(&meta, intent)
     };
-    Ok(ours.then_some(meta))
+    Ok((is_told && ours).then_some(meta))
 }
 
 fn is_older(meta: &ObjectMeta, intent: &Intent) -> bool {
@@ -160,7 +163,7 @@ pub fn uploaded(meta: &ObjectMeta) -> Report {
     Report {
         outcome: Outcome::Complete,
         status: 200,
-        size: meta.size,
+        size: meta.size.unwrap_or_default(),
         etag: meta.etag.clone().unwrap_or_default(),
         content_type: meta.content_type.clone().unwrap_or_default(),
     }

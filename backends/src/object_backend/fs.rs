@@ -99,11 +99,9 @@ const READ: OFlags = OFlags::RDONLY
 fn select(options: &GetOptions, meta: &ObjectMeta) -> Result<Option<Range<u64>>> {
     judge(&options.conditions, meta).map_err(|kind| BackendError::new(kind, "get"))?;
     let resolve = |range: ByteRange| {
-        let outside = ErrorKind::RangeNotSatisfiable {
-            size: Some(meta.size),
-        };
+        let outside = ErrorKind::RangeNotSatisfiable { size: meta.size };
         range
-            .resolve(meta.size)
+            .resolve(meta.size.unwrap_or_default())
             .ok_or_else(|| BackendError::new(outside, "get"))
     };
     options.range.map(resolve).transpose()
@@ -133,7 +131,7 @@ impl Shared {
         let stamp = Stamp::of(&metadata);
         let attributes = Attributes::read(&file, stamp, &self.beside, relative);
         let meta = ObjectMeta {
-            size: stamp.size,
+            size: Some(stamp.size),
             etag: Some(stamp.etag()),
             last_modified: metadata.modified().ok(),
             content_type: attributes.content_type,
@@ -153,7 +151,7 @@ impl Shared {
     fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
         let Opened { file, meta } = self.open("get", key)?;
         let range = select(options, &meta)?;
-        let span = range.clone().unwrap_or(0..meta.size);
+        let span = range.clone().unwrap_or(0..meta.size.unwrap_or_default());
         let first = body::first_piece(&file, &span).map_err(|error| on_io("get", error))?;
         Ok(GetResult {
             meta,
@@ -169,7 +167,7 @@ impl Shared {
         let file: File = self.root.open_cached(relative, READ)?.into();
         let Opened { file, meta } = self.look_at("get", file, relative).ok()?;
         let range = select(options, &meta).ok()?;
-        let span = range.clone().unwrap_or(0..meta.size);
+        let span = range.clone().unwrap_or(0..meta.size.unwrap_or_default());
         let first = body::cached_piece(&file, &span)?;
         Some(GetResult {
             meta,

@@ -75,7 +75,7 @@ impl ObjectBackend for MemoryBackend {
 
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
         let object = self.find("get", key, options)?;
-        let size = object.meta.size;
+        let size = object.bytes.len() as u64;
         let range = match options.range {
             Some(range) => {
                 let outside = ErrorKind::RangeNotSatisfiable { size: Some(size) };
@@ -142,7 +142,7 @@ impl Upload for MemoryUpload {
         let size = upload.bytes.len() as u64;
         let object = Object {
             meta: ObjectMeta {
-                size,
+                size: Some(size),
                 etag: Some(etag.clone()),
                 last_modified: Some(SystemTime::now()),
                 content_type: Some(upload.options.kept_type()),

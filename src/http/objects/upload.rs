@@ -111,7 +111,7 @@ async fn begin(
     };
     let upload = bucket.put(&record.key, options).await;
     Ok(Begun {
-        upload: upload.map_err(GatewayError::storage)?,
+        upload: upload.map_err(GatewayError::writing)?,
         target: finish::Target {
             bucket,
             content_type: content_type.unwrap_or_default(),
@@ -199,7 +199,7 @@ async fn receive(
         if let Err(error) = upload.write(piece).await {
             return Err(match ticket.is_lost() {
                 true => lost(&ticket.lease()).await,
-                false => GatewayError::storage(error),
+                false => GatewayError::writing(error),
             });
         }
     }

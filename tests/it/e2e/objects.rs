@@ -12,5 +12,6 @@ mod left;
 mod order;
 mod ranges;
 mod rules;
+mod storage_lies;
 mod upload_limits;
 mod uploads;

@@ -15,8 +15,8 @@ use super::http::Http;
 use crate::object_backend::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
 use crate::settings::{BucketSettings, Provider};
 
-/// To the first byte of an answer; between two pieces of a body.
-pub const SILENCE: Duration = Duration::from_secs(30);
+pub use crate::object_backend::repeat::SILENCE;
+
 /// Storage puts the parts of a large upload together before it answers.
 pub const COMPLETE: Duration = Duration::from_secs(300);
 

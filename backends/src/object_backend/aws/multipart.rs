@@ -70,7 +70,7 @@ impl Multipart {
             .config_override(Builder::new().timeout_config(limit(length)))
             .send()
             .await
-            .map_err(|error| backend_error("put", &error))?;
+            .map_err(|error| backend_error("put", &error).of_an_upload(false))?;
         let Some(etag) = answer.e_tag() else {
             return Err(strange("put", "storage gives parts no entity tag"));
         };
@@ -90,7 +90,7 @@ impl Multipart {
             .set_metadata(self.target.metadata())
             .send()
             .await
-            .map_err(|error| backend_error("put", &error))?;
+            .map_err(|error| backend_error("put", &error).of_an_upload(false))?;
         let id = answer.upload_id().filter(|id| !id.is_empty());
         id.map(str::to_owned)
             .ok_or_else(|| strange("put", "storage gives the upload no name"))
@@ -116,7 +116,7 @@ impl Multipart {
         match answer {
             Ok(answer) => {
                 self.id = None;
-                self.target.stored(answer.e_tag(), size).await
+                self.target.stored(answer.e_tag(), size)
             }
             Err(error) => Err(self.target.refusal(error).await),
         }

@@ -44,7 +44,7 @@ impl Target {
             .send()
             .await;
         match answer {
-            Ok(answer) => self.stored(answer.e_tag(), length).await,
+            Ok(answer) => self.stored(answer.e_tag(), length),
             Err(error) => Err(self.refusal(error).await),
         }
     }
@@ -79,16 +79,17 @@ impl Target {
         }
     }
 
-    /// Storage that does not say the tag of what it has stored is asked for it.
-    pub async fn stored(&self, etag: Option<&str>, size: u64) -> Result<Stored> {
-        let etag = match etag {
-            Some(etag) if !etag.is_empty() => bare_etag(etag),
-            _ => {
-                let meta = self.backend.head(&self.key, &GetOptions::default()).await?;
-                meta.etag.unwrap_or_default()
-            }
-        };
-        Ok(Stored { etag, size })
+    /// An acknowledgement, if it has an entity tag: nothing else is storage's word.
+    pub fn stored(&self, etag: Option<&str>, size: u64) -> Result<Stored> {
+        let etag = etag.map(bare_etag).unwrap_or_default();
+        match etag.is_empty() {
+            false => Ok(Stored { etag, size }),
+            true => Err(BackendError::with_source(
+                ErrorKind::NoAnswer,
+                "put",
+                "storage gives the object no entity tag",
+            )),
+        }
     }
 
     /// Of uploads that race for a key, storage may answer the slower ones with "conflict" (S3:
@@ -97,14 +98,17 @@ impl Target {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        if !(self.options.must_not_exist && is_conflict(&error)) {
-            return backend_error("put", &error);
+        let must_not_exist = self.options.must_not_exist;
+        let is_conflict = is_conflict(&error);
+        let error = backend_error("put", &error).of_an_upload(must_not_exist);
+        if !(must_not_exist && is_conflict) {
+            return error;
         }
-        let kind = match self.backend.head(&self.key, &GetOptions::default()).await {
-            Ok(_) => ErrorKind::PreconditionFailed,
-            Err(_) => ErrorKind::Unavailable,
-        };
-        BackendError::new(kind, "put")
+        match self.backend.head(&self.key, &GetOptions::default()).await {
+            Ok(_) => BackendError::new(ErrorKind::PreconditionFailed, "put"),
+            // What the look says is no answer to the upload.
+            Err(_) => error,
+        }
     }
 }
 

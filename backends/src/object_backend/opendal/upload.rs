@@ -87,7 +87,11 @@ impl OpendalUpload {
         let (writer, result) =
             ended.map_err(|error| BackendError::with_source(ErrorKind::Upstream, "put", error))?;
         self.state = State::Idle(writer);
-        result.map_err(|error| backend_error("put", error).of_a_part())
+        let must_not_exist = self.must_not_exist;
+        result.map_err(|error| {
+            let error = backend_error("put", error).of_an_upload(must_not_exist);
+            error.of_a_part()
+        })
     }
 
     async fn conclude(mut self) -> Result<Stored> {
@@ -105,37 +109,41 @@ impl OpendalUpload {
         match writer.close().await {
             Ok(metadata) => {
                 self.state = State::Over;
-                self.stored(&metadata).await
+                self.stored(&metadata)
             }
             Err(error) => Err(self.refusal(error).await),
         }
     }
 
-    async fn stored(&self, metadata: &Metadata) -> Result<Stored> {
-        let etag = match metadata.etag() {
-            Some(etag) if !etag.is_empty() => bare_etag(etag),
-            _ => {
-                let meta = self.backend.head(&self.key, &GetOptions::default()).await?;
-                meta.etag.unwrap_or_default()
-            }
-        };
-        Ok(Stored {
-            etag,
-            size: self.size,
-        })
+    fn stored(&self, metadata: &Metadata) -> Result<Stored> {
+        // Never without one: the transport takes nothing else for an acknowledgement.
+        let etag = metadata.etag().map(bare_etag).unwrap_or_default();
+        match etag.is_empty() {
+            false => Ok(Stored {
+                etag,
+                size: self.size,
+            }),
+            true => Err(BackendError::with_source(
+                ErrorKind::NoAnswer,
+                "put",
+                "storage gives the object no entity tag",
+            )),
+        }
     }
 
     /// Of uploads that race for a key, storage may answer the slower ones with "conflict" (S3:
     /// `ConditionalRequestConflict`): the key tells whether it is taken by now.
     async fn refusal(&self, error: opendal::Error) -> BackendError {
-        if !(self.must_not_exist && error.kind() == opendal::ErrorKind::Conflict) {
-            return backend_error("put", error);
+        let is_conflict = error.kind() == opendal::ErrorKind::Conflict;
+        let error = backend_error("put", error).of_an_upload(self.must_not_exist);
+        if !(self.must_not_exist && is_conflict) {
+            return error;
         }
-        let kind = match self.backend.head(&self.key, &GetOptions::default()).await {
-            Ok(_) => ErrorKind::PreconditionFailed,
-            Err(_) => ErrorKind::Unavailable,
-        };
-        BackendError::new(kind, "put")
+        match self.backend.head(&self.key, &GetOptions::default()).await {
+            Ok(_) => BackendError::new(ErrorKind::PreconditionFailed, "put"),
+            // What the look says is no answer to the upload.
+            Err(_) => error,
+        }
     }
 }
 

@@ -74,7 +74,7 @@ pub async fn finish(
             {
                 Ok(Some(meta)) => Stored {
                     etag: meta.etag.unwrap_or_default(),
-                    size: meta.size,
+                    size: intent.size,
                 },
                 // Storage may yet do what it was asked: the sweeper looks once more.
                 Ok(None) if is_open(&error, target.bucket.as_ref()) => {
@@ -87,7 +87,7 @@ pub async fn finish(
                 }
                 Err(_) => {
                     ticket.leave_unsettled();
-                    return Err(GatewayError::storage(error));
+                    return Err(GatewayError::writing(error));
                 }
             }
         }
@@ -137,7 +137,7 @@ pub async fn finish(
 async fn not_stored(error: BackendError, is_over: bool, lease: &AccessLease) -> GatewayError {
     match is_over {
         true => lost(lease).await,
-        false => GatewayError::storage(error),
+        false => GatewayError::writing(error),
     }
 }
 
