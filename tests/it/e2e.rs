@@ -11,6 +11,7 @@ mod fleet;
 mod full_disk;
 mod go_client;
 mod maintenance;
+mod network;
 mod objects;
 mod operations;
 mod process;
