@@ -78,6 +78,12 @@ fn finalising(redis: &Server) -> usize {
     redis.ask(&["EVAL", count, "0"]).trim().parse().unwrap()
 }
 
+/// Files of uploads that may yet become visible.
+fn temporary_files(fleet: &Fleet) -> usize {
+    let folder = fleet.root().join(".asset-gateway/tmp");
+    std::fs::read_dir(folder).unwrap().count()
+}
+
 /// An upload without its last byte, and what is still to be sent of it.
 struct Begun {
     stream: TcpStream,
@@ -158,6 +164,8 @@ async fn what_it_held_is_over_when_it_goes_on() {
         })
         .await;
     }
+    // And it could not use them any more, wherever it stands: both kinds of uploads are fenced off.
+    assert_eq!(temporary_files(&fleet), 0);
     assert_eq!(s3.open_uploads(), Vec::<String>::new());
     node.signal("CONT");
 
