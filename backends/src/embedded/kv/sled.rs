@@ -21,6 +21,9 @@ use self::unwritten::Unwritten;
 use super::{Batch, Kv, Visit};
 use crate::error::{BackendError, ErrorKind, Result};
 
+/// Of sled's own counting, which is by what pages take on disk.
+const TRANSFER_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
 /// One tree of a sled database, and the thread that writes to it.
 ///
 /// A writer that has to be durable asks the thread and waits; one flush (an fsync) serves all who
@@ -55,7 +58,18 @@ impl SledKv {
     /// # Errors
     /// `Unavailable` where another process has it open.
     pub fn open(path: &Path) -> Result<Self> {
-        let db = sled::Config::new()
+        Self::open_with(path, sled::Config::new())
+    }
+
+    /// As [`open`](Self::open), for whoever goes through all of it once: sled keeps what it has
+    /// touched in memory, several times as large as on disk, up to its cache's capacity.
+    pub fn open_for_transfer(path: &Path) -> Result<Self> {
+        let config = sled::Config::new();
+        Self::open_with(path, config.cache_capacity(TRANSFER_CACHE_BYTES))
+    }
+
+    fn open_with(path: &Path, config: sled::Config) -> Result<Self> {
+        let db = config
             .path(path)
             // The flush thread does it, on demand.
             .flush_every_ms(None)
