@@ -145,7 +145,7 @@ pub fn open_offline(
                 let path = sled.path.display();
                 return Err(OpenError::Failed(format!("there is no store at {path}")));
             }
-            let kv = crate::embedded::kv::sled::SledKv::open(&sled.path)
+            let kv = crate::embedded::kv::sled::SledKv::open_for_transfer(&sled.path)
                 .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
             Ok(Arc::new(OfflineEmbedded::new(Arc::new(kv), "sled")))
         }

@@ -23,6 +23,9 @@ const CONTENT: [&[u8]; 6] = [
     keys::DEAD,
 ];
 
+/// Entries in one batch: sled keeps what a batch replaces in memory until it is written.
+const WRITTEN_AT_ONCE: usize = 100;
+
 /// A tree that no [`EmbeddedStore`](super::EmbeddedStore) is over.
 pub struct OfflineEmbedded<K> {
     kv: Arc<K>,
@@ -101,7 +104,12 @@ impl<K: Kv> OfflineStore for OfflineEmbedded<K> {
     }
 
     async fn load(&self, page: Page) -> Result<()> {
-        self.kv.apply(load::batch(page)?)?;
-        self.kv.durable().await
+        let mut entries = page.into_iter().peekable();
+        while entries.peek().is_some() {
+            let batch = load::batch(entries.by_ref().take(WRITTEN_AT_ONCE))?;
+            self.kv.apply(batch)?;
+            self.kv.durable().await?;
+        }
+        Ok(())
     }
 }

@@ -28,6 +28,9 @@ use self::writer::{Waiter, outage};
 use super::{Batch, Kv, Visit};
 use crate::error::{BackendError, ErrorKind, Result};
 
+/// Of sled's own counting, which is by what pages take on disk.
+const TRANSFER_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
 /// One tree of a sled database, and the thread that writes to it.
 ///
 /// A writer that has to be durable asks the thread and waits; one flush (an fsync) serves all who
@@ -71,10 +74,21 @@ impl SledKv {
     /// # Errors
     /// `Unavailable` where another process has it open, or the disk is full.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, sled::Config::new())
+    }
+
+    /// As [`open`](Self::open), for whoever goes through all of it once: sled keeps what it has
+    /// touched in memory, several times as large as on disk, up to its cache's capacity.
+    pub fn open_for_transfer(path: &Path) -> Result<Self> {
+        let config = sled::Config::new();
+        Self::open_with(path, config.cache_capacity(TRANSFER_CACHE_BYTES))
+    }
+
+    fn open_with(path: &Path, config: sled::Config) -> Result<Self> {
         // A process that changes its working folder keeps its store.
         let folder = std::path::absolute(path)
             .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "sled.open", e))?;
-        let open = Open::open(&folder).map_err(|error| error.of(path))?;
+        let open = Open::open(&folder, config).map_err(|error| error.of(path))?;
         let shared = Arc::new(Shared {
             folder,
             open: RwLock::new(Some(open)),

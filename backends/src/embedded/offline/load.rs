@@ -8,14 +8,14 @@ use crate::embedded::values::{
 };
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::token_store::ClientKey;
-use crate::transfer::{Entry, Page, Token};
+use crate::transfer::{Entry, Token};
 
 /// The owner of what an import brings: no process is called so, so that it is a dead one's.
 const NOBODY: u64 = 0;
 
-pub fn batch(page: Page) -> Result<Batch> {
+pub fn batch(entries: impl Iterator<Item = Entry>) -> Result<Batch> {
     let mut batch = Batch::default();
-    for entry in page {
+    for entry in entries {
         put(entry, &mut batch)?;
     }
     Ok(batch)

@@ -127,26 +127,34 @@ fn interrupted() -> Report {
 }
 
 fn pending(row: &mut Items) -> Result<Entry> {
+    event(row).map(Entry::Pending)
+}
+
+fn dead(row: &mut Items) -> Result<Entry> {
+    let Pending {
+        event,
+        attempts,
+        queued_at_ms,
+        ..
+    } = event(row)?;
+    Ok(Entry::Dead(Dead {
+        event,
+        attempts,
+        queued_at_ms,
+    }))
+}
+
+/// An event of either state; one that was given up is due at 0.
+fn event(row: &mut Items) -> Result<Pending> {
     let id = row.text()?;
     let claimed = claimed(&row.text()?, &row.text()?)?;
     if claimed.event.id.as_str() != id {
         return Err(error::corrupt("redis.dump", "an event under another's id"));
     }
-    Ok(Entry::Pending(Pending {
+    Ok(Pending {
         event: claimed.event,
         attempts: claimed.attempts,
         queued_at_ms: claimed.queued_at_ms,
         due_ms: row.number()?,
-    }))
-}
-
-fn dead(row: &mut Items) -> Result<Entry> {
-    match pending(row)? {
-        Entry::Pending(waited) => Ok(Entry::Dead(Dead {
-            event: waited.event,
-            attempts: waited.attempts,
-            queued_at_ms: waited.queued_at_ms,
-        })),
-        other => Ok(other),
-    }
+    })
 }

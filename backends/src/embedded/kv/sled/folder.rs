@@ -34,12 +34,12 @@ pub struct Open {
 
 impl Open {
     /// Opens or makes the database in `folder`.
-    pub fn open(folder: &Path) -> Result<Self, NotOpened> {
+    pub fn open(folder: &Path, config: sled::Config) -> Result<Self, NotOpened> {
         let io = NotOpened::io;
         private::folder(folder).map_err(io)?;
         private::tighten_all(folder);
         clear(folder)?;
-        let config = sled::Config::new()
+        let config = config
             .path(folder)
             // The writer does it, on demand.
             .flush_every_ms(None);
@@ -64,7 +64,7 @@ impl Open {
     pub fn reopen(folder: &Path) -> Result<Self, NotOpened> {
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
-            match Self::open(folder) {
+            match Self::open(folder, sled::Config::new()) {
                 Err(NotOpened::InUse) if Instant::now() < deadline => {
                     std::thread::sleep(LOCK_RETRY);
                 }
