@@ -19,6 +19,7 @@ pub mod callback_queue;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(any(feature = "sled", feature = "opendal"))]
 mod durable;
 mod embedded;
 pub mod error;
