@@ -35,22 +35,3 @@ pub fn sync_folders(folder: &Path) -> io::Result<()> {
     let _ = folder;
     Ok(())
 }
-
-/// Puts the names in `folder` on disk, where the file system can.
-///
-/// # Errors
-/// The disk refuses.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    match File::open(folder)?.sync_all() {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
-            ) => {}
-        other => return other,
-    }
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
-}

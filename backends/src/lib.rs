@@ -21,6 +21,7 @@ pub mod client_address;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(any(feature = "sled", feature = "opendal"))]
 mod durable;
 mod embedded;
 pub mod error;

@@ -86,8 +86,8 @@ impl Disk {
     /// Does what the process has done. `true` where that changes what a power cut may leave.
     pub fn apply(&mut self, call: &Call) -> bool {
         match call.name.as_str() {
-            "openat" => self.open(call, 2),
-            "openat2" => self.open(call, 2),
+            "open" => self.open(call, "AT_FDCWD", 0),
+            "openat" | "openat2" => self.open(call, &call.arguments[0], 1),
             "close" => {
                 self.open.remove(&call.number(0));
                 false
@@ -189,8 +189,9 @@ impl Disk {
         folder.pending.push((name.to_owned(), to));
     }
 
-    fn open(&mut self, call: &Call, flags: usize) -> bool {
-        let (at, path, flags) = (&call.arguments[0], call.text(1), &call.arguments[flags]);
+    /// The flags follow the path, which is the argument `path`.
+    fn open(&mut self, call: &Call, at: &str, path: usize) -> bool {
+        let (path, flags) = (call.text(path), &call.arguments[path + 1]);
         self.open.remove(&call.result);
         let Some((begin, names)) = self.begin(at, &path) else {
             return false;

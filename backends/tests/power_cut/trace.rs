@@ -7,7 +7,7 @@ use std::process::Command;
 /// What a line on standard error begins with that acknowledges something.
 pub const ACKNOWLEDGED: &str = "acknowledged: ";
 
-const CALLS: &str = "openat,openat2,close,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,\
+const CALLS: &str = "?open,openat,openat2,close,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,\
     unlink,unlinkat,write,writev,pwrite64,ftruncate,fallocate,fsync,fdatasync,fsetxattr,\
     fremovexattr,statx,fstat";
 

@@ -145,7 +145,7 @@ async fn nothing_acknowledged_is_lost_in_a_hundred_rounds() {
     let mut ledger = Ledger::default();
     gateway.store("k", "text/plain", "content").await;
     for round in 0..ROUNDS {
-        ledger.work(&gateway, 3).await;
+        ledger.work(&gateway, 1).await;
         disk.fill();
         ledger.work_until_refused(&gateway).await;
         match round % 4 {
@@ -161,7 +161,7 @@ async fn nothing_acknowledged_is_lost_in_a_hundred_rounds() {
             // Killed while it gets up again, or a moment before or after.
             2 => {
                 disk.free();
-                tokio::time::sleep(std::time::Duration::from_millis(10 * (round % 40))).await;
+                tokio::time::sleep(std::time::Duration::from_millis(5 * (round % 80))).await;
                 gateway.kill();
                 gateway = disk.start();
             }

@@ -88,7 +88,7 @@ impl SledKv {
         // A process that changes its working folder keeps its store.
         let folder = std::path::absolute(path)
             .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "sled.open", e))?;
-        let open = Open::open(&folder, config).map_err(|error| error.of(path))?;
+        let open = Open::at(&folder, config).map_err(|error| error.of(path))?;
         let shared = Arc::new(Shared {
             folder,
             open: RwLock::new(Some(open)),

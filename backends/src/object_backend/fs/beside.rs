@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::attributes::Attributes;
+use super::folders;
 use super::stamp::Stamp;
-use crate::durable::{sync_folder, sync_folders};
+use crate::durable::sync_folders;
 use crate::private;
 
 /// A folder of one small file per inode. Each names the state of the file that it is about, so
@@ -60,7 +61,7 @@ impl Beside {
         let mut file = options.open(self.path(stamp.inode))?;
         file.write_all(&serde_json::to_vec(&entry)?)?;
         file.sync_all()?;
-        sync_folder(&self.folder)
+        Ok(folders::sync_at(&self.folder)?)
     }
 
     /// Forgets a file that is no object any more; its inode may be a later file by now.

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, fsync, mkdirat};
+use rustix::fs::{CWD, Mode, OFlags, fsync, mkdirat, openat};
 use rustix::io::Errno;
 
 use super::path::Root;
@@ -113,4 +113,9 @@ pub fn sync(folder: &OwnedFd) -> Result<(), Errno> {
         Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
         other => other,
     }
+}
+
+/// [`sync`] of the folder at `path`.
+pub fn sync_at(path: &Path) -> Result<(), Errno> {
+    sync(&openat(CWD, path, FOLDER, Mode::empty())?)
 }

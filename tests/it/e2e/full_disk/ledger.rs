@@ -11,7 +11,7 @@ use crate::support::gateway::Gateway;
 const HITS: u64 = 1000;
 const BULKY: usize = 16;
 /// Clients that work at once: their writes share batches.
-const CLIENTS: usize = 6;
+const CLIENTS: usize = 4;
 
 /// A token whose making was acknowledged.
 #[derive(Clone, Copy)]

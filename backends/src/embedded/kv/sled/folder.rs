@@ -34,7 +34,7 @@ pub struct Open {
 
 impl Open {
     /// Opens or makes the database in `folder`.
-    pub fn open(folder: &Path, config: sled::Config) -> Result<Self, NotOpened> {
+    pub fn at(folder: &Path, config: sled::Config) -> Result<Self, NotOpened> {
         let io = NotOpened::io;
         private::folder(folder).map_err(io)?;
         private::tighten_all(folder);
@@ -60,11 +60,11 @@ impl Open {
         Ok(open)
     }
 
-    /// As [`open`](Self::open), for a folder that this process had open just now.
+    /// As [`at`](Self::at), for a folder that this process had open just now.
     pub fn reopen(folder: &Path) -> Result<Self, NotOpened> {
         let deadline = Instant::now() + LOCK_PATIENCE;
         loop {
-            match Self::open(folder, sled::Config::new()) {
+            match Self::at(folder, sled::Config::new()) {
                 Err(NotOpened::InUse) if Instant::now() < deadline => {
                     std::thread::sleep(LOCK_RETRY);
                 }
