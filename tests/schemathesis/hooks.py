@@ -26,7 +26,9 @@ def is_text(value):
 
 
 def is_time(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    """Also `5.0`, which is an integer by JSON Schema."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value < 2**63 and value == int(value)
 
 
 def pick(samples, value):
@@ -51,9 +53,9 @@ def mend_token(token, bucket):
     if is_text(token.get("callback_body")):
         token["callback_body"] = "${size}"
     if is_time(token.get("expire_at")):
-        token["expire_at"] = NOW + 3600 + token["expire_at"] % 10**8
+        token["expire_at"] = NOW + 3600 + int(token["expire_at"]) % 10**8
     if is_time(token.get("not_before")):
-        token["not_before"] %= NOW + 1000
+        token["not_before"] = int(token["not_before"]) % (NOW + 1000)
     if is_text(token.get("callback")) and URL.match(token["callback"]):
         token["callback"] = pick(CALLBACKS, token["callback"])
     if is_text(token.get("content_type")) and len(token["content_type"]) <= 255:
@@ -97,8 +99,8 @@ def mend_query(query, method):
         query.setdefault("tag", "schemathesis")
 
 
-# Made by scripts/schemathesis, so that more than 404 is seen.
-TOKENS = ["schemathesis-get", "schemathesis-put", "schemathesis-head"]
+# Made by scripts/schemathesis, so that more than 404 is seen; by the methods that they allow.
+TOKENS = {"PUT": "schemathesis-put", "GET": "schemathesis-get", "HEAD": "schemathesis-head"}
 
 
 def is_stateful(case):
@@ -109,7 +111,8 @@ def is_stateful(case):
 def mend_path(case):
     token = (case.path_parameters or {}).get("token")
     if case.method != "DELETE" and is_text(token) and len(token) % 2 == 0:
-        case.path_parameters = {**case.path_parameters, "token": TOKENS[len(token) // 2 % len(TOKENS)]}
+        token = TOKENS.get(case.method, "schemathesis-put")
+        case.path_parameters = {**case.path_parameters, "token": token}
 
 
 @schemathesis.hook

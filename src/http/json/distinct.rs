@@ -95,7 +95,7 @@ mod tests {
     fn other_documents_are_read_as_ever() {
         for text in [
             "null",
-            "[true, -1, 18446744073709551615, 1.5e3, \"a\\n\\u00fc\", {}]",
+            "[true, -1, 18446744073709551615, 1.5e-3, \"a\\n\\u00fc\", {}]",
             r#"{"a": {"a": [{"a": null}, {"a": 1}]}, "A": 1}"#,
         ] {
             let expected: Value = serde_json::from_str(text).expect(text);
