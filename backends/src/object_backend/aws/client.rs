@@ -42,7 +42,7 @@ impl Clients {
     pub fn new(settings: &BucketSettings) -> Result<Self, Refusal> {
         let base = config(settings)?;
         let http = Http::new(CONNECT).map_err(|error| format!("no HTTP client: {error}"))?;
-        let base = base.http_client(http);
+        let base = base.http_client(http.for_storage());
         let tries = RetryConfig::standard()
             .with_max_attempts(TRIES)
             .with_initial_backoff(FIRST_PAUSE);

@@ -26,6 +26,8 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone)]
 pub struct Http {
     client: reqwest::Client,
+    /// What is asked is storage, not a service that gives keys.
+    is_storage: bool,
 }
 
 impl Http {
@@ -43,7 +45,18 @@ impl Http {
             .no_deflate()
             .http1_only()
             .build()?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            is_storage: false,
+        })
+    }
+
+    /// Judges answers as those of storage.
+    pub fn for_storage(self) -> Self {
+        Self {
+            is_storage: true,
+            ..self
+        }
     }
 }
 
@@ -59,22 +72,20 @@ impl HttpClient for Http {
 
 impl HttpConnector for Http {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.client.clone();
-        HttpConnectorFuture::new(async move { send(client, request).await })
+        let http = self.clone();
+        HttpConnectorFuture::new(async move { send(http, request).await })
     }
 }
 
-async fn send(
-    client: reqwest::Client,
-    request: HttpRequest,
-) -> Result<HttpResponse, ConnectorError> {
+async fn send(http: Http, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let Http { client, is_storage } = http;
     let request = request
         .try_into_http1x()
         .map_err(|error| ConnectorError::user(error.into()))?;
-    if is_read(&request) && capture::is_wanted() {
+    if is_storage && is_read(&request) && capture::is_wanted() {
         return read(&client, request.into_parts().0).await;
     }
-    let write = Write::of(request.method(), request.uri().query());
+    let write = Write::of(request.method(), request.uri().query()).filter(|_| is_storage);
     let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))
         .map_err(|error| ConnectorError::user(error.without_url().into()))?;
     let mut response = client.execute(request).await.map_err(|error| {
