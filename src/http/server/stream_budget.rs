@@ -24,9 +24,9 @@ const OWN_STREAMS: usize = 2;
 /// Streams past those, of all connections. Each holds one piece of a body, mostly 64 KiB.
 const SHARED_STREAMS: usize = 512;
 /// KiB of streams that wait, heads included, over all connections.
-const WAITING_KIB: usize = 16 * 1024;
+const WAITING_KIB: usize = 8 * 1024;
 /// KiB of a stream that waits, beside its head.
-const WAITING_STREAM_KIB: usize = 2;
+const WAITING_STREAM_KIB: usize = 4;
 
 /// Of one [`super::Server`].
 #[derive(Debug, Clone)]
