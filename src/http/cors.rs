@@ -32,6 +32,7 @@ pub fn layer(config: &CorsConfig) -> Option<CorsLayer> {
                 header::CONTENT_RANGE,
                 header::CONTENT_DISPOSITION,
                 header::ACCEPT_RANGES,
+                header::RETRY_AFTER,
                 HeaderName::from_static("x-request-id"),
             ]))
             .vary([header::ORIGIN])
