@@ -44,6 +44,8 @@ impl Answer {
              content-type: application/json\r\n\
              content-length: {length}\r\n\
              x-request-id: {request_id}\r\n\
+             x-content-type-options: nosniff\r\n\
+             referrer-policy: no-referrer\r\n\
              {retry_after}\
              connection: close\r\n\
              date: {date}\r\n\r\n\
