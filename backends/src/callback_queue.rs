@@ -103,7 +103,10 @@ impl CallerRef<'_> {
     /// has) and its user agent. An unknown client is a new one each time: it rides on nobody's hit.
     pub fn client_key(&self) -> ClientKey {
         let Some(ip) = self.client_ip.ip() else {
-            return Uuid::new_v4().into_bytes();
+            // Rides on nothing; together the unknown have the windows of one address.
+            let mut key = Uuid::new_v4().into_bytes();
+            key[..ADDRESS_BYTES].fill(0);
+            return key;
         };
         let network: [u8; 8] = match ip {
             IpAddr::V4(ip) => {

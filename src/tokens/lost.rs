@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asset_gateway_backends::callback_queue::{CallerRef, Report};
+use asset_gateway_backends::client_address::ClientAddress;
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::token_store::{
     Access, Intent, Lease, LeaseId, Refusal, ReserveRequest, Reserved, Settlement, TokenId,
@@ -71,7 +72,7 @@ impl AccessLease {
             lease: LEASE,
             caller: CallerRef {
                 request_id: &intent.caller.request_id,
-                client_ip: std::net::Ipv4Addr::UNSPECIFIED.into(),
+                client_ip: ClientAddress::Unknown,
                 user_agent: "",
                 referer: "",
                 range: "",

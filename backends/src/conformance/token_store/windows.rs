@@ -1,5 +1,7 @@
 //! `hit_window`: one client's requests ride on its counted hit.
 
+use std::net::IpAddr;
+
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{Access, Method, Refusal, Reservation, ReserveRequest, TokenRecord};
@@ -183,7 +185,7 @@ pub async fn one_address_leaves_room_for_others(f: Fixture) {
         let mut made_up = by(1);
         made_up.caller.user_agent = agent;
         made_up.caller.client_ip =
-            std::net::Ipv6Addr::from((0x2001_0db8_0000_0001_u128 << 64) | n as u128).into();
+            IpAddr::from(((0x2001_0db8_0000_0001_u128 << 64) | n as u128).to_be_bytes()).into();
         f.admit_with(id(1), &made_up).await;
     }
     assert_eq!(f.used(id(1)).await, 100);
@@ -192,7 +194,7 @@ pub async fn one_address_leaves_room_for_others(f: Fixture) {
         let mut made_up = by(1);
         made_up.caller.user_agent = agent;
         made_up.caller.client_ip =
-            std::net::Ipv6Addr::from(0x2001_0db8_0000_0001_u128 << 64).into();
+            IpAddr::from((0x2001_0db8_0000_0001_u128 << 64).to_be_bytes()).into();
         f.admit_with(id(1), &made_up).await;
     }
     assert_eq!(f.used(id(1)).await, 192);

@@ -1,6 +1,6 @@
 //! What is kept of `hit_window` is bounded, and goes away.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn clients_without_number_leave_little() {
     let kept = || store.0.kv.count(&keys::windows(id(1))).unwrap();
     let access = async |client: u32| {
         let mut request = request(Access::Get);
-        request.caller.client_ip = Ipv4Addr::from(client).into();
+        request.caller.client_ip = IpAddr::from(Ipv4Addr::from(client)).into();
         let reserved = store.reserve(id(1), &request).await.unwrap();
         assert!(matches!(reserved, Reserved::Admitted { .. }));
     };

@@ -3,11 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED,
-    RETRY_AFTER,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG,
+    HeaderName, LAST_MODIFIED, RETRY_AFTER,
 };
 use http::{HeaderMap, HeaderValue};
 
+use crate::object_backend::content_coding::for_readers;
 use crate::object_backend::{MARKER, ObjectMeta};
 
 /// What providers put before the names of what users keep with an object.
@@ -18,27 +19,30 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// What the headers say of an object of `size`.
 pub fn object_meta(headers: &HeaderMap, size: Option<u64>) -> ObjectMeta {
+    let codings = list(headers, &CONTENT_ENCODING);
     let meta = ObjectMeta {
         size,
         etag: etag(headers),
         last_modified: date(headers),
         content_type: single(headers, &CONTENT_TYPE).map(str::to_owned),
         cache_control: list(headers, &CACHE_CONTROL),
-        content_encoding: list(headers, &CONTENT_ENCODING),
+        content_encoding: codings.as_deref().and_then(for_readers),
+        content_language: list(headers, &CONTENT_LANGUAGE),
         marker: marker(headers),
     };
-    log_left_out(headers, &meta);
+    log_left_out(headers, &meta, codings.is_some());
     meta
 }
 
-/// What came and is not in `meta`.
-fn log_left_out(headers: &HeaderMap, meta: &ObjectMeta) {
+/// What came and is not in `meta`, because it cannot be read.
+fn log_left_out(headers: &HeaderMap, meta: &ObjectMeta, codings_read: bool) {
     let kept = [
         (ETAG, meta.etag.is_some()),
         (LAST_MODIFIED, meta.last_modified.is_some()),
         (CONTENT_TYPE, meta.content_type.is_some()),
         (CACHE_CONTROL, meta.cache_control.is_some()),
-        (CONTENT_ENCODING, meta.content_encoding.is_some()),
+        (CONTENT_ENCODING, codings_read),
+        (CONTENT_LANGUAGE, meta.content_language.is_some()),
     ];
     let is_left_out = |(name, kept): &(HeaderName, bool)| !kept && headers.contains_key(name);
     if kept.iter().any(is_left_out) {

@@ -1,6 +1,6 @@
 //! What Redis keeps of `hit_window` is bounded.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, Time, id, request};
 use asset_gateway_backends::token_store::{Access, Method, WINDOWS};
@@ -20,7 +20,7 @@ async fn clients_without_number_leave_little() {
     node.create(id(1), record).await;
     for client in 0..400_u32 {
         let mut request = request(Access::Get);
-        request.caller.client_ip = Ipv4Addr::from(client).into();
+        request.caller.client_ip = IpAddr::from(Ipv4Addr::from(client)).into();
         // A hit and a ride.
         node.admit_with(id(1), &request).await;
         node.admit_with(id(1), &request).await;

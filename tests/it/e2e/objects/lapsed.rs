@@ -69,6 +69,10 @@ impl ObjectBackend for Held {
         self.inner.capabilities()
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.inner.check_key(key)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
         self.inner.head(key, options).await
     }
