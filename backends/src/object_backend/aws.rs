@@ -34,7 +34,7 @@ use self::single::SinglePut;
 use self::target::Target;
 use self::upload::PartedUpload;
 use super::answer::Answer;
-use super::answer::capture::capture;
+use super::answer::capture::{Captured, capture};
 use super::download::{self, Storage};
 use super::key_rules;
 use super::{
@@ -108,7 +108,7 @@ impl Storage for AwsBackend {
 /// What the HTTP client was answered; else why the SDK has asked nothing.
 fn taken<T, E>(
     operation: &'static str,
-    (result, answer): (Result<T, SdkError<E, HttpResponse>>, Option<Result<Answer>>),
+    (result, answer): Captured<Result<T, SdkError<E, HttpResponse>>>,
 ) -> Result<Answer>
 where
     E: ProvideErrorMetadata + StdError + 'static,

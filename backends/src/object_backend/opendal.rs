@@ -24,7 +24,7 @@ use self::error::{backend_error, is_answer};
 use self::meta::reader_options;
 use self::upload::OpendalUpload;
 use super::answer::Answer;
-use super::answer::capture::capture;
+use super::answer::capture::{Captured, capture};
 use super::download::{self, Storage};
 use super::key_rules;
 use super::{
@@ -88,7 +88,7 @@ impl Storage for OpendalBackend {
 /// What the transport was answered; else why OpenDAL has asked nothing.
 fn taken<T>(
     operation: &'static str,
-    (result, answer): (opendal::Result<T>, Option<Result<Answer>>),
+    (result, answer): Captured<opendal::Result<T>>,
 ) -> Result<Answer> {
     match (answer, result) {
         (Some(answer), _) => answer,

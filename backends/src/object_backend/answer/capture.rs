@@ -9,9 +9,12 @@ tokio::task_local! {
     static CAPTURED: RefCell<Option<Result<Answer>>>;
 }
 
+/// What a call of a client library came to, and what its transport was answered.
+pub type Captured<T> = (T, Option<Result<Answer>>);
+
 /// Runs `call` of a client library, whose transport [`offer`]s what it is answered. The library must
 /// send from the task that calls it.
-pub async fn capture<T>(call: impl Future<Output = T>) -> (T, Option<Result<Answer>>) {
+pub async fn capture<T>(call: impl Future<Output = T>) -> Captured<T> {
     let run = async {
         let result = call.await;
         (result, CAPTURED.with(RefCell::take))

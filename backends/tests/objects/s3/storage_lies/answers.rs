@@ -12,14 +12,14 @@ use crate::support::scripted_storage::{ScriptedStorage, answer, page, raw};
 
 /// What a client would be told as its own fault, though it has not asked for it.
 fn is_the_clients(kind: ErrorKind) -> bool {
-    match kind {
+    matches!(
+        kind,
         ErrorKind::NotFound
-        | ErrorKind::NotModified
-        | ErrorKind::PreconditionFailed
-        | ErrorKind::RangeNotSatisfiable { .. }
-        | ErrorKind::InvalidKey => true,
-        _ => false,
-    }
+            | ErrorKind::NotModified
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::RangeNotSatisfiable { .. }
+            | ErrorKind::InvalidKey
+    )
 }
 
 pub async fn a_success_that_is_no_object_is_refused(settings: Settings) {
