@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use asset_gateway_backends::callback_queue::{Caller, CallerRef, Outcome, Report};
+use asset_gateway_backends::client_address::ClientAddress;
 use asset_gateway_backends::clock::{Clock, SystemClock};
 use asset_gateway_backends::open::open_stores;
 use asset_gateway_backends::settings::{QueueLimits, SledSettings, TokenStoreSettings};
@@ -80,7 +81,7 @@ async fn redeem(store: &dyn TokenStore, id: TokenId, kind: Kind) {
         lease: LEASE,
         caller: CallerRef {
             request_id: "5c0a3a9e-8e6e-4f38-9a57-6f1f6a1b2c3d",
-            client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            client_ip: ClientAddress::Known(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             user_agent: "curl/8.7.1",
             referer: "",
             range: "",

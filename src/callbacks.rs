@@ -6,11 +6,12 @@
 //!   request, and how it can fail. `targets`: where it may go. `template`: bodies after a token's
 //!   own words.
 //! - `retry`: when to try again. `hosts`: no receiver may keep the others waiting. `backlog`: nor
-//!   fill the queue for them. `turns`: nor hold up their uploads.
+//!   fill the queue for them; `head_reports`: nor may clients with what counts nothing. `turns`: nor hold up their uploads.
 
 mod backlog;
 mod deliverer;
 mod delivery;
+mod head_reports;
 mod hosts;
 mod message;
 mod retry;
@@ -28,6 +29,7 @@ use crate::config::WebhookSecret;
 pub use backlog::Backlog;
 pub use deliverer::Deliverer;
 pub use delivery::{Courier, NotAnswered, SetupError, target_host};
+pub use head_reports::HeadReports;
 pub use sender::Failure;
 pub use targets::{Denied, Targets};
 

@@ -1,7 +1,8 @@
 //! Every route, and the order of the middleware.
 //!
 //! - [`server`]: listeners, connections, limits; calls the router.
-//! - [`observe`]: the outermost layer. [`context`]: what it knows of a request.
+//! - [`observe`]: the outermost layer. [`context`]: what it knows of a request. [`forwarded`]: whose
+//!   address counts behind trusted proxies.
 //! - [`auth`]: the control plane's door. [`cors`], [`rate_limit`]: by configuration.
 //! - [`tokens`], [`callbacks`]: the control plane. [`objects`]: the data plane. [`health`], [`openapi`],
 //!   [`scrape`]: operations.
@@ -11,6 +12,7 @@ pub mod auth;
 pub mod callbacks;
 pub mod context;
 pub mod cors;
+pub mod forwarded;
 pub mod headers;
 pub mod health;
 pub mod json;

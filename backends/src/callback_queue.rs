@@ -14,7 +14,9 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
+use crate::client_address::ClientAddress;
 use crate::error::Result;
 use crate::token_store::{BodyTemplate, ClientKey, TokenId};
 
@@ -59,6 +61,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     pub request_id: String,
+    /// `unknown` where it is not known.
     pub client_ip: String,
     pub user_agent: String,
     pub referer: String,
@@ -70,7 +73,7 @@ pub struct Caller {
 #[derive(Debug, Clone, Copy)]
 pub struct CallerRef<'a> {
     pub request_id: &'a str,
-    pub client_ip: IpAddr,
+    pub client_ip: ClientAddress,
     pub user_agent: &'a str,
     pub referer: &'a str,
     pub range: &'a str,
@@ -97,9 +100,12 @@ impl CallerRef<'_> {
     }
 
     /// Who this is for `hit_window`: its address (for IPv6 its /64, which is what one customer
-    /// has) and its user agent.
+    /// has) and its user agent. An unknown client is a new one each time: it rides on nobody's hit.
     pub fn client_key(&self) -> ClientKey {
-        let network: [u8; 8] = match self.client_ip {
+        let Some(ip) = self.client_ip.ip() else {
+            return Uuid::new_v4().into_bytes();
+        };
+        let network: [u8; 8] = match ip {
             IpAddr::V4(ip) => {
                 let [a, b, c, d] = ip.octets();
                 [0, 0, 0, 4, a, b, c, d]

@@ -14,6 +14,7 @@
 //! - `conformance` (feature `conformance`): one suite of cases that every adapter passes.
 
 pub mod callback_queue;
+pub mod client_address;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;

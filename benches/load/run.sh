@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures a release build as a whole process, beside nginx that serves the same files.
 #
-#   benches/load/run.sh [all|throughput|gigabyte|slow] [BINARY]
+#   benches/load/run.sh [all|throughput|gigabyte|slow|streams] [BINARY]
 #
 # Needs nginx, wrk, curl, openssl and python3 (Debian: nginx-light wrk curl openssl python3), and
 # 3 GiB below $TMPDIR. Ratios within one run are what counts: both servers and the client share the
@@ -126,9 +126,16 @@ slow() {
   stop_gateway
 }
 
+streams() {
+  start_gateway
+  python3 "$here/slow_streams.py" 127.0.0.1 "$port" "/object/$(token GET 64M)" \
+    "/object/$(token GET 1K)" 200 128 5 "$gateway_pid"
+  stop_gateway
+}
+
 echo "$(nproc) cores, $(awk -F': ' '/model name/ {print $2; exit}' /proc/cpuinfo), $(nginx -v 2>&1 | cut -d/ -f2), $(date +%Y-%m)"
 case $what in
-  all) throughput; gigabyte; slow ;;
-  throughput | gigabyte | slow) "$what" ;;
-  *) echo "usage: $0 [all|throughput|gigabyte|slow] [BINARY]" >&2; exit 2 ;;
+  all) throughput; gigabyte; slow; streams ;;
+  throughput | gigabyte | slow | streams) "$what" ;;
+  *) echo "usage: $0 [all|throughput|gigabyte|slow|streams] [BINARY]" >&2; exit 2 ;;
 esac

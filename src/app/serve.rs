@@ -125,7 +125,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     ));
     beside.spawn(watch::upkeep(metrics.clone()));
     beside.spawn(watch::queue(backlog));
-    let server = Server::new(server_settings(&config.limits));
+    let server = Server::new(ServerSettings {
+        max_connections_per_client: config.limits.connections_per_client(),
+        trusted_proxies: config.server.trusted_proxies.as_slice().into(),
+        proxy_protocol: config.server.proxy_protocol,
+        cors: config.cors.clone(),
+        ..server_settings(&config.limits)
+    });
     if let Some(listener) = scrape_listener {
         // Its own connections: scraping must work while clients fill the gateway.
         let server = Server::new(server_settings(&config.limits));
@@ -169,7 +175,9 @@ fn server_settings(limits: &LimitsConfig) -> ServerSettings {
         header_read: limits.header_read(),
         idle: limits.idle(),
         max_connections: limits.max_connections,
+        max_connections_per_client: limits.max_connections,
         shutdown: limits.shutdown(),
+        ..ServerSettings::default()
     }
 }
 

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use utoipa::openapi::OpenApi;
 
 use crate::buckets::Buckets;
-use crate::callbacks::{Backlog, Courier, Targets};
+use crate::callbacks::{Backlog, Courier, HeadReports, Targets};
 use crate::config::{ControlToken, CorsConfig, UnknownFields};
 use crate::http::health::ReadinessCache;
 use crate::http::rate_limit::ClientLimiter;
@@ -41,6 +41,7 @@ pub struct AppState(Arc<Inner>);
 struct Inner {
     parts: Parts,
     readiness: ReadinessCache,
+    head_reports: HeadReports,
     openapi: OpenApi,
 }
 
@@ -49,6 +50,7 @@ impl AppState {
         Self(Arc::new(Inner {
             parts,
             readiness: ReadinessCache::default(),
+            head_reports: HeadReports::default(),
             openapi: crate::http::openapi::document(),
         }))
     }
@@ -111,6 +113,10 @@ impl AppState {
 
     pub fn readiness(&self) -> &ReadinessCache {
         &self.0.readiness
+    }
+
+    pub fn head_reports(&self) -> &HeadReports {
+        &self.0.head_reports
     }
 
     pub fn openapi(&self) -> &OpenApi {

@@ -16,6 +16,9 @@ pub struct LimitsConfig {
     pub idle_seconds: u64,
     /// Connections at the same time. Default: 10000.
     pub max_connections: usize,
+    /// Connections of one client at the same time, trusted proxies excepted; 0 = a quarter of
+    /// `max_connections`. Default: 0.
+    pub max_connections_per_client: usize,
     /// Time that streams have to end after a stop is asked for. Default: 30.
     pub shutdown_seconds: u64,
     /// Requests of one client in a second; 0 = any number. Default: 0.
@@ -28,6 +31,7 @@ impl Default for LimitsConfig {
             header_read_seconds: 10,
             idle_seconds: 60,
             max_connections: 10_000,
+            max_connections_per_client: 0,
             shutdown_seconds: 30,
             requests_per_second_per_client: 0,
         }
@@ -47,6 +51,14 @@ impl LimitsConfig {
         Duration::from_secs(self.shutdown_seconds)
     }
 
+    /// At least one.
+    pub fn connections_per_client(&self) -> usize {
+        match self.max_connections_per_client {
+            0 => (self.max_connections / 4).max(1),
+            connections => connections,
+        }
+    }
+
     pub(super) fn check(&self, problems: &mut Problems) {
         for (key, seconds) in [
             ("header_read_seconds", self.header_read_seconds),
@@ -59,6 +71,12 @@ impl LimitsConfig {
         }
         if !(1..=1_000_000).contains(&self.max_connections) {
             problems.add(&["limits", "max_connections"], "expected 1 to 1000000");
+        }
+        if self.max_connections_per_client > 1_000_000 {
+            problems.add(
+                &["limits", "max_connections_per_client"],
+                "expected 0 (a quarter of `max_connections`) to 1000000",
+            );
         }
     }
 }

@@ -133,6 +133,7 @@ impl Config {
         self.callback.check(problems);
         self.cors.check(problems);
         self.limits.check(problems);
+        self.server.check(problems);
         if let Some(direct) = &self.direct {
             direct.check(problems);
         }

@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
+use super::error::Problems;
+
 /// The section `server`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,12 +17,24 @@ pub struct ServerConfig {
     pub listen: ListenAddress,
     /// The public base of the URLs that are handed out. Default: made from `listen`.
     pub host: PublicHost,
-    /// Networks whose `X-Forwarded-For` is believed. Default: none.
+    /// Networks whose `X-Forwarded-For` or `Forwarded` is believed. Default: none.
     #[serde(deserialize_with = "super::networks::deserialize")]
     pub trusted_proxies: Vec<IpNet>,
+    /// Connections of trusted proxies begin with a header of the PROXY protocol, version 1 or 2.
+    /// Default: false.
+    pub proxy_protocol: bool,
 }
 
 impl ServerConfig {
+    pub(super) fn check(&self, problems: &mut Problems) {
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            problems.add(
+                &["server", "proxy_protocol"],
+                "nobody's header would be read: list the proxies in `server.trusted_proxies`",
+            );
+        }
+    }
+
     /// The base of handed-out URLs, without a slash at its end. `port` is the one that is really
     /// listened on, which differs from the configured one where that is 0.
     pub fn base_url(&self, port: u16) -> String {

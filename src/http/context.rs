@@ -1,22 +1,19 @@
 //! What is known of a request before anybody handles it.
 
-use std::net::IpAddr;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use ipnet::IpNet;
 
 use asset_gateway_backends::callback_queue::CallerRef;
+use asset_gateway_backends::client_address::ClientAddress;
 
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Put into every request's extensions by [`super::observe`].
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     /// Visible ASCII.
     pub request_id: HeaderValue,
-    /// The client's address as far as it can be trusted; IPv4-mapped ones as IPv4.
-    pub client_ip: IpAddr,
+    /// The client's address as far as it can be trusted, see [`super::forwarded`].
+    pub client_ip: ClientAddress,
 }
 
 impl RequestContext {
@@ -59,35 +56,6 @@ pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
-/// The last address of `X-Forwarded-For` that no trusted proxy vouches for as its own, where the
-/// peer is a trusted proxy; else the peer.
-pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
-    let mut client = peer.to_canonical();
-    if !is_trusted(&client) {
-        return client;
-    }
-    let hops = headers.get_all(&X_FORWARDED_FOR);
-    let hops = hops.iter().rev().filter_map(|line| line.to_str().ok());
-    for hop in hops.flat_map(|line| line.rsplit(',')) {
-        let Some(ip) = parse_hop(hop.trim()) else {
-            break;
-        };
-        client = ip;
-        if !is_trusted(&client) {
-            break;
-        }
-    }
-    client
-}
-
-/// `1.2.3.4`, `1.2.3.4:567`, `::1` or `[::1]:567`.
-fn parse_hop(hop: &str) -> Option<IpAddr> {
-    let ip = hop.parse::<IpAddr>().ok();
-    ip.or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip()))
-        .map(|ip| ip.to_canonical())
-}
-
 /// Methods as metric labels: what a client makes up is `other`.
 pub fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
@@ -122,26 +90,5 @@ mod tests {
             let made = request_id(&headers(&[("x-request-id", bad)]));
             assert_eq!(made.len(), 36, "{bad}");
         }
-    }
-
-    #[test]
-    fn believes_only_trusted_proxies() {
-        let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        let client = |peer: &str, lines: &[(&'static str, &str)]| {
-            client_ip(peer.parse().unwrap(), &headers(lines), &trusted).to_string()
-        };
-        let forged = [("x-forwarded-for", "6.6.6.6")];
-        assert_eq!(client("1.2.3.4", &forged), "1.2.3.4");
-        assert_eq!(client("::ffff:1.2.3.4", &forged), "1.2.3.4");
-        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
-        let chain = [("x-forwarded-for", "6.6.6.6, 7.7.7.7, 10.0.0.9")];
-        assert_eq!(client("10.0.0.1", &chain), "7.7.7.7");
-        let two = [
-            ("x-forwarded-for", "6.6.6.6"),
-            ("x-forwarded-for", "[2001:db8::1]:80"),
-        ];
-        assert_eq!(client("10.0.0.1", &two), "2001:db8::1");
-        let junk = [("x-forwarded-for", "6.6.6.6, junk")];
-        assert_eq!(client("10.0.0.1", &junk), "10.0.0.1");
     }
 }

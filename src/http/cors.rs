@@ -1,8 +1,20 @@
 //! Which sites' pages may use the gateway from a browser.
 
 use crate::config::CorsConfig;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
+
+/// What a page may read of an answer.
+fn exposed() -> [HeaderName; 6] {
+    [
+        header::ETAG,
+        header::CONTENT_RANGE,
+        header::CONTENT_DISPOSITION,
+        header::ACCEPT_RANGES,
+        header::RETRY_AFTER,
+        HeaderName::from_static("x-request-id"),
+    ]
+}
 
 /// `None` where no origin is allowed. Preflights are answered here and ask nothing of the store.
 pub fn layer(config: &CorsConfig) -> Option<CorsLayer> {
@@ -27,14 +39,35 @@ pub fn layer(config: &CorsConfig) -> Option<CorsLayer> {
                 Method::DELETE,
             ]))
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers(ExposeHeaders::list([
-                header::ETAG,
-                header::CONTENT_RANGE,
-                header::CONTENT_DISPOSITION,
-                header::ACCEPT_RANGES,
-                HeaderName::from_static("x-request-id"),
-            ]))
+            .expose_headers(ExposeHeaders::list(exposed()))
             .vary([header::ORIGIN])
             .max_age(config.max_age()),
     )
+}
+
+/// The same headers for an answer that is given below the layer, because the request could not be read.
+/// `origin` as far as it was read.
+pub fn of_bare_answer(config: &CorsConfig, origin: Option<&[u8]>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if config.allowed_origins.is_empty() {
+        return headers;
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    let exposed = exposed().map(|name| name.to_string()).join(",");
+    if let Ok(exposed) = HeaderValue::from_str(&exposed) {
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    let is_allowed = |origin: &&[u8]| {
+        let mut allowed = config.allowed_origins.iter();
+        allowed.any(|allowed| allowed.as_bytes() == *origin)
+    };
+    let allowed = if config.allows_any() {
+        Some(b"*".as_slice())
+    } else {
+        origin.filter(is_allowed)
+    };
+    if let Some(Ok(allowed)) = allowed.map(HeaderValue::from_bytes) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+    }
+    headers
 }

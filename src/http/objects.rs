@@ -126,7 +126,7 @@ fn about(mut response: Response, id: asset_gateway_backends::token_store::TokenI
     response
 }
 
-/// Queues the event of a HEAD, before its answer goes out.
+/// Queues the event of a HEAD, before its answer goes out, where one is due.
 async fn report_head(
     state: &AppState,
     stored: &StoredToken,
@@ -138,6 +138,9 @@ async fn report_head(
     let Some(target) = &record.callback else {
         return Ok(());
     };
+    if !state.head_reports().is_due(stored, context.client_ip) {
+        return Ok(());
+    }
     let event = Event {
         id: EventId::generate(),
         token_id: stored.id,
@@ -151,7 +154,15 @@ async fn report_head(
         metadata: record.metadata.clone(),
         template: record.callback_body.clone(),
     };
-    if !state.backlog().has_room_for(target) {
+    let queued = enqueue(state, event).await;
+    if queued.is_err() {
+        state.head_reports().forget(stored.id, context.client_ip);
+    }
+    queued
+}
+
+async fn enqueue(state: &AppState, event: Event) -> Result<(), GatewayError> {
+    if !state.backlog().has_room_for(&event.target) {
         return Err(NotAdmitted::ReceiverFails.into());
     }
     match state.callbacks().enqueue(event).await {

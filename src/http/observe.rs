@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use asset_gateway_backends::client_address::ClientAddress;
 use asset_gateway_backends::token_store::TokenId;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -16,7 +17,8 @@ use http_body::{Frame, SizeHint};
 use ipnet::IpNet;
 
 use super::context::{self, RequestContext, X_REQUEST_ID};
-use super::server::Peer;
+use super::forwarded::client_of_request;
+use super::server::Source;
 use crate::error::{ErrorBody, GatewayError};
 use crate::telemetry::record;
 
@@ -34,14 +36,11 @@ pub async fn observe(
     next: Next,
 ) -> Response {
     let began = Instant::now();
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    let source = request.extensions().get::<Source>();
+    let source = source.map_or(ClientAddress::Unknown, |source| source.0);
     let context = RequestContext {
         request_id: context::request_id(request.headers()),
-        client_ip: context::client_ip(
-            peer.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()),
-            request.headers(),
-            &trusted_proxies,
-        ),
+        client_ip: client_of_request(source, request.headers(), &trusted_proxies),
     };
     let mut line = AccessLine {
         began,

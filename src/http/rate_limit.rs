@@ -1,10 +1,10 @@
 //! `limits.requests_per_second_per_client`.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use asset_gateway_backends::client_address::ClientAddress;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -17,13 +17,13 @@ use crate::error::GatewayError;
 /// Requests after which clients that have been quiet are forgotten.
 const FORGET_EVERY: u32 = 10_000;
 
-/// Lets each client have so many requests a second, and as many at once. IPv6 clients are told
-/// apart by their /64, which is what one customer has.
+/// Lets each client have so many requests a second, and as many at once. Clients are told apart by
+/// [`ClientAddress::network`]; all whose address is unknown share one limit.
 #[derive(Clone, Default)]
 pub struct ClientLimiter(Option<Arc<Limiter>>);
 
 struct Limiter {
-    clients: DefaultKeyedRateLimiter<IpAddr>,
+    clients: DefaultKeyedRateLimiter<ClientAddress>,
     requests: AtomicU32,
 }
 
@@ -38,24 +38,14 @@ impl ClientLimiter {
         }))
     }
 
-    fn admits(&self, client: IpAddr) -> bool {
+    fn admits(&self, client: ClientAddress) -> bool {
         let Some(limiter) = &self.0 else {
             return true;
         };
         if limiter.requests.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
             limiter.clients.retain_recent();
         }
-        limiter.clients.check_key(&network(client)).is_ok()
-    }
-}
-
-fn network(client: IpAddr) -> IpAddr {
-    match client {
-        IpAddr::V4(_) => client,
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
+        limiter.clients.check_key(&client.network()).is_ok()
     }
 }
 
@@ -73,17 +63,22 @@ pub async fn rate_limit(
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
     fn each_client_has_its_own_share() {
         let limiter = ClientLimiter::new(2);
-        let admits = |ip: &str| limiter.admits(ip.parse().unwrap());
+        let client = |ip: &str| ClientAddress::from(ip.parse::<IpAddr>().unwrap());
+        let admits = |ip: &str| limiter.admits(client(ip));
         assert!(admits("1.1.1.1") && admits("1.1.1.1"));
         assert!(!admits("1.1.1.1"));
         assert!(admits("2.2.2.2"));
         assert!(admits("2001:db8::1") && admits("2001:db8::2"));
         assert!(!admits("2001:db8::3"));
-        assert!(ClientLimiter::new(0).admits("1.1.1.1".parse().unwrap()));
+        let unknown = || limiter.admits(ClientAddress::Unknown);
+        assert!(unknown() && unknown() && !unknown());
+        assert!(ClientLimiter::new(0).admits(client("1.1.1.1")));
     }
 }

@@ -2,23 +2,32 @@
 //!
 //! - [`bind`]: the listening socket.
 //! - `connection`: one connection from its first byte to its last.
+//! - `proxy_protocol`: whose connection it is, where a proxy says it. `client_connections`: how many each
+//!   client has.
 //! - `sniff`: which HTTP the client speaks.
+//! - `framing`, `request_head`: what of HTTP/1 could be read in two ways, refused before hyper reads it.
 //! - `wire`: the socket as hyper sees it; `link`: what it and the connection's task tell each other.
 //! - `service`: the router as hyper calls it.
 //! - `head_timer`: how long a client may take for its headers, and to think between requests.
 //! - `stall`: how long a client may do nothing while it is waited for.
 //! - `farewell`: answers that hyper cannot give, and closing so that the client can read its answer.
-//! - `drain`: the same for the streams of HTTP/2; `streams`: their tasks.
+//! - `drain`: the same for the streams of HTTP/2; `streams`: their tasks; `stream_budget`: how many of them
+//!   are answered at a time.
 
 mod bind;
+mod client_connections;
 mod connection;
 mod drain;
 mod farewell;
+mod framing;
 mod head_timer;
 mod link;
+mod proxy_protocol;
+mod request_head;
 mod service;
 mod sniff;
 mod stall;
+mod stream_budget;
 mod streams;
 mod wire;
 
@@ -27,16 +36,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use asset_gateway_backends::client_address::ClientAddress;
 use axum::Router;
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
+use super::forwarded::is_trusted;
+use crate::config::CorsConfig;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{HTTP_CONNECTIONS, HTTP_CONNECTIONS_REFUSED};
 
 pub use bind::{BindError, bind};
+use client_connections::ClientConnections;
+use connection::Accepted;
+use farewell::TooMany;
 pub use stall::UploadStalled;
+use stream_budget::StreamBudget;
 use streams::Streams;
 
 /// Refusals that are answered at once; past it, connections are closed without an answer.
@@ -57,6 +74,15 @@ pub struct ServerSettings {
     pub idle: Duration,
     /// Connections at the same time, over all listeners of a [`Server`].
     pub max_connections: usize,
+    /// Connections of one client at the same time, see [`ClientAddress::network`]. Trusted proxies may
+    /// have any number.
+    pub max_connections_per_client: usize,
+    /// Networks of proxies that speak for others.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// Connections of trusted proxies begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// For answers that are given before the router is asked.
+    pub cors: CorsConfig,
     /// How long open connections may go on once the shutdown has begun.
     pub shutdown: Duration,
 }
@@ -67,8 +93,22 @@ impl Default for ServerSettings {
             header_read: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             max_connections: 10_000,
+            max_connections_per_client: 2_500,
+            trusted_proxies: Arc::default(),
+            proxy_protocol: false,
+            cors: CorsConfig::default(),
             shutdown: Duration::from_secs(30),
         }
+    }
+}
+
+impl ServerSettings {
+    fn trusts(&self, source: Source) -> bool {
+        is_trusted(source.0, &self.trusted_proxies)
+    }
+
+    fn reads_proxy_header(&self, peer: Peer) -> bool {
+        self.proxy_protocol && self.trusts(peer.source())
     }
 }
 
@@ -76,7 +116,16 @@ impl Default for ServerSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
+/// Whose connection it is: the peer's, or that of whom a trusted proxy names (PROXY protocol). A request
+/// extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source(pub ClientAddress);
+
 impl Peer {
+    fn source(self) -> Source {
+        Source(self.0.ip().into())
+    }
+
     fn canonical(address: SocketAddr) -> Self {
         Self(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
@@ -87,6 +136,8 @@ impl Peer {
 pub struct Server {
     settings: Arc<ServerSettings>,
     connections: Arc<Semaphore>,
+    clients: ClientConnections,
+    budget: StreamBudget,
     refusals: Arc<Semaphore>,
 }
 
@@ -94,6 +145,8 @@ impl Server {
     pub fn new(settings: ServerSettings) -> Self {
         let connections = settings.max_connections.clamp(1, Semaphore::MAX_PERMITS);
         Self {
+            clients: ClientConnections::new(settings.max_connections_per_client),
+            budget: StreamBudget::default(),
             settings: Arc::new(settings),
             connections: Arc::new(Semaphore::new(connections)),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
@@ -153,23 +206,41 @@ impl Server {
         streams: &Streams,
         shutdown: &Shutdown,
     ) {
-        if let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() {
-            let settings = Arc::clone(&self.settings);
-            let (router, stop) = (router.clone(), shutdown.token());
-            let streams = streams.clone();
-            open.spawn(async move {
-                let counted = metrics::gauge!(HTTP_CONNECTIONS.name);
-                counted.increment(1);
-                // Dropped, thus counted down, wherever the task ends.
-                let _guard = (permit, Decrement(counted));
-                connection::serve(stream, peer, router, settings, streams, stop).await;
-            });
-            return;
-        }
+        // Of a proxy's connections, those are counted that it announces somebody for.
+        let counted = if self.settings.trusts(peer.source()) {
+            None
+        } else {
+            let Some(counted) = self.clients.admit(peer.source().0) else {
+                return self.refuse(open, stream, TooMany::ConnectionsOfClient);
+            };
+            Some(counted)
+        };
+        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
+            return self.refuse(open, stream, TooMany::Connections);
+        };
+        let accepted = Accepted {
+            stream,
+            peer,
+            router: router.clone(),
+            server: self.clone(),
+            streams: streams.clone(),
+        };
+        let stop = shutdown.token();
+        open.spawn(async move {
+            let gauge = metrics::gauge!(HTTP_CONNECTIONS.name);
+            gauge.increment(1);
+            // Dropped, thus counted down, wherever the task ends.
+            let _guard = (permit, counted, Decrement(gauge));
+            connection::serve(accepted, stop).await;
+        });
+    }
+
+    fn refuse(&self, open: &mut JoinSet<()>, stream: TcpStream, too_many: TooMany) {
         metrics::counter!(HTTP_CONNECTIONS_REFUSED.name).increment(1);
         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
+            let settings = Arc::clone(&self.settings);
             open.spawn(async move {
-                farewell::refuse(stream).await;
+                farewell::refuse(stream, too_many, &settings.cors).await;
                 drop(permit);
             });
         }

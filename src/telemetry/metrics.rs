@@ -71,7 +71,7 @@ declare! {
         "Open connections.";
     HTTP_CONNECTIONS_REFUSED: Kind::Counter, Some(Unit::Count),
         "asset_gateway_http_connections_refused_total",
-        "Connections that were refused because `limits.max_connections` were open.";
+        "Connections past `limits.max_connections`, or past those that one client may have.";
     STREAMS: Kind::Gauge, Some(Unit::Count), "asset_gateway_streams",
         "Objects on their way, by direction (upload, download).";
     HITS_RESERVED: Kind::Counter, Some(Unit::Count), "asset_gateway_hits_reserved_total",

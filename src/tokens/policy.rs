@@ -1,7 +1,6 @@
 //! Who may use a token: addresses, referers, not too early.
 
-use std::net::IpAddr;
-
+use asset_gateway_backends::client_address::ClientAddress;
 use asset_gateway_backends::token_store::TokenRecord;
 use url::Url;
 
@@ -24,19 +23,21 @@ impl Denied {
 }
 
 /// Checks the rules of `record`. `now` is in Unix seconds; an absent referer is the empty string
-/// and never allowed where referers are restricted.
+/// and never allowed where referers are restricted; nor is an unknown address where addresses are.
 pub fn check(
     record: &TokenRecord,
     now: u64,
-    client_ip: IpAddr,
+    client_ip: ClientAddress,
     referer: &str,
 ) -> Result<(), Denied> {
     if record.not_before.is_some_and(|start| now < start) {
         return Err(Denied::TooEarly);
     }
-    let ip = client_ip.to_canonical();
-    if !record.allowed_ips.is_empty() && !record.allowed_ips.iter().any(|net| net.contains(&ip)) {
-        return Err(Denied::Address);
+    if !record.allowed_ips.is_empty() {
+        let ip = client_ip.ip().ok_or(Denied::Address)?;
+        if !record.allowed_ips.iter().any(|net| net.contains(&ip)) {
+            return Err(Denied::Address);
+        }
     }
     if !record.allowed_referers.is_empty() {
         let referer = Url::parse(referer).map_err(|_| Denied::Referer)?;
@@ -63,12 +64,14 @@ fn covers(prefix: &str, referer: &Url) -> bool {
 mod tests {
     use super::*;
     use asset_gateway_backends::token_store::Method;
+    use std::net::IpAddr;
 
     fn record() -> TokenRecord {
         TokenRecord::new("b", "k", Method::Get, 0, 100)
     }
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
+    const HERE: ClientAddress =
+        ClientAddress::Known(IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3)));
 
     #[test]
     fn not_before() {
@@ -89,9 +92,14 @@ mod tests {
             ("fd12::1", true),
             ("2001:db8::1", false),
         ] {
-            let is = check(&record, 0, ip.parse().unwrap(), "").is_ok();
-            assert_eq!(is, allowed, "{ip}");
+            let client = ClientAddress::from(ip.parse::<IpAddr>().unwrap());
+            assert_eq!(check(&record, 0, client, "").is_ok(), allowed, "{ip}");
         }
+        record.allowed_ips = vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+        let unknown = ClientAddress::Unknown;
+        assert_eq!(check(&record, 0, unknown, ""), Err(Denied::Address));
+        record.allowed_ips.clear();
+        assert_eq!(check(&record, 0, unknown, ""), Ok(()));
     }
 
     #[test]

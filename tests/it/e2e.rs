@@ -9,6 +9,7 @@ mod delivery;
 mod fleet;
 mod go_client;
 mod maintenance;
+mod network;
 mod objects;
 mod operations;
 mod process;

@@ -8,6 +8,7 @@ pub mod fleet;
 pub mod gateway;
 pub mod hooks;
 pub mod in_process;
+pub mod nginx;
 pub mod process;
 pub mod raw;
 #[cfg(feature = "redis")]

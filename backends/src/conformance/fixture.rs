@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::callback_queue::{Attempt, CallerRef, Event, EventId, Outcome, Report};
+use crate::client_address::ClientAddress;
 use crate::clock::{Clock, SystemClock, TestClock};
 use crate::open::Stores;
 use crate::settings::QueueLimits;
@@ -30,7 +31,7 @@ pub const CALLER: CallerRef<'static> = caller(1);
 pub const fn caller(n: u8) -> CallerRef<'static> {
     CallerRef {
         request_id: "req-1",
-        client_ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, n)),
+        client_ip: ClientAddress::Known(IpAddr::V4(Ipv4Addr::new(192, 0, 2, n))),
         user_agent: "curl/8.7.1",
         referer: "https://example.com/",
         range: "bytes=0-9",

@@ -5,7 +5,7 @@ mod dead_nodes;
 mod long_outages;
 mod server;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::RedisStore;
@@ -32,7 +32,7 @@ async fn download(node: &RedisStore) -> Reservation {
         lease: Duration::from_secs(60),
         caller: CallerRef {
             request_id: "req-1",
-            client_ip: Ipv4Addr::LOCALHOST.into(),
+            client_ip: IpAddr::from(Ipv4Addr::LOCALHOST).into(),
             user_agent: "curl/8.7.1",
             referer: "",
             range: "",

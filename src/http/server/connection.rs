@@ -1,5 +1,6 @@
 //! One connection from its first byte to its last.
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,63 +12,144 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::farewell::{self, Answer};
+use super::farewell::{self, Answer, TooMany};
+use super::framing::FramingGuard;
 use super::head_timer::HeadTimer;
-use super::link::Link;
+use super::link::{Link, Returned};
+use super::proxy_protocol::{self, HeaderError};
 use super::service::PeerService;
-use super::sniff::{Version, sniff};
+use super::sniff::{Prefix, Version, sniff};
 use super::streams::Streams;
 use super::wire::Wire;
-use super::{Peer, ServerSettings};
+use super::{Peer, Server, ServerSettings, Source};
+use crate::telemetry::metrics::HTTP_CONNECTIONS_REFUSED;
 
 /// hyper's read and write buffers, each: what one slow reader costs, and the longest head.
-const BUFFER: usize = 64 * 1024;
+pub(super) const BUFFER: usize = 64 * 1024;
 const MAX_HEADERS: usize = 100;
 
-/// Of one HTTP/2 connection. The windows bound what uploads may have in memory.
-const H2_STREAMS: u32 = 128;
-const H2_STREAM_WINDOW: u32 = 512 * 1024;
-const H2_CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// Of one HTTP/2 connection. The windows bound what uploads may have in memory, the buffer what a
+/// stream may have read of its answer, see also [`super::stream_budget`].
+pub(super) const H2_STREAMS: u32 = 128;
+const H2_STREAM_WINDOW: u32 = 64 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 128 * 1024;
+const H2_SEND_BUFFER: usize = 16 * 1024;
+const H2_MAX_HEAD: u32 = 16 * 1024;
 const H2_PING_EVERY: Duration = Duration::from_secs(20);
 const H2_PING_ANSWER: Duration = Duration::from_secs(20);
 /// Fewer bytes than this in `idle` are pings and nothing else.
 const H2_QUIET_BYTES: u64 = 256;
 
+/// A connection as the listener has it.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: Peer,
+    pub(super) router: Router,
+    pub(super) server: Server,
+    pub(super) streams: Streams,
+}
+
 /// Serves until the client leaves, a limit ends the connection, or `stop` asks it to finish.
-pub(super) async fn serve(
-    mut stream: TcpStream,
-    peer: Peer,
-    router: Router,
-    settings: Arc<ServerSettings>,
-    streams: Streams,
-    stop: CancellationToken,
-) {
+pub(super) async fn serve(accepted: Accepted, stop: CancellationToken) {
+    let Accepted {
+        mut stream,
+        peer,
+        router,
+        server,
+        streams,
+    } = accepted;
     // Fails only where the client has left already.
     let _ = stream.set_nodelay(true);
+    let settings = &server.settings;
     let opening = tokio::select! {
-        opening = tokio::time::timeout(settings.header_read, sniff(&mut stream)) => opening,
+        opening = tokio::time::timeout(settings.header_read, open(&mut stream, peer, &server)) => opening,
         () = stop.cancelled() => return,
     };
-    let Ok(Ok(Some((version, prefix)))) = opening else {
+    let Ok(Ok(Some(opening))) = opening else {
         return;
     };
+    let Opening {
+        source,
+        version,
+        prefix,
+    } = opening;
+    // Those of other peers are counted when they are accepted.
+    let counted = if settings.reads_proxy_header(peer) && !settings.trusts(source) {
+        let Some(counted) = server.clients.admit(source.0) else {
+            metrics::counter!(HTTP_CONNECTIONS_REFUSED.name).increment(1);
+            let too_many = TooMany::ConnectionsOfClient;
+            return farewell::refuse(stream, too_many, &settings.cors).await;
+        };
+        Some(counted)
+    } else {
+        None
+    };
     let link = Arc::new(Link::new());
-    let io = TokioIo::new(Wire::new(stream, prefix, Arc::clone(&link), settings.idle));
+    let (guard, budget) = match version {
+        Version::Http1 => (Some(FramingGuard::default()), None),
+        Version::Http2 => {
+            let budget = server.budget.of_connection(settings.trusts(source));
+            (None, Some(budget))
+        }
+    };
+    let io = Wire::new(stream, prefix, guard, Arc::clone(&link), settings.idle);
+    let io = TokioIo::new(io);
     let service = PeerService {
         router,
         peer,
+        source,
         link: Arc::clone(&link),
-        idle: settings.idle,
+        settings: Arc::clone(settings),
+        budget,
     };
     let ending = match version {
-        Version::Http1 => serve_http1(io, service, &link, &settings, &stop).await,
-        Version::Http2 => serve_http2(io, service, &link, &settings, streams, &stop).await,
+        Version::Http1 => serve_http1(io, service, &link, settings, &stop).await,
+        Version::Http2 => serve_http2(io, service, &link, settings, streams, &stop).await,
     };
-    let Some(stream) = link.take_back() else {
-        return;
+    if let Some(returned) = link.take_back() {
+        end(returned, ending, settings).await;
+    }
+    drop(counted);
+}
+
+/// What the first bytes of a connection tell.
+struct Opening {
+    source: Source,
+    version: Version,
+    prefix: Prefix,
+}
+
+/// `None` where there is nobody to serve.
+async fn open(stream: &mut TcpStream, peer: Peer, server: &Server) -> io::Result<Option<Opening>> {
+    let mut source = peer.source();
+    if server.settings.reads_proxy_header(peer) {
+        match proxy_protocol::read_source(stream, peer.0).await {
+            Ok(announced) => source = Source(announced),
+            Err(HeaderError::Nothing) => return Ok(None),
+            Err(error) => {
+                // Only what the operator trusts comes here: a client cannot fill the log.
+                tracing::warn!(%error, proxy = %peer.0, "a trusted proxy sent no valid PROXY protocol header");
+                return Ok(None);
+            }
+        }
+    }
+    let Some((version, prefix)) = sniff(stream).await? else {
+        return Ok(None);
     };
+    Ok(Some(Opening {
+        source,
+        version,
+        prefix,
+    }))
+}
+
+async fn end(returned: Returned, ending: Ending, settings: &ServerSettings) {
+    let Returned { stream, guard } = returned;
     match ending {
-        Ending::Answer(answer) => farewell::answer(stream, &answer).await,
+        Ending::Answer(answer) => {
+            let origin = guard.as_ref().and_then(FramingGuard::origin);
+            farewell::answer(stream, &answer, &settings.cors, origin).await;
+        }
         Ending::Linger => farewell::after_early_answer(stream).await,
         Ending::Close => {}
     }
@@ -111,6 +193,13 @@ async fn serve_http1(
 }
 
 fn ending_of_http1(result: &hyper::Result<()>, link: &Link, settings: &ServerSettings) -> Ending {
+    if let Some(why) = link.refused_because() {
+        return Ending::Answer(Answer {
+            status: StatusCode::BAD_REQUEST,
+            code: "bad_request",
+            message: format!("This is not a valid HTTP request: {why}."),
+        });
+    }
     match result {
         Err(error) if link.refused() => Ending::Answer(refusal_of(error)),
         _ if link.lost() => Ending::Close,
@@ -166,8 +255,8 @@ async fn serve_http2(
     let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_STREAMS)
-        .max_send_buf_size(BUFFER)
-        .max_header_list_size(BUFFER as u32)
+        .max_send_buf_size(H2_SEND_BUFFER)
+        .max_header_list_size(H2_MAX_HEAD)
         .initial_stream_window_size(H2_STREAM_WINDOW)
         .initial_connection_window_size(H2_CONNECTION_WINDOW)
         .keep_alive_interval(H2_PING_EVERY)

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
+use super::framing::FramingGuard;
+
 /// Nothing orders other memory, so relaxed atomics do. Only HTTP/1 uses the flags, where one request
 /// at a time is in hand; `body_unread` may be written by a handler's own task.
 #[derive(Debug, Default)]
@@ -24,7 +26,17 @@ pub(super) struct Link {
     lost: AtomicBool,
     /// Bytes in both directions.
     moved: AtomicU64,
-    returned: Mutex<Option<TcpStream>>,
+    /// Why the head of a request was refused, for the client.
+    refused_because: Mutex<Option<&'static str>>,
+    returned: Mutex<Option<Returned>>,
+}
+
+/// What is left of a connection when hyper is done with it.
+#[derive(Debug)]
+pub(super) struct Returned {
+    pub(super) stream: TcpStream,
+    /// Only of HTTP/1.
+    pub(super) guard: Option<FramingGuard>,
 }
 
 impl Link {
@@ -89,6 +101,16 @@ impl Link {
         self.refused.store(true, Relaxed);
     }
 
+    /// The head that hyper waits for cannot be read in one way alone.
+    pub(super) fn refuse_because(&self, why: &'static str) {
+        *self.refused_because.lock() = Some(why);
+        self.refuse();
+    }
+
+    pub(super) fn refused_because(&self) -> Option<&'static str> {
+        *self.refused_because.lock()
+    }
+
     pub(super) fn refused(&self) -> bool {
         self.refused.load(Relaxed)
     }
@@ -101,12 +123,12 @@ impl Link {
         self.lost.load(Relaxed)
     }
 
-    pub(super) fn give_back(&self, stream: TcpStream) {
-        *self.returned.lock() = Some(stream);
+    pub(super) fn give_back(&self, stream: TcpStream, guard: Option<FramingGuard>) {
+        *self.returned.lock() = Some(Returned { stream, guard });
     }
 
     /// The socket, once hyper has dropped it.
-    pub(super) fn take_back(&self) -> Option<TcpStream> {
+    pub(super) fn take_back(&self) -> Option<Returned> {
         self.returned.lock().take()
     }
 }

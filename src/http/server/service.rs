@@ -5,31 +5,34 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Version};
+use http::header::{CONNECTION, HOST, HeaderValue, ORIGIN};
+use http::{Request, StatusCode, Version};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 use tower::Service as _;
 
-use super::Peer;
 use super::drain::DrainedUpload;
+use super::farewell::Answer;
 use super::link::Link;
 use super::stall::Watched;
+use super::stream_budget::{ConnectionBudget, Place, PlacedBody};
+use super::{Peer, ServerSettings, Source};
 
 /// Serves the requests of one connection.
 pub(super) struct PeerService {
     pub(super) router: Router,
     pub(super) peer: Peer,
+    pub(super) source: Source,
     pub(super) link: Arc<Link>,
-    /// How long an upload may send nothing.
-    pub(super) idle: Duration,
+    pub(super) settings: Arc<ServerSettings>,
+    /// Of HTTP/2.
+    pub(super) budget: Option<ConnectionBudget>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for PeerService {
@@ -40,24 +43,68 @@ impl hyper::service::Service<Request<Incoming>> for PeerService {
     fn call(&self, request: Request<Incoming>) -> Answering {
         self.link.head_complete();
         let has_body = !request.body().is_end_stream();
+        let idle = self.settings.idle;
         let http2 = request.version() >= Version::HTTP_2;
         let upload = (has_body && !http2).then(|| Arc::clone(&self.link));
         self.link.set_body_unread(upload.is_some());
         let mut request = request.map(|body| match &upload {
             Some(link) => {
                 let link = Arc::clone(link);
-                Body::new(Watched::new(Upload { body, link }, self.idle))
+                Body::new(Watched::new(Upload { body, link }, idle))
             }
-            None if has_body => Body::new(Watched::new(DrainedUpload::new(body), self.idle)),
+            None if has_body => Body::new(Watched::new(DrainedUpload::new(body), idle)),
             None => Body::empty(),
         });
         request.extensions_mut().insert(self.peer);
-        Answering {
-            // A router is always ready.
-            route: self.router.clone().call(request),
-            upload,
+        request.extensions_mut().insert(self.source);
+        let state = match &self.budget {
+            None => State::routed(&self.router, request, None),
+            Some(budget) => self.placed(budget, request),
+        };
+        Answering { state, upload }
+    }
+}
+
+impl PeerService {
+    fn placed(&self, budget: &ConnectionBudget, request: Request<Body>) -> State {
+        if is_misdirected(&request) {
+            let answer = Answer {
+                status: StatusCode::BAD_REQUEST,
+                code: "bad_request",
+                message: "The Host is not the :authority of the request. Send one of them."
+                    .to_owned(),
+            };
+            return State::answered(&answer, &self.settings, &request);
+        }
+        if let Some(place) = budget.try_enter() {
+            return State::routed(&self.router, request, Some(place));
+        }
+        match budget.enter(request.headers(), self.settings.idle) {
+            None => State::overloaded(&self.settings, &request),
+            Some(place) => State::Waiting {
+                place: Box::pin(place),
+                waiting: Some(Box::new(Waiting {
+                    router: self.router.clone(),
+                    settings: Arc::clone(&self.settings),
+                    request,
+                })),
+            },
         }
     }
+}
+
+/// RFC 9113 §8.3.1: a Host that differs from `:authority`, or more than one.
+fn is_misdirected(request: &Request<Body>) -> bool {
+    let authority = request.uri().authority();
+    let is_other = |host: &HeaderValue| {
+        authority.is_some_and(|authority| {
+            !host
+                .as_bytes()
+                .eq_ignore_ascii_case(authority.as_str().as_bytes())
+        })
+    };
+    let mut hosts = request.headers().get_all(HOST).iter();
+    hosts.next().is_some_and(is_other) || hosts.next().is_some()
 }
 
 pin_project! {
@@ -65,8 +112,99 @@ pin_project! {
     /// closes then, and the client must not send its next request into that.
     pub(super) struct Answering {
         #[pin]
-        route: RouteFuture<Infallible>,
+        state: State,
         upload: Option<Arc<Link>>,
+    }
+}
+
+/// A request whose stream has no place yet.
+struct Waiting {
+    router: Router,
+    settings: Arc<ServerSettings>,
+    request: Request<Body>,
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State {
+        Waiting {
+            place: Pin<Box<dyn Future<Output = Option<Place>> + Send>>,
+            waiting: Option<Box<Waiting>>,
+        },
+        Routed {
+            #[pin]
+            route: RouteFuture<Infallible>,
+            place: Option<Place>,
+        },
+        Answered {
+            answer: Option<Box<Response>>,
+        },
+    }
+}
+
+impl State {
+    /// A router is always ready.
+    fn routed(router: &Router, request: Request<Body>, place: Option<Place>) -> Self {
+        Self::Routed {
+            route: router.clone().call(request),
+            place,
+        }
+    }
+
+    fn answered(answer: &Answer, settings: &ServerSettings, request: &Request<Body>) -> Self {
+        let origin = request.headers().get(ORIGIN).map(HeaderValue::as_bytes);
+        let answer = answer.to_response(&settings.cors, origin);
+        Self::Answered {
+            answer: Some(Box::new(answer)),
+        }
+    }
+
+    fn overloaded(settings: &ServerSettings, request: &Request<Body>) -> Self {
+        let answer = Answer {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "unavailable",
+            message: "Too many streams of HTTP/2 are open. Try again later.".to_owned(),
+        };
+        Self::answered(&answer, settings, request)
+    }
+}
+
+impl Future for State {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        loop {
+            let next = match self.as_mut().project() {
+                StateProjection::Waiting { place, waiting } => {
+                    let place = ready!(place.as_mut().poll(cx));
+                    let Some(waiting) = waiting.take() else {
+                        return Poll::Pending;
+                    };
+                    let Waiting {
+                        router,
+                        settings,
+                        request,
+                    } = *waiting;
+                    match place {
+                        Some(place) => Self::routed(&router, request, Some(place)),
+                        None => Self::overloaded(&settings, &request),
+                    }
+                }
+                StateProjection::Routed { route, place } => {
+                    let Ok(answer) = ready!(route.poll(cx));
+                    return Poll::Ready(match place.take() {
+                        Some(place) => answer.map(|body| Body::new(PlacedBody::new(body, place))),
+                        None => answer,
+                    });
+                }
+                StateProjection::Answered { answer } => {
+                    return answer
+                        .take()
+                        .map_or(Poll::Pending, |answer| Poll::Ready(*answer));
+                }
+            };
+            self.set(next);
+        }
     }
 }
 
@@ -75,7 +213,7 @@ impl Future for Answering {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut answer = ready!(this.route.poll(cx))?;
+        let mut answer = ready!(this.state.poll(cx));
         if this.upload.as_ref().is_some_and(|link| link.body_unread()) {
             answer
                 .headers_mut()

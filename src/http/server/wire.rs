@@ -4,17 +4,20 @@
 //! - An answer that hyper gives by itself (400, 431: empty bodies) is swallowed; the connection's
 //!   task writes ours. No bytes are compared: what is written while hyper waits for the head of a
 //!   request, and nothing of an earlier answer is left, cannot be anything else.
+//! - What framing of HTTP/1 can be read in two ways ends here: hyper sees the end of the input, once
+//!   it has answered what came before.
 //! - When hyper drops it, the socket goes back to the connection's task.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::framing::{FramingGuard, Refused};
 use super::link::Link;
 use super::sniff::Prefix;
 use super::stall::Stall;
@@ -23,18 +26,61 @@ pub(super) struct Wire {
     /// `None` only while it is dropped.
     stream: Option<TcpStream>,
     prefix: Prefix,
+    /// Only of HTTP/1.
+    guard: Option<FramingGuard>,
+    /// Nothing more is read.
+    refused: Option<Refused>,
+    /// hyper asked for more of that before it had written its answer.
+    asked: Option<Waker>,
     link: Arc<Link>,
     stall: Stall,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, prefix: Prefix, link: Arc<Link>, idle: Duration) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        prefix: Prefix,
+        guard: Option<FramingGuard>,
+        link: Arc<Link>,
+        idle: Duration,
+    ) -> Self {
         Self {
             stream: Some(stream),
             prefix,
+            guard,
+            refused: None,
+            asked: None,
             link,
             stall: Stall::new(idle),
         }
+    }
+
+    /// Takes back what may not be read. `Some` where nothing is left.
+    fn check_framing(
+        &mut self,
+        cx: &Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        before: usize,
+    ) -> Option<Poll<io::Result<()>>> {
+        let guard = self.guard.as_mut()?;
+        let refused = guard.follow(&buf.filled()[before..]).err()?;
+        self.refused = Some(refused);
+        buf.set_filled(before + refused.good);
+        (refused.good == 0).then(|| self.end_of_input(cx, refused))
+    }
+
+    /// A reader of a body learns at once that it ends too early. A head that is refused is answered by
+    /// the connection's task, when hyper waits for one and has written all before it.
+    fn end_of_input(&mut self, cx: &Context<'_>, refused: Refused) -> Poll<io::Result<()>> {
+        if refused.in_head {
+            if !self.link.awaiting_head() || self.link.mid_answer() {
+                // hyper asks again when it waits for a head, or when its answer is written.
+                self.asked = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            self.link.refuse_because(refused.why);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Whether what hyper writes now is an answer of its own.
@@ -77,7 +123,7 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take() {
-            self.link.give_back(stream);
+            self.link.give_back(stream, self.guard.take());
         }
     }
 }
@@ -93,18 +139,24 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Some(refused) = this.refused {
+            return this.end_of_input(cx, refused);
+        }
+        let before = buf.filled().len();
         if !this.prefix.is_empty() {
             this.prefix.read_into(buf);
-            return Poll::Ready(Ok(()));
+            return this
+                .check_framing(cx, buf, before)
+                .unwrap_or(Poll::Ready(Ok(())));
         }
         let Some(stream) = &mut this.stream else {
             return Poll::Ready(Err(gone()));
         };
-        let before = buf.filled().len();
         match ready!(Pin::new(stream).poll_read(cx, buf)) {
             Ok(()) if buf.filled().len() > before => {
                 this.link.received(buf.filled().len() - before);
-                Poll::Ready(Ok(()))
+                this.check_framing(cx, buf, before)
+                    .unwrap_or(Poll::Ready(Ok(())))
             }
             ended => {
                 this.link.lose();
@@ -155,7 +207,11 @@ impl AsyncWrite for Wire {
 
     /// hyper flushes the socket only once its own buffer is empty.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.set_mid_answer(false);
+        let this = self.get_mut();
+        this.link.set_mid_answer(false);
+        if let Some(asked) = this.asked.take() {
+            asked.wake();
+        }
         Poll::Ready(Ok(()))
     }
 

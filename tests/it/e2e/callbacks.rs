@@ -3,6 +3,7 @@
 mod backlog;
 mod certificates;
 mod durable;
+mod heads;
 mod incomplete;
 mod letters;
 mod receivers;

@@ -144,6 +144,16 @@ impl Gateway {
         lines.filter(|line| line["message"] == message).collect()
     }
 
+    /// Access lines of requests for this route.
+    pub fn logged_accesses(&self, route: &str) -> Vec<Value> {
+        let log = self.log();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let accesses = lines.filter(|line| line["target"] == "access");
+        accesses.filter(|line| line["route"] == route).collect()
+    }
+
     pub async fn scrape(&self) -> String {
         let url = format!("http://127.0.0.1:{}/metrics", self.metrics.unwrap());
         let response = self.client.get(url).send().await.unwrap();

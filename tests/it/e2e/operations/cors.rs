@@ -53,6 +53,7 @@ async fn simple_requests_and_errors_carry_the_headers() {
             "content-disposition",
             "content-range",
             "etag",
+            "retry-after",
             "x-request-id",
         ];
         assert_eq!(exposed, expected);

@@ -49,7 +49,7 @@ async fn smuggling_shapes_are_our_400() {
 async fn too_many_headers_are_our_431() {
     let server = start(settings()).await;
     let headers: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
-    let request = format!("GET / HTTP/1.1\r\n{headers}\r\n");
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
     assert_error(
         &server.exchange(request.as_bytes()).await,
         431,
@@ -61,7 +61,8 @@ async fn too_many_headers_are_our_431() {
 async fn a_long_header_is_our_431_though_the_client_goes_on_sending() {
     let server = start(settings()).await;
     for kib in [100, 2048] {
-        let request = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(kib * 1024));
+        let long = "y".repeat(kib * 1024);
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nx: {long}\r\n\r\n");
         assert_error(
             &server.exchange(request.as_bytes()).await,
             431,
@@ -137,7 +138,7 @@ async fn the_peer_is_an_ipv4_address_on_a_socket_of_both_families() {
     let local = stream.local_addr().unwrap();
     drop(stream);
     let answer = server
-        .exchange(b"GET /peer HTTP/1.1\r\nConnection: close\r\n\r\n")
+        .exchange(b"GET /peer HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .await;
     let peer = answer.rsplit("\r\n").next().unwrap();
     assert!(peer.starts_with(&format!("{}:", local.ip())), "{answer}");
@@ -157,7 +158,7 @@ async fn headers_reach_handlers_untouched() {
     });
     let mut stream = TcpStream::connect(address).await.unwrap();
     // Byte by byte: the version is told from the first one on.
-    for byte in b"GET / HTTP/1.1\r\nX-A: b\r\nConnection: close\r\n\r\n" {
+    for byte in b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b\r\nConnection: close\r\n\r\n" {
         stream.write_all(&[*byte]).await.unwrap();
     }
     assert!(read_to_end(&mut stream).await.ends_with("\r\nb"));

@@ -32,6 +32,7 @@ pub(super) fn settings() -> ServerSettings {
         idle: Duration::from_secs(1),
         max_connections: 100,
         shutdown: Duration::from_secs(5),
+        ..ServerSettings::default()
     }
 }
 
