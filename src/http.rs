@@ -6,7 +6,7 @@
 //! - [`auth`]: the control plane's door. [`cors`], [`rate_limit`]: by configuration.
 //! - [`tokens`], [`callbacks`]: the control plane. [`objects`]: the data plane. [`health`], [`openapi`],
 //!   [`scrape`]: operations.
-//! - [`headers`], [`json`], [`query`]: reading what clients send.
+//! - [`headers`], [`json`], [`query`], [`referer`]: reading what clients send.
 
 pub mod auth;
 pub mod callbacks;
@@ -21,6 +21,7 @@ pub mod observe;
 pub mod openapi;
 pub mod query;
 pub mod rate_limit;
+pub mod referer;
 pub mod scrape;
 pub mod server;
 pub mod tokens;
@@ -87,7 +88,7 @@ pub fn router(state: AppState) -> Router {
         Some(cors) => router.layer(cors),
     };
     router
-        .layer(map_response(observe::nosniff))
+        .layer(map_response(observe::guard_browsers))
         .layer(from_fn_with_state(
             Arc::clone(state.trusted_proxies()),
             observe::observe,

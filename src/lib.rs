@@ -8,6 +8,7 @@
 //! - [`http`]: every route, and what clients see; [`error`]: what they see when it goes wrong.
 //! - [`tokens`]: the life of a token. [`buckets`]: where objects are.
 //! - [`callbacks`]: how events reach their receivers.
+//! - [`media_type`], [`filename`]: what browsers and people read in a name.
 
 pub mod app;
 pub mod buckets;
@@ -15,7 +16,9 @@ pub mod callbacks;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod filename;
 pub mod http;
+pub mod media_type;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tokens;

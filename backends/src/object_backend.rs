@@ -3,6 +3,7 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod conditions;
+mod content_coding;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod download;
 #[cfg(any(feature = "opendal", feature = "aws"))]
@@ -33,6 +34,8 @@ use futures_util::stream::BoxStream;
 
 use crate::error::Result;
 
+pub use content_coding::AWS_CHUNKED;
+
 /// Name of the user metadata that holds [`PutOptions::marker`] at object stores.
 #[cfg(any(feature = "opendal", feature = "aws"))]
 const MARKER: &str = "ag-upload";
@@ -50,7 +53,9 @@ pub struct ObjectMeta {
     pub last_modified: Option<SystemTime>,
     pub content_type: Option<String>,
     pub cache_control: Option<String>,
+    /// Codings that readers undo, as `Content-Encoding` lists them; never [`AWS_CHUNKED`].
     pub content_encoding: Option<String>,
+    pub content_language: Option<String>,
     /// The [`PutOptions::marker`] that the object was written with, where the backend keeps one.
     pub marker: Option<String>,
 }
@@ -122,6 +127,11 @@ impl GetResult {
 pub struct PutOptions {
     /// `None`: [`UNKNOWN_TYPE`] is kept.
     pub content_type: Option<String>,
+    /// Comes back as [`ObjectMeta::content_encoding`], where
+    /// [`Capabilities::content_encoding`] says so; must not be given elsewhere.
+    pub content_encoding: Option<String>,
+    /// The same of [`ObjectMeta::content_language`] and [`Capabilities::content_language`].
+    pub content_language: Option<String>,
     /// Bytes that will come, where the client said so.
     pub content_length: Option<u64>,
     /// Refuse with [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) where the key is
@@ -185,6 +195,10 @@ pub struct Capabilities {
     pub markers: bool,
     /// `must_not_exist` is decided atomically.
     pub exclusive_create: bool,
+    /// [`PutOptions::content_encoding`] comes back.
+    pub content_encoding: bool,
+    /// [`PutOptions::content_language`] comes back.
+    pub content_language: bool,
     /// What a process that died has asked for is done, or will never be. A remote storage may
     /// still make an object visible later.
     pub ends_with_the_process: bool,

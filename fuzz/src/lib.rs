@@ -6,6 +6,7 @@
 pub mod config;
 pub mod disposition;
 pub mod forwarded;
+pub mod media_type;
 pub mod range;
 pub mod request_head;
 pub mod template;

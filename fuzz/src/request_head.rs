@@ -49,6 +49,46 @@ pub fn run(data: &[u8]) {
     for answer in &answers {
         check(answer);
     }
+    if let Some(why) = ambiguous(data) {
+        let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        assert!(
+            matches!(statuses.as_slice(), [400 | 431 | 501]),
+            "{why}: {statuses:?}"
+        );
+        assert_eq!(
+            answers[0].values("connection").collect::<Vec<_>>(),
+            ["close"]
+        );
+    }
+}
+
+/// Why two readers could differ about where the first request ends or to whom it goes (RFC 9112 §3.2, §6).
+/// `None` where they could not, or where this simple reader finds no whole head.
+fn ambiguous(data: &[u8]) -> Option<&'static str> {
+    let end = data.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let mut lines = std::str::from_utf8(&data[..end]).ok()?.split("\r\n");
+    let mut line = lines.next()?.split(' ');
+    let (_, _, "HTTP/1.1", None) = (line.next()?, line.next()?, line.next()?, line.next()) else {
+        return None;
+    };
+    let headers: Option<Vec<(&str, &str)>> = lines.map(|line| line.split_once(':')).collect();
+    let headers = headers?;
+    let values = |name: &str| -> Vec<&str> {
+        let named = headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.trim()).collect()
+    };
+    let (lengths, codings) = (values("content-length"), values("transfer-encoding"));
+    match (values("host").len(), lengths.len(), codings.as_slice()) {
+        (0, ..) => Some("no Host"),
+        (2.., ..) => Some("several Hosts"),
+        (_, 2.., _) => Some("several lengths"),
+        (_, 1, [_, ..]) => Some("a length and a coding"),
+        (_, _, [_, _, ..]) => Some("several codings"),
+        (_, _, [coding]) if !coding.eq_ignore_ascii_case("chunked") => Some("an unknown coding"),
+        _ => None,
+    }
 }
 
 fn check(answer: &Answer<'_>) {

@@ -5,6 +5,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use asset_gateway_backends::callback_queue::CallerRef;
 use asset_gateway_backends::client_address::ClientAddress;
 
+use super::referer;
+use crate::tokens::TokenSecret;
+use crate::tokens::redeem::Client;
+
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Put into every request's extensions by [`super::observe`].
@@ -21,22 +25,39 @@ impl RequestContext {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    /// The caller of a request with these `headers`. Headers that are not text count as empty.
-    pub fn caller<'a>(&'a self, headers: &'a HeaderMap) -> CallerRef<'a> {
+    /// Who sends a request with these `headers` for `token`. Headers that are not text count as empty.
+    /// `public_base` is that of the URLs that the gateway hands out.
+    pub fn client<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        public_base: &str,
+        token: &TokenSecret,
+    ) -> Client<'a> {
         let text = |name| {
             headers
                 .get(name)
                 .and_then(|value: &HeaderValue| value.to_str().ok())
                 .unwrap_or_default()
         };
-        CallerRef {
-            request_id: self.request_id(),
-            client_ip: self.client_ip,
-            user_agent: text(http::header::USER_AGENT),
-            referer: text(http::header::REFERER),
-            range: text(http::header::RANGE),
+        let referer = text(http::header::REFERER);
+        let own = [authority(public_base), text(http::header::HOST)];
+        Client {
+            caller: CallerRef {
+                request_id: self.request_id(),
+                client_ip: self.client_ip,
+                user_agent: text(http::header::USER_AGENT),
+                referer: referer::without_link(referer, &own, token.expose()),
+                range: text(http::header::RANGE),
+            },
+            referer,
         }
     }
+}
+
+/// Host and port of a URL.
+fn authority(url: &str) -> &str {
+    let after = url.split_once("://").map_or(url, |(_, after)| after);
+    after.split('/').next().unwrap_or_default()
 }
 
 /// The caller's request id where it is one to 128 visible ASCII characters, else a UUID.

@@ -23,7 +23,7 @@ use super::observe::AboutToken;
 use crate::app::AppState;
 use crate::error::GatewayError;
 use crate::tokens::TokenSecret;
-use crate::tokens::redeem::NotAdmitted;
+use crate::tokens::redeem::{Client, NotAdmitted};
 use crate::tokens::settle::uploaded;
 
 /// Downloads the object, or a range of it.
@@ -38,10 +38,10 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, GatewayError> {
     let token = parse(&token)?;
-    let caller = context.caller(&headers);
+    let client = context.client(&headers, state.public_base(), &token);
     let ticket = state
         .redeemer()
-        .admit(&token, Access::Get, None, caller)
+        .admit(&token, Access::Get, None, client)
         .await?;
     let id = ticket.token_id();
     let response = download::download(&state, ticket, &headers).await?;
@@ -60,10 +60,8 @@ pub async fn head(
     headers: HeaderMap,
 ) -> Result<Response, GatewayError> {
     let token = parse(&token)?;
-    let stored = state
-        .redeemer()
-        .peek(&token, context.caller(&headers))
-        .await?;
+    let client = context.client(&headers, state.public_base(), &token);
+    let stored = state.redeemer().peek(&token, client).await?;
     let record = &stored.record;
     let options = GetOptions {
         range: None,
@@ -75,7 +73,7 @@ pub async fn head(
     {
         Ok(meta) => {
             let response = response::whole(record, &meta);
-            report_head(&state, &stored, &context, &headers, uploaded(&meta)).await?;
+            report_head(&state, &stored, client, uploaded(&meta)).await?;
             let (parts, ()) = response.into_parts();
             // hyper sends a body's length with HEAD, and no body.
             Response::from_parts(parts, Body::empty())
@@ -130,8 +128,7 @@ fn about(mut response: Response, id: asset_gateway_backends::token_store::TokenI
 async fn report_head(
     state: &AppState,
     stored: &StoredToken,
-    context: &RequestContext,
-    headers: &HeaderMap,
+    client: Client<'_>,
     report: asset_gateway_backends::callback_queue::Report,
 ) -> Result<(), GatewayError> {
     let record = &stored.record;
@@ -148,7 +145,7 @@ async fn report_head(
         method: "HEAD".to_owned(),
         bucket: record.bucket.clone(),
         key: record.key.clone(),
-        caller: context.caller(headers).to_caller(),
+        caller: client.caller.to_caller(),
         report,
         timestamp: state.redeemer().clock().now_seconds(),
         metadata: record.metadata.clone(),

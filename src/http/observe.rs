@@ -103,11 +103,17 @@ fn error_of(response: &mut Response) -> ErrorBody {
     }
 }
 
-/// No answer of ours is to be guessed at.
-pub async fn nosniff(mut response: Response) -> Response {
-    response.headers_mut().insert(
+/// No answer of ours is to be guessed at, and none hands its own address on: a link is a secret.
+/// Answers that no handler makes say the same in `server::farewell`.
+pub async fn guard_browsers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
     );
     response
 }

@@ -16,7 +16,7 @@ pub fn router(metrics: Metrics) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
         .fallback(async || GatewayError::NotFound)
-        .layer(map_response(observe::nosniff))
+        .layer(map_response(observe::guard_browsers))
         // Nobody scrapes through a proxy that would have to be believed.
         .layer(from_fn_with_state(Arc::default(), observe::observe))
         .with_state(metrics)

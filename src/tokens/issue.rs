@@ -43,7 +43,7 @@ pub struct IssueRequest {
     /// Object key, 1–1024 bytes.
     #[schema(required = true)]
     pub key: Option<String>,
-    /// Name for the download.
+    /// Name for the download. Invisible characters are dropped; `/` and `\` become `_` in it.
     pub filename: Option<String>,
     /// `GET`, `HEAD` or `PUT`.
     #[schema(required = true)]
@@ -64,7 +64,7 @@ pub struct IssueRequest {
     pub callback_mode: Option<String>,
     /// `attachment` or `inline`.
     pub disposition: Option<String>,
-    /// An upload must have it, a download is served with it.
+    /// One media type. An upload must have it, a download is served with it.
     pub content_type: Option<String>,
     /// Default true.
     pub allow_overwrite: Option<bool>,

@@ -22,6 +22,15 @@ use super::secret::{Digester, TokenSecret};
 use crate::callbacks::Backlog;
 use crate::telemetry::record::hits;
 
+/// Who sends a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Client<'a> {
+    /// As events and logs may keep it.
+    pub caller: CallerRef<'a>,
+    /// All of the `Referer`, for the token's rules alone: a link may stand in it.
+    pub referer: &'a str,
+}
+
 /// Why somebody was not let in.
 #[derive(Debug)]
 pub enum NotAdmitted {
@@ -87,13 +96,13 @@ impl Redeemer {
         token: &TokenSecret,
         access: Access,
         declared_size: Option<u64>,
-        caller: CallerRef<'_>,
+        client: Client<'_>,
     ) -> Result<Ticket, NotAdmitted> {
         let id = self.digester.id(token);
         let mut request = ReserveRequest {
             access,
             declared_size,
-            caller,
+            caller: client.caller,
             rules_checked: None,
             lease: LEASE,
         };
@@ -112,7 +121,7 @@ impl Redeemer {
                     record,
                     incarnation,
                 } => {
-                    self.check_rules(&record, caller)?;
+                    self.check_rules(&record, client)?;
                     request.rules_checked = Some(incarnation);
                 }
             }
@@ -133,7 +142,7 @@ impl Redeemer {
     pub async fn peek(
         &self,
         token: &TokenSecret,
-        caller: CallerRef<'_>,
+        client: Client<'_>,
     ) -> Result<StoredToken, NotAdmitted> {
         let stored = self
             .store
@@ -143,16 +152,16 @@ impl Redeemer {
         if self.clock.now_seconds() >= stored.record.expire_at {
             return Err(NotAdmitted::Refused(Refusal::Expired));
         }
-        self.check_rules(&stored.record, caller)?;
+        self.check_rules(&stored.record, client)?;
         Ok(stored)
     }
 
-    fn check_rules(&self, record: &TokenRecord, caller: CallerRef<'_>) -> Result<(), NotAdmitted> {
+    fn check_rules(&self, record: &TokenRecord, client: Client<'_>) -> Result<(), NotAdmitted> {
         policy::check(
             record,
             self.clock.now_seconds(),
-            caller.client_ip,
-            caller.referer,
+            client.caller.client_ip,
+            client.referer,
         )
         .map_err(NotAdmitted::Denied)
     }

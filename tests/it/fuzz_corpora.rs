@@ -36,6 +36,11 @@ fn forwarded() {
 }
 
 #[test]
+fn media_type() {
+    replay("media_type", targets::media_type::run);
+}
+
+#[test]
 fn range() {
     replay("range", targets::range::run);
 }

@@ -1,6 +1,8 @@
 //! What the tests over real sockets stand on.
 
 pub mod api;
+pub mod chromium;
+pub mod described;
 pub mod fake_storage;
 pub mod faults;
 #[cfg(feature = "redis")]

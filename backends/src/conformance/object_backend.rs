@@ -76,6 +76,7 @@ macro_rules! __object_backend_cases {
         $then! {
             [$($arguments)*]
             round_trip_keeps_bytes_and_type,
+            codings_and_languages_come_back,
             an_object_without_a_type_is_of_an_unknown_one,
             an_empty_object_is_an_object,
             a_small_object_comes_whole,

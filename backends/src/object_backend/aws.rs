@@ -112,6 +112,8 @@ impl ObjectBackend for AwsBackend {
         Capabilities {
             markers: true,
             exclusive_create: true,
+            content_encoding: true,
+            content_language: true,
             ends_with_the_process: false,
         }
     }

@@ -126,7 +126,8 @@ impl Shared {
             last_modified: metadata.modified().ok(),
             content_type: attributes.content_type,
             cache_control: None,
-            content_encoding: None,
+            content_encoding: attributes.content_encoding,
+            content_language: attributes.content_language,
             marker: attributes.marker,
         };
         Ok(Opened { file, meta })
@@ -204,6 +205,8 @@ impl ObjectBackend for FsBackend {
         Capabilities {
             markers: true,
             exclusive_create: true,
+            content_encoding: true,
+            content_language: true,
             ends_with_the_process: true,
         }
     }

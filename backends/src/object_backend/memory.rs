@@ -58,6 +58,8 @@ impl ObjectBackend for MemoryBackend {
         Capabilities {
             markers: true,
             exclusive_create: true,
+            content_encoding: true,
+            content_language: true,
             ends_with_the_process: true,
         }
     }
@@ -140,7 +142,8 @@ impl Upload for MemoryUpload {
                 last_modified: Some(SystemTime::now()),
                 content_type: Some(upload.options.kept_type()),
                 cache_control: None,
-                content_encoding: None,
+                content_encoding: upload.options.content_encoding,
+                content_language: upload.options.content_language,
                 marker: upload.options.marker,
             },
             bytes: upload.bytes.freeze(),

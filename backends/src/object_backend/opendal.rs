@@ -150,6 +150,9 @@ impl ObjectBackend for OpendalBackend {
         Capabilities {
             markers: capability.write_with_user_metadata,
             exclusive_create: capability.write_with_if_not_exists,
+            content_encoding: capability.write_with_content_encoding,
+            // OpenDAL has no word for it.
+            content_language: false,
             ends_with_the_process: false,
         }
     }
@@ -168,6 +171,7 @@ impl ObjectBackend for OpendalBackend {
         check_key("put", key)?;
         let write = WriteOptions {
             content_type: Some(options.kept_type()),
+            content_encoding: options.content_encoding.clone(),
             if_not_exists: options.must_not_exist,
             user_metadata: options
                 .marker

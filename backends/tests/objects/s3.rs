@@ -5,6 +5,7 @@
 mod aws_keys_file;
 #[cfg(feature = "aws")]
 mod aws_uploads;
+mod codings;
 mod cut_off;
 mod ends;
 mod requests;
@@ -120,6 +121,7 @@ macro_rules! adapters {
                 other_calls_are_one_request_too,
                 passing_trouble_is_overcome_where_repeating_is_harmless,
             ],
+            codings: [the_framing_of_s3_is_no_coding],
             cut_off: [
                 what_was_cut_off_leaves_nothing,
                 a_refusal_comes_before_the_last_byte_and_names_no_secret,

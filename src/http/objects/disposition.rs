@@ -4,6 +4,9 @@ use asset_gateway_backends::token_store::{Disposition, TokenRecord};
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::filename;
+use crate::media_type::MediaType;
+
 /// All but the `attr-char`s of RFC 8187 §3.2.1.
 const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
@@ -19,32 +22,28 @@ const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// Types that a browser runs as part of the origin they come from.
-pub fn is_active(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
-    essence == "text/html" || essence.ends_with("/xml") || essence.ends_with("+xml")
-}
-
 /// The `Content-Disposition` of a download; `None` where nothing asks for one.
-pub fn of(record: &TokenRecord, content_type: &str) -> Option<HeaderValue> {
+/// What is not inert is saved, unless the token says otherwise.
+pub fn of(record: &TokenRecord, content_type: &MediaType<'_>) -> Option<HeaderValue> {
     let kind = match record.disposition {
         Some(Disposition::Inline) => "inline",
         Some(Disposition::Attachment) => "attachment",
-        None if !record.filename.is_empty() || is_active(content_type) => "attachment",
+        None if !record.filename.is_empty() || !content_type.is_inert() => "attachment",
         None => return None,
     };
     let name = match record.filename.as_str() {
         "" => record.key.rsplit('/').next().unwrap_or_default(),
         name => name,
     };
+    // A name and no path (RFC 6266 §4.3 and appendix D); of what people see.
+    let name = filename::visible(name).replace(['/', '\\'], "_");
     let value = if name.is_empty() {
         kind.to_owned()
     } else {
-        let encoded = utf8_percent_encode(name, NOT_ATTR_CHAR);
+        let encoded = utf8_percent_encode(&name, NOT_ATTR_CHAR);
         format!(
             "{kind}; filename=\"{}\"; filename*=UTF-8''{encoded}",
-            ascii(name)
+            ascii(&name)
         )
     };
     HeaderValue::from_str(&value).ok()
@@ -55,7 +54,7 @@ pub fn of(record: &TokenRecord, content_type: &str) -> Option<HeaderValue> {
 fn ascii(name: &str) -> String {
     name.chars()
         .map(|c| match c {
-            '"' | '\\' | '%' => '_',
+            '"' | '%' => '_',
             ' '..='~' => c,
             _ => '_',
         })
@@ -71,7 +70,7 @@ mod tests {
         let mut record = TokenRecord::new("b", "dir/key.bin", Method::Get, 0, 1);
         record.filename = filename.to_owned();
         record.disposition = disposition;
-        of(&record, content_type)
+        of(&record, &MediaType::parse(content_type).unwrap())
             .map(|value| value.to_str().unwrap().to_owned())
             .unwrap_or_default()
     }
@@ -92,21 +91,19 @@ mod tests {
     #[test]
     fn quotes_cannot_be_left() {
         assert_eq!(
-            value("a\"; filename=\"evil.exe", None, "x/y"),
+            value("a\"; filename=\"evil.exe", None, "image/png"),
             "attachment; filename=\"a_; filename=_evil.exe\"; \
              filename*=UTF-8''a%22%3B%20filename%3D%22evil.exe"
         );
     }
 
     #[test]
-    fn active_types_are_attachments_unless_the_token_says_inline() {
+    fn what_is_not_inert_is_an_attachment_unless_the_token_says_inline() {
         for active in [
             "text/html; charset=utf-8",
-            "TEXT/HTML",
             "image/svg+xml",
-            "application/xhtml+xml",
-            "text/xml",
-            "application/xml",
+            "text/xsl",
+            "x/y",
         ] {
             assert!(value("", None, active).starts_with("attachment; filename=\"key.bin\""));
             assert!(value("", Some(Disposition::Inline), active).starts_with("inline"));

@@ -29,8 +29,10 @@ pub fn wanted(headers: &HeaderMap) -> Result<Wanted, GatewayError> {
         return Ok(Wanted::Whole);
     }
     let mut wanted = Wanted::Malformed;
-    for (index, range) in ranges.split(',').enumerate() {
-        let Some(range) = parse(range.trim()) else {
+    // Empty elements of a list count for nothing (RFC 9110 §5.6.1.2).
+    let ranges = ranges.split(',').map(str::trim).filter(|r| !r.is_empty());
+    for (index, range) in ranges.enumerate() {
+        let Some(range) = parse(range) else {
             return Ok(Wanted::Malformed);
         };
         wanted = if index == 0 {
@@ -156,10 +158,12 @@ mod tests {
         );
         assert_eq!(wanted("bytes=99999999999999999999-"), from(u64::MAX, None));
         assert_eq!(wanted("bytes=0-1,5-6"), Wanted::Whole);
+        assert_eq!(wanted("bytes=, 5-9 ,,"), from(5, Some(9)));
         assert_eq!(wanted("lines=0-1"), Wanted::Whole);
         for malformed in [
             "bytes=abc",
             "bytes=",
+            "bytes=,",
             "bytes=-",
             "bytes=5-2",
             "bytes",

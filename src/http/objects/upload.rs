@@ -3,6 +3,7 @@
 
 mod answer;
 mod finish;
+mod representation;
 mod writing;
 
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use super::{about, bucket, parse, range};
 use crate::app::AppState;
 use crate::error::GatewayError;
 use crate::http::context::RequestContext;
-use crate::http::headers::single;
 use crate::http::json;
 use crate::telemetry::record::{Direction, InFlight};
 use crate::tokens::Ticket;
+use representation::Representation;
 use writing::Writing;
 
 pub async fn upload(
@@ -37,10 +38,10 @@ pub async fn upload(
     let token = parse(token)?;
     let checksums = Checksums::read(headers)?;
     let declared = body.size_hint().exact();
-    let caller = context.caller(headers);
+    let client = context.client(headers, state.public_base(), &token);
     let ticket = state
         .redeemer()
-        .admit(&token, Access::Put, declared, caller)
+        .admit(&token, Access::Put, declared, client)
         .await?;
     let id = ticket.token_id();
     let begun = match begin(state, &ticket, headers, declared).await {
@@ -64,7 +65,7 @@ pub async fn upload(
     };
     let intent = Intent {
         size,
-        caller: caller.to_caller(),
+        caller: client.caller.to_caller(),
         at_ms: state.redeemer().clock().now_ms(),
     };
     // From here on it has to be ended, whether the client stays or not.
@@ -100,9 +101,15 @@ async fn begin(
     }
     let record = &ticket.record;
     let bucket = Arc::clone(bucket(state, &record.bucket)?);
-    let content_type = accept_type(record, single(headers, &header::CONTENT_TYPE)?)?;
+    let Representation {
+        content_type,
+        content_encoding,
+        content_language,
+    } = Representation::read(headers, record, bucket.capabilities())?;
     let options = PutOptions {
         content_type: content_type.clone(),
+        content_encoding,
+        content_language,
         content_length: declared,
         must_not_exist: check_target(bucket.as_ref(), record, headers).await?,
         marker: ticket.marker(),
@@ -117,21 +124,6 @@ async fn begin(
             courier: Arc::clone(state.courier()),
         },
     })
-}
-
-/// The type to store, if the token takes the client's.
-fn accept_type(record: &TokenRecord, sent: Option<&str>) -> Result<Option<String>, GatewayError> {
-    let essence = |text: &str| {
-        let essence = text.split(';').next().unwrap_or_default();
-        essence.trim().to_ascii_lowercase()
-    };
-    match (&record.content_type, sent) {
-        (Some(wanted), Some(sent)) if essence(wanted) != essence(sent) => Err(
-            GatewayError::UnsupportedMediaType(format!("this token takes only {wanted}")),
-        ),
-        (Some(wanted), None) => Ok(Some(wanted.clone())),
-        (_, sent) => Ok(sent.map(str::to_owned)),
-    }
 }
 
 /// Refuses early what could not be stored in the end; returns whether the key must be free.

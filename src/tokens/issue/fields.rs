@@ -13,6 +13,8 @@ use super::{
 use crate::buckets::Buckets;
 use crate::callbacks::Targets;
 use crate::config::networks;
+use crate::filename::visible;
+use crate::media_type::MediaType;
 
 const MAX_KEY_BYTES: usize = 1024;
 const MAX_TEXT_BYTES: usize = 1024;
@@ -113,7 +115,7 @@ fn filename(filename: Option<String>) -> Result<String, Invalid> {
     if filename.chars().any(char::is_control) {
         return invalid("filename: control characters are not allowed");
     }
-    Ok(filename)
+    Ok(visible(&filename).into_owned())
 }
 
 /// Unix seconds; 0 and absence mean the default.
@@ -153,13 +155,13 @@ fn content_type(content_type: Option<String>) -> Result<Option<String>, Invalid>
     let Some(content_type) = content_type else {
         return Ok(None);
     };
-    let valid = content_type.len() <= 255
-        && content_type.bytes().all(|b| (b' '..=b'~').contains(&b))
-        && content_type.parse::<mime::Mime>().is_ok();
-    if !valid {
-        return invalid("content_type: must be a media type such as image/png");
+    match MediaType::parse(&content_type) {
+        None => invalid("content_type: must be one media type such as image/png"),
+        Some(parsed) if parsed.is_multipart() => {
+            invalid("content_type: a file is no multipart; name the file's own media type")
+        }
+        Some(_) => Ok(Some(content_type)),
     }
-    Ok(Some(content_type))
 }
 
 fn allowed_ips(given: Option<Vec<String>>) -> Result<Vec<IpNet>, Invalid> {

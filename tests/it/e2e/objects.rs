@@ -1,5 +1,6 @@
 //! The data plane.
 
+mod browser;
 mod checksums;
 mod conditions;
 mod cut_off;
@@ -8,8 +9,11 @@ mod headers;
 mod hits;
 mod hits_complete;
 mod left;
+mod media_types;
 mod order;
 mod ranges;
+mod referrers;
+mod representation;
 mod rules;
 mod upload_limits;
 mod uploads;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::Subject;
 use super::tools::*;
-use crate::object_backend::{GetOptions, PutOptions, UNKNOWN_TYPE};
+use crate::object_backend::{ByteRange, GetOptions, PutOptions, UNKNOWN_TYPE};
 
 pub async fn round_trip_keeps_bytes_and_type(subject: &Subject) {
     let key = subject.key("report.bin");
@@ -38,6 +38,39 @@ pub async fn round_trip_keeps_bytes_and_type(subject: &Subject) {
     assert_eq!(found.meta.content_type, head.content_type);
     assert!(found.meta.last_modified.is_some());
     assert_same(&read(found).await, &bytes);
+}
+
+pub async fn codings_and_languages_come_back(subject: &Subject) {
+    let keeps = subject.backend.capabilities();
+    // One request, and parts.
+    for length in [10, 17 * MIB] {
+        let key = subject.key(&format!("style-{length}.css"));
+        let options = PutOptions {
+            content_type: Some("text/css".into()),
+            content_encoding: keeps.content_encoding.then(|| "gzip, br".into()),
+            content_language: keeps.content_language.then(|| "de, en-GB".into()),
+            ..PutOptions::default()
+        };
+        let bytes = pattern(length, 9);
+        let stored = try_put(subject, &key, &bytes, options.clone()).await;
+        stored.expect("the object is stored");
+        let head = subject.backend.head(&key, &GetOptions::default()).await;
+        let head = head.expect("the object is there");
+        let part = ByteRange::From {
+            first: 2,
+            last: Some(5),
+        };
+        let part = get_with(subject, &key, ranged(part)).await;
+        let part = part.expect("a part").meta;
+        for meta in [head, get(subject, &key).await.meta, part] {
+            assert_eq!(meta.content_encoding, options.content_encoding);
+            assert_eq!(meta.content_language, options.content_language);
+            assert_eq!(meta.content_type, options.content_type);
+        }
+        put(subject, &key, &bytes).await;
+        let meta = get(subject, &key).await.meta;
+        assert_eq!((meta.content_encoding, meta.content_language), (None, None));
+    }
 }
 
 pub async fn an_object_without_a_type_is_of_an_unknown_one(subject: &Subject) {

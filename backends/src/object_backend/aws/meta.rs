@@ -8,6 +8,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 
 use crate::object_backend::conditions::bare_etag;
+use crate::object_backend::content_coding::for_readers;
 use crate::object_backend::{ByteRange, MARKER, ObjectMeta};
 
 /// Both answers carry the same headers, in types of their own.
@@ -23,7 +24,8 @@ macro_rules! object_meta {
                 .and_then(|time| SystemTime::try_from(*time).ok()),
             content_type: text($answer.content_type()),
             cache_control: text($answer.cache_control()),
-            content_encoding: text($answer.content_encoding()),
+            content_encoding: $answer.content_encoding().and_then(for_readers),
+            content_language: text($answer.content_language()),
             marker: text(marker.map(String::as_str)),
         }
     }};

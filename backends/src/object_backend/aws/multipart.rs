@@ -87,6 +87,8 @@ impl Multipart {
             .bucket(&*backend.bucket)
             .key(&self.target.key)
             .content_type(self.target.options.kept_type())
+            .set_content_encoding(self.target.options.content_encoding.clone())
+            .set_content_language(self.target.options.content_language.clone())
             .set_metadata(self.target.metadata())
             .send()
             .await

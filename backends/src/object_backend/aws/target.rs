@@ -31,6 +31,8 @@ impl Target {
             .bucket(&*self.backend.bucket)
             .key(&self.key)
             .content_type(self.options.kept_type())
+            .set_content_encoding(self.options.content_encoding.clone())
+            .set_content_language(self.options.content_language.clone())
             .set_metadata(self.metadata())
             .set_if_none_match(self.if_none_match())
             .content_length(size)

@@ -1,5 +1,5 @@
-//! Content type and marker of a file: in its extended attributes, or beside where the file system
-//! has none.
+//! Type, codings, language and marker of a file: in its extended attributes, or beside where the
+//! file system has none.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,20 +12,25 @@ use super::stamp::Stamp;
 
 /// The name that freedesktop.org's shared MIME database gives it.
 const TYPE: &str = "user.mime_type";
+const ENCODING: &str = "user.asset_gateway.content_encoding";
+const LANGUAGE: &str = "user.asset_gateway.content_language";
 const MARKER: &str = "user.asset_gateway.upload";
 /// Bytes of a value that we read; longer ones are not ours.
 const MAX_VALUE: usize = 512;
 
 /// What is kept with a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Attributes {
     pub content_type: Option<String>,
+    pub content_encoding: Option<String>,
+    pub content_language: Option<String>,
     pub marker: Option<String>,
 }
 
 impl Attributes {
     fn is_empty(&self) -> bool {
-        self.content_type.is_none() && self.marker.is_none()
+        *self == Self::default()
     }
 
     /// What was written with the file, or what its name says.
@@ -38,6 +43,8 @@ impl Attributes {
             }
             (Ok(content_type), Ok(marker)) => Self {
                 content_type,
+                content_encoding: attribute(file, ENCODING).unwrap_or_default(),
+                content_language: attribute(file, LANGUAGE).unwrap_or_default(),
                 marker,
             },
         };
@@ -61,13 +68,18 @@ impl Attributes {
         let written = if beside.only() {
             Err(Errno::NOTSUP)
         } else {
-            set(TYPE, &self.content_type).and_then(|()| set(MARKER, &self.marker))
+            set(ENCODING, &self.content_encoding)
+                .and_then(|()| set(LANGUAGE, &self.content_language))
+                .and_then(|()| set(MARKER, &self.marker))
+                .and_then(|()| set(TYPE, &self.content_type))
         };
         match written {
             Ok(()) => Ok(()),
             // Unknown to the file system, or no room for it there. Half of them would hide the rest.
             Err(_) => {
-                let _ = fremovexattr(file, TYPE);
+                for name in [TYPE, ENCODING, LANGUAGE, MARKER] {
+                    let _ = fremovexattr(file, name);
+                }
                 beside.write(stamp, self)
             }
         }

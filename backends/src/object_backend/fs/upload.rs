@@ -55,6 +55,8 @@ impl FsUpload {
             relative,
             attributes: Attributes {
                 content_type: Some(options.kept_type()),
+                content_encoding: options.content_encoding,
+                content_language: options.content_language,
                 marker: options.marker,
             },
             must_not_exist,

@@ -7,6 +7,7 @@ use opendal::options::ReaderOptions;
 use opendal::raw::Timestamp;
 
 use crate::object_backend::conditions::bare_etag;
+use crate::object_backend::content_coding::for_readers;
 use crate::object_backend::{Conditions, MARKER, ObjectMeta};
 
 pub fn object_meta(metadata: &Metadata) -> ObjectMeta {
@@ -17,7 +18,8 @@ pub fn object_meta(metadata: &Metadata) -> ObjectMeta {
         last_modified: metadata.last_modified().map(SystemTime::from),
         content_type: text(metadata.content_type()),
         cache_control: text(metadata.cache_control()),
-        content_encoding: text(metadata.content_encoding()),
+        content_encoding: metadata.content_encoding().and_then(for_readers),
+        content_language: None,
         marker: text(metadata.user_metadata().and_then(|map| map.get(MARKER))),
     }
 }

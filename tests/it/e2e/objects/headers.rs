@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::api::{Answer, answer};
+use crate::support::api::{Answer, answer, now};
+use crate::support::described::DescribedBackend;
 use crate::support::gateway::Gateway;
+use crate::support::in_process::InProcess;
 
 /// GET and HEAD of the same token, which must say the same.
 async fn both(gateway: &Gateway, token: &str) -> Answer {
@@ -30,6 +32,7 @@ async fn headers_of_an_object() {
         ("content-type", "image/png"),
         ("accept-ranges", "bytes"),
         ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
         ("cache-control", "private"),
     ] {
         assert_eq!(got.header(name), Some(value), "{name}");
@@ -68,6 +71,101 @@ async fn limited_tokens_are_never_cached() {
     }
 }
 
+/// A public object, through tokens that not everybody may use.
+#[tokio::test]
+async fn tokens_with_rules_are_never_public() {
+    let bucket = DescribedBackend::default();
+    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    bucket.place("a", "bytes").await;
+    let free = json!({});
+    let addresses = json!({"allowed_ips": ["127.0.0.1"]});
+    let referers = json!({"allowed_referers": ["https://page.example/"]});
+    let started = json!({"not_before": now(-60)});
+    let limited = json!({"max_hits": 99});
+    for (stored, fields, value) in [
+        ("public, max-age=60", &free, "public, max-age=60"),
+        ("public, max-age=60", &addresses, "private"),
+        ("Public", &referers, "private"),
+        ("s-maxage=60", &started, "private"),
+        ("max-age=60", &started, "private"),
+        ("no-store", &addresses, "private, no-store"),
+        ("public, max-age=60", &limited, "private, no-store"),
+    ] {
+        let said = stored.to_owned();
+        bucket.describe(move |meta| meta.cache_control = Some(said.clone()));
+        let token = gateway.token("GET", "a", fields.clone()).await;
+        for request in [
+            gateway.object("GET", &token),
+            gateway.object("HEAD", &token),
+            gateway.object("GET", &token).header("range", "bytes=1-1"),
+        ] {
+            let got = answer(request.header("referer", "https://page.example/")).await;
+            assert!(matches!(got.status, 200 | 206), "{got:?}");
+            assert_eq!(
+                got.header("cache-control"),
+                Some(value),
+                "{stored} {fields}"
+            );
+        }
+    }
+}
+
+/// U+202E makes `gpj.exe` look like `exe.jpg`.
+#[tokio::test]
+async fn names_have_no_invisible_characters() {
+    let gateway = Gateway::start();
+    let plain = "attachment; filename=\"photo_gpj.exe\"; filename*=UTF-8''photo_gpj.exe";
+    for hidden in [
+        '\u{202e}',
+        '\u{202a}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{200e}',
+        '\u{61c}',
+        '\u{200b}',
+        '\u{200d}',
+        '\u{feff}',
+        '\u{ad}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{2800}',
+        '\u{3164}',
+        '\u{115f}',
+        '\u{e0041}',
+        '\u{fe0f}',
+        '\u{180e}',
+        '\u{fffa}',
+        '\u{034f}',
+    ] {
+        let name = format!("photo_{hidden}gpj.exe");
+        let created = gateway
+            .create(json!({"key": "k", "method": "GET", "filename": name}))
+            .await;
+        assert_eq!(created.status, 201, "{name:?}");
+        assert_eq!(created.json()["filename"], "photo_gpj.exe", "{name:?}");
+        // A key may hold it, and gives the name where there is no other.
+        let key = format!("dir/{name}");
+        gateway.place(&key, "bytes");
+        let fields = json!({"disposition": "attachment"});
+        let token = gateway.token("GET", &key, fields).await;
+        let got = both(&gateway, &token).await;
+        assert_eq!(got.header("content-disposition"), Some(plain), "{name:?}");
+    }
+    let token = gateway
+        .token(
+            "GET",
+            "dir/photo_\u{202e}gpj.exe",
+            json!({"filename": "\u{202e}\u{200b}"}),
+        )
+        .await;
+    assert_eq!(gateway.record(&token).await["filename"], "");
+    let visible = "r\u{e9}sum\u{e9} \u{62a5}\u{544a} \u{1f600} \u{645}\u{635}\u{631}.pdf";
+    let created = gateway
+        .create(json!({"key": "k", "method": "GET", "filename": visible}))
+        .await;
+    assert_eq!(created.json()["filename"], visible);
+}
+
 #[tokio::test]
 async fn names_and_dispositions() {
     let gateway = Gateway::start();
@@ -75,7 +173,8 @@ async fn names_and_dispositions() {
     let all = "attachment; filename=\"a.txt\"; filename*=UTF-8''a.txt";
     let inline = "inline; filename=\"a.txt\"; filename*=UTF-8''a.txt";
     let chinese = "attachment; filename=\"__ 1.pdf\"; filename*=UTF-8''%E6%8A%A5%E5%91%8A%201.pdf";
-    let quoted = "attachment; filename=\"a__; x=_b\"; filename*=UTF-8''a%22%5C%3B%20x%3D%22b";
+    let quoted = "attachment; filename=\"a__; x=_b\"; filename*=UTF-8''a%22_%3B%20x%3D%22b";
+    let path = "attachment; filename=\".._.._a_b.txt\"; filename*=UTF-8''.._.._a_b.txt";
     for (fields, value) in [
         (json!({}), None),
         (json!({"filename": "a.txt"}), Some(all)),
@@ -87,6 +186,7 @@ async fn names_and_dispositions() {
         (json!({"disposition": "inline"}), Some(inline)),
         (json!({"filename": "报告 1.pdf"}), Some(chinese)),
         (json!({"filename": "a\"\\; x=\"b"}), Some(quoted)),
+        (json!({"filename": "../..\\a/b.txt"}), Some(path)),
     ] {
         let token = gateway.token("GET", "dir/a.txt", fields.clone()).await;
         let got = both(&gateway, &token).await;
@@ -122,6 +222,8 @@ async fn what_a_browser_would_run_is_an_attachment_or_in_a_sandbox() {
             expected,
             "{content_type}"
         );
+        let sandbox = active.then_some("sandbox; default-src 'none'");
+        assert_eq!(got.header("content-security-policy"), sandbox);
         assert_eq!(got.header("x-content-type-options"), Some("nosniff"));
 
         let inline = gateway
@@ -133,12 +235,7 @@ async fn what_a_browser_would_run_is_an_attachment_or_in_a_sandbox() {
                 .unwrap()
                 .starts_with("inline")
         );
-        let sandbox = active.then_some("sandbox");
-        assert_eq!(
-            got.header("content-security-policy"),
-            sandbox,
-            "{content_type}"
-        );
+        assert_eq!(got.header("content-security-policy"), sandbox);
     }
 }
 
@@ -150,7 +247,10 @@ async fn the_tokens_type_goes_before_the_objects() {
     let token = gateway.token("GET", "a.txt", fields).await;
     let got = both(&gateway, &token).await;
     assert_eq!(got.header("content-type"), Some("text/html"));
-    assert_eq!(got.header("content-security-policy"), Some("sandbox"));
+    assert_eq!(
+        got.header("content-security-policy"),
+        Some("sandbox; default-src 'none'")
+    );
     gateway.place("no-extension", "?");
     let token = gateway.token("GET", "no-extension", json!({})).await;
     let got = both(&gateway, &token).await;

@@ -32,6 +32,10 @@ async fn one_range_is_206() {
             "0123456789",
         ),
         ("Bytes=2-4", "bytes 2-4/10", "234"),
+        // Empty elements of a list count for nothing (RFC 9110 §5.6.1.2).
+        ("bytes=2-4,", "bytes 2-4/10", "234"),
+        ("bytes=,2-4", "bytes 2-4/10", "234"),
+        ("bytes= , ,2-4 ,, ", "bytes 2-4/10", "234"),
     ] {
         let got = with(&gateway, &token, &[("range", range)]).await;
         assert_eq!(got.status, 206, "{range}");
@@ -44,7 +48,12 @@ async fn one_range_is_206() {
         assert_eq!(got.header("accept-ranges"), Some("bytes"));
         assert!(got.header("etag").is_some() && got.header("last-modified").is_some());
     }
-    for whole in ["bytes=0-1,4-5", "bytes=0-0,-1", "lines=1-2"] {
+    for whole in [
+        "bytes=0-1,4-5",
+        "bytes=0-0,-1",
+        "bytes=0-1,,4-5,",
+        "lines=1-2",
+    ] {
         let got = with(&gateway, &token, &[("range", whole)]).await;
         assert_eq!((got.status, got.body.len()), (200, 10), "{whole}");
         assert_eq!(got.header("content-range"), None);
@@ -63,6 +72,8 @@ async fn a_malformed_range_or_one_outside_is_416_and_gives_the_hit_back() {
         "bytes=5-2",
         "bytes",
         "bytes=1-2,x",
+        "bytes=,",
+        "bytes= , ,",
         "bytes=10-",
         "bytes=99-100",
         "bytes=-0",

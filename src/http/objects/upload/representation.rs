@@ -1,0 +1,164 @@
+//! What the headers of an upload say of its bytes: kept with the object, or refused.
+
+use asset_gateway_backends::object_backend::{AWS_CHUNKED, Capabilities};
+use asset_gateway_backends::token_store::TokenRecord;
+use http::{HeaderMap, HeaderName, header};
+
+use crate::error::GatewayError;
+use crate::http::headers::{list, single};
+use crate::media_type::{self, MediaType};
+
+static AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+static AMZ_DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
+/// The longest `Content-Encoding` or `Content-Language`: file systems keep little beside a file.
+const MAX_BYTES: usize = 255;
+
+/// What readers need to know of the bytes. `None` where nobody has said.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Representation {
+    pub content_type: Option<String>,
+    pub content_encoding: Option<String>,
+    pub content_language: Option<String>,
+}
+
+impl Representation {
+    /// 415 for what the token does not take or the bucket cannot keep, for the framing of an S3 client
+    /// and for a form: the body is the file.
+    pub fn read(
+        headers: &HeaderMap,
+        record: &TokenRecord,
+        bucket: Capabilities,
+    ) -> Result<Self, GatewayError> {
+        refuse_framing(headers)?;
+        let content_type = accept_type(record, single(headers, &header::CONTENT_TYPE)?)?;
+        let content_encoding = codings(headers)?;
+        let content_language = languages(headers)?;
+        let lost = [
+            (
+                &content_encoding,
+                bucket.content_encoding,
+                "Content-Encoding",
+            ),
+            (
+                &content_language,
+                bucket.content_language,
+                "Content-Language",
+            ),
+        ];
+        for (value, is_kept, name) in lost {
+            if value.is_some() && !is_kept {
+                return Err(GatewayError::UnsupportedMediaType(format!(
+                    "this bucket cannot keep {name}: send the file without it"
+                )));
+            }
+        }
+        Ok(Self {
+            content_type,
+            content_encoding,
+            content_language,
+        })
+    }
+}
+
+/// An S3 client may cut the body into signed chunks: their headers would be part of the object.
+fn refuse_framing(headers: &HeaderMap) -> Result<(), GatewayError> {
+    let signature = headers
+        .get(&AMZ_CONTENT_SHA256)
+        .map(|value| value.as_bytes());
+    let is_streaming = signature.is_some_and(|value| {
+        let scheme = value.split(|byte| *byte == b'-').next();
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"STREAMING"))
+    });
+    if is_streaming || headers.contains_key(&AMZ_DECODED_LENGTH) {
+        return Err(framed());
+    }
+    Ok(())
+}
+
+fn framed() -> GatewayError {
+    GatewayError::UnsupportedMediaType(
+        "the body is framed for S3 (aws-chunked): send the file itself as the body, without an S3 client"
+            .into(),
+    )
+}
+
+/// The type to store, if the token takes the client's.
+fn accept_type(record: &TokenRecord, sent: Option<&str>) -> Result<Option<String>, GatewayError> {
+    let wanted = record.content_type.as_deref();
+    let Some(sent) = sent else {
+        return Ok(wanted.map(str::to_owned));
+    };
+    let parsed = MediaType::parse(sent);
+    if let Some(wanted) = wanted {
+        let is_wanted = parsed.is_some_and(|sent| {
+            MediaType::parse(wanted).is_some_and(|wanted| wanted.is_same_essence(&sent))
+        });
+        if !is_wanted {
+            return Err(GatewayError::UnsupportedMediaType(format!(
+                "this token takes only {wanted}"
+            )));
+        }
+    }
+    match parsed {
+        None => Err(GatewayError::UnsupportedMediaType(format!(
+            "Content-Type must be one media type such as image/png, of at most {} bytes",
+            media_type::MAX_BYTES
+        ))),
+        Some(parsed) if parsed.is_multipart() => Err(GatewayError::UnsupportedMediaType(
+            "a form or another multipart body is not taken here: send the file itself as the body \
+             (curl -T FILE) with its own Content-Type"
+                .into(),
+        )),
+        Some(_) => Ok(Some(sent.to_owned())),
+    }
+}
+
+/// The codings in the order in which they were applied (RFC 9110 §8.4), without `identity`, which
+/// is none.
+fn codings(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
+    let Some(sent) = list(headers, &header::CONTENT_ENCODING)? else {
+        return Ok(None);
+    };
+    let codings = elements(&sent).filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+    let codings: Vec<&str> = codings.collect();
+    if codings
+        .iter()
+        .any(|coding| coding.eq_ignore_ascii_case(AWS_CHUNKED))
+    {
+        return Err(framed());
+    }
+    let is_coding = |coding: &&str| coding.bytes().all(media_type::is_token_byte);
+    if !codings.iter().all(is_coding) || sent.len() > MAX_BYTES {
+        return Err(GatewayError::UnsupportedMediaType(format!(
+            "Content-Encoding must be a list of codings such as gzip, of at most {MAX_BYTES} bytes"
+        )));
+    }
+    Ok(joined(&codings))
+}
+
+/// Language tags (RFC 9110 §8.5) by their characters alone: letters, digits, hyphens.
+fn languages(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
+    let Some(sent) = list(headers, &header::CONTENT_LANGUAGE)? else {
+        return Ok(None);
+    };
+    let languages: Vec<&str> = elements(&sent).collect();
+    let is_tag = |tag: &&str| tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !languages.iter().all(is_tag) || sent.len() > MAX_BYTES {
+        return Err(GatewayError::BadRequest(format!(
+            "Content-Language must be a list of language tags such as en-GB, of at most {MAX_BYTES} bytes"
+        )));
+    }
+    Ok(joined(&languages))
+}
+
+/// Empty elements count for nothing (RFC 9110 §5.6.1.2).
+fn elements(list: &str) -> impl Iterator<Item = &str> {
+    let elements = list
+        .split(',')
+        .map(|element| element.trim_matches([' ', '\t']));
+    elements.filter(|element| !element.is_empty())
+}
+
+fn joined(elements: &[&str]) -> Option<String> {
+    (!elements.is_empty()).then(|| elements.join(", "))
+}
