@@ -38,6 +38,27 @@ schemathesis examples="1500":
     cargo build --features full
     scripts/schemathesis "${CARGO_TARGET_DIR:-target}/debug/asset-gateway" --max-examples {{examples}} --continue-on-failure
 
-# Licences, bans, advisories: needs cargo-deny.
+# Advisories, bans, licences, sources: needs cargo-deny.
 deny:
-    cargo deny check
+    cargo deny --locked check --hide-inclusion-graph
+    cargo deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check --hide-inclusion-graph
+
+# Fuzz targets, each for some seconds: just fuzz 600 range template; all of them without names. Needs
+# cargo-fuzz and a C++ compiler. Runs on the stable compiler, without a sanitizer.
+fuzz seconds="600" *targets:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    targets="{{targets}}"
+    for target in ${targets:-$(cargo fuzz list)}; do
+        cargo fuzz run --sanitizer none "$target" fuzz/corpus/"$target" -- -max_total_time={{seconds}} \
+            -max_len=4096 -timeout=60 -dict=fuzz/dictionaries/"$target".dict
+    done
+
+# Keeps what the corpora of the targets need, and no more.
+fuzz-minimise *targets:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    targets="{{targets}}"
+    for target in ${targets:-$(cargo fuzz list)}; do
+        cargo fuzz cmin --sanitizer none "$target"
+    done

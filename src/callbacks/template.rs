@@ -147,7 +147,7 @@ fn check_json(pieces: &[Piece<'_>], size: u64) -> Result<(), TemplateError> {
 
 /// The body of an event. The template was checked when its token was made, the length of its values
 /// was not.
-pub(super) fn render(template: &BodyTemplate, event: &Event) -> Result<String, TemplateError> {
+pub fn render(template: &BodyTemplate, event: &Event) -> Result<String, TemplateError> {
     let pieces = pieces(&template.text)?;
     fill(&pieces, template.kind, |variable| variable.value(event))
 }

@@ -39,16 +39,28 @@ impl Config {
         source: &Source,
         variables: &BTreeMap<String, String>,
     ) -> Result<Self, ConfigError> {
-        let (figment, origin) = match source {
-            Source::File(path) => {
-                let document = Document::read(path)?;
-                (Figment::from(&document), document.place)
-            }
-            Source::Embedded => {
-                let document = Document::embedded();
-                (Figment::from(&document), document.place)
-            }
-        };
+        match source {
+            Source::File(path) => Self::from_document(&Document::read(path)?, false, variables),
+            Source::Embedded => Self::from_document(&Document::embedded(), true, variables),
+        }
+    }
+
+    /// [`Config::load`] of a file's text. `place` is what errors call the file.
+    pub fn parse(
+        yaml: &str,
+        place: &str,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let document = Document::parse(yaml, place.to_owned())?;
+        Self::from_document(&document, false, variables)
+    }
+
+    fn from_document(
+        document: &Document,
+        embedded: bool,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let (figment, origin) = (Figment::from(document), &document.place);
         let mut problems = Problems::default();
         let below = merged(&figment);
         let figment = env::read(variables, &below, &mut problems)
@@ -64,7 +76,7 @@ impl Config {
         // Checks on values that were not read would only add noise.
         if problems.is_empty() {
             config.metrics.required = merged(&figment).contains_key("metrics");
-            config.embedded = *source == Source::Embedded;
+            config.embedded = embedded;
             config.read_secrets(variables, &mut problems);
             config.check(&mut problems);
             check_features(&config, &mut problems);
@@ -72,7 +84,7 @@ impl Config {
         }
         match problems.is_empty() {
             true => Ok(config),
-            false => Err(problems.into_error(&figment, &origin)),
+            false => Err(problems.into_error(&figment, origin)),
         }
     }
 
@@ -230,6 +242,17 @@ fn find_more(figment: &Figment, problems: &mut Problems) {
     section::<super::ImagesConfig>(figment, "images", problems);
 }
 
+/// A problem of the file as a whole.
+fn wrong(place: &str, message: String) -> ConfigError {
+    ConfigError {
+        problems: vec![Problem {
+            key: Vec::new(),
+            place: place.to_owned(),
+            message,
+        }],
+    }
+}
+
 /// The lowest layer: a YAML file in which no key stands twice (figment's own provider keeps the
 /// last one), or what embedded mode starts from.
 struct Document {
@@ -240,16 +263,14 @@ struct Document {
 impl Document {
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let place = path.display().to_string();
-        let wrong = |message: String| ConfigError {
-            problems: vec![Problem {
-                key: Vec::new(),
-                place: place.clone(),
-                message,
-            }],
-        };
         let text = std::fs::read_to_string(path)
-            .map_err(|error| wrong(format!("cannot read the configuration: {error}")))?;
-        let yaml: serde_yaml::Value = serde_yaml::from_str(&text)
+            .map_err(|error| wrong(&place, format!("cannot read the configuration: {error}")))?;
+        Self::parse(&text, place)
+    }
+
+    fn parse(text: &str, place: String) -> Result<Self, ConfigError> {
+        let wrong = |message: String| wrong(&place, message);
+        let yaml: serde_yaml::Value = serde_yaml::from_str(text)
             .map_err(|error| wrong(format!("not valid YAML: {error}")))?;
         let values = match yaml {
             serde_yaml::Value::Null => Dict::new(),

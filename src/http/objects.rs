@@ -1,9 +1,9 @@
 //! The data plane: `/object/{token}`.
 
 mod checksum;
-mod disposition;
+pub mod disposition;
 mod download;
-mod range;
+pub mod range;
 mod response;
 mod upload;
 

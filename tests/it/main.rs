@@ -4,4 +4,5 @@
 
 mod docs;
 mod e2e;
+mod fuzz_corpora;
 mod support;
