@@ -65,17 +65,6 @@ pub fn check_stores(settings: &TokenStoreSettings) -> Result<(), OpenError> {
     }
 }
 
-#[cfg(not(feature = "sled"))]
-const NO_SLED: OpenError = OpenError::NotCompiledIn {
-    what: "the token store `sled`",
-    feature: "sled",
-};
-#[cfg(not(feature = "redis"))]
-const NO_REDIS: OpenError = OpenError::NotCompiledIn {
-    what: "the token store `redis`",
-    feature: "redis",
-};
-
 /// Refuses a `path` where no folder is and none can be made, because something else is in its way.
 #[cfg(any(feature = "sled", feature = "opendal"))]
 fn can_be_folder(path: &std::path::Path) -> Result<(), String> {

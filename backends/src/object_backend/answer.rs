@@ -10,7 +10,7 @@ mod body;
 pub mod capture;
 mod content_range;
 pub mod headers;
-mod refusal;
+pub mod refusal;
 
 use std::ops::Range;
 
@@ -23,7 +23,6 @@ use http::{HeaderMap, StatusCode};
 
 use self::content_range::ContentRange;
 use self::headers::{is_page, object_meta, single};
-pub use self::refusal::is_passing_conflict;
 use super::unsent::is_unsent;
 use super::words::{chain, for_log};
 use super::{ByteRange, GetResult, ObjectMeta};

@@ -164,7 +164,8 @@ impl Gateway {
         self.process.terminate();
     }
 
-    /// See [`Process::signal`].
+    /// See [`Process::signal`]. Only fleets stop nodes.
+    #[cfg(feature = "redis")]
     pub fn signal(&self, signal: &str) {
         self.process.signal(signal);
     }

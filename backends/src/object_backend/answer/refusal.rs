@@ -11,7 +11,7 @@ use crate::object_backend::words::{element, for_log};
 /// Bytes of an error's body that are read: storage's code and message.
 const MAX_ERROR: usize = 16 * 1024;
 
-pub async fn of(mut response: reqwest::Response, asked: Asked) -> BackendError {
+pub(super) async fn of(mut response: reqwest::Response, asked: Asked) -> BackendError {
     let status = response.status();
     let mut body = Vec::new();
     while body.len() < MAX_ERROR {

@@ -9,7 +9,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use crate::error::{BackendError, ErrorKind};
 use crate::object_backend::acknowledgement::NotAcknowledged;
 use crate::object_backend::answer::headers::wait;
-use crate::object_backend::answer::is_passing_conflict;
+use crate::object_backend::answer::refusal::is_passing_conflict;
 use crate::object_backend::unsent::is_unsent;
 use crate::object_backend::words::{chain, for_log};
 
