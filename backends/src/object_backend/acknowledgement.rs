@@ -82,6 +82,7 @@ impl Write {
 
     /// Judges what a success says; an error of storage's passes, which may come with 200 where
     /// storage begins to answer before it knows how it ends.
+    #[cfg(feature = "opendal")]
     pub fn check_body(self, status: StatusCode, body: &str) -> Result<(), NotAcknowledged> {
         let says = |name| {
             let text = element(body, name)
