@@ -135,7 +135,7 @@ async fn report_head(
     let Some(target) = &record.callback else {
         return Ok(());
     };
-    if !state.head_reports().is_due(stored, context.client_ip) {
+    if !state.head_reports().is_due(stored, client.caller.client_ip) {
         return Ok(());
     }
     let event = Event {
@@ -153,7 +153,7 @@ async fn report_head(
     };
     let queued = enqueue(state, event).await;
     if queued.is_err() {
-        state.head_reports().forget(stored.id, context.client_ip);
+        state.head_reports().forget(stored.id, client.caller.client_ip);
     }
     queued
 }
