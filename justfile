@@ -33,6 +33,11 @@ load url seconds="10":
     done
     echo "$((requests / {{seconds}})) requests per second"
 
+# 50,000 and more cases against /openapi.json: needs `st` (PyPI: schemathesis, the version of scripts/test).
+schemathesis examples="1500":
+    cargo build --features full
+    scripts/schemathesis "${CARGO_TARGET_DIR:-target}/debug/asset-gateway" --max-examples {{examples}} --continue-on-failure
+
 # Advisories, bans, licences, sources: needs cargo-deny.
 deny:
     cargo deny --locked check --hide-inclusion-graph

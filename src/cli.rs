@@ -1,6 +1,7 @@
-//! The command line: `asset-gateway [serve] [--config FILE]`, `check`, `callbacks`, `--version`.
+//! The command line: `asset-gateway [serve] [--config FILE]`, `check`, `callbacks`, `store`, `--version`.
 
 mod callbacks;
+mod store;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,8 @@ enum Command {
     Check,
     /// Look at callbacks of a running gateway, and send them again
     Callbacks(callbacks::Callbacks),
+    /// Move the token store to another engine, while no gateway runs on it
+    Store(store::Store),
 }
 
 /// Does what `arguments` say; the first one is the program's name.
@@ -67,6 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let source = Source::locate(arguments.config);
     let command = match arguments.command.unwrap_or(Command::Serve) {
         Command::Callbacks(asked) => return callbacks::run(asked, &source),
+        Command::Store(asked) => return store::run(&asked, &source),
         Command::Check => check,
         Command::Serve => serve,
     };
@@ -76,7 +80,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// All that `serve` refuses as well; what only the machine can say is left to it.
 fn check(config: Config, _: &Source) -> ExitCode {
+    if let Err(error) = telemetry::logs::check() {
+        eprintln!("asset-gateway: {error}");
+        return code(CONFIGURATION);
+    }
     for warning in config.warnings() {
         eprintln!("warning: {warning}");
     }

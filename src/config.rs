@@ -2,7 +2,9 @@
 //!
 //! One struct for each section; every field documents its default. Text with rules of its own
 //! (addresses, tokens, networks) is parsed into a type while it is read, what depends on several
-//! keys is checked afterwards, and all that is found is reported together as a [`ConfigError`].
+//! keys is checked afterwards, and all that is found is reported together as a [`ConfigError`]. The
+//! parts that will be opened are asked for what they refuse, too: what passes here starts, on a machine
+//! that lets it.
 
 pub mod allowed_host;
 pub mod bucket;

@@ -1,9 +1,11 @@
 //! What can go wrong, as clients see it: the only place that knows both a failure and its status.
 
+use std::time::Duration;
+
 use asset_gateway_backends::token_store::{Method, Refusal};
 use asset_gateway_backends::{BackendError, ErrorKind};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::tokens::issue::Invalid;
 use crate::tokens::policy::Denied;
@@ -21,7 +23,9 @@ pub enum GatewayError {
     ObjectNotFound,
     CallbackNotFound,
     NotFound,
-    MethodNotAllowed { allow: &'static str },
+    MethodNotAllowed {
+        allow: &'static str,
+    },
     RequestTimeout,
     TokenExists,
     HitsExceeded,
@@ -29,12 +33,21 @@ pub enum GatewayError {
     PreconditionFailed,
     SizeExceeded(String),
     UnsupportedMediaType(String),
-    RangeNotSatisfiable { size: Option<u64> },
+    RangeNotSatisfiable {
+        size: Option<u64>,
+    },
     RateLimited,
     Internal(String),
     Upstream(BackendError),
     UpstreamTimeout(BackendError),
+    /// Storage says that it is busy, and perhaps until when.
+    Busy {
+        cause: BackendError,
+        retry_after: Option<Duration>,
+    },
     Unavailable(String),
+    /// An object that is stored, and why no hit counts it.
+    Uncounted(Box<Self>),
 }
 
 /// What the outermost layer makes JSON of, once it knows the request id.
@@ -136,19 +149,31 @@ impl GatewayError {
                 "the storage did not answer in time".into(),
                 Some(cause.to_string()),
             ),
+            Self::Busy { cause, .. } => (
+                S::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the storage is busy; try again later".into(),
+                Some(cause.to_string()),
+            ),
             Self::Unavailable(cause) => (
                 S::SERVICE_UNAVAILABLE,
                 "unavailable",
                 "the gateway cannot serve this now; try again later".into(),
                 Some(cause),
             ),
+            Self::Uncounted(why) => {
+                let (status, code, message, cause) = why.parts();
+                let message = format!("the object is stored, but no hit counts it: {message}");
+                (status, code, message, cause)
+            }
         }
     }
 }
 
-impl IntoResponse for GatewayError {
-    fn into_response(self) -> Response {
-        let header = match &self {
+impl GatewayError {
+    /// What the answer's status needs.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
             Self::MethodNotAllowed { allow } => {
                 Some((header::ALLOW, HeaderValue::from_static(allow)))
             }
@@ -160,7 +185,14 @@ impl IntoResponse for GatewayError {
                     .ok()
                     .map(|value| (header::CONTENT_RANGE, value))
             }
-            Self::RateLimited | Self::Unavailable(_) => {
+            Self::Busy {
+                retry_after: Some(wait),
+                ..
+            } => Some((
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            )),
+            Self::RateLimited | Self::Unavailable(_) | Self::Busy { .. } => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
             }
             Self::BadRequest(_)
@@ -182,7 +214,14 @@ impl IntoResponse for GatewayError {
             | Self::Internal(_)
             | Self::Upstream(_)
             | Self::UpstreamTimeout(_) => None,
-        };
+            Self::Uncounted(why) => why.header(),
+        }
+    }
+}
+
+impl IntoResponse for GatewayError {
+    fn into_response(self) -> Response {
+        let header = self.header();
         let (status, code, message, cause) = self.parts();
         let mut response = status.into_response();
         response.headers_mut().extend(header);
@@ -254,6 +293,7 @@ impl GatewayError {
             | ErrorKind::Timeout
             | ErrorKind::NoAnswer
             | ErrorKind::Unavailable
+            | ErrorKind::Busy { .. }
             | ErrorKind::Upstream => Self::Unavailable(error.to_string()),
         }
     }
@@ -266,6 +306,24 @@ impl GatewayError {
         Self::storage(error)
     }
 
+    /// A failure of storage while an object is written: an upload asks for no object, so that one
+    /// that is missing is no answer to it.
+    pub fn writing(error: BackendError) -> Self {
+        match error.kind {
+            ErrorKind::NotFound
+            | ErrorKind::NotModified
+            | ErrorKind::RangeNotSatisfiable { .. } => Self::Upstream(error),
+            ErrorKind::PreconditionFailed
+            | ErrorKind::InvalidKey
+            | ErrorKind::Timeout
+            | ErrorKind::NoAnswer
+            | ErrorKind::Unavailable
+            | ErrorKind::Busy { .. }
+            | ErrorKind::Upstream
+            | ErrorKind::Corrupt => Self::storage(error),
+        }
+    }
+
     /// A failure of storage. `NotModified` is an answer and does not come here.
     pub fn storage(error: BackendError) -> Self {
         match error.kind {
@@ -276,6 +334,10 @@ impl GatewayError {
                 Self::BadRequest("the bucket cannot hold an object under this key".into())
             }
             ErrorKind::Timeout => Self::UpstreamTimeout(error),
+            ErrorKind::Busy { retry_after } => Self::Busy {
+                cause: error,
+                retry_after,
+            },
             ErrorKind::NotModified
             | ErrorKind::NoAnswer
             | ErrorKind::Unavailable

@@ -29,8 +29,8 @@ pub mod tokens;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
-use axum::routing::{get, post};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::AppState;
@@ -38,31 +38,39 @@ use crate::error::GatewayError;
 
 /// The gateway's router. Layers run from the last to the first: observe, CORS, panics, rate limit.
 pub fn router(state: AppState) -> Router {
+    // Only for a method that the route has: others are a 405 whatever else is wrong with them.
+    let strict = |route: MethodRouter<AppState>| route.route_layer(from_fn(query::strict));
     let control = Router::new()
-        .route("/token", post(tokens::create))
+        .route("/token", strict(post(tokens::create)))
         .route(
             "/token/{token}",
-            get(tokens::show)
-                .patch(tokens::change)
-                .delete(tokens::revoke),
+            strict(
+                get(tokens::show)
+                    .patch(tokens::change)
+                    .delete(tokens::revoke),
+            ),
         )
-        .route("/token/{token}/status", get(tokens::status))
+        .route("/token/{token}/status", strict(get(tokens::status)))
         .route(
             "/tokens",
-            post(tokens::create_batch)
-                .get(tokens::list)
-                .delete(tokens::delete_matching),
+            strict(
+                post(tokens::create_batch)
+                    .get(tokens::list)
+                    .delete(tokens::delete_matching),
+            ),
         )
         .route(
             "/tokens/{token_id}",
-            get(tokens::show_by_id)
-                .patch(tokens::change_by_id)
-                .delete(tokens::revoke_by_id),
+            strict(
+                get(tokens::show_by_id)
+                    .patch(tokens::change_by_id)
+                    .delete(tokens::revoke_by_id),
+            ),
         )
-        .route("/callbacks", get(callbacks::list))
-        .route("/callbacks/replay", post(callbacks::replay_since))
-        .route("/callbacks/{id}", get(callbacks::show))
-        .route("/callbacks/{id}/replay", post(callbacks::replay))
+        .route("/callbacks", strict(get(callbacks::list)))
+        .route("/callbacks/replay", strict(post(callbacks::replay_since)))
+        .route("/callbacks/{id}", strict(get(callbacks::show)))
+        .route("/callbacks/{id}/replay", strict(post(callbacks::replay)))
         .route_layer(from_fn_with_state(
             state.clone(),
             auth::require_control_token,

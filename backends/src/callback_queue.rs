@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::client_address::ClientAddress;
 use crate::error::Result;
-use crate::token_store::{BodyTemplate, ClientKey, TokenId};
+use crate::token_store::{ADDRESS_BYTES, BodyTemplate, ClientKey, TokenId};
 
 pub(crate) use fresh::Fresh;
 
@@ -103,7 +103,10 @@ impl CallerRef<'_> {
     /// has) and its user agent. An unknown client is a new one each time: it rides on nobody's hit.
     pub fn client_key(&self) -> ClientKey {
         let Some(ip) = self.client_ip.ip() else {
-            return Uuid::new_v4().into_bytes();
+            // Rides on nothing; together the unknown have the windows of one address.
+            let mut key = Uuid::new_v4().into_bytes();
+            key[..ADDRESS_BYTES].fill(0);
+            return key;
         };
         let network: [u8; 8] = match ip {
             IpAddr::V4(ip) => {
@@ -114,12 +117,13 @@ impl CallerRef<'_> {
                 .unwrap_or_default()
                 .to_be_bytes(),
         };
-        let digest = Sha256::new()
-            .chain_update(network)
-            .chain_update(self.user_agent)
-            .finalize();
+        let address = Sha256::new().chain_update(network);
+        let client = address.clone().chain_update(self.user_agent);
         let mut key = ClientKey::default();
-        key.copy_from_slice(&digest[..16]);
+        let (of_address, of_agent) = key.split_at_mut(ADDRESS_BYTES);
+        of_address.copy_from_slice(&address.finalize()[..ADDRESS_BYTES]);
+        let rest = of_agent.len();
+        of_agent.copy_from_slice(&client.finalize()[..rest]);
         key
     }
 }

@@ -7,12 +7,17 @@
 //! Each operation on a token takes that token's stripe, reads, decides and applies one atomic
 //! batch; then, outside the stripe, it waits until the batch is on disk together with everybody
 //! else's (group commit). Nothing waits for a disk while it holds a stripe.
+//!
+//! While the disk takes no writes, what would begin something new is refused before it is applied.
+//! What ends something (a release, a commit, a revocation) is applied, so that everybody sees it,
+//! and is on disk when the disk takes writes again; its caller hears an error.
 
 mod admit;
 mod control;
 mod keys;
 pub mod kv;
 mod listing;
+pub mod offline;
 mod queue;
 mod settle;
 mod sweep;
@@ -37,8 +42,8 @@ use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::QueueLimits;
 use crate::token_store::{
     AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
-    Unsettled,
+    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, Unsettled,
 };
 use kv::{Batch, Kv};
 use usage::Usage;
@@ -47,6 +52,8 @@ use values::{State, TokenValue};
 /// Enough that two busy tokens seldom meet, few enough to be cheap. Whoever holds several has taken
 /// them in order; a stripe comes before the claims of the queue.
 const STRIPES: usize = 256;
+/// More than a block of the file system: the disk has to find room for it.
+const PROBE_BYTES: usize = 4096;
 
 /// A token store and callback queue over `K`. Clones share one store.
 pub struct EmbeddedStore<K>(Arc<Inner<K>>);
@@ -75,7 +82,10 @@ struct Inner<K> {
 }
 
 impl<K: Kv> EmbeddedStore<K> {
+    /// # Errors
+    /// `Unavailable` where an import into the store has not ended.
     pub fn new(kv: K, clock: Arc<dyn Clock>, limits: QueueLimits) -> Result<Self> {
+        offline::refuse_half_imported(&kv)?;
         let pending = kv.count(keys::EVENTS)?;
         let dead = kv.count(keys::DEAD)?;
         Ok(Self(Arc::new(Inner {
@@ -154,9 +164,16 @@ fn millis(duration: Duration) -> u64 {
 #[async_trait]
 impl<K: Kv> TokenStore for EmbeddedStore<K> {
     async fn create(&self, tokens: Vec<(TokenId, TokenRecord)>) -> Result<Created> {
+        self.0.kv.writable()?;
         let created = self.0.create(&tokens)?;
-        if created == Created::Done {
-            self.0.kv.durable().await?;
+        if created == Created::Done
+            && let Err(error) = self.0.kv.durable().await
+        {
+            // Nobody gets them: a custom one must not be taken for that.
+            for (id, _) in &tokens {
+                self.0.delete(*id)?;
+            }
+            return Err(error);
         }
         Ok(created)
     }
@@ -166,6 +183,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
     }
 
     async fn patch(&self, id: TokenId, patch: Patch) -> Result<Option<StoredToken>> {
+        self.0.kv.writable()?;
         let patched = self.0.patch(id, patch)?;
         self.0.kv.durable().await?;
         Ok(patched)
@@ -213,6 +231,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
     }
 
     async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
+        self.0.kv.writable()?;
         let charged = self.0.charge(reservation, bytes, budget)?;
         if charged == Charged::Done {
             self.0.kv.durable().await?;
@@ -234,6 +253,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         let Some(held) = reservation.lease() else {
             return Ok(Lease::Held);
         };
+        self.0.kv.writable()?;
         let held = self.0.extend(held, lease, Some(intent))?;
         self.0.kv.durable().await?;
         Ok(held)
@@ -268,13 +288,22 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         Ok(())
     }
 
+    /// Rests while the disk takes no writes.
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+        if self.0.kv.writable().is_err() {
+            return Ok(Vec::new());
+        }
         let unsettled = self.blocking(move |inner| inner.sweep(lease)).await?;
         self.0.kv.durable().await?;
         Ok(unsettled)
     }
 
+    async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
+        self.0.settlement(lease)
+    }
+
     async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+        self.0.kv.writable()?;
         let held = self.0.record_upload(lease, upload)?;
         self.0.kv.durable().await?;
         Ok(held)
@@ -282,6 +311,9 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
 
     /// Not flushed: that somebody tries is forgotten with the process.
     async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
+        if self.0.kv.writable().is_err() {
+            return Ok(Vec::new());
+        }
         self.blocking(move |inner| inner.abandoned_uploads(retry))
             .await
     }
@@ -291,15 +323,22 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         self.0.kv.durable().await
     }
 
+    /// While the disk takes no writes they are added up further.
     async fn flush_usage(&self) -> Result<()> {
-        if self.blocking(Inner::flush_usage).await? {
+        if self.0.kv.writable().is_ok() && self.blocking(Inner::flush_usage).await? {
             self.0.kv.durable().await?;
         }
         Ok(())
     }
 
     async fn ping(&self) -> Result<()> {
-        self.0.kv.get(b"").map(drop)
+        self.0.kv.writable()?;
+        let mut batch = Batch::default();
+        let mut value = vec![0; PROBE_BYTES];
+        value[..8].copy_from_slice(&self.0.clock.now_ms().to_be_bytes());
+        batch.put(keys::PROBE.to_vec(), value);
+        self.0.kv.apply(batch)?;
+        self.0.kv.durable().await
     }
 
     async fn close(&self) -> Result<()> {
@@ -333,7 +372,7 @@ fn forget<K: Kv>(kv: &K, id: TokenId, record: &TokenRecord, batch: &mut Batch) -
     for tag in &record.tags {
         batch.remove(keys::by_tag(tag, id));
     }
-    for prefix in [keys::leases(id), keys::windows(id)] {
+    for prefix in [keys::leases(id), keys::windows(id), keys::counted_of(id)] {
         kv.scan(&prefix, None, &mut |key, _| {
             batch.remove(key.to_vec());
             Ok(true)

@@ -1,6 +1,7 @@
 //! One error for every port: a kind to branch on, the operation, and the vendor's error for the log.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 /// What a caller can do something about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +21,11 @@ pub enum ErrorKind {
     /// The connection broke before the answer, or something in between answered in the dependency's
     /// place (HTTP 502, 504): what was asked may yet be done.
     NoAnswer,
-    /// The dependency cannot be reached or sheds load; trying later may help.
+    /// The dependency cannot be reached; trying later may help.
     Unavailable,
+    /// The dependency has answered that it is busy (HTTP 503, 429, a conflict that passes): nothing
+    /// was done. `retry_after` is when it asks to be asked again, where it says so.
+    Busy { retry_after: Option<Duration> },
     /// The dependency refused or broke (credentials, quota, a bug of it or of the adapter).
     Upstream,
     /// Stored bytes that cannot be understood.
@@ -58,6 +62,11 @@ impl BackendError {
             source: Some(source.into()),
         }
     }
+
+    /// What the adapter or its vendor says, without operation and kind.
+    pub fn reason(&self) -> Option<String> {
+        self.source.as_ref().map(ToString::to_string)
+    }
 }
 
 impl BackendError {
@@ -68,6 +77,30 @@ impl BackendError {
             self.kind = ErrorKind::Unavailable;
         }
         self
+    }
+
+    /// Of an upload: whether an object is there, has changed or has such a range is nothing that an
+    /// upload asks. A condition holds or fails only where it was set.
+    #[cfg(any(feature = "opendal", feature = "aws"))]
+    pub(crate) fn of_an_upload(self, must_not_exist: bool) -> Self {
+        match self.kind {
+            ErrorKind::PreconditionFailed if must_not_exist => self,
+            ErrorKind::NotFound
+            | ErrorKind::NotModified
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::RangeNotSatisfiable { .. } => Self::with_source(
+                ErrorKind::Upstream,
+                self.operation,
+                format!("storage answers an upload with {:?}", self.kind),
+            ),
+            ErrorKind::InvalidKey
+            | ErrorKind::Timeout
+            | ErrorKind::NoAnswer
+            | ErrorKind::Unavailable
+            | ErrorKind::Busy { .. }
+            | ErrorKind::Upstream
+            | ErrorKind::Corrupt => self,
+        }
     }
 }
 

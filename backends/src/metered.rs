@@ -28,6 +28,7 @@ fn outcome<T>(result: &Result<T>) -> &'static str {
             ErrorKind::Timeout => "timeout",
             ErrorKind::NoAnswer => "no_answer",
             ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Busy { .. } => "busy",
             ErrorKind::Upstream => "upstream",
             ErrorKind::Corrupt => "corrupt",
         },

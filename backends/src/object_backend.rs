@@ -1,5 +1,9 @@
 //! The port to object storage.
 
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod acknowledgement;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod answer;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod conditions;
@@ -8,16 +12,21 @@ mod content_coding;
 mod download;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod endpoint;
+mod fence;
 #[cfg(feature = "opendal")]
 pub mod fs;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod gather;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod key_rules;
 #[cfg(feature = "opendal")]
 pub mod memory;
 #[cfg(feature = "opendal")]
 pub mod opendal;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod part_size;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod repeat;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod unsent;
 #[cfg(any(feature = "opendal", feature = "aws"))]
@@ -32,8 +41,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+#[cfg(any(feature = "opendal", feature = "aws"))]
+use self::fence::check_fence;
 use crate::error::Result;
 
+pub use self::fence::Fence;
 pub use content_coding::AWS_CHUNKED;
 
 /// Name of the user metadata that holds [`PutOptions::marker`] at object stores.
@@ -46,8 +58,9 @@ pub const UNKNOWN_TYPE: &str = "application/octet-stream";
 /// What storage knows of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectMeta {
-    /// Bytes of the whole object, also where a range was asked for.
-    pub size: u64,
+    /// Bytes of the whole object, also where a range was asked for. `None`: storage does not say;
+    /// the body's end shows it.
+    pub size: Option<u64>,
     /// Entity tag without quotes. A weak one keeps its `W/` prefix and then its quotes.
     pub etag: Option<String>,
     pub last_modified: Option<SystemTime>,
@@ -108,18 +121,20 @@ pub struct GetOptions {
 /// An object on its way out.
 pub struct GetResult {
     pub meta: ObjectMeta,
-    /// The bytes that `body` carries; `None` = the whole object.
+    /// The bytes that `body` carries; `None` = the whole object, also where a range was asked for
+    /// and storage takes no notice of ranges (RFC 9110 §14.2).
     pub range: Option<Range<u64>>,
     /// Pieces in order. Read at the reader's pace: an adapter buffers a bounded number of bytes.
     pub body: BoxStream<'static, Result<Bytes>>,
 }
 
 impl GetResult {
-    /// Bytes that `body` carries.
-    pub fn content_length(&self) -> u64 {
-        self.range
-            .as_ref()
-            .map_or(self.meta.size, |range| range.end - range.start)
+    /// Bytes that `body` carries; `None` where only its end shows it.
+    pub fn content_length(&self) -> Option<u64> {
+        match &self.range {
+            Some(range) => Some(range.end - range.start),
+            None => self.meta.size,
+        }
     }
 }
 
@@ -140,6 +155,8 @@ pub struct PutOptions {
     /// A word that is kept with the object and comes back as [`ObjectMeta::marker`], so that an
     /// upload whose writer died can be told from another one on the same key.
     pub marker: Option<String>,
+    /// Until when the object may become visible; `None` = always.
+    pub fence: Option<Arc<dyn Fence>>,
     /// Is told what storage calls the upload, where it goes in parts and the backend can abort it
     /// later by that name.
     pub recorder: Option<Arc<dyn Recorder>>,
@@ -179,9 +196,17 @@ pub trait Upload: Send {
     /// Takes the next piece. Returns when there is room for another one.
     async fn write(&mut self, piece: Bytes) -> Result<()>;
 
-    /// Makes the object visible, atomically, and durable against the process' death.
-    /// After an error nothing was stored, or it is unknown (time-outs): [`ObjectBackend::head`]
-    /// and the marker tell.
+    /// Makes the object visible, atomically, and durable against the process' death; not where
+    /// [`PutOptions::fence`] is past. Between the last look at the fence and the deed there may be as
+    /// much time as a process can be stopped for: see [`ObjectBackend::fence_off`].
+    ///
+    /// Acknowledged is what storage answers as S3 does: a success of this very call, with an entity
+    /// tag. After an error nothing was stored, or it is unknown
+    /// ([`NoAnswer`](crate::ErrorKind::NoAnswer), [`Timeout`](crate::ErrorKind::Timeout)):
+    /// [`ObjectBackend::head`] and the marker tell. An upload is never
+    /// [`NotFound`](crate::ErrorKind::NotFound), and
+    /// [`PreconditionFailed`](crate::ErrorKind::PreconditionFailed) only with
+    /// [`PutOptions::must_not_exist`].
     async fn finish(self: Box<Self>) -> Result<Stored>;
 
     /// Throws away what was written: no object, no part, no temporary file stays.
@@ -202,6 +227,8 @@ pub struct Capabilities {
     /// What a process that died has asked for is done, or will never be. A remote storage may
     /// still make an object visible later.
     pub ends_with_the_process: bool,
+    /// [`ObjectBackend::fence_off`] holds.
+    pub fences_off: bool,
 }
 
 /// A bucket.
@@ -210,14 +237,36 @@ pub struct Capabilities {
 /// - Dropping a future or a body stream gives up the request; it changes nothing in storage.
 /// - A missing object is [`NotFound`](crate::ErrorKind::NotFound).
 /// - Conditions are judged in the order of RFC 9110 §13.2.2, before the range.
+/// - A HEAD or GET to which a remote storage did not begin to answer is sent again, at most twice,
+///   after 0.1 s and 0.5 s on average, or after what storage's `Retry-After` says up to 2 s, and
+///   within 30 s altogether. It did not begin where it says that it is busy (503, 429; a conflict),
+///   where the connection could not be made or broke before the first byte of the answer (a kept
+///   one that was just closed), and where a proxy says 502 or 504. Any other answer stays, and a
+///   body that has begun is not begun again.
+/// - Storage that is busy is [`Busy`](crate::ErrorKind::Busy). An answer that contradicts itself or
+///   what was asked is [`Upstream`](crate::ErrorKind::Upstream): another range than the one asked
+///   for (RFC 9110 §15.3.7), an error that answers no condition that was set. A page of a proxy is
+///   no object, and its 404 no missing one. A header that describes the object and cannot be read
+///   is left out.
 #[async_trait]
 pub trait ObjectBackend: Send + Sync {
     fn capabilities(&self) -> Capabilities;
 
+    /// Whether the bucket can hold an object under this key, as far as it can be said without asking
+    /// storage: so that a token for an impossible key is refused when it is made.
+    ///
+    /// What it accepts, [`head`](Self::head), [`get`](Self::get) and [`put`](Self::put) accept. What
+    /// it refuses they refuse as well, all with [`InvalidKey`](crate::ErrorKind::InvalidKey), and
+    /// [`BackendError::reason`](crate::BackendError::reason) says why in words for clients. A key that
+    /// something in storage is in the way of (a file where a folder has to be, a link that leads out)
+    /// is for these calls to refuse.
+    fn check_key(&self, key: &str) -> Result<()>;
+
     /// Metadata of the object. Conditions of `options` hold; its range is ignored.
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta>;
 
-    /// The object or a range of it, in one request to storage.
+    /// The object or a range of it, in one request to storage, unless storage did not begin to
+    /// answer (see above).
     /// `RangeNotSatisfiable` where the range lies outside.
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult>;
 
@@ -233,6 +282,14 @@ pub trait ObjectBackend: Send + Sync {
     /// Ends an upload whose writer died, by the name that a [`Recorder`] was told: no part of it
     /// stays. One that is not there any more is a success.
     async fn abort_upload(&self, _key: &str, _reference: &str) -> Result<()> {
+        Ok(())
+    }
+
+    /// Sees to it that an upload with this [`PutOptions::marker`] does not become visible any more,
+    /// whoever writes it, and however late. Whether it was visible before is for
+    /// [`head`](Self::head) to say, afterwards. Does nothing where storage has no means for it;
+    /// uploads in parts are fenced off by [`abort_upload`](Self::abort_upload).
+    async fn fence_off(&self, _marker: &str) -> Result<()> {
         Ok(())
     }
 

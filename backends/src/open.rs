@@ -7,9 +7,11 @@ use crate::clock::Clock;
 use crate::embedded::EmbeddedStore;
 use crate::embedded::kv::Kv;
 use crate::embedded::kv::memory::MemoryKv;
+use crate::embedded::offline::OfflineEmbedded;
 use crate::object_backend::ObjectBackend;
 use crate::settings::{Adapter, BucketSettings, Provider, QueueLimits, TokenStoreSettings};
 use crate::token_store::TokenStore;
+use crate::transfer::OfflineStore;
 
 #[cfg(not(any(feature = "sled", feature = "redis")))]
 compile_error!("no token store is compiled in: add the feature `sled` or `redis`");
@@ -28,10 +30,61 @@ pub enum OpenError {
     Failed(String),
 }
 
+#[cfg(not(feature = "sled"))]
+const NO_SLED: OpenError = OpenError::NotCompiledIn {
+    what: "the token store `sled`",
+    feature: "sled",
+};
+#[cfg(not(feature = "redis"))]
+const NO_REDIS: OpenError = OpenError::NotCompiledIn {
+    what: "the token store `redis`",
+    feature: "redis",
+};
+
 /// A token store and the callback queue that lives in it.
 pub struct Stores {
     pub tokens: Arc<dyn TokenStore>,
     pub callbacks: Arc<dyn CallbackQueue>,
+}
+
+/// Refuses what [`open_stores`] refuses for a reason that stands in the settings. Asks no network and
+/// changes nothing on the disk; needs a rustls provider where Redis is reached by TLS.
+pub fn check_stores(settings: &TokenStoreSettings) -> Result<(), OpenError> {
+    match settings {
+        TokenStoreSettings::Memory => Ok(()),
+        #[cfg(feature = "sled")]
+        TokenStoreSettings::Sled(sled) => can_be_folder(&sled.path)
+            .map_err(|error| OpenError::Failed(format!("`sled.path`: {error}"))),
+        #[cfg(not(feature = "sled"))]
+        TokenStoreSettings::Sled(_) => Err(NO_SLED),
+        #[cfg(feature = "redis")]
+        TokenStoreSettings::Redis(redis) => crate::redis::RedisStore::check_settings(redis)
+            .map_err(|error| OpenError::Failed(format!("token store: {error}"))),
+        #[cfg(not(feature = "redis"))]
+        TokenStoreSettings::Redis(_) => Err(NO_REDIS),
+    }
+}
+
+#[cfg(not(feature = "sled"))]
+const NO_SLED: OpenError = OpenError::NotCompiledIn {
+    what: "the token store `sled`",
+    feature: "sled",
+};
+#[cfg(not(feature = "redis"))]
+const NO_REDIS: OpenError = OpenError::NotCompiledIn {
+    what: "the token store `redis`",
+    feature: "redis",
+};
+
+/// Refuses a `path` where no folder is and none can be made, because something else is in its way.
+#[cfg(any(feature = "sled", feature = "opendal"))]
+fn can_be_folder(path: &std::path::Path) -> Result<(), String> {
+    let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+    let there = path.ancestors().find(|path| path.exists());
+    match there {
+        Some(there) if !there.is_dir() => Err(format!("{} is no folder", there.display())),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Opens the token store. Must be called inside a Tokio runtime.
@@ -40,6 +93,7 @@ pub fn open_stores(
     limits: QueueLimits,
     clock: Arc<dyn Clock>,
 ) -> Result<Stores, OpenError> {
+    check_stores(settings)?;
     match settings {
         TokenStoreSettings::Memory => embedded(MemoryKv::default(), limits, clock),
         #[cfg(feature = "sled")]
@@ -49,10 +103,7 @@ pub fn open_stores(
             embedded(kv, limits, clock)
         }
         #[cfg(not(feature = "sled"))]
-        TokenStoreSettings::Sled(_) => Err(OpenError::NotCompiledIn {
-            what: "the token store `sled`",
-            feature: "sled",
-        }),
+        TokenStoreSettings::Sled(_) => Err(NO_SLED),
         #[cfg(feature = "redis")]
         TokenStoreSettings::Redis(redis) => {
             let store = crate::redis::RedisStore::open(redis, limits)
@@ -63,10 +114,7 @@ pub fn open_stores(
             })
         }
         #[cfg(not(feature = "redis"))]
-        TokenStoreSettings::Redis(_) => Err(OpenError::NotCompiledIn {
-            what: "the token store `redis`",
-            feature: "redis",
-        }),
+        TokenStoreSettings::Redis(_) => Err(NO_REDIS),
     }
 }
 
@@ -79,25 +127,141 @@ fn embedded<K: Kv>(kv: K, limits: QueueLimits, clock: Arc<dyn Clock>) -> Result<
     })
 }
 
-/// Opens a bucket. Asks no network: that storage is up shows in use.
+/// Opens the token store as a whole, for an export or, with `create`, an import. Must be called inside
+/// a Tokio runtime.
+#[cfg_attr(not(feature = "sled"), allow(unused_variables))]
+pub fn open_offline(
+    settings: &TokenStoreSettings,
+    create: bool,
+) -> Result<Arc<dyn OfflineStore>, OpenError> {
+    match settings {
+        TokenStoreSettings::Memory => {
+            let kv = Arc::new(MemoryKv::default());
+            Ok(Arc::new(OfflineEmbedded::new(kv, "memory")))
+        }
+        #[cfg(feature = "sled")]
+        TokenStoreSettings::Sled(sled) => {
+            if !create && !sled.path.join("db").exists() {
+                let path = sled.path.display();
+                return Err(OpenError::Failed(format!("there is no store at {path}")));
+            }
+            let kv = crate::embedded::kv::sled::SledKv::open_for_transfer(&sled.path)
+                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+            Ok(Arc::new(OfflineEmbedded::new(Arc::new(kv), "sled")))
+        }
+        #[cfg(feature = "redis")]
+        TokenStoreSettings::Redis(redis) => {
+            let store = crate::redis::offline::OfflineRedis::open(redis)
+                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+            Ok(Arc::new(store))
+        }
+        #[cfg(not(feature = "sled"))]
+        TokenStoreSettings::Sled(_) => Err(NO_SLED),
+        #[cfg(not(feature = "redis"))]
+        TokenStoreSettings::Redis(_) => Err(NO_REDIS),
+    }
+}
+
+/// Refuses a store into which an import was begun that has not ended. [`open_stores`] refuses an
+/// embedded one; a Redis that does not answer now is refused when it does.
+pub async fn refuse_half_imported(settings: &TokenStoreSettings) -> Result<(), OpenError> {
+    match settings {
+        #[cfg(feature = "redis")]
+        TokenStoreSettings::Redis(redis) => crate::redis::offline::refuse_half_imported(redis)
+            .await
+            .map_err(|e| OpenError::Failed(format!("token store: {e}"))),
+        #[cfg(not(feature = "redis"))]
+        TokenStoreSettings::Redis(_) => Ok(()),
+        TokenStoreSettings::Memory | TokenStoreSettings::Sled(_) => Ok(()),
+    }
+}
+
+/// What holds a bucket's objects.
+enum Holder {
+    Local,
+    Remote(Adapter),
+}
+
+fn holder(settings: &BucketSettings) -> Holder {
+    let preferred = match settings.provider {
+        Provider::Fs | Provider::Memory => return Holder::Local,
+        Provider::S3 | Provider::Ctyun if cfg!(feature = "aws") => Adapter::Aws,
+        Provider::Cos | Provider::Oss if !cfg!(feature = "opendal") => Adapter::Aws,
+        Provider::S3 | Provider::Ctyun | Provider::Cos | Provider::Oss => Adapter::Opendal,
+    };
+    Holder::Remote(settings.adapter.unwrap_or(preferred))
+}
+
+/// Refuses what [`open_bucket`] refuses for a reason that stands in the settings, or in a file that
+/// they name. Asks no network and changes nothing on the disk.
 ///
 /// Errors name what the settings lack, or the feature that this build lacks.
-pub fn open_bucket(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    match settings.provider {
-        Provider::Fs | Provider::Memory => open_local(settings),
-        Provider::S3 | Provider::Ctyun => match settings.adapter {
-            Some(Adapter::Aws) => open_aws(settings),
-            Some(Adapter::Opendal) => open_opendal(settings),
-            None if cfg!(feature = "aws") => open_aws(settings),
-            None => open_opendal(settings),
-        },
-        Provider::Cos | Provider::Oss => match settings.adapter {
-            Some(Adapter::Aws) => open_aws(settings),
-            Some(Adapter::Opendal) => open_opendal(settings),
-            None if cfg!(feature = "opendal") => open_opendal(settings),
-            None => open_aws(settings),
-        },
+pub fn check_bucket(settings: &BucketSettings) -> Result<(), OpenError> {
+    match holder(settings) {
+        Holder::Local => check_local(settings),
+        Holder::Remote(Adapter::Aws) => check_aws(settings),
+        Holder::Remote(Adapter::Opendal) => check_opendal(settings),
     }
+}
+
+/// Opens a bucket that passes [`check_bucket`]. Asks no network: that storage is up shows in use.
+pub fn open_bucket(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    check_bucket(settings)?;
+    match holder(settings) {
+        Holder::Local => open_local(settings),
+        Holder::Remote(Adapter::Aws) => open_aws(settings),
+        Holder::Remote(Adapter::Opendal) => open_opendal(settings),
+    }
+}
+
+#[cfg(feature = "opendal")]
+fn check_local(settings: &BucketSettings) -> Result<(), OpenError> {
+    match (settings.provider, &settings.root) {
+        (Provider::Memory, _) => Ok(()),
+        (_, Some(root)) if !root.as_os_str().is_empty() => {
+            can_be_folder(root).map_err(|error| OpenError::Failed(format!("`root`: {error}")))
+        }
+        (_, Some(_) | None) => {
+            let missing = "`root` is empty: name the folder that holds the objects";
+            Err(OpenError::Failed(missing.into()))
+        }
+    }
+}
+
+#[cfg(not(feature = "opendal"))]
+fn check_local(_: &BucketSettings) -> Result<(), OpenError> {
+    Err(OpenError::NotCompiledIn {
+        what: "a bucket of the provider `fs` or `memory`",
+        feature: "opendal",
+    })
+}
+
+#[cfg(feature = "opendal")]
+fn check_opendal(settings: &BucketSettings) -> Result<(), OpenError> {
+    let checked = crate::object_backend::opendal::OpendalBackend::check_settings(settings);
+    checked.map_err(OpenError::Failed)
+}
+
+#[cfg(not(feature = "opendal"))]
+fn check_opendal(_: &BucketSettings) -> Result<(), OpenError> {
+    Err(OpenError::NotCompiledIn {
+        what: "a bucket with `backend: opendal`",
+        feature: "opendal",
+    })
+}
+
+#[cfg(feature = "aws")]
+fn check_aws(settings: &BucketSettings) -> Result<(), OpenError> {
+    let checked = crate::object_backend::aws::AwsBackend::check_settings(settings);
+    checked.map_err(OpenError::Failed)
+}
+
+#[cfg(not(feature = "aws"))]
+fn check_aws(_: &BucketSettings) -> Result<(), OpenError> {
+    Err(OpenError::NotCompiledIn {
+        what: "a bucket with `backend: aws`",
+        feature: "aws",
+    })
 }
 
 #[cfg(feature = "opendal")]
@@ -108,10 +272,7 @@ fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenE
     if settings.provider == Provider::Memory {
         return Ok(Arc::new(MemoryBackend::default()));
     }
-    let Some(root) = &settings.root else {
-        let missing = "`root` is empty: name the folder that holds the objects";
-        return Err(OpenError::Failed(missing.into()));
-    };
+    let root = settings.root.clone().unwrap_or_default();
     match FsBackend::open(root.clone()) {
         Ok(backend) => Ok(Arc::new(backend)),
         Err(error) => Err(OpenError::Failed(format!(
@@ -122,11 +283,8 @@ fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenE
 }
 
 #[cfg(not(feature = "opendal"))]
-fn open_local(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    Err(OpenError::NotCompiledIn {
-        what: "a bucket of the provider `fs` or `memory`",
-        feature: "opendal",
-    })
+fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    Err(refused(check_local(settings)))
 }
 
 #[cfg(feature = "opendal")]
@@ -136,11 +294,8 @@ fn open_opendal(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, Ope
 }
 
 #[cfg(not(feature = "opendal"))]
-fn open_opendal(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    Err(OpenError::NotCompiledIn {
-        what: "a bucket with `backend: opendal`",
-        feature: "opendal",
-    })
+fn open_opendal(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    Err(refused(check_opendal(settings)))
 }
 
 #[cfg(feature = "aws")]
@@ -150,11 +305,15 @@ fn open_aws(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenErr
 }
 
 #[cfg(not(feature = "aws"))]
-fn open_aws(_: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    Err(OpenError::NotCompiledIn {
-        what: "a bucket with `backend: aws`",
-        feature: "aws",
-    })
+fn open_aws(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
+    Err(refused(check_aws(settings)))
+}
+
+/// Of a check that always fails.
+#[cfg(not(all(feature = "opendal", feature = "aws")))]
+fn refused(checked: Result<(), OpenError>) -> OpenError {
+    let nothing = || OpenError::Failed("not compiled in".into());
+    checked.err().unwrap_or_else(nothing)
 }
 
 #[cfg(test)]

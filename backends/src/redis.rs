@@ -17,6 +17,7 @@ mod letters;
 mod life;
 mod link;
 mod listing;
+pub mod offline;
 mod outlook;
 mod parse;
 mod patience;
@@ -46,8 +47,8 @@ use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::{
     AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
-    Unsettled,
+    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, Unsettled,
 };
 use deeds::Deeds;
 use link::Link;
@@ -86,6 +87,11 @@ struct Inner {
 }
 
 impl RedisStore {
+    /// What the settings themselves make impossible, such as certificates that cannot be read.
+    pub fn check_settings(settings: &RedisSettings) -> Result<()> {
+        Link::check_settings(settings)
+    }
+
     /// Begins to connect, and returns at once: that Redis is up shows in use. Must be called inside
     /// a Tokio runtime.
     pub fn open(settings: &RedisSettings, limits: QueueLimits) -> Result<Self> {
@@ -249,6 +255,10 @@ impl TokenStore for RedisStore {
 
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
         self.0.sweep(lease).await
+    }
+
+    async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
+        self.0.settlement(lease).await
     }
 
     async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {

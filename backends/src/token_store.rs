@@ -67,8 +67,19 @@ pub enum Access {
     Put,
 }
 
-/// A client for `hit_window`, see [`CallerRef::client_key`].
+/// A client for `hit_window`, see [`CallerRef::client_key`]. Those of one address begin with the same
+/// [`ADDRESS_BYTES`].
 pub type ClientKey = [u8; 16];
+
+/// How much of a [`ClientKey`] its address makes.
+pub const ADDRESS_BYTES: usize = 8;
+/// Windows of `hit_window` that a token can have open at once.
+pub const WINDOWS: usize = 64;
+/// How many of them are for clients of one address, which can make up as many as it likes.
+pub const WINDOWS_OF_ADDRESS: usize = 8;
+/// Marks of windows that somebody has ridden on: past it a token opens no window until some of them
+/// are forgotten.
+pub const RIDDEN_WINDOWS: usize = 512;
 
 #[derive(Debug, Clone, Copy)]
 pub struct ReserveRequest<'a> {
@@ -127,6 +138,11 @@ pub struct Reservation {
 impl Reservation {
     pub fn token_id(&self) -> TokenId {
         self.token_id
+    }
+
+    /// Tells the token that let the access in from one that was made anew under its name.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// The store wants to hear of the end of this access even where it went well.
@@ -205,6 +221,17 @@ pub enum Lease {
     Lost,
 }
 
+/// What has become of a finalised lease whose holder has lost it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// Not decided: somebody will look for the object.
+    Open,
+    /// Whoever took it over has found the object and counted the upload.
+    Counted,
+    /// The hit was given back, or the token is gone.
+    Void,
+}
+
 /// The answer of [`TokenStore::charge`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charged {
@@ -221,6 +248,8 @@ pub struct Unsettled {
     pub record: TokenRecord,
     pub reservation: Reservation,
     pub intent: Intent,
+    /// The upload in parts that was recorded under the lease.
+    pub open_upload: Option<OpenUpload>,
 }
 
 /// Tokens, hits and leases.
@@ -263,8 +292,9 @@ pub trait TokenStore: Send + Sync {
 
     /// Decides, in this order: not found, expired, method, rules, size, hits, room in the callback
     /// queue. Then counts the hit, or leases it for uploads and limited `hit_on: complete`; within
-    /// `hit_window` of its counted hit a client rides on that, even where none is left. With a callback
-    /// and `Access::Get`, an open event entry is part of the same write.
+    /// `hit_window` of its counted hit a client rides on that, even where none is left; of the
+    /// [`WINDOWS`] that a token can have open at once, [`WINDOWS_OF_ADDRESS`] are for one address. A
+    /// client without a window is counted each time. With a callback and `Access::Get`, an open event entry is part of the same write.
     async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved>;
 
     /// For `hit_on: complete`: charges `bytes` against the token's budget before they are sent. What
@@ -316,6 +346,9 @@ pub trait TokenStore: Send + Sync {
     /// or drops the open entries of dead nodes, and takes over uploads that were left finalising.
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>>;
 
+    /// What whoever took over a lease has made of its upload; that it was counted is known for a day.
+    async fn settlement(&self, lease: LeaseId) -> Result<Settlement>;
+
     /// Writes down, durably, the upload in parts that storage has begun under a lease. `commit` of a
     /// finalised upload forgets it; whatever else becomes of the lease, the hit and the token,
     /// [`abandoned_uploads`](Self::abandoned_uploads) hands it out. `Lost`: nothing was written.
@@ -333,7 +366,7 @@ pub trait TokenStore: Send + Sync {
     /// Writes the hits of unlimited tokens that were added up since the last call.
     async fn flush_usage(&self) -> Result<()>;
 
-    /// The store can be reached and answers.
+    /// The store can be reached, answers, and takes writes: one that means nothing is made durable.
     async fn ping(&self) -> Result<()>;
 
     /// Writes everything down; the store is not used afterwards.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use asset_gateway_backends::clock::{Clock, SystemClock};
 use asset_gateway_backends::metered::{MeteredBackend, MeteredStore};
 use asset_gateway_backends::object_backend::ObjectBackend;
-use asset_gateway_backends::open::{OpenError, Stores, open_bucket, open_stores};
+use asset_gateway_backends::open::{
+    OpenError, Stores, open_bucket, open_stores, refuse_half_imported,
+};
 use asset_gateway_backends::token_store::TokenStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -50,8 +52,10 @@ pub enum ServeError {
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let metrics = Metrics::install()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store_settings = config.token_store_settings();
+    refuse_half_imported(&store_settings).await?;
     let stores = open_stores(
-        &config.token_store_settings(),
+        &store_settings,
         config.callback.queue_limits(),
         Arc::clone(&clock),
     )?;
@@ -81,7 +85,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         Arc::clone(&backlog),
     );
     let targets = Arc::new(Targets::new(
-        config.callback.deny_networks.clone(),
+        config.callback.denied_networks(),
         config.callback.allowed_hosts.clone(),
     ));
     let courier = Arc::new(Courier::new(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use asset_gateway_backends::callback_queue::CallbackQueue;
 use asset_gateway_backends::token_store::TokenStore;
 use ipnet::IpNet;
-use utoipa::openapi::OpenApi;
+use serde_json::Value;
 
 use crate::buckets::Buckets;
 use crate::callbacks::{Backlog, Courier, HeadReports, Targets};
@@ -42,7 +42,7 @@ struct Inner {
     parts: Parts,
     readiness: ReadinessCache,
     head_reports: HeadReports,
-    openapi: OpenApi,
+    openapi: Value,
 }
 
 impl AppState {
@@ -119,7 +119,7 @@ impl AppState {
         &self.0.head_reports
     }
 
-    pub fn openapi(&self) -> &OpenApi {
+    pub fn openapi(&self) -> &Value {
         &self.0.openapi
     }
 }

@@ -22,14 +22,14 @@ use crate::config::AllowedHost;
 pub enum Denied {
     #[error("the host `{0}` is not one of `callback.allowed_hosts`")]
     Host(String),
-    #[error("{0} is an address that `callback.deny_networks` denies")]
+    #[error("{0} is an address that `callback.deny_networks` or `callback.deny_private` denies")]
     Address(IpAddr),
     /// Not for clients: what a name resolves to is looked at before each try.
     #[error("the name has only denied addresses")]
     Name,
 }
 
-/// `callback.deny_networks` and `callback.allowed_hosts`.
+/// `callback.deny_networks`, `callback.deny_private` and `callback.allowed_hosts`.
 #[derive(Debug, Default)]
 pub struct Targets {
     denied: Vec<IpNet>,
@@ -171,6 +171,21 @@ mod tests {
             "http://100.100.100.200/",
             "http://[fe80::1]/",
             "http://[fd00:ec2::254]/latest/meta-data",
+            "http://[fd00:ec2::23]/v1/credentials",
+            "http://[fd20:ce::254]/computeMetadata/v1",
+            "http://168.63.129.16/machine",
+            "http://2822734096/",
+            "http://[::ffff:168.63.129.16]/",
+            "http://[::168.63.129.16]/",
+            "http://[64:ff9b::168.63.129.16]/",
+            "http://[2002:a83f:8110::1]/",
+            // Teredo: of a client there, and by a server there.
+            "http://[2001:0:5ef5:79fb:0:0:57c0:7eef]/",
+            "http://[2001:0:a83f:8110::]/",
+            "http://192.0.0.192/opc/v2",
+            "http://[2002:c000:c0::]/",
+            "http://[::ffff:192.0.0.192]/",
+            "http://[64:ff9b:1::192.0.0.192]/",
         ] {
             assert!(check(&default, url).is_err(), "{url}");
         }
@@ -186,6 +201,58 @@ mod tests {
             "http://169.254.169.254.example.com/",
         ] {
             assert_eq!(check(&default, url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn private_networks_are_closed_by_one_key() {
+        let closed = CallbackConfig {
+            deny_networks: Vec::new(),
+            deny_private: true,
+            ..CallbackConfig::default()
+        };
+        let closed = Targets::new(closed.denied_networks(), Vec::new());
+        for url in [
+            "http://10.1.2.3/",
+            "http://172.16.0.1/",
+            "http://172.31.255.255/",
+            "http://192.168.1.1/",
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0/",
+            "http://169.254.1.1/",
+            "http://100.64.0.1/",
+            "http://100.127.255.255/",
+            "http://[::]/",
+            "http://[::1]/",
+            "http://[fe80::1]/",
+            "http://[fec0::1]/",
+            "http://[fc00::1]/",
+            "http://[fdff::1]/",
+            "http://[::ffff:10.1.2.3]/",
+            "http://[::10.1.2.3]/",
+            "http://[::ffff:0:127.0.0.1]/",
+            "http://[64:ff9b::192.168.1.1]/",
+            "http://[64:ff9b:1::10.1.2.3]/",
+            "http://[2002:a01:203::1]/",
+            "http://[2001:0:5ef5:79fb:0:0:f5fe:fdfc]/",
+            "http://[2001:db8::5efe:10.1.2.3]/",
+        ] {
+            assert!(check(&closed, url).is_err(), "{url}");
+        }
+        for url in [
+            "http://9.255.255.255/",
+            "http://11.0.0.1/",
+            "http://172.15.0.1/",
+            "http://172.32.0.1/",
+            "http://100.63.255.255/",
+            "http://100.128.0.1/",
+            "http://192.167.1.1/",
+            "http://[2606:4700::1111]/",
+            "http://[fe00::1]/",
+            "https://hooks.example.com/",
+        ] {
+            assert_eq!(check(&closed, url), Ok(()), "{url}");
         }
     }
 

@@ -31,6 +31,9 @@ pub struct CallbackConfig {
     /// services.
     #[serde(deserialize_with = "super::networks::deserialize")]
     pub deny_networks: Vec<IpNet>,
+    /// Never call private, loopback, link-local, shared (CGNAT) and unique-local addresses either.
+    /// Default: false, back ends live there.
+    pub deny_private: bool,
     /// Hosts that may be called. Default: any.
     pub allowed_hosts: Vec<AllowedHost>,
     /// Deliveries at the same time. Default: 32.
@@ -45,13 +48,42 @@ pub struct CallbackConfig {
 
 /// Where clouds hand out credentials to whoever asks from inside, and addresses that stand for the
 /// machine itself. Private networks are not among them: back ends live there.
-const METADATA_SERVICES: [IpNet; 6] = [
+const METADATA_SERVICES: [IpNet; 9] = [
     v4([0, 0, 0, 0], 8),
     v4([169, 254, 0, 0], 16),
+    // Alibaba Cloud.
     v4([100, 100, 100, 200], 32),
     v6(0, 128),
     v6(0xfe80 << 112, 10),
-    v6(0xfd00_0ec2 << 96 | 0x254, 128),
+    // Amazon: metadata, time, names.
+    v6(0xfd00_0ec2 << 96, 64),
+    // Azure's agent.
+    v4([168, 63, 129, 16], 32),
+    // Oracle Cloud.
+    v4([192, 0, 0, 192], 32),
+    // Google Cloud.
+    v6(0xfd20_00ce << 96 | 0x254, 128),
+];
+
+/// What `deny_private` closes, beside `deny_networks`. Whoever connects to an address "of this host"
+/// (RFC 1122 §3.2.1.3) reaches the loopback.
+const PRIVATE: [IpNet; 12] = [
+    // RFC 1918.
+    v4([10, 0, 0, 0], 8),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 168, 0, 0], 16),
+    v4([0, 0, 0, 0], 8),
+    v4([127, 0, 0, 0], 8),
+    v4([169, 254, 0, 0], 16),
+    // Shared by a carrier's customers (RFC 6598).
+    v4([100, 64, 0, 0], 10),
+    v6(0, 128),
+    v6(1, 128),
+    v6(0xfe80 << 112, 10),
+    // Site-local, as unique-local was called before (RFC 3879).
+    v6(0xfec0 << 112, 10),
+    // Unique-local (RFC 4193).
+    v6(0xfc << 120, 7),
 ];
 
 const fn v4([a, b, c, d]: [u8; 4], length: u8) -> IpNet {
@@ -70,6 +102,7 @@ impl Default for CallbackConfig {
             timeout_seconds: 15,
             retry_seconds: vec![5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400],
             deny_networks: METADATA_SERVICES.to_vec(),
+            deny_private: false,
             allowed_hosts: Vec::new(),
             concurrency: 32,
             max_pending: 1_000_000,
@@ -95,6 +128,12 @@ impl CallbackConfig {
             .copied()
             .map(Duration::from_secs)
             .collect()
+    }
+
+    /// All networks that are never called.
+    pub fn denied_networks(&self) -> Vec<IpNet> {
+        let private: &[IpNet] = if self.deny_private { &PRIVATE } else { &[] };
+        [self.deny_networks.as_slice(), private].concat()
     }
 
     pub fn queue_limits(&self) -> QueueLimits {
@@ -210,7 +249,10 @@ mod tests {
                 "100.100.100.200/32",
                 "::/128",
                 "fe80::/10",
-                "fd00:ec2::254/128"
+                "fd00:ec2::/64",
+                "168.63.129.16/32",
+                "192.0.0.192/32",
+                "fd20:ce::254/128"
             ]
         );
     }

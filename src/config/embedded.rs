@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use asset_gateway_backends::private;
 use asset_gateway_backends::settings::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,7 +35,14 @@ pub(super) fn defaults() -> Dict {
 /// Gives an embedded configuration its control token: the one in `data`, else a new one. Does
 /// nothing for others, and where the environment brought tokens.
 pub fn prepare(config: &mut Config, data: &Path) -> io::Result<()> {
-    if !config.embedded || !config.control.tokens.is_empty() {
+    if !config.embedded {
+        return Ok(());
+    }
+    // Of an earlier version, or unpacked from a backup.
+    if data.exists() {
+        private::folder(data)?;
+    }
+    if !config.control.tokens.is_empty() {
         return Ok(());
     }
     let text = control_token(data)?;
@@ -63,9 +71,12 @@ fn control_token(data: &Path) -> io::Result<String> {
         |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", file.display()));
     match kept(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        found => return found.map_err(named),
+        found => {
+            private::tighten(&file);
+            return found.map_err(named);
+        }
     }
-    make_private_folder(data).map_err(named)?;
+    private::folder(data).map_err(named)?;
 
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -82,14 +93,6 @@ fn control_token(data: &Path) -> io::Result<String> {
         }
         Err(error) => Err(named(error.error)),
     }
-}
-
-fn make_private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// What embedded mode prints at every start: commands to paste into a shell, which upload a file

@@ -79,6 +79,14 @@ impl Problems {
         }
     }
 
+    /// Whether something was found at `key` or below it.
+    pub(super) fn hold(&self, key: &[&str]) -> bool {
+        let below = |(k, _, _): &(Vec<String>, _, _)| {
+            k.len() >= key.len() && k.iter().zip(key).all(|(k, part)| k == part)
+        };
+        self.0.iter().any(below)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

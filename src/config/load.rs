@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use asset_gateway_backends::open;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::Deserialize;
@@ -79,6 +80,7 @@ impl Config {
             config.read_secrets(variables, &mut problems);
             config.check(&mut problems);
             check_features(&config, &mut problems);
+            config.check_parts(&mut problems);
         }
         match problems.is_empty() {
             true => Ok(config),
@@ -97,6 +99,30 @@ impl Config {
         }
         if let Some(images) = &mut self.images {
             images.read_secrets(problems);
+        }
+    }
+
+    /// What the parts themselves refuse, of settings that have passed all other checks.
+    fn check_parts(&self, problems: &mut Problems) {
+        let section = match self.token_store_kind() {
+            TokenStoreKind::Sled => "sled",
+            TokenStoreKind::Redis => "redis",
+        };
+        if !problems.hold(&[section])
+            && !problems.hold(&["token_store"])
+            && let Err(refused) = open::check_stores(&self.token_store_settings())
+        {
+            problems.add(&[section], refused.to_string());
+        }
+        for (alias, settings) in self.bucket_settings() {
+            let key = ["buckets", alias.as_str()];
+            let credential = ["credentials", self.buckets[&alias].credential.as_str()];
+            if !problems.hold(&key)
+                && !problems.hold(&credential)
+                && let Err(refused) = open::check_bucket(&settings)
+            {
+                problems.add(&key, refused.to_string());
+            }
         }
     }
 
@@ -129,6 +155,12 @@ impl Config {
                     "holds the token store's folder, which could be downloaded: expected a folder that does not contain `sled.path`",
                 );
             }
+        }
+        if self.metrics.required && self.metrics.listen.overlaps(&self.server.listen) {
+            problems.add(
+                &["metrics", "listen"],
+                "is where `server.listen` listens: expected another port",
+            );
         }
         self.callback.check(problems);
         self.cors.check(problems);

@@ -66,6 +66,16 @@ impl ListenAddress {
         }
     }
 
+    /// Whether two listeners cannot both have what they ask for. Port 0 is always a free one.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let everywhere = |address: &Self| match address {
+            Self::Every { .. } => true,
+            Self::Host { host, .. } => matches!(host.as_str(), "0.0.0.0" | "::"),
+        };
+        let same_port = self.port() == other.port() && self.port() != 0;
+        same_port && (everywhere(self) || everywhere(other) || self == other)
+    }
+
     /// A URL that reaches this listener from the same machine.
     pub fn local_url(&self, port: u16) -> String {
         match self {

@@ -10,6 +10,7 @@ use super::openapi::CallbackErrors;
 use super::query;
 use crate::app::AppState;
 use crate::error::GatewayError;
+use crate::tokens::issue::times;
 use view::{CallbackPage, CallbackView, DetailView, Replayed};
 
 /// Lists callbacks that wait, or those that were given up, oldest first.
@@ -92,7 +93,10 @@ pub async fn replay_since(
     for (_, value) in query::parameters(query.as_deref(), &["since"])? {
         since = Some(value.parse::<u64>().map_err(|_| expected())?);
     }
-    let since_ms = since.ok_or_else(expected)?.saturating_mul(1_000);
+    let since = since.ok_or_else(expected)?;
+    let now = state.redeemer().clock().now_seconds();
+    times::near("since", since, now).map_err(|error| GatewayError::BadRequest(error.0))?;
+    let since_ms = since.saturating_mul(1_000);
     let replayed = state.callbacks().replay_since(since_ms).await;
     let done = replayed.map_err(GatewayError::store)?;
     Ok(Json(Replayed {

@@ -47,7 +47,7 @@ pub struct ReadinessCache(Arc<Mutex<Option<(Instant, Readiness)>>>);
 /// Whether this node should get traffic.
 #[utoipa::path(get, path = "/readyz", tag = "operations",
     responses((status = 200, description = "ready", body = Readiness),
-        (status = 503, description = "the token store is away, or the process shuts down",
+        (status = 503, description = "the token store is away or cannot write, or the process shuts down",
             body = Readiness)))]
 pub async fn readyz(State(state): State<AppState>) -> Response {
     let mut readiness = look(&state).await;

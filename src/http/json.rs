@@ -1,13 +1,17 @@
 //! JSON bodies, bounded.
 
+mod distinct;
+
 use axum::body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
+use self::distinct::Distinct;
 use super::server::UploadStalled;
 use crate::error::GatewayError;
 
-/// Reads a body of at most `limit` bytes as a JSON object.
+/// Reads a body of at most `limit` bytes as a JSON object in which no key stands twice, at any
+/// depth.
 pub async fn object(body: Body, limit: usize) -> Result<Map<String, Value>, GatewayError> {
     let too_large = || GatewayError::SizeExceeded(format!("the body may have {limit} bytes"));
     if http_body::Body::size_hint(&body).lower() > limit as u64 {
@@ -19,8 +23,8 @@ pub async fn object(body: Body, limit: usize) -> Result<Map<String, Value>, Gate
         Err(error) => return Err(broken_body(error.as_ref())),
     };
     match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(GatewayError::BadRequest(
+        Ok(Distinct(Value::Object(object))) => Ok(object),
+        Ok(Distinct(_)) => Err(GatewayError::BadRequest(
             "the body must be a JSON object".into(),
         )),
         Err(error) => Err(GatewayError::BadRequest(format!(

@@ -15,16 +15,28 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::HeaderMap;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, header};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::context::RequestContext;
 use super::observe::AboutToken;
 use crate::app::AppState;
 use crate::error::GatewayError;
-use crate::tokens::TokenSecret;
 use crate::tokens::redeem::{Client, NotAdmitted};
 use crate::tokens::settle::uploaded;
+use crate::tokens::{AccessLease, TokenSecret};
+
+/// Why an access that was let in has no hit any more. Nothing was stored, or sent.
+async fn lost(lease: &AccessLease) -> GatewayError {
+    match lease.is_revoked().await {
+        Ok(true) => GatewayError::TokenNotFound,
+        Ok(false) => GatewayError::Unavailable("the lease of the access was lost".into()),
+        Err(error) => GatewayError::store(error),
+    }
+}
 
 /// Downloads the object, or a range of it.
 #[utoipa::path(get, path = "/object/{token}", tag = "data plane",
@@ -75,8 +87,12 @@ pub async fn head(
             let response = response::whole(record, &meta);
             report_head(&state, &stored, client, uploaded(&meta)).await?;
             let (parts, ()) = response.into_parts();
-            // hyper sends a body's length with HEAD, and no body.
-            Response::from_parts(parts, Body::empty())
+            // hyper sends a body's length with HEAD, and no body; of an unknown one, none.
+            let body = match parts.headers.contains_key(header::CONTENT_LENGTH) {
+                true => Body::empty(),
+                false => Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()),
+            };
+            Response::from_parts(parts, body)
         }
         Err(error) if error.kind == ErrorKind::NotModified => {
             response::not_modified(record, &options.conditions)
@@ -153,7 +169,9 @@ async fn report_head(
     };
     let queued = enqueue(state, event).await;
     if queued.is_err() {
-        state.head_reports().forget(stored.id, client.caller.client_ip);
+        state
+            .head_reports()
+            .forget(stored.id, client.caller.client_ip);
     }
     queued
 }

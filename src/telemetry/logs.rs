@@ -15,15 +15,26 @@ enum Format {
     Json,
 }
 
-/// Starts logging for the whole process, from `info` unless `RUST_LOG` says otherwise. The error
-/// says which variable is wrong.
-pub fn install() -> Result<(), String> {
+/// What the environment says about logs. The error says which variable is wrong.
+pub fn check() -> Result<(), String> {
+    settings().map(drop)
+}
+
+fn settings() -> Result<(Format, EnvFilter), String> {
     let terminal = io::stderr().is_terminal();
     let format = format(env::var(FORMAT).ok().as_deref(), terminal)?;
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env()
         .map_err(|error| format!("RUST_LOG: {error}"))?;
+    Ok((format, filter))
+}
+
+/// Starts logging for the whole process, from `info` unless `RUST_LOG` says otherwise. Refuses what
+/// [`check`] refuses.
+pub fn install() -> Result<(), String> {
+    let (format, filter) = settings()?;
+    let terminal = io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -2,6 +2,7 @@
 
 mod callback;
 mod fields;
+pub mod times;
 
 use std::collections::BTreeMap;
 
@@ -16,8 +17,6 @@ use crate::buckets::Buckets;
 use crate::callbacks::Targets;
 use crate::config::UnknownFields;
 
-/// Seconds that a token lives where nothing else is said.
-const DEFAULT_LIFETIME_SECONDS: u64 = 1800;
 pub const MAX_TAGS: usize = 10;
 pub const MAX_METADATA_BYTES: usize = 2048;
 
@@ -76,7 +75,7 @@ pub struct IssueRequest {
     pub allowed_referers: Option<Vec<String>>,
     /// Only `proxy` in this version.
     pub delivery: Option<String>,
-    /// Seconds in which requests of one client count once.
+    /// Seconds in which requests of one client count once; at most 86400.
     pub hit_window: Option<i64>,
     /// `start` (default) or `complete`.
     pub hit_on: Option<String>,
@@ -110,6 +109,24 @@ const FIELDS: &[&str] = &[
     "hit_on",
     "metadata",
     "tags",
+];
+
+/// Fields where `""` means "not given", which is what other languages send of an empty text. A number,
+/// a list or a map that is `""` is one that somebody forgot to fill in.
+const TEXTS: &[&str] = &[
+    "token",
+    "bucket",
+    "key",
+    "filename",
+    "method",
+    "callback",
+    "callback_body",
+    "callback_body_type",
+    "callback_mode",
+    "disposition",
+    "content_type",
+    "delivery",
+    "hit_on",
 ];
 
 /// Fields that later versions will understand.
@@ -175,7 +192,7 @@ pub fn check_patch(
     let request: PatchRequest = read(body, PATCH_FIELDS, unknown)?;
     Ok(asset_gateway_backends::token_store::Patch {
         expire_at: expiry
-            .then(|| fields::expire_at(request.expire_at, now))
+            .then(|| times::expire_at(request.expire_at, now))
             .transpose()?,
         max_hits: hits
             .then(|| fields::limit("max_hits", request.max_hits, None))
@@ -189,7 +206,7 @@ pub fn check_patch(
     })
 }
 
-/// Reads a JSON object whose absent, `null` and empty fields mean the same.
+/// Reads a JSON object whose absent and `null` fields mean the same, and [`TEXTS`] that are empty.
 fn read<T: for<'de> Deserialize<'de>>(
     mut body: Map<String, Value>,
     known: &[&str],
@@ -210,7 +227,9 @@ fn read<T: for<'de> Deserialize<'de>>(
         ));
     }
     body.retain(|field, value| {
-        known.contains(&field.as_str()) && !value.is_null() && value.as_str() != Some("")
+        let field = field.as_str();
+        let is_empty = value.as_str() == Some("") && TEXTS.contains(&field);
+        known.contains(&field) && !value.is_null() && !is_empty
     });
     serde_path_to_error::deserialize(Value::Object(body))
         .map_err(|e| Invalid(format!("{}: {}", e.path(), e.inner())))

@@ -1,12 +1,14 @@
-//! Holding a leased hit for as long as bytes move.
+//! Holding a leased hit for as long as bytes move, and not a moment longer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use asset_gateway_backends::clock::{Clock, Moment};
+use asset_gateway_backends::object_backend::Fence;
 use asset_gateway_backends::token_store::{Lease, LeaseId, Reservation, TokenStore};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// How long a lease lasts without renewal: what a client waits for the hits of a node that died.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -17,24 +19,79 @@ const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// before the store gives its hit to somebody else.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// Until when a lease is its holder's.
+///
+/// The clock decides, not the task that renews: a process that was stopped finds its leases over in
+/// the first thing that it does.
+#[derive(Debug)]
+pub struct LeaseDeadline {
+    clock: Arc<dyn Clock>,
+    /// When the last renewal was asked for. Readers may see one clock of it before the other, which
+    /// is never later than what they saw before.
+    uptime_ms: AtomicU64,
+    unix_ms: AtomicU64,
+    /// The store says that the lease is lost.
+    lost: AtomicBool,
+}
+
+impl LeaseDeadline {
+    /// Of a lease that was asked for at `asked`.
+    pub fn new(clock: Arc<dyn Clock>, asked: Moment) -> Self {
+        Self {
+            clock,
+            uptime_ms: AtomicU64::new(asked.uptime_ms),
+            unix_ms: AtomicU64::new(asked.unix_ms),
+            lost: AtomicBool::new(false),
+        }
+    }
+
+    /// The store has renewed the lease when it was asked at `asked`.
+    pub fn renewed(&self, asked: Moment) {
+        self.uptime_ms.store(asked.uptime_ms, Ordering::Release);
+        self.unix_ms.store(asked.unix_ms, Ordering::Release);
+    }
+
+    /// Nothing may be finished on the lease any more.
+    pub fn is_over(&self) -> bool {
+        self.lost.load(Ordering::Acquire) || self.left().is_zero()
+    }
+
+    fn left(&self) -> Duration {
+        let renewed = Moment {
+            uptime_ms: self.uptime_ms.load(Ordering::Acquire),
+            unix_ms: self.unix_ms.load(Ordering::Acquire),
+        };
+        (LEASE - MARGIN).saturating_sub(self.clock.since(renewed))
+    }
+}
+
+impl Fence for LeaseDeadline {
+    fn is_past(&self) -> bool {
+        self.is_over()
+    }
+}
+
 /// Renews a reservation in the background until it is dropped.
 pub struct LeaseKeeper {
-    lost: Arc<AtomicBool>,
+    deadline: Arc<LeaseDeadline>,
     task: AbortHandle,
 }
 
 impl LeaseKeeper {
-    /// `None` where there is nothing to renew.
-    pub fn start(store: Arc<dyn TokenStore>, reservation: &Reservation) -> Option<Self> {
+    /// `None` where there is nothing to renew. `deadline` is that of the reservation.
+    pub fn start(
+        store: Arc<dyn TokenStore>,
+        reservation: &Reservation,
+        deadline: LeaseDeadline,
+    ) -> Option<Self> {
         let lease = reservation.lease()?;
-        let lost = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(keep(store, lease, Arc::clone(&lost))).abort_handle();
-        Some(Self { lost, task })
+        let deadline = Arc::new(deadline);
+        let task = tokio::spawn(keep(store, lease, Arc::clone(&deadline))).abort_handle();
+        Some(Self { deadline, task })
     }
 
-    /// The lease has lapsed or the token is gone: stop, nothing may be finished any more.
-    pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+    pub fn deadline(&self) -> &Arc<LeaseDeadline> {
+        &self.deadline
     }
 }
 
@@ -44,28 +101,52 @@ impl Drop for LeaseKeeper {
     }
 }
 
-async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, lost: Arc<AtomicBool>) {
-    let mut renewed = Instant::now();
+async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, deadline: Arc<LeaseDeadline>) {
     let mut pause = RENEW_EVERY;
     loop {
         tokio::time::sleep(pause).await;
-        let began = Instant::now();
-        let left = (LEASE - MARGIN).saturating_sub(renewed.elapsed());
+        let asked = deadline.clock.moment();
+        let left = deadline.left();
         if left.is_zero() {
             break;
         }
         // A store that does not answer must not make it late.
         match timeout(left, store.renew(lease, LEASE)).await {
             Ok(Ok(Lease::Held)) => {
-                renewed = began;
+                deadline.renewed(asked);
                 pause = RENEW_EVERY;
             }
             Ok(Ok(Lease::Lost)) | Err(_) => break,
             Ok(Err(error)) => {
                 tracing::warn!(%error, token_id = %lease.token_id(), "lease not renewed");
-                pause = TRY_AGAIN.min((LEASE - MARGIN).saturating_sub(renewed.elapsed()));
+                pause = TRY_AGAIN.min(deadline.left());
             }
         }
     }
-    lost.store(true, Ordering::Release);
+    deadline.lost.store(true, Ordering::Release);
+}
+
+#[cfg(test)]
+mod tests {
+    use asset_gateway_backends::clock::TestClock;
+
+    use super::*;
+
+    #[test]
+    fn the_clock_ends_a_lease_though_nobody_has_noticed() {
+        let clock = TestClock::at(1_000_000);
+        let asked = clock.moment();
+        let deadline = LeaseDeadline::new(Arc::new(clock.clone()), asked);
+        clock.advance(LEASE - MARGIN - Duration::from_millis(1));
+        assert!(!deadline.is_over());
+        clock.advance(Duration::from_millis(1));
+        assert!(deadline.is_over());
+        // It goes by when it was asked for, however late the answer comes.
+        let asked = clock.moment();
+        clock.advance(LEASE);
+        deadline.renewed(asked);
+        assert!(deadline.is_past());
+        deadline.renewed(clock.moment());
+        assert!(!deadline.is_past());
+    }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asset_gateway_backends::callback_queue::{CallerRef, Claimed, Outcome, Report};
-use asset_gateway_backends::clock::Clock;
+use asset_gateway_backends::clock::{Clock, Moment};
 use asset_gateway_backends::error::Result as StoreResult;
-use asset_gateway_backends::object_backend::Recorder;
+use asset_gateway_backends::object_backend::{Fence, Recorder};
 use asset_gateway_backends::token_store::{
     Access, Charged, Intent, Lease, Refusal, Reservation, ReserveRequest, Reserved, StoredToken,
     TokenId, TokenRecord, TokenStore,
@@ -15,7 +15,8 @@ use asset_gateway_backends::{BackendError, ErrorKind};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use super::lease::{LEASE, LeaseKeeper};
+use super::lease::{LEASE, LeaseDeadline, LeaseKeeper};
+use super::lost::AccessLease;
 use super::parts::UploadRecorder;
 use super::policy::{self, Denied};
 use super::secret::{Digester, TokenSecret};
@@ -107,13 +108,14 @@ impl Redeemer {
             lease: LEASE,
         };
         loop {
+            let asked = self.clock.moment();
             match self.store.reserve(id, &request).await? {
                 Reserved::Admitted {
                     record,
                     reservation,
                 } => {
                     hits::reserved();
-                    let ticket = Ticket::new(self, record, reservation);
+                    let ticket = Ticket::new(self, record, reservation, asked);
                     return self.unless_its_receiver_fails(ticket).await;
                 }
                 Reserved::Refused(refusal) => return Err(NotAdmitted::Refused(refusal)),
@@ -174,21 +176,33 @@ pub struct Ticket {
     reservation: Option<Reservation>,
     keeper: Option<LeaseKeeper>,
     store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
     settling: TaskTracker,
     /// Bytes charged against the budget of `hit_on: complete`.
     charged: u64,
+    /// A delivery that is cut off counts as a whole one.
+    spent_by_first_byte: bool,
 }
 
 impl Ticket {
-    fn new(redeemer: &Redeemer, record: TokenRecord, reservation: Reservation) -> Self {
+    /// `asked`: when the store was asked for the reservation.
+    fn new(
+        redeemer: &Redeemer,
+        record: TokenRecord,
+        reservation: Reservation,
+        asked: Moment,
+    ) -> Self {
+        let deadline = LeaseDeadline::new(Arc::clone(&redeemer.clock), asked);
         Self {
             record,
             token_id: reservation.token_id(),
-            keeper: LeaseKeeper::start(Arc::clone(&redeemer.store), &reservation),
+            keeper: LeaseKeeper::start(Arc::clone(&redeemer.store), &reservation, deadline),
             reservation: Some(reservation),
             store: Arc::clone(&redeemer.store),
+            clock: Arc::clone(&redeemer.clock),
             settling: redeemer.settling.clone(),
             charged: 0,
+            spent_by_first_byte: false,
         }
     }
 
@@ -197,9 +211,27 @@ impl Ticket {
         self.token_id
     }
 
-    /// The lease was lost while bytes moved: what is under way must not be finished.
+    /// The lease is over, or was lost, while bytes moved: what is under way must not be finished.
     pub fn is_lost(&self) -> bool {
-        self.keeper.as_ref().is_some_and(LeaseKeeper::is_lost)
+        let keeper = self.keeper.as_ref();
+        keeper.is_some_and(|keeper| keeper.deadline().is_over())
+    }
+
+    /// Keeps an upload from becoming visible once the lease is over.
+    pub fn fence(&self) -> Option<Arc<dyn Fence>> {
+        let deadline = Arc::clone(self.keeper.as_ref()?.deadline());
+        Some(deadline)
+    }
+
+    /// To learn how the access ended.
+    pub fn lease(&self) -> AccessLease {
+        AccessLease {
+            store: Arc::clone(&self.store),
+            token_id: self.token_id,
+            incarnation: self.reservation.as_ref().map(Reservation::incarnation),
+            lease: self.reservation.as_ref().and_then(Reservation::lease),
+            deadline: self.keeper.as_ref().map(|k| Arc::clone(k.deadline())),
+        }
     }
 
     /// The reservation's hit is given back where a download is cut off.
@@ -226,7 +258,19 @@ impl Ticket {
 
     /// Charges a delivery of `bytes` against the budget of `hit_on: complete`: all hits' worth of
     /// the object and a tenth more. Other tokens have no budget.
-    pub async fn charge(&mut self, bytes: u64, object_size: u64) -> StoreResult<Charged> {
+    ///
+    /// Where storage does not say how long the object is there is none either: then the hit is spent
+    /// by the first byte that goes out, or a client that leaves before the last one could have the
+    /// bytes without end.
+    pub async fn charge(
+        &mut self,
+        bytes: Option<u64>,
+        object_size: Option<u64>,
+    ) -> StoreResult<Charged> {
+        let (Some(bytes), Some(object_size)) = (bytes, object_size) else {
+            self.spent_by_first_byte = true;
+            return Ok(Charged::Done);
+        };
         let (Some(reservation), Some(max_hits), true) = (
             &self.reservation,
             self.record.max_hits,
@@ -249,7 +293,12 @@ impl Ticket {
     pub async fn finalise(&self, intent: Intent) -> StoreResult<Lease> {
         match &self.reservation {
             Some(reservation) if !self.is_lost() => {
-                self.store.finalise(reservation, intent, LEASE).await
+                let asked = self.clock.moment();
+                let held = self.store.finalise(reservation, intent, LEASE).await?;
+                if let (Lease::Held, Some(keeper)) = (held, &self.keeper) {
+                    keeper.deadline().renewed(asked);
+                }
+                Ok(held)
             }
             Some(_) | None => Ok(Lease::Lost),
         }
@@ -331,7 +380,8 @@ impl Ticket {
             hits::committed();
             return;
         }
-        let give_back = reservation.lease().is_some() && !complete;
+        let is_spent = complete || (self.spent_by_first_byte && sent > 0);
+        let give_back = reservation.lease().is_some() && !is_spent;
         let unsent = self.charged.saturating_sub(sent);
         let store = Arc::clone(&self.store);
         let keeper = self.keeper.take();

@@ -50,6 +50,9 @@ impl fmt::Debug for TokenSecret {
     }
 }
 
+/// What fingerprints are made of, besides what they are for.
+const FINGERPRINT: &str = "asset-gateway pepper fingerprint ";
+
 /// Makes token ids: the first 128 bits of SHA-256, or of HMAC-SHA-256 with a pepper.
 #[derive(Clone, Default)]
 pub struct Digester {
@@ -77,6 +80,19 @@ impl Digester {
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
         TokenId(id)
+    }
+
+    /// Tells whether another digester has the same pepper; empty without one. 32 bits: enough for
+    /// mistakes, and less than any link tells whoever guesses peppers. `of` makes it another one each
+    /// time.
+    pub fn fingerprint(&self, of: &str) -> String {
+        match &self.keyed {
+            None => String::new(),
+            Some(keyed) => {
+                let keyed = keyed.clone().chain_update(FINGERPRINT).chain_update(of);
+                hex::encode(&keyed.finalize().into_bytes()[..4])
+            }
+        }
     }
 }
 
@@ -114,5 +130,15 @@ mod tests {
         assert_eq!(id.to_string(), "ba7816bf8f01cfea414140de5dae2223");
         let peppered = Digester::new(&Secret::new("pepper")).id(&token);
         assert_ne!(id, peppered);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_peppers_apart_and_nothing_of_archives() {
+        let of = |pepper: &str, of| Digester::new(&Secret::new(pepper)).fingerprint(of);
+        assert_eq!(of("", "a"), "");
+        assert_eq!(of("pepper", "a"), of("pepper", "a"));
+        assert_eq!(of("pepper", "a").len(), 8);
+        assert_ne!(of("pepper", "a"), of("other", "a"));
+        assert_ne!(of("pepper", "a"), of("pepper", "b"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use asset_gateway_backends::callback_queue::{Outcome, Report};
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, ObjectMeta};
-use asset_gateway_backends::token_store::{Intent, Lease, TokenStore, Unsettled};
+use asset_gateway_backends::token_store::{Intent, Lease, OpenUpload, TokenStore, Unsettled};
 use asset_gateway_backends::{BackendError, ErrorKind};
 use tokio::time::timeout;
 
@@ -20,6 +20,9 @@ const CLOCK_SKEW_MS: u64 = 2_000;
 /// The leases of all that are settled in one sweep begin together: a storage that hangs must not
 /// let those of the others lapse.
 const LOOK: Duration = Duration::from_secs(10);
+
+/// Storage that refuses for so long to fence an upload off must not hold its hit for ever.
+const FENCED_OFF_FOR: Duration = Duration::from_secs(600);
 
 /// What became of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +46,7 @@ pub async fn settle(
         record,
         reservation,
         intent,
+        open_upload,
     } = upload;
     let Some(bucket) = buckets.get(&record.bucket) else {
         tracing::error!(
@@ -52,9 +56,29 @@ pub async fn settle(
         return Ok(Settled::NotYet);
     };
     let marker = reservation.marker();
-    let looked = look(bucket.as_ref(), &record.key, marker.as_deref(), &intent);
-    let silent = |_| BackendError::new(ErrorKind::Timeout, "settle");
-    match timeout(LOOK, looked).await.map_err(silent)?? {
+    let marker = marker.as_deref();
+    let find = async || within(look(bucket.as_ref(), &record.key, marker, &intent)).await;
+    let mut found = find().await?;
+    if found.is_none() {
+        let wait = time_left(bucket.as_ref(), &intent, now_ms);
+        if let (Some(wait), Some(lease)) = (wait, reservation.lease()) {
+            store.renew(lease, wait).await?;
+            return Ok(Settled::NotYet);
+        }
+        let age = Duration::from_millis(now_ms.saturating_sub(intent.at_ms));
+        match within(fence_off(bucket.as_ref(), marker, open_upload.as_ref())).await {
+            Err(error) if age < FENCED_OFF_FOR => return Err(error),
+            Err(error) => tracing::error!(
+                %error,
+                alias = record.bucket,
+                "an upload that was left finalising cannot be fenced off: its hit is given back"
+            ),
+            Ok(()) => {}
+        }
+        // It may have become visible before that, and cannot after it.
+        found = find().await?;
+    }
+    match found {
         Some(meta) => {
             // Else somebody else has it by now.
             if store.commit(reservation, uploaded(&meta)).await? == Lease::Lost {
@@ -63,16 +87,31 @@ pub async fn settle(
             hits::committed();
         }
         None => {
-            let wait = time_left(bucket.as_ref(), &intent, now_ms);
-            if let (Some(wait), Some(lease)) = (wait, reservation.lease()) {
-                store.renew(lease, wait).await?;
-                return Ok(Settled::NotYet);
-            }
             store.release(reservation, 0, None).await?;
             hits::released();
         }
     }
     Ok(Settled::Done)
+}
+
+async fn within<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
+    let silent = |_| BackendError::new(ErrorKind::Timeout, "settle");
+    timeout(LOOK, asking).await.map_err(silent)?
+}
+
+/// Keeps a node that was only stopped from making the object visible when it goes on.
+async fn fence_off(
+    bucket: &dyn ObjectBackend,
+    marker: Option<&str>,
+    open_upload: Option<&OpenUpload>,
+) -> Result<()> {
+    if let Some(marker) = marker {
+        bucket.fence_off(marker).await?;
+    }
+    if let Some(upload) = open_upload {
+        bucket.abort_upload(&upload.key, &upload.reference).await?;
+    }
+    Ok(())
 }
 
 /// How long the object may still become visible: remote storage may yet do what a dead process has
@@ -87,7 +126,8 @@ fn time_left(bucket: &dyn ObjectBackend, intent: &Intent, now_ms: u64) -> Option
     (left > 0).then(|| Duration::from_millis(left.min(lease_ms)))
 }
 
-/// The object, if it is the one that this upload was about to make visible.
+/// The object, if it is the one that this upload was about to make visible: of its size, with an
+/// entity tag, and with its marker where storage keeps one.
 pub async fn look(
     bucket: &dyn ObjectBackend,
     key: &str,
@@ -99,12 +139,14 @@ pub async fn look(
         Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    // Storage tells all three of an object; what lacks one is not its word.
+    let is_told = meta.etag.is_some() && meta.size == Some(intent.size);
     let ours = if bucket.capabilities().markers {
         meta.marker.as_deref() == marker
     } else {
-        meta.size == intent.size && !is_older(&meta, intent)
+        !is_older(&meta, intent)
     };
-    Ok(ours.then_some(meta))
+    Ok((is_told && ours).then_some(meta))
 }
 
 fn is_older(meta: &ObjectMeta, intent: &Intent) -> bool {
@@ -121,7 +163,7 @@ pub fn uploaded(meta: &ObjectMeta) -> Report {
     Report {
         outcome: Outcome::Complete,
         status: 200,
-        size: meta.size,
+        size: meta.size.unwrap_or_default(),
         etag: meta.etag.clone().unwrap_or_default(),
         content_type: meta.content_type.clone().unwrap_or_default(),
     }

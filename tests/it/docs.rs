@@ -172,3 +172,43 @@ fn the_handbook_knows_every_metric() {
         assert!(text.contains(&name), "{name}");
     }
 }
+
+/// All Rust files below `folder`, as one text.
+fn sources(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let mut code = String::new();
+    for folder in ["src", "tests", "backends/src", "backends/tests"] {
+        sources(&root().join(folder), &mut code);
+    }
+    let text = read("docs/security.md");
+    let mut names = 0;
+    for row in section(&text, "## Attacks and tests") {
+        let Some((_, tests)) = row.strip_prefix("| ").and_then(|row| row.split_once(" | ")) else {
+            continue;
+        };
+        for name in quoted(tests) {
+            // Cases of a suite are named where the suite lists them.
+            let is_there = [
+                format!("fn {name}("),
+                format!(" {name};"),
+                format!(" {name},"),
+            ]
+            .iter()
+            .any(|form| code.contains(form.as_str()));
+            assert!(is_there, "{name}");
+            names += 1;
+        }
+    }
+    assert!(names >= 40, "{names}");
+}

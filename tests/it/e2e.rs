@@ -7,6 +7,8 @@ mod credentials;
 mod delivery;
 #[cfg(feature = "redis")]
 mod fleet;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod go_client;
 mod maintenance;
 mod network;

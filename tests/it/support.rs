@@ -15,4 +15,8 @@ pub mod process;
 pub mod raw;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[path = "../../backends/tests/objects/support/scripted_storage.rs"]
+pub mod scripted_storage;
+#[cfg(target_os = "linux")]
+pub mod small_disk;
 pub mod troubles;

@@ -66,6 +66,8 @@ pub struct Gaps {
     pub refuses_unknown_uploads: bool,
     /// Storage breaks on keys that are the beginning of others, up to a slash.
     pub breaks_on_folders: bool,
+    /// Storage keeps objects as files and breaks on keys that can be none, or takes two for one.
+    pub keys_are_paths: bool,
 }
 
 /// Calls another macro with the name of every case.
@@ -105,11 +107,14 @@ macro_rules! __object_backend_cases {
             a_dropped_upload_leaves_nothing,
             an_upload_in_parts_is_aborted_by_its_reference,
             a_reference_that_cannot_be_recorded_ends_the_upload,
+            a_fence_that_is_past_keeps_the_object_invisible,
+            an_upload_that_is_fenced_off_stays_invisible,
             the_marker_comes_back,
             deleting_is_idempotent,
             what_is_missing_is_not_found,
             keys_of_any_character,
             keys_are_told_apart,
+            every_call_agrees_with_check_key,
             ping_answers,
         }
     };

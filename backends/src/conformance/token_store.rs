@@ -65,6 +65,8 @@ macro_rules! token_store_suite {
                 deleting_the_token_ends_it,
                 the_event_goes_where_the_token_says_at_the_commit,
                 several_are_handed_out_each_once,
+                whoever_lost_it_is_told_what_became_of_it,
+                a_lease_that_was_lost_for_nothing_is_void,
             ],
             full: [
                 accesses_with_a_callback_are_refused_until_there_is_room,
@@ -126,6 +128,7 @@ macro_rules! token_store_suite {
                 a_commit_forgets_it,
                 a_hit_that_is_given_back_leaves_it,
                 one_left_finalising_waits_for_its_settlement,
+                whoever_settles_it_knows_its_name,
                 neither_revoking_nor_a_new_life_forgets_it,
                 a_lost_lease_records_nothing,
                 several_are_handed_out_once,
@@ -153,6 +156,9 @@ macro_rules! token_store_suite {
                 a_late_release_leaves_the_next_window_alone,
                 a_hit_that_was_ridden_on_is_never_given_back,
                 many_clients_come_and_go,
+                a_client_too_many_is_counted_each_time,
+                windows_that_are_over_make_room,
+                one_address_leaves_room_for_others,
             ],
         }
     };

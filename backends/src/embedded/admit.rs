@@ -7,14 +7,12 @@ use super::{Inner, fresh_id, keys, millis, values};
 use crate::callback_queue::{Event, EventId, Outcome, Report};
 use crate::error::Result;
 use crate::token_store::{
-    Access, ClientKey, HitOn, Hold, Method, Refusal, Reservation, ReserveRequest, Reserved,
-    TokenId, TokenRecord, Window,
+    ADDRESS_BYTES, Access, ClientKey, HitOn, Hold, Method, RIDDEN_WINDOWS, Refusal, Reservation,
+    ReserveRequest, Reserved, TokenId, TokenRecord, WINDOWS, WINDOWS_OF_ADDRESS, Window,
 };
 
 /// How long it is known that somebody rode on a hit: longer than any access takes to begin.
 const RIDDEN_MS: u64 = 300_000;
-/// Expired windows that a new one of the same token takes with it, so that they do not pile up.
-const STALE_WINDOWS_REMOVED: usize = 4;
 
 pub struct Admission {
     pub reserved: Reserved,
@@ -66,6 +64,7 @@ impl<K: Kv> Inner<K> {
         let event = self.open_entry(id, &token.record, request, now_ms, &mut batch)?;
         let written = !batch.is_empty();
         if written {
+            self.kv.writable()?;
             self.kv.apply(batch)?;
         }
         if hold == Hold::Batched {
@@ -129,7 +128,7 @@ impl<K: Kv> Inner<K> {
         state.used += 1;
         batch.put(keys::state(id), values::encode(&state)?);
         let window = match window {
-            Some((seconds, client)) => Some(self.open_window(id, client, seconds, now_ms, batch)?),
+            Some((seconds, client)) => self.open_window(id, client, seconds, now_ms, batch)?,
             None => None,
         };
         Ok(Some(Hold::Counted { window }))
@@ -214,34 +213,45 @@ impl<K: Kv> Inner<K> {
         seconds: u64,
         now_ms: u64,
         batch: &mut Batch,
-    ) -> Result<Window> {
-        self.drop_stale_windows(id, &client, now_ms, batch)?;
+    ) -> Result<Option<Window>> {
+        if !self.has_room_for_window(id, &client, now_ms, batch)? {
+            return Ok(None);
+        }
         let until = now_ms.saturating_add(seconds.saturating_mul(1000));
         let value = WindowValue {
             until,
             ridden: false,
         };
         batch.put(keys::window(id, &client), values::encode(&value)?);
-        Ok(Window { client, until })
+        Ok(Some(Window { client, until }))
     }
 
-    fn drop_stale_windows(
+    /// Whether the token can have one more window; the removal of those that are over, and of what
+    /// is known of them, goes to `batch`. There are never many.
+    fn has_room_for_window(
         &self,
         id: TokenId,
         client: &ClientKey,
         now_ms: u64,
         batch: &mut Batch,
-    ) -> Result<()> {
-        let mut seen = 0;
-        let after = keys::window(id, client);
-        self.kv
-            .scan(&keys::windows(id), Some(&after), &mut |key, value| {
-                if values::decode::<WindowValue>(value)?.until <= now_ms {
-                    batch.remove(key.to_vec());
+    ) -> Result<bool> {
+        let (mut open, mut of_address, mut ridden) = (0, 0, 0);
+        self.kv.scan(&keys::windows(id), None, &mut |key, value| {
+            if values::decode::<WindowValue>(value)?.until <= now_ms {
+                batch.remove(key.to_vec());
+                return Ok(true);
+            }
+            match keys::parse_window(key) {
+                Some(other) => {
+                    open += 1;
+                    let is_same = other[..ADDRESS_BYTES] == client[..ADDRESS_BYTES];
+                    of_address += usize::from(is_same);
                 }
-                seen += 1;
-                Ok(seen < STALE_WINDOWS_REMOVED)
-            })
+                None => ridden += 1,
+            }
+            Ok(true)
+        })?;
+        Ok(open < WINDOWS && of_address < WINDOWS_OF_ADDRESS && ridden < RIDDEN_WINDOWS)
     }
 
     /// For a download with a callback: what makes its event known, whatever happens to this node.

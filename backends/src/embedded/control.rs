@@ -124,7 +124,13 @@ fn remember(id: TokenId, record: &TokenRecord, batch: &mut Batch) -> Result<()> 
         incarnation: fresh_id()?,
         record: record.clone(),
     };
-    batch.put(keys::token(id), values::encode(&token)?);
+    put_token(id, &token, batch)
+}
+
+/// Adds a token and its index entries to `batch`.
+pub fn put_token(id: TokenId, token: &TokenValue, batch: &mut Batch) -> Result<()> {
+    let record = &token.record;
+    batch.put(keys::token(id), values::encode(token)?);
     batch.put(keys::expiry(record.expire_at, id), Vec::new());
     batch.put(keys::by_object(&record.bucket, &record.key, id), Vec::new());
     for tag in &record.tags {

@@ -7,6 +7,7 @@
 //! | `s` id | spent hits, bytes sent, last upload; left out while all are zero |
 //! | `l` id lease | a leased hit and what it has charged |
 //! | `u` id lease | an upload in parts that storage has begun, until it is committed or aborted |
+//! | `c` id lease | an upload that whoever took it over has counted, and until when that is told |
 //! | `w` id client | until when a client rides on a counted hit |
 //! | `w` id client end | somebody rode on it; kept for some minutes |
 //! | `b` bucket 0 key 0 id | – |
@@ -16,6 +17,8 @@
 //! | `e` event | an event that waits for delivery |
 //! | `d` due event | – |
 //! | `k` event | a dead letter |
+//! | `p` | when it was last tried to write; nothing hangs on it |
+//! | `i` | an import into this store that has not ended |
 
 use crate::callback_queue::EventId;
 use crate::token_store::{ClientKey, TokenId};
@@ -23,6 +26,7 @@ use crate::token_store::{ClientKey, TokenId};
 pub const TOKENS: &[u8] = b"t";
 pub const LEASES: &[u8] = b"l";
 pub const UPLOADS: &[u8] = b"u";
+pub const COUNTED: &[u8] = b"c";
 pub const OBJECTS: &[u8] = b"b";
 pub const TAGS: &[u8] = b"g";
 pub const EXPIRIES: &[u8] = b"x";
@@ -30,6 +34,8 @@ pub const OPEN: &[u8] = b"o";
 pub const EVENTS: &[u8] = b"e";
 pub const DUE: &[u8] = b"d";
 pub const DEAD: &[u8] = b"k";
+pub const PROBE: &[u8] = b"p";
+pub const IMPORT: &[u8] = b"i";
 
 fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
@@ -56,12 +62,25 @@ pub fn upload(id: TokenId, lease: u64) -> Vec<u8> {
     join(&[UPLOADS, &id.0, &lease.to_be_bytes()])
 }
 
+pub fn counted(id: TokenId, lease: u64) -> Vec<u8> {
+    join(&[COUNTED, &id.0, &lease.to_be_bytes()])
+}
+
+pub fn counted_of(id: TokenId) -> Vec<u8> {
+    join(&[COUNTED, &id.0])
+}
+
 pub fn windows(id: TokenId) -> Vec<u8> {
     join(&[b"w", &id.0])
 }
 
 pub fn window(id: TokenId, client: &ClientKey) -> Vec<u8> {
     join(&[b"w", &id.0, client])
+}
+
+/// The client of a [`window`]; `None` for what says that somebody [rode](ridden) on it.
+pub fn parse_window(key: &[u8]) -> Option<ClientKey> {
+    key.get(17..)?.try_into().ok()
 }
 
 /// Says that somebody rode on the hit of this window.

@@ -59,6 +59,17 @@ pub trait Kv: Send + Sync + 'static {
         Ok(count)
     }
 
-    /// Returns when everything applied before the call survives the death of the process.
+    /// `Unavailable` while the last write to the disk has failed and has not been made up for: what
+    /// is applied then is seen, and becomes durable when there is room again. What is new should not
+    /// begin; what undoes or ends something should go on.
+    fn writable(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns when everything applied before the call survives the death of the process and of the
+    /// machine.
+    ///
+    /// # Errors
+    /// Whether it is durable is not known. What was applied stays, and becomes durable later.
     fn durable(&self) -> impl Future<Output = Result<()>> + Send;
 }

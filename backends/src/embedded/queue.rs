@@ -256,6 +256,7 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         if self.0.queue_is_full() {
             return Ok(Enqueued::Full);
         }
+        self.0.kv.writable()?;
         let mut batch = Batch::default();
         self.0
             .queue_event(event, self.0.clock.now_ms(), &mut batch)?;
@@ -266,7 +267,12 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
 
     /// Nobody hears of an event that might yet be undone by the process' death: the access would be
     /// settled anew, and reported under another id.
+    ///
+    /// Nothing is claimed while the disk takes no writes: that it was delivered could not be kept.
     async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+        if self.0.kv.writable().is_err() {
+            return Ok(Vec::new());
+        }
         let claimed = self.0.claim(max, lease)?;
         if !claimed.is_empty() {
             self.0.kv.durable().await.inspect_err(|_| {
@@ -327,6 +333,7 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
     }
 
     async fn replay(&self, id: &EventId) -> Result<bool> {
+        self.0.kv.writable()?;
         let was_there = self.0.replay(id)?;
         self.0.kv.durable().await?;
         Ok(was_there)

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use super::kv::{Batch, Kv};
-use super::values::{LeaseValue, OpenValue, TokenValue, WindowValue};
+use super::values::{CountedValue, LeaseValue, OpenValue, TokenValue, WindowValue};
 use super::{Inner, keys, millis, values};
 use crate::callback_queue::{Claimed, Event, EventId, Report};
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation, TokenId, Window};
+use crate::token_store::{
+    Charged, Hold, Intent, Lease, LeaseId, Reservation, Settlement, TokenId, Window,
+};
+
+/// How long it is told that an upload was counted by whoever took it over: a day.
+const TOLD_MS: u64 = 24 * 3600 * 1000;
 
 impl<K: Kv> Inner<K> {
     /// The lease, if nobody has taken it over. It goes with its token: where it is there, the token
@@ -105,6 +110,12 @@ impl<K: Kv> Inner<K> {
             state.used += 1;
             state.charged = state.charged.saturating_add(value.charged);
             if let Some(intent) = value.intent {
+                if turn > 0 {
+                    // Whoever made the object visible may come and ask.
+                    let until = now_ms.saturating_add(TOLD_MS);
+                    let counted = values::encode(&CountedValue { until })?;
+                    batch.put(keys::counted(id, lease), counted);
+                }
                 state.uploaded_at = Some(now_ms / 1000);
                 let parts = keys::upload(id, lease);
                 if self.kv.get(&parts)?.is_some() {
@@ -131,6 +142,22 @@ impl<K: Kv> Inner<K> {
         }
         self.apply_events(batch)?;
         Ok((Lease::Held, claimed))
+    }
+
+    pub fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
+        let (id, lease) = (lease.token_id, lease.lease);
+        let _stripe = self.stripe(id);
+        if self.kv.get(&keys::counted(id, lease))?.is_some() {
+            return Ok(Settlement::Counted);
+        }
+        let Some(bytes) = self.kv.get(&keys::lease(id, lease))? else {
+            return Ok(Settlement::Void);
+        };
+        let value: LeaseValue = values::decode(&bytes)?;
+        Ok(match value.intent {
+            Some(_) => Settlement::Open,
+            None => Settlement::Void,
+        })
     }
 
     /// Returns whether anything was written.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::kv::{Batch, Kv};
-use super::values::{EventValue, LeaseValue, OpenValue, TokenValue};
+use super::values::{CountedValue, EventValue, LeaseValue, OpenValue, TokenValue, UploadValue};
 use super::{Inner, keys, millis, values};
 use crate::callback_queue::EventId;
 use crate::error::Result;
@@ -21,6 +21,7 @@ impl<K: Kv> Inner<K> {
             self.recovered.store(true, Ordering::Release);
         }
         while self.drop_letters()? == PURGED_AT_ONCE {}
+        self.forget_counted()?;
         self.take_over_leases(lease)
     }
 
@@ -112,6 +113,22 @@ impl<K: Kv> Inner<K> {
         Ok(())
     }
 
+    /// What nobody asks about any more of uploads that were counted by whoever took them over: few.
+    fn forget_counted(&self) -> Result<()> {
+        let now_ms = self.clock.now_ms();
+        let mut batch = Batch::default();
+        self.kv.scan(keys::COUNTED, None, &mut |key, value| {
+            if values::decode::<CountedValue>(value)?.until <= now_ms {
+                batch.remove(key.to_vec());
+            }
+            Ok(true)
+        })?;
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.kv.apply(batch),
+        }
+    }
+
     fn take_over_leases(&self, lease: Duration) -> Result<Vec<Unsettled>> {
         let now_ms = self.clock.now_ms();
         let mut lapsed = Vec::new();
@@ -145,6 +162,8 @@ impl<K: Kv> Inner<K> {
         let unsettled = match (&value.intent, token) {
             (Some(intent), Some(token)) => {
                 let token: TokenValue = values::decode(&token)?;
+                let parts = self.kv.get(&keys::upload(id, number))?;
+                let parts = parts.map(|bytes| values::decode::<UploadValue>(&bytes));
                 let unsettled = Unsettled {
                     record: token.record,
                     reservation: Reservation {
@@ -157,6 +176,7 @@ impl<K: Kv> Inner<K> {
                         event: None,
                     },
                     intent: intent.clone(),
+                    open_upload: parts.transpose()?.map(|parts| parts.upload),
                 };
                 value.until = now_ms.saturating_add(millis(lease));
                 value.owner = self.owner;

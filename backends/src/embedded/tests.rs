@@ -5,4 +5,5 @@ mod crash;
 mod fresh;
 mod hits;
 mod model;
+mod windows;
 mod world;

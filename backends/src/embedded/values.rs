@@ -26,7 +26,7 @@ impl TokenValue {
     }
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Spent hits.
     #[serde(rename = "u", default)]
@@ -77,6 +77,14 @@ pub struct UploadValue {
     pub taken_until: u64,
     #[serde(default, skip_serializing_if = "is_default")]
     pub owner: u64,
+}
+
+/// An upload that was counted by whoever took it over.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CountedValue {
+    /// Unix ms; nobody asks any more.
+    #[serde(rename = "t")]
+    pub until: u64,
 }
 
 /// A client's window on a counted hit.

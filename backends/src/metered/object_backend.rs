@@ -41,6 +41,10 @@ impl ObjectBackend for MeteredBackend {
         self.inner.capabilities()
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.inner.check_key(key)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
         let began = Instant::now();
         let result = self.inner.head(key, options).await;
@@ -73,6 +77,13 @@ impl ObjectBackend for MeteredBackend {
         let began = Instant::now();
         let result = self.inner.abort_upload(key, reference).await;
         self.record("abort_upload", began, &result);
+        result
+    }
+
+    async fn fence_off(&self, marker: &str) -> Result<()> {
+        let began = Instant::now();
+        let result = self.inner.fence_off(marker).await;
+        self.record("fence_off", began, &result);
         result
     }
 

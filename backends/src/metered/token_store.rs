@@ -10,8 +10,8 @@ use crate::callback_queue::{Claimed, Report};
 use crate::error::Result;
 use crate::token_store::{
     AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
-    Unsettled,
+    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, Unsettled,
 };
 
 /// Times a token store's operations.
@@ -130,6 +130,10 @@ impl TokenStore for MeteredStore {
 
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
         timed("sweep", self.inner.sweep(lease)).await
+    }
+
+    async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
+        timed("settlement", self.inner.settlement(lease)).await
     }
 
     async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {

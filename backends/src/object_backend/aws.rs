@@ -1,6 +1,7 @@
 //! S3 and what speaks it, COS' S3 interface included, through aws-sdk-s3.
 //!
-//! - A download is one request. Conditions travel with it, but for lists of entity tags and
+//! - A download is one request, unless storage did not begin to answer. The SDK signs it; its
+//!   answer is read in [`answer`](super::answer). Conditions travel with it, but for lists of entity tags and
 //!   `If-None-Match: *`, which stores read differently: those cost a HEAD first.
 //! - An upload of a known length is one request too, and its bytes go to storage as they come. Of
 //!   unknown length, and past 5 GiB, it goes in parts.
@@ -11,7 +12,6 @@
 mod body;
 mod client;
 mod credentials;
-mod download;
 mod error;
 mod http;
 mod meta;
@@ -20,17 +20,23 @@ mod single;
 mod target;
 mod upload;
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use self::client::{Clients, SILENCE};
+use self::client::Clients;
 use self::error::{backend_error, is_answer, strange};
-use self::meta::{date, of_head, range_header};
+use self::meta::{date, range_header};
 use self::single::SinglePut;
-use self::target::{Target, within};
+use self::target::Target;
 use self::upload::PartedUpload;
-use super::download::{self as shared, Storage};
+use super::answer::Answer;
+use super::answer::capture::{Captured, capture};
+use super::download::{self, Storage};
+use super::key_rules;
 use super::{
     ByteRange, Capabilities, Conditions, GetOptions, GetResult, ObjectBackend, ObjectMeta,
     PutOptions, Upload,
@@ -46,63 +52,71 @@ const LARGEST_PUT: u64 = 5 * 1024 * 1024 * 1024;
 pub struct AwsBackend {
     clients: Clients,
     bucket: Arc<str>,
-    is_cos: bool,
+    provider: Provider,
 }
 
 impl AwsBackend {
+    /// What [`open`](Self::open) refuses for a reason that stands in the settings, or in a file that
+    /// they name.
+    pub fn check_settings(settings: &BucketSettings) -> Result<(), String> {
+        client::check(settings)
+    }
+
     /// Asks nobody. The error is for the operator: it says what to change.
     pub fn open(settings: &BucketSettings) -> Result<Self, String> {
         Ok(Self {
             clients: Clients::new(settings)?,
             bucket: settings.bucket.as_str().into(),
-            is_cos: settings.provider == Provider::Cos,
+            provider: settings.provider,
         })
     }
 }
 
-/// What addresses cannot carry, or what stores take for a folder, names no object.
-fn check_key(operation: &'static str, key: &str) -> Result<()> {
-    let is_step = |segment| matches!(segment, "." | "..");
-    if key.is_empty() || key.ends_with('/') || key.split('/').any(is_step) {
-        return Err(BackendError::with_source(
-            ErrorKind::InvalidKey,
-            operation,
-            "an empty key, one with a slash at its end or with `.` or `..` between slashes",
-        ));
+impl AwsBackend {
+    fn is_cos(&self) -> bool {
+        self.provider == Provider::Cos
     }
-    Ok(())
+
+    fn check(&self, operation: &'static str, key: &str) -> Result<()> {
+        key_rules::check(self.provider, operation, key)
+    }
 }
 
 #[async_trait]
 impl Storage for AwsBackend {
-    async fn stat(&self, operation: &'static str, key: &str) -> Result<ObjectMeta> {
-        let request = self.clients.again.head_object();
-        let answer = request.bucket(&*self.bucket).key(key).send().await;
-        let answer = answer.map_err(|error| backend_error(operation, &error))?;
-        of_head(&answer)
-            .ok_or_else(|| strange(operation, "storage does not say how long the object is"))
+    async fn stat(&self, key: &str) -> Result<Answer> {
+        let request = self.clients.once.head_object();
+        let asking = request.bucket(&*self.bucket).key(key).send();
+        taken("head", capture(asking).await)
     }
 
-    async fn ask(
-        &self,
-        key: &str,
-        sent: Conditions,
-        range: Option<ByteRange>,
-    ) -> Result<GetResult> {
+    async fn ask(&self, key: &str, sent: &Conditions, range: Option<ByteRange>) -> Result<Answer> {
         let request = self.clients.once.get_object();
-        let request = request
+        let asking = request
             .bucket(&*self.bucket)
             .key(key)
             .set_range(range.map(range_header))
-            .set_if_match(sent.if_match)
-            .set_if_none_match(sent.if_none_match)
+            .set_if_match(sent.if_match.clone())
+            .set_if_none_match(sent.if_none_match.clone())
             .set_if_modified_since(sent.if_modified_since.map(date))
-            .set_if_unmodified_since(sent.if_unmodified_since.map(date));
-        let answer = async {
-            let answer = request.send().await;
-            answer.map_err(|error| backend_error("get", &error))
-        };
-        download::result(within(SILENCE, "get", answer).await?, range)
+            .set_if_unmodified_since(sent.if_unmodified_since.map(date))
+            .send();
+        taken("get", capture(asking).await)
+    }
+}
+
+/// What the HTTP client was answered; else why the SDK has asked nothing.
+fn taken<T, E>(
+    operation: &'static str,
+    (result, answer): Captured<Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<Answer>
+where
+    E: ProvideErrorMetadata + StdError + 'static,
+{
+    match (answer, result) {
+        (Some(answer), _) => answer,
+        (None, Err(error)) => Err(backend_error(operation, &error)),
+        (None, Ok(_)) => Err(strange(operation, "the SDK has asked nothing")),
     }
 }
 
@@ -115,21 +129,26 @@ impl ObjectBackend for AwsBackend {
             content_encoding: true,
             content_language: true,
             ends_with_the_process: false,
+            fences_off: false,
         }
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.check("check_key", key)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
-        check_key("head", key)?;
-        shared::head(self, key, options).await
+        self.check("head", key)?;
+        download::head(self, key, options).await
     }
 
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
-        check_key("get", key)?;
-        shared::get(self, key, options).await
+        self.check("get", key)?;
+        download::get(self, key, options).await
     }
 
     async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
-        check_key("put", key)?;
+        self.check("put", key)?;
         let announced = options.content_length;
         let target = Target {
             backend: self.clone(),
@@ -143,7 +162,7 @@ impl ObjectBackend for AwsBackend {
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        check_key("delete", key)?;
+        self.check("delete", key)?;
         let request = self.clients.again.delete_object();
         let answer = request.bucket(&*self.bucket).key(key).send().await;
         match answer.map_err(|error| backend_error("delete", &error)) {
@@ -153,7 +172,7 @@ impl ObjectBackend for AwsBackend {
     }
 
     async fn abort_upload(&self, key: &str, reference: &str) -> Result<()> {
-        check_key("abort", key)?;
+        self.check("abort", key)?;
         multipart::abort(self, key, reference).await
     }
 

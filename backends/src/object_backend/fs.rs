@@ -7,6 +7,7 @@ mod attributes;
 mod beside;
 mod body;
 mod error;
+mod folders;
 mod path;
 mod publish;
 mod stamp;
@@ -21,13 +22,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rustix::fs::{AtFlags, FileType, OFlags, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use self::attributes::Attributes;
 use self::beside::Beside;
 use self::error::{on_io, on_read};
-use self::path::{OWN_FOLDER, Root, relative};
+use self::folders::Folders;
+use self::path::{NO_ACCESS, OWN_FOLDER, Root, relative};
 use self::stamp::Stamp;
 use self::temp::TempFolder;
 use self::upload::FsUpload;
@@ -35,7 +37,9 @@ use super::conditions::judge;
 use super::{
     ByteRange, Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Upload,
 };
+use crate::durable::sync_folders;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::private;
 
 /// A bucket in a folder. See the module's documentation.
 pub struct FsBackend {
@@ -45,6 +49,7 @@ pub struct FsBackend {
 /// What uploads and blocking threads need of the backend.
 struct Shared {
     root: Root,
+    folders: Folders,
     temps: TempFolder,
     beside: Beside,
 }
@@ -65,13 +70,20 @@ impl FsBackend {
         // A process that changes its working folder keeps its buckets.
         let root = std::path::absolute(root)?;
         let own = root.join(OWN_FOLDER);
-        let temps = own.join("tmp");
-        std::fs::create_dir_all(&temps)?;
+        let (temps, types) = (own.join("tmp"), own.join("types"));
+        // The root and the objects may be shared with others; what is ours is not.
+        std::fs::create_dir_all(&root)?;
+        private::folder(&own)?;
+        private::folder(&temps)?;
+        private::folder(&types)?;
+        private::tighten_all(&types);
+        sync_folders(&own)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 root: Root::new(root),
+                folders: Folders::default(),
                 temps: TempFolder::new(temps),
-                beside: Beside::new(own.join("types"), types_beside),
+                beside: Beside::new(types, types_beside),
             }),
         })
     }
@@ -87,11 +99,9 @@ const READ: OFlags = OFlags::RDONLY
 fn select(options: &GetOptions, meta: &ObjectMeta) -> Result<Option<Range<u64>>> {
     judge(&options.conditions, meta).map_err(|kind| BackendError::new(kind, "get"))?;
     let resolve = |range: ByteRange| {
-        let outside = ErrorKind::RangeNotSatisfiable {
-            size: Some(meta.size),
-        };
+        let outside = ErrorKind::RangeNotSatisfiable { size: meta.size };
         range
-            .resolve(meta.size)
+            .resolve(meta.size.unwrap_or_default())
             .ok_or_else(|| BackendError::new(outside, "get"))
     };
     options.range.map(resolve).transpose()
@@ -121,7 +131,7 @@ impl Shared {
         let stamp = Stamp::of(&metadata);
         let attributes = Attributes::read(&file, stamp, &self.beside, relative);
         let meta = ObjectMeta {
-            size: stamp.size,
+            size: Some(stamp.size),
             etag: Some(stamp.etag()),
             last_modified: metadata.modified().ok(),
             content_type: attributes.content_type,
@@ -142,7 +152,7 @@ impl Shared {
     fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
         let Opened { file, meta } = self.open("get", key)?;
         let range = select(options, &meta)?;
-        let span = range.clone().unwrap_or(0..meta.size);
+        let span = range.clone().unwrap_or(0..meta.size.unwrap_or_default());
         let first = body::first_piece(&file, &span).map_err(|error| on_io("get", error))?;
         Ok(GetResult {
             meta,
@@ -158,7 +168,7 @@ impl Shared {
         let file: File = self.root.open_cached(relative, READ)?.into();
         let Opened { file, meta } = self.look_at("get", file, relative).ok()?;
         let range = select(options, &meta).ok()?;
-        let span = range.clone().unwrap_or(0..meta.size);
+        let span = range.clone().unwrap_or(0..meta.size.unwrap_or_default());
         let first = body::cached_piece(&file, &span)?;
         Some(GetResult {
             meta,
@@ -191,7 +201,10 @@ impl Shared {
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             return Ok(());
         }
+        // Open until its name is gone from the disk: no other file gets its number before that.
+        let _held = openat(&folder, name, NO_ACCESS | OFlags::NOFOLLOW, Mode::empty()).ok();
         unlinkat(&folder, name, AtFlags::empty())?;
+        folders::sync(&folder)?;
         if stat.st_nlink == 1 {
             self.beside.remove(Stamp::of_stat(&stat));
         }
@@ -208,7 +221,12 @@ impl ObjectBackend for FsBackend {
             content_encoding: true,
             content_language: true,
             ends_with_the_process: true,
+            fences_off: true,
         }
+    }
+
+    fn check_key(&self, key: &str) -> Result<()> {
+        relative("check_key", key).map(drop)
     }
 
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
@@ -233,6 +251,16 @@ impl ObjectBackend for FsBackend {
     async fn delete(&self, key: &str) -> Result<()> {
         let (shared, key) = (Arc::clone(&self.shared), key.to_owned());
         run_blocking("delete", move || shared.delete(&key)).await
+    }
+
+    /// A name is taken away or given once: either the rename came first, or it finds no file.
+    async fn fence_off(&self, marker: &str) -> Result<()> {
+        let (shared, marker) = (Arc::clone(&self.shared), marker.to_owned());
+        run_blocking("fence_off", move || {
+            let removed = shared.temps.remove(&marker);
+            removed.map_err(|error| on_io("fence_off", error))
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<()> {

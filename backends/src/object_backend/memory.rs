@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use super::conditions::judge;
 use super::{
     Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Stored, Upload,
+    check_fence,
 };
 use crate::error::{BackendError, ErrorKind, Result};
 
@@ -61,7 +62,13 @@ impl ObjectBackend for MemoryBackend {
             content_encoding: true,
             content_language: true,
             ends_with_the_process: true,
+            fences_off: false,
         }
+    }
+
+    /// Any text names an object in memory.
+    fn check_key(&self, _: &str) -> Result<()> {
+        Ok(())
     }
 
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
@@ -70,7 +77,7 @@ impl ObjectBackend for MemoryBackend {
 
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
         let object = self.find("get", key, options)?;
-        let size = object.meta.size;
+        let size = object.bytes.len() as u64;
         let range = match options.range {
             Some(range) => {
                 let outside = ErrorKind::RangeNotSatisfiable { size: Some(size) };
@@ -137,7 +144,7 @@ impl Upload for MemoryUpload {
         let size = upload.bytes.len() as u64;
         let object = Object {
             meta: ObjectMeta {
-                size,
+                size: Some(size),
                 etag: Some(etag.clone()),
                 last_modified: Some(SystemTime::now()),
                 content_type: Some(upload.options.kept_type()),
@@ -152,6 +159,8 @@ impl Upload for MemoryUpload {
         if upload.options.must_not_exist && objects.contains_key(&upload.key) {
             return Err(BackendError::new(ErrorKind::PreconditionFailed, "put"));
         }
+        // Under the lock: who looks for the object afterwards sees what came of it.
+        check_fence(upload.options.fence.as_ref())?;
         objects.insert(upload.key, Arc::new(object));
         Ok(Stored { etag, size })
     }

@@ -1,6 +1,7 @@
 //! S3 and what speaks it, COS and OSS through OpenDAL.
 //!
-//! - A download is one request. Conditions travel with it, but for lists of entity tags and
+//! - A download is one request, unless storage did not begin to answer. OpenDAL signs it; its
+//!   answer is read in [`answer`](super::answer). Conditions travel with it, but for lists of entity tags and
 //!   `If-None-Match: *`, which stores read differently: those cost a HEAD first.
 //! - Where COS or OSS keep versions, they overwrite an object also where it must not exist.
 //! - Keys that OpenDAL would rewrite (it trims spaces and empty segments) are `InvalidKey`: what
@@ -13,26 +14,25 @@ mod transport;
 mod upload;
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt};
 use opendal::options::WriteOptions;
 use opendal::raw::normalize_path;
-use opendal::{Buffer, BufferStream, BytesRange, Operator};
+use opendal::{BytesRange, Operator};
 
 use self::error::{backend_error, is_answer};
-use self::meta::{object_meta, reader_options};
-use self::transport::SILENCE;
+use self::meta::reader_options;
 use self::upload::OpendalUpload;
-use super::download::{self, Storage, outside};
+use super::answer::Answer;
+use super::answer::capture::{Captured, capture};
+use super::download::{self, Storage};
+use super::key_rules;
 use super::{
     ByteRange, Capabilities, Conditions, GetOptions, GetResult, MARKER, ObjectBackend, ObjectMeta,
     PutOptions, Upload,
 };
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::settings::BucketSettings;
+use crate::settings::{BucketSettings, Provider};
 
 /// A key that nobody stores: asking for it tells whether storage is there.
 const PROBE: &str = ".asset-gateway-ping";
@@ -41,30 +41,31 @@ const PROBE: &str = ".asset-gateway-ping";
 #[derive(Clone)]
 pub struct OpendalBackend {
     operator: Operator,
+    provider: Provider,
 }
 
 impl OpendalBackend {
+    /// What [`open`](Self::open) refuses for a reason that stands in the settings.
+    pub fn check_settings(settings: &BucketSettings) -> Result<(), String> {
+        services::service(settings).map(drop)
+    }
+
     /// Asks nobody. The error is for the operator: it says what to change.
     pub fn open(settings: &BucketSettings) -> Result<Self, String> {
-        services::operator(settings).map(|operator| Self { operator })
+        Ok(Self {
+            operator: services::operator(settings)?,
+            provider: settings.provider,
+        })
     }
 }
 
 #[async_trait]
 impl Storage for OpendalBackend {
-    async fn stat(&self, operation: &'static str, key: &str) -> Result<ObjectMeta> {
-        let stat = self.operator.stat(key).await;
-        let metadata = stat.map_err(|error| backend_error(operation, error))?;
-        Ok(object_meta(&metadata))
+    async fn stat(&self, key: &str) -> Result<Answer> {
+        taken("head", capture(self.operator.stat(key)).await)
     }
 
-    async fn ask(
-        &self,
-        key: &str,
-        sent: Conditions,
-        range: Option<ByteRange>,
-    ) -> Result<GetResult> {
-        let error = |error| backend_error("get", error);
+    async fn ask(&self, key: &str, sent: &Conditions, range: Option<ByteRange>) -> Result<Answer> {
         let wanted = match range {
             None => BytesRange::new(0, None),
             // One byte past u64::MAX exists nowhere.
@@ -74,73 +75,44 @@ impl Storage for OpendalBackend {
             }
             Some(ByteRange::Suffix { length }) => BytesRange::suffix(length),
         };
-        let reader = self
-            .operator
-            .reader_options(key, reader_options(sent))
-            .await;
-        let reader = reader.map_err(error)?;
-        let mut body = reader.into_stream(wanted).await.map_err(error)?;
-        let metadata = body.metadata().await.map_err(error)?;
-        let meta = object_meta(&metadata);
-        let size = meta.size;
-        let range = match range {
-            None => None,
-            Some(range) => Some(range.resolve(size).ok_or_else(|| outside(Some(size)))?),
+        let asking = async {
+            let options = reader_options(sent);
+            let reader = self.operator.reader_options(key, options).await?;
+            // Sends the request.
+            reader.into_stream(wanted).await?.metadata().await
         };
-        let span = range.clone().unwrap_or(0..size);
-        Ok(GetResult {
-            meta,
-            range,
-            body: pieces(body, span),
-        })
+        taken("get", capture(asking).await)
     }
 }
 
-/// OpenDAL rewrites paths: a key that it would change names another object.
-fn check_key(operation: &'static str, key: &str) -> Result<()> {
-    if key.is_empty() || key.ends_with('/') || normalize_path(key) != key {
-        return Err(BackendError::with_source(
-            ErrorKind::InvalidKey,
+/// What the transport was answered; else why OpenDAL has asked nothing.
+fn taken<T>(
+    operation: &'static str,
+    (result, answer): Captured<opendal::Result<T>>,
+) -> Result<Answer> {
+    match (answer, result) {
+        (Some(answer), _) => answer,
+        (None, Err(error)) => Err(backend_error(operation, error)),
+        (None, Ok(_)) => Err(BackendError::with_source(
+            ErrorKind::Upstream,
             operation,
-            "a key with spaces at its ends, empty segments or a slash at its end",
-        ));
+            "OpenDAL has asked nothing",
+        )),
     }
-    Ok(())
 }
 
-/// Exactly the bytes of `span`, or an error.
-fn pieces(body: BufferStream, span: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
-    let left = span.end - span.start;
-    let state = (body, Buffer::new(), left);
-    stream::try_unfold(state, |(mut body, mut buffer, left)| async move {
-        if left == 0 {
-            // Nothing is asked for beyond the last byte: OpenDAL counts a range that ends beyond
-            // the object as cut short.
-            return Ok(None);
+impl OpendalBackend {
+    /// OpenDAL rewrites paths: a key that it would change names another object.
+    fn check(&self, operation: &'static str, key: &str) -> Result<()> {
+        key_rules::check(self.provider, operation, key)?;
+        if key.trim() != key {
+            return key_rules::refuse(operation, "a key with blanks at its ends");
         }
-        loop {
-            if let Some(mut piece) = Iterator::next(&mut buffer) {
-                // More than was announced cannot be sent.
-                piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-                let left = left - piece.len() as u64;
-                return Ok(Some((piece, (body, buffer, left))));
-            }
-            let Ok(next) = tokio::time::timeout(SILENCE, body.next()).await else {
-                return Err(BackendError::new(ErrorKind::Timeout, "get"));
-            };
-            buffer = match next {
-                Some(read) => read.map_err(|error| backend_error("get", error))?,
-                None => {
-                    return Err(BackendError::with_source(
-                        ErrorKind::Upstream,
-                        "get",
-                        "storage ended the body early",
-                    ));
-                }
-            };
+        match normalize_path(key) == key {
+            true => Ok(()),
+            false => key_rules::refuse(operation, "a key with `//` in it or a slash in front"),
         }
-    })
-    .boxed()
+    }
 }
 
 #[async_trait]
@@ -154,21 +126,26 @@ impl ObjectBackend for OpendalBackend {
             // OpenDAL has no word for it.
             content_language: false,
             ends_with_the_process: false,
+            fences_off: false,
         }
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.check("check_key", key)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
-        check_key("head", key)?;
+        self.check("head", key)?;
         download::head(self, key, options).await
     }
 
     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
-        check_key("get", key)?;
+        self.check("get", key)?;
         download::get(self, key, options).await
     }
 
     async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
-        check_key("put", key)?;
+        self.check("put", key)?;
         let write = WriteOptions {
             content_type: Some(options.kept_type()),
             content_encoding: options.content_encoding.clone(),
@@ -180,18 +157,20 @@ impl ObjectBackend for OpendalBackend {
             ..WriteOptions::default()
         };
         let writer = self.operator.writer_options(key, write).await;
-        let writer = writer.map_err(|error| backend_error("put", error))?;
+        let writer = writer
+            .map_err(|error| backend_error("put", error).of_an_upload(options.must_not_exist))?;
         Ok(Box::new(OpendalUpload::new(
             self.clone(),
             key.to_owned(),
             writer,
             options.must_not_exist,
+            options.fence,
             options.content_length,
         )))
     }
 
     async fn delete(&self, key: &str) -> Result<()> {
-        check_key("delete", key)?;
+        self.check("delete", key)?;
         let deleted = self.operator.delete(key).await;
         deleted.map_err(|error| backend_error("delete", error))
     }

@@ -1,5 +1,7 @@
 //! What storage said, as far as it may stand in a log.
 
+use std::error::Error as StdError;
+
 /// Characters of storage's own words that are kept for the log.
 const MAX_WORDS: usize = 500;
 
@@ -26,4 +28,30 @@ fn without_queries(text: &str) -> String {
         }
     }
     kept
+}
+
+/// The error's own words and those of what caused it.
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// What stands in the first `<name>` of an XML text.
+pub fn element<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
+    let mut rest = xml;
+    loop {
+        let start = rest.find('<')?;
+        rest = &rest[start + 1..];
+        let Some(after) = rest.strip_prefix(name).and_then(|r| r.strip_prefix('>')) else {
+            continue;
+        };
+        let end = after.find("</")?;
+        return Some(after[..end].trim());
+    }
 }

@@ -11,8 +11,8 @@ use super::{Inner, error, fresh_id, keys, millis, parse};
 use crate::callback_queue::EventId;
 use crate::error::Result;
 use crate::token_store::{
-    Access, ClientKey, Hold, Method, Refusal, Reservation, ReserveRequest, Reserved, TokenId,
-    Window,
+    Access, ClientKey, Hold, Method, RIDDEN_WINDOWS, Refusal, Reservation, ReserveRequest,
+    Reserved, TokenId, WINDOWS, WINDOWS_OF_ADDRESS, Window,
 };
 
 /// What the answer is read with.
@@ -107,6 +107,9 @@ impl Inner {
             .arg(u8::from(self.queue_is_full()))
             .arg(unwritten)
             .arg(keys::hex(unwritten_of))
+            .arg(WINDOWS)
+            .arg(WINDOWS_OF_ADDRESS)
+            .arg(RIDDEN_WINDOWS)
     }
 
     fn admitted(&self, asked: &Asked, reply: Reply) -> Result<Reserved> {

@@ -27,6 +27,11 @@ pub async fn run(store: Weak<Inner>) {
         {
             tracing::debug!(%error, "no sign of life given");
         }
+        if tick.is_multiple_of(SIGN_EVERY)
+            && let Err(error) = store.note_node().await
+        {
+            tracing::debug!(%error, "not noted as a node");
+        }
         let count_every = match store.queue_fills_up() {
             true => 1,
             false => COUNT_EVERY,

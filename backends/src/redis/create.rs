@@ -142,32 +142,36 @@ impl New {
         })
     }
 
-    /// With the fields that admission looks at; what is at its default is left out.
     fn of(index: usize, id: TokenId, record: &TokenRecord) -> Result<Self> {
-        let mut fields = vec![
-            ("x", record.expire_at.to_string()),
-            ("m", record.method.as_str().to_owned()),
-        ];
-        for (field, limit) in [
-            ("n", record.max_hits),
-            ("z", record.size),
-            ("w", record.hit_window_seconds),
-        ] {
-            fields.extend(limit.map(|limit| (field, limit.to_string())));
-        }
-        for (field, set) in [
-            ("k", record.has_rules()),
-            ("c", record.hit_on == HitOn::Complete),
-            ("cb", record.callback.is_some()),
-        ] {
-            fields.extend(set.then(|| (field, "1".to_owned())));
-        }
         Ok(Self {
             index,
             id,
             incarnation: fresh_id()?,
             record: json("redis.create", record)?,
-            fields,
+            fields: admission_fields(record),
         })
     }
+}
+
+/// The fields that admission looks at; what is at its default is left out.
+pub fn admission_fields(record: &TokenRecord) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("x", record.expire_at.to_string()),
+        ("m", record.method.as_str().to_owned()),
+    ];
+    for (field, limit) in [
+        ("n", record.max_hits),
+        ("z", record.size),
+        ("w", record.hit_window_seconds),
+    ] {
+        fields.extend(limit.map(|limit| (field, limit.to_string())));
+    }
+    for (field, set) in [
+        ("k", record.has_rules()),
+        ("c", record.hit_on == HitOn::Complete),
+        ("cb", record.callback.is_some()),
+    ] {
+        fields.extend(set.then(|| (field, "1".to_owned())));
+    }
+    fields
 }

@@ -25,6 +25,11 @@ pub fn away(operation: &'static str, why: &'static str) -> BackendError {
     BackendError::with_source(ErrorKind::Unavailable, operation, why)
 }
 
+/// A store that holds the first part of an import.
+pub fn half_imported(refusal: String) -> BackendError {
+    BackendError::with_source(ErrorKind::Unavailable, "redis.open", refusal)
+}
+
 /// An answer that no version of this store gives.
 pub fn corrupt(operation: &'static str, what: impl Into<String>) -> BackendError {
     BackendError::with_source(ErrorKind::Corrupt, operation, what.into())

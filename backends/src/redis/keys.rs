@@ -7,6 +7,7 @@
 //! | `l:` id | hash | lease → deadline `:` turn; `i` lease → intent; `c` lease → bytes charged |
 //! | `u`, `parts` | hash, ZSET | id `:` lease → an upload in parts; when to look whether it was abandoned |
 //! | `w:` id | ZSET | client → end of its window; `r` client `:` end where somebody rode on it |
+//! | `s:` id `:` lease | string | an upload that was counted; for five minutes, for a day where it was taken over |
 //! | `q:` call | string | a call that must not count twice; for a minute |
 //! | `f:` owner | string | the number of the last batch of hits without a limit that a node has written; for a day |
 //! | `a`, `b`, `g` | ZSETs | ids; bucket 0 key 0 id; tag 0 id |
@@ -15,8 +16,11 @@
 //! | `e`, `n`, `at` | hashes | event → value, attempts, due time |
 //! | `due`, `held`, `age`, `dead`, `buried` | ZSETs | event → due time; end of its claim; when it was queued, twice; when it was given up |
 //! | `k` | hash | event → value of a dead letter |
+//! | `probe` | string | somebody could write here within the last minute |
 //!
-//! `owner:` owner, a node's sign of life, is in the partition that the owner's name begins with.
+//! `owner:` owner, a node's sign of life, is in the partition that the owner's name begins with. In the
+//! first partition are also `nodes`, a ZSET: node → until when it counts as one that uses the store;
+//! and `import`, the marker of an import that has not ended.
 
 use crate::callback_queue::EventId;
 use crate::token_store::TokenId;
@@ -47,6 +51,15 @@ pub fn owner(owner: &str) -> (Partition, String) {
     let begin = owner.get(..2).unwrap_or_default();
     let partition = Partition::from_str_radix(begin, 16).unwrap_or_default();
     (partition, format!("{}owner:{owner}", prefix(partition)))
+}
+
+/// Where nodes note that they use the store: when that is over, by node, in the ZSET `nodes`.
+pub const NODES: Partition = 0;
+
+/// The marker of an import that has not ended, and where it is.
+pub fn import() -> (Partition, String) {
+    let partition = 0;
+    (partition, format!("{}import", prefix(partition)))
 }
 
 /// A new event's id. Its end names the partition, so that the event is found by its id alone.

@@ -29,8 +29,25 @@ impl Inner {
         self.missed.lock().clear();
     }
 
+    /// Notes that this node uses the store: nobody may export it, or import into it.
+    pub async fn note_node(&self) -> Result<()> {
+        let call = self.scripts.heartbeat.on(keys::NODES);
+        let call = call.arg(&self.owner).arg(millis(ALIVE_FOR));
+        call.run(&self.link).await.map(drop)
+    }
+
+    async fn forget_node(&self) -> Result<()> {
+        let mut command = redis::cmd("ZREM");
+        command.arg(format!("{}nodes", keys::prefix(keys::NODES)));
+        let answer = self.link.call(keys::NODES, command.arg(&self.owner)).await;
+        answer
+            .map(drop)
+            .map_err(|failure| failure.of("redis.forget_node"))
+    }
+
     /// What this node has not ended is for others to end.
     pub async fn end_life(&self) -> Result<()> {
+        self.forget_node().await?;
         self.on_sign("redis.end_life", "DEL", &self.owner, |_| {})
             .await
     }

@@ -58,6 +58,12 @@ scripts!(
     record_upload: Wrote::Always,
     abandoned: Wrote::Nothing,
     forget_upload: Wrote::Nothing,
+    settlement: Wrote::Nothing,
+    heartbeat: Wrote::Nothing,
+    live_nodes: Wrote::Nothing,
+    is_empty: Wrote::Nothing,
+    dump: Wrote::Nothing,
+    load: Wrote::Always,
 );
 
 /// Whether a script has written what somebody counts on, so that replicas have to have it.

@@ -8,7 +8,7 @@ use super::ending::{Ending, How};
 use super::{Inner, error, fresh_id, json, keys, millis};
 use crate::callback_queue::{Claimed, Report};
 use crate::error::{ErrorKind, Result};
-use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation};
+use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation, Settlement};
 
 impl Inner {
     pub async fn charge(
@@ -58,6 +58,20 @@ impl Inner {
             .arg(millis(by))
             .arg(intent);
         held(&call.run(&self.link).await?.text()?)
+    }
+
+    pub async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
+        let script = &self.scripts.settlement;
+        let call = script
+            .on(keys::partition_of(lease.token_id))
+            .arg(lease.token_id.to_string())
+            .arg(keys::hex(lease.lease));
+        match call.run(&self.link).await?.text()?.as_str() {
+            "open" => Ok(Settlement::Open),
+            "counted" => Ok(Settlement::Counted),
+            "void" => Ok(Settlement::Void),
+            other => Err(error::corrupt("redis.settlement", other)),
+        }
     }
 
     /// The event of an upload is the caller's for `claim`, and due when that is over. Where Redis is

@@ -153,5 +153,9 @@ fn parse_unsettled(items: &mut Items) -> Result<Unsettled> {
             event: None,
         },
         intent: parse::from_json(&items.text()?)?,
+        open_upload: match items.text()?.as_str() {
+            "" => None,
+            upload => Some(parse::from_json(upload)?),
+        },
     })
 }

@@ -124,6 +124,12 @@ async fn nothing_outside_the_root_is_reached() {
         "a//b",
         "a/",
         ".asset-gateway/tmp/x",
+        ".Asset-Gateway/tmp/x",
+        ".asset-gateway./tmp/x",
+        ".asset-gateway /tmp/x",
+        ".a\u{17f}\u{17f}et-gateway/tmp/x",
+        ".asset\u{200d}-gateway/tmp/x",
+        "asset-~1/tmp/x",
         "a\0b",
     ] {
         assert_eq!(
@@ -313,6 +319,60 @@ async fn types_beside_go_with_the_file() {
     assert_eq!(files_below(&types), 1, "the overwritten file's is gone");
     backend.delete("b.txt").await.unwrap();
     assert_eq!(files_below(&types), 0);
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Objects may be served by others, too; what is the gateway's own may not.
+#[tokio::test]
+async fn the_own_folders_are_private_and_the_rest_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("bucket");
+    let open = || FsBackend::open_without_attributes(root.clone()).unwrap();
+    put_typed(&open(), "a/b", b"x", Some("image/webp"))
+        .await
+        .unwrap();
+    let own = root.join(".asset-gateway");
+    let sidecar = std::fs::read_dir(own.join("types")).unwrap().next();
+    let sidecar = sidecar.unwrap().unwrap().path();
+    let private = [
+        (own.clone(), 0o700),
+        (own.join("tmp"), 0o700),
+        (own.join("types"), 0o700),
+    ];
+    let private = private.into_iter().chain([(sidecar, 0o600)]);
+    let private: Vec<_> = private.collect();
+    let shared = ["", "a", "a/b"].map(|name| root.join(name));
+    for (path, expected) in &private {
+        assert_eq!(mode(path), *expected, "{}", path.display());
+    }
+    // As an earlier version, or a careless restore, has left them.
+    for (path, expected) in &private {
+        set_mode(path, expected | 0o055);
+    }
+    for (path, mode) in shared.iter().zip([0o775, 0o755, 0o664]) {
+        set_mode(path, mode);
+    }
+    let backend = open();
+    for (path, expected) in &private {
+        assert_eq!(mode(path), *expected, "{}", path.display());
+    }
+    assert_eq!(
+        shared.each_ref().map(|path| mode(path)),
+        [0o775, 0o755, 0o664]
+    );
+    assert_eq!(
+        content_type(&backend, "a/b").await.as_deref(),
+        Some("image/webp")
+    );
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ async fn run(settings: fn(String) -> BucketSettings) {
 
     let subject = Subject::new(backend).with_gaps(Gaps {
         guesses_unknown_types: true,
+        // Its filer keeps objects in folders.
+        keys_are_paths: true,
         ..Gaps::default()
     });
     let failed = run_all(&subject).await;

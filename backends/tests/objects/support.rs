@@ -1,6 +1,7 @@
 //! Storage for the tests, and settings that lead there.
 
 pub mod s3s_server;
+pub mod scripted_storage;
 pub mod weed;
 
 use asset_gateway_backends::settings::{

@@ -13,6 +13,8 @@ use asset_gateway_backends::{callback_queue_suite, token_store_suite};
 mod redis;
 #[cfg(feature = "sled")]
 mod sled;
+#[cfg(all(feature = "redis", feature = "sled"))]
+mod transfer;
 
 /// Some moment of 2026, Unix milliseconds.
 const START_MS: u64 = 1_780_000_000_250;

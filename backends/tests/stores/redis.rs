@@ -4,7 +4,7 @@
 mod batches;
 mod calls;
 mod claims;
-mod cluster;
+pub mod cluster;
 mod cluster_moves;
 mod failover;
 mod gate;
@@ -16,8 +16,9 @@ mod refused;
 mod replicas;
 mod sentinel;
 mod sentinel_moves;
-mod server;
+pub mod server;
 mod usage;
+mod windows;
 
 use asset_gateway_backends::conformance::fixture::{Fixture, Time};
 use asset_gateway_backends::settings::QueueLimits;

@@ -28,8 +28,8 @@ fn inside(address: Ipv6Addr) -> Vec<Ipv4Addr> {
         [0x64, 0xff9b, 1, ..] => local_nat64(bits),
         // 6to4 (RFC 3056 §2).
         [0x2002, ..] => vec![cut(bits, 16)],
-        // Teredo (RFC 4380 §4): the client's address, inverted.
-        [0x2001, 0, ..] => vec![cut(!bits, 96)],
+        // Teredo (RFC 4380 §4): the server's address, and the client's, inverted.
+        [0x2001, 0, ..] => vec![cut(bits, 32), cut(!bits, 96)],
         _ => Vec::new(),
     };
     // ISATAP (RFC 5214 §6.1), below any prefix.
@@ -80,6 +80,7 @@ mod tests {
             ("64:ff9b:1:2:3:4:192.0.2.33", "192.0.2.33"),
             ("2002:c000:221::1", "192.0.2.33"),
             ("2001:0:1:2:3:4:3fff:fdde", "192.0.2.33"),
+            ("2001:0:c000:221:3:4:5:6", "192.0.2.33"),
             ("fe80::5efe:192.0.2.33", "192.0.2.33"),
             ("2001:db8::200:5efe:192.0.2.33", "192.0.2.33"),
             // ISATAP behind 6to4: both.

@@ -16,7 +16,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::range::{self, Validator, Wanted};
-use super::{bucket, response};
+use super::{bucket, lost, response};
 use crate::app::AppState;
 use crate::error::GatewayError;
 use crate::telemetry::record::{Direction, InFlight};
@@ -60,7 +60,7 @@ async fn fetch(
         Wanted::Malformed => {
             let whole = GetOptions::default();
             let meta = bucket.head(&record.key, &whole).await;
-            let size = Some(meta.map_err(GatewayError::reading)?.size);
+            let size = meta.map_err(GatewayError::reading)?.size;
             return Err(GatewayError::RangeNotSatisfiable { size });
         }
     };
@@ -78,7 +78,7 @@ async fn fetch(
     match charged.await.map_err(GatewayError::store)? {
         Charged::Done => Ok(Fetched::Object(object)),
         Charged::OverBudget => Err(GatewayError::HitsExceeded),
-        Charged::Lost => Err(GatewayError::TokenNotFound),
+        Charged::Lost => Err(lost(&ticket.lease()).await),
     }
 }
 
@@ -110,11 +110,12 @@ fn deliver(ticket: Ticket, object: GetResult) -> Response {
         None => response::whole(&ticket.record, &meta),
         Some(range) => response::partial(&ticket.record, &meta, range),
     };
-    let expected = range.map_or(meta.size, |range| range.end - range.start);
+    let expected = range.map_or(meta.size, |range| Some(range.end - range.start));
     let body = DownloadBody {
         stream: body,
         sent: 0,
         expected,
+        ended: expected == Some(0),
         failed: false,
         status: head.status().as_u16(),
         etag: meta.etag.unwrap_or_default(),
@@ -129,7 +130,10 @@ fn deliver(ticket: Ticket, object: GetResult) -> Response {
 struct DownloadBody {
     stream: BoxStream<'static, StorageResult<Bytes>>,
     sent: u64,
-    expected: u64,
+    /// `None`: storage sends it in chunks, and the last one ends it.
+    expected: Option<u64>,
+    /// The last byte is out.
+    ended: bool,
     failed: bool,
     status: u16,
     etag: String,
@@ -141,7 +145,7 @@ struct DownloadBody {
 impl DownloadBody {
     fn fail(&mut self, error: BackendError) -> Poll<Option<Result<Frame<Bytes>, BackendError>>> {
         self.failed = true;
-        tracing::error!(%error, sent = self.sent, expected = self.expected, "download cut off");
+        tracing::error!(%error, sent = self.sent, expected = ?self.expected, "download cut off");
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -154,25 +158,30 @@ impl http_body::Body for DownloadBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BackendError>>> {
-        if self.failed || self.sent == self.expected {
+        if self.failed || self.ended {
             return Poll::Ready(None);
-        }
-        if self.ticket.as_ref().is_some_and(Ticket::is_lost) {
-            // Finishing would be a delivery that cannot be counted.
-            return self.fail(BackendError::new(ErrorKind::Unavailable, "lease lost"));
         }
         match std::task::ready!(self.stream.as_mut().poll_next(cx)) {
             Some(Ok(piece)) => {
                 let sent = self.sent + piece.len() as u64;
-                if sent > self.expected {
+                if self.expected.is_some_and(|expected| sent > expected) {
                     let error = BackendError::new(ErrorKind::Upstream, "more bytes than announced");
                     return self.fail(error);
                 }
+                if self.ticket.as_ref().is_some_and(Ticket::is_lost) {
+                    // Finishing would be a delivery that cannot be counted.
+                    return self.fail(BackendError::new(ErrorKind::Unavailable, "lease lost"));
+                }
                 self.sent = sent;
+                self.ended = self.expected == Some(sent);
                 self.in_flight.add_bytes(piece.len() as u64);
                 Poll::Ready(Some(Ok(Frame::data(piece))))
             }
             Some(Err(error)) => self.fail(error),
+            None if self.expected.is_none() => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
             None => {
                 let error = BackendError::new(ErrorKind::Upstream, "fewer bytes than announced");
                 self.fail(error)
@@ -181,11 +190,14 @@ impl http_body::Body for DownloadBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.sent == self.expected
+        self.ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.expected - self.sent)
+        match self.expected {
+            Some(expected) => SizeHint::with_exact(expected - self.sent),
+            None => SizeHint::default(),
+        }
     }
 }
 
@@ -193,7 +205,7 @@ impl Drop for DownloadBody {
     fn drop(&mut self) {
         let outcome = if self.failed {
             Outcome::Failed
-        } else if self.sent == self.expected {
+        } else if self.ended {
             Outcome::Complete
         } else {
             Outcome::Aborted

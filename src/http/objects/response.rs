@@ -12,19 +12,20 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::disposition;
 use crate::media_type::{MediaType, OCTET_STREAM};
 
-/// 200 with the whole object; the body is the caller's.
+/// 200 with the whole object; the body is the caller's, and its length may be unknown.
 pub fn whole(record: &TokenRecord, meta: &ObjectMeta) -> Response<()> {
     build(StatusCode::OK, record, meta, meta.size, None)
 }
 
 /// 206 with `range` of it.
 pub fn partial(record: &TokenRecord, meta: &ObjectMeta, range: &Range<u64>) -> Response<()> {
-    let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size);
+    let total = meta.size.map_or("*".to_owned(), |size| size.to_string());
+    let content_range = format!("bytes {}-{}/{total}", range.start, range.end - 1);
     build(
         StatusCode::PARTIAL_CONTENT,
         record,
         meta,
-        range.end - range.start,
+        Some(range.end - range.start),
         HeaderValue::try_from(content_range).ok(),
     )
 }
@@ -46,13 +47,14 @@ fn build(
     status: StatusCode,
     record: &TokenRecord,
     meta: &ObjectMeta,
-    length: u64,
+    length: Option<u64>,
     content_range: Option<HeaderValue>,
 ) -> Response<()> {
     let content_type = media_type(record, meta);
     let mut response = Builder::new().status(status).body(()).unwrap_or_default();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    // Without one the body goes in chunks.
+    headers.extend(length.map(|length| (header::CONTENT_LENGTH, HeaderValue::from(length))));
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_str(content_type.as_str())

@@ -18,7 +18,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::checksum::Checksums;
-use super::{about, bucket, parse, range};
+use super::{about, bucket, lost, parse, range};
 use crate::app::AppState;
 use crate::error::GatewayError;
 use crate::http::context::RequestContext;
@@ -113,11 +113,12 @@ async fn begin(
         content_length: declared,
         must_not_exist: check_target(bucket.as_ref(), record, headers).await?,
         marker: ticket.marker(),
+        fence: ticket.fence(),
         recorder: ticket.recorder(state.redeemer().clock()),
     };
     let upload = bucket.put(&record.key, options).await;
     Ok(Begun {
-        upload: upload.map_err(GatewayError::storage)?,
+        upload: upload.map_err(GatewayError::writing)?,
         target: finish::Target {
             bucket,
             content_type: content_type.unwrap_or_default(),
@@ -183,11 +184,16 @@ async fn receive(
             )));
         }
         if ticket.is_lost() {
-            return Err(GatewayError::TokenNotFound);
+            return Err(lost(&ticket.lease()).await);
         }
         in_flight.add_bytes(piece.len() as u64);
         checksums.update(&piece);
-        upload.write(piece).await.map_err(GatewayError::storage)?;
+        if let Err(error) = upload.write(piece).await {
+            return Err(match ticket.is_lost() {
+                true => lost(&ticket.lease()).await,
+                false => GatewayError::writing(error),
+            });
+        }
     }
     if !checksums.agree() {
         return Err(GatewayError::BadDigest);

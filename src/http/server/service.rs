@@ -125,6 +125,8 @@ struct Waiting {
 }
 
 pin_project! {
+    // Nearly every request is routed at once: a box would cost each an allocation.
+    #[allow(clippy::large_enum_variant)]
     #[project = StateProjection]
     enum State {
         Waiting {

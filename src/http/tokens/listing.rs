@@ -33,6 +33,8 @@ struct Query {
     filter: Filter,
     limit: Option<usize>,
     cursor: Option<String>,
+    /// The whole bucket is meant.
+    all: bool,
 }
 
 fn read(query: Option<&str>, known: &[&str]) -> Result<Query, GatewayError> {
@@ -44,6 +46,8 @@ fn read(query: Option<&str>, known: &[&str]) -> Result<Query, GatewayError> {
             "prefix" => read.filter.prefix = Some(value),
             "tag" => read.filter.tag = Some(value),
             "cursor" => read.cursor = Some(value),
+            "all" if value == "true" => read.all = true,
+            "all" => return Err(bad("true, or left out")),
             "method" => {
                 read.filter.method = Some(match value.as_str() {
                     "GET" => Method::Get,
@@ -103,23 +107,43 @@ pub async fn list(
     }))
 }
 
-/// Revokes all tokens with a tag, or of a bucket and prefix.
+/// Refuses what does not say clearly how much is to be revoked: a whole bucket is only meant where
+/// `all=true` says so, and then nothing else is.
+fn revocation(query: &Query) -> Result<(), GatewayError> {
+    let Filter {
+        bucket,
+        prefix,
+        tag,
+        method: _,
+        state: _,
+    } = &query.filter;
+    let narrowed = prefix.is_some() || tag.is_some();
+    let refusal = match (query.all, narrowed) {
+        (false, true) => return Ok(()),
+        (true, false) if bucket.is_some() => return Ok(()),
+        (true, false) => "all: can only be used together with bucket",
+        (true, true) => "all: cannot be used together with prefix or tag",
+        (false, false) => {
+            "say which: tag, or bucket and prefix; a whole bucket: bucket and all=true"
+        }
+    };
+    Err(GatewayError::BadRequest(refusal.into()))
+}
+
+/// Revokes all tokens with a tag, of a bucket and prefix, or of a whole bucket.
 #[utoipa::path(delete, path = "/tokens", tag = "control plane",
     params(("bucket" = Option<String>, Query, description = "bucket alias"),
         ("prefix" = Option<String>, Query, description = "beginning of the key; with bucket"),
-        ("tag" = Option<String>, Query, description = "a tag")),
+        ("tag" = Option<String>, Query, description = "a tag"),
+        ("all" = Option<String>, Query, description = "`true`: the whole bucket")),
     responses((status = 200, description = "how many were revoked", body = Deleted), ControlErrors),
     security(("control_token" = [])))]
 pub async fn delete_matching(
     State(state): State<AppState>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Deleted>, GatewayError> {
-    let query = read(query.as_deref(), &["bucket", "prefix", "tag"])?;
-    if query.filter == Filter::default() {
-        return Err(GatewayError::BadRequest(
-            "say which: tag, or bucket and prefix".into(),
-        ));
-    }
+    let query = read(query.as_deref(), &["bucket", "prefix", "tag", "all"])?;
+    revocation(&query)?;
     let deleted = state.store().delete_matching(&query.filter).await;
     let deleted = deleted.map_err(GatewayError::store)?;
     Ok(Json(Deleted { deleted }))

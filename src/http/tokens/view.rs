@@ -154,7 +154,8 @@ pub struct StatusView {
     /// For a PUT token: an upload through it is there. For others: the object is there.
     pub uploaded: bool,
     pub object_exists: bool,
-    pub object_size: u64,
+    /// Bytes; 0 where the object is not there, `null` where storage does not say.
+    pub object_size: Option<u64>,
     pub etag: String,
     /// Unix seconds of the last upload through this token.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -177,7 +178,10 @@ impl StatusView {
             status_url: token.map(|token| status_url(state, token)),
             uploaded,
             object_exists,
-            object_size: object.size,
+            object_size: match object_exists {
+                true => object.size,
+                false => Some(0),
+            },
             etag: object.etag.unwrap_or_default(),
             uploaded_at,
         }

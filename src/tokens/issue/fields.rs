@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use asset_gateway_backends::reserved::is_reserved;
 use asset_gateway_backends::token_store::{HitOn, Method, TokenRecord};
 use ipnet::IpNet;
 use url::Url;
 
 use super::{
-    DEFAULT_LIFETIME_SECONDS, DISPOSITIONS, HIT_ONS, Invalid, IssueRequest, MAX_METADATA_BYTES,
-    MAX_TAGS, METHODS, callback, choice, invalid,
+    DISPOSITIONS, HIT_ONS, Invalid, IssueRequest, MAX_METADATA_BYTES, MAX_TAGS, METHODS, callback,
+    choice, invalid, times,
 };
 use crate::buckets::Buckets;
 use crate::callbacks::Targets;
@@ -20,6 +21,7 @@ const MAX_KEY_BYTES: usize = 1024;
 const MAX_TEXT_BYTES: usize = 1024;
 const MAX_TAG_BYTES: usize = 128;
 const MAX_LIST: usize = 100;
+const MAX_HIT_WINDOW_SECONDS: u64 = 86_400;
 
 pub fn record(
     request: IssueRequest,
@@ -30,13 +32,17 @@ pub fn record(
     let bucket = request
         .bucket
         .ok_or_else(|| Invalid("bucket is missing".into()))?;
-    if buckets.get(&bucket).is_none() {
+    let Some(backend) = buckets.get(&bucket) else {
         return invalid(format!(
             "bucket: no bucket `{}` is configured",
             bucket.escape_debug()
         ));
-    }
+    };
     let key = key(request.key)?;
+    if let Err(refused) = backend.check_key(&key) {
+        let reason = refused.reason().unwrap_or_default();
+        return invalid(format!("key: this bucket cannot hold {reason}"));
+    }
     let method = choice("method", request.method, METHODS)?
         .ok_or_else(|| Invalid("method is missing: GET, HEAD or PUT".into()))?;
     let default_hits = match method {
@@ -44,7 +50,7 @@ pub fn record(
         Method::Get | Method::Head => None,
     };
     let hit_on = choice("hit_on", request.hit_on, HIT_ONS)?.unwrap_or_default();
-    let hit_window_seconds = seconds("hit_window", request.hit_window)?.filter(|s| *s > 0);
+    let hit_window_seconds = hit_window(request.hit_window)?;
     if hit_window_seconds.is_some() && hit_on == HitOn::Complete {
         return invalid("hit_window cannot be used together with hit_on: complete");
     }
@@ -55,7 +61,7 @@ pub fn record(
         };
     }
     let mut record = TokenRecord::new(&bucket, &key, method, now, 0);
-    record.expire_at = expire_at(request.expire_at, now)?;
+    record.expire_at = times::expire_at(request.expire_at, now)?;
     record.filename = filename(request.filename)?;
     record.max_hits = limit("max_hits", request.max_hits, default_hits)?;
     record.size = limit("size", request.size, None)?;
@@ -69,13 +75,7 @@ pub fn record(
     record.disposition = choice("disposition", request.disposition, DISPOSITIONS)?;
     record.content_type = content_type(request.content_type)?;
     record.allow_overwrite = request.allow_overwrite.unwrap_or(true);
-    record.not_before = seconds("not_before", request.not_before)?.filter(|s| *s > 0);
-    if record
-        .not_before
-        .is_some_and(|start| start >= record.expire_at)
-    {
-        return invalid("not_before must lie before expire_at");
-    }
+    record.not_before = times::not_before(request.not_before, record.expire_at, now)?;
     record.allowed_ips = allowed_ips(request.allowed_ips)?;
     record.allowed_referers = referers(request.allowed_referers)?;
     record.hit_window_seconds = hit_window_seconds;
@@ -104,6 +104,9 @@ fn key(key: Option<String>) -> Result<String, Invalid> {
     {
         return invalid("key: the segments . and .. are not allowed");
     }
+    if is_reserved(&key) {
+        return invalid("key: names that begin with .asset-gateway, and .staging/, are reserved");
+    }
     Ok(key)
 }
 
@@ -116,17 +119,6 @@ fn filename(filename: Option<String>) -> Result<String, Invalid> {
         return invalid("filename: control characters are not allowed");
     }
     Ok(visible(&filename).into_owned())
-}
-
-/// Unix seconds; 0 and absence mean the default.
-pub fn expire_at(given: Option<i64>, now: u64) -> Result<u64, Invalid> {
-    match given {
-        None | Some(0) => Ok(now + DEFAULT_LIFETIME_SECONDS),
-        Some(given) => match u64::try_from(given) {
-            Ok(given) if given > now => Ok(given),
-            Ok(_) | Err(_) => invalid("expire_at must lie in the future (Unix seconds)"),
-        },
-    }
 }
 
 /// A count where -1 means unlimited.
@@ -149,6 +141,17 @@ fn seconds(field: &str, given: Option<i64>) -> Result<Option<u64>, Invalid> {
     given
         .map(|n| u64::try_from(n).map_err(|_| Invalid(format!("{field}: must not be negative"))))
         .transpose()
+}
+
+/// A window is kept with the token for each client.
+fn hit_window(given: Option<i64>) -> Result<Option<u64>, Invalid> {
+    let window = seconds("hit_window", given)?.filter(|s| *s > 0);
+    if window.is_some_and(|seconds| seconds > MAX_HIT_WINDOW_SECONDS) {
+        return invalid(format!(
+            "hit_window: at most {MAX_HIT_WINDOW_SECONDS} seconds (a day) are allowed"
+        ));
+    }
+    Ok(window)
 }
 
 fn content_type(content_type: Option<String>) -> Result<Option<String>, Invalid> {

@@ -125,6 +125,7 @@ async fn bad_values_are_refused_by_name() {
         ("allowed_ips", json!("10.0.0.0/8")),
         ("allowed_referers", json!(["example.com"])),
         ("hit_window", json!(-1)),
+        ("hit_window", json!(86_401)),
         ("hit_on", json!("end")),
         ("metadata", json!({"a": 1})),
         ("metadata", json!({"a": "x".repeat(2048)})),

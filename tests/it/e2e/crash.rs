@@ -3,6 +3,7 @@
 //! - `rounds`: traffic of every kind over sled and an fs bucket, killed at moments of chance.
 //! - `settling`: killed exactly while storage makes an object visible, before and after it has.
 //! - `parts`: killed in the middle of an upload in parts, which must not stay in storage.
+//! - `stopped`: SIGSTOP for longer than a lease, while storage has the object and nobody knows.
 //! - `scene`: the folders, the configuration and the receiver that outlive the processes.
 
 mod control;
@@ -13,5 +14,6 @@ mod parts;
 mod rounds;
 mod scene;
 mod settling;
+mod stopped;
 mod uploads;
 mod victim;

@@ -9,8 +9,13 @@ mod crowd;
 mod full;
 mod hits;
 mod leases;
+#[cfg(feature = "aws")]
+mod moved;
+#[cfg(feature = "aws")]
+mod moved_by_half;
 mod outage;
 mod revoked;
 mod settling;
+mod stopped;
 mod topologies;
 mod traffic;

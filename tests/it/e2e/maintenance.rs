@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use asset_gateway::buckets::Buckets;
-use asset_gateway::tokens::lease::{LEASE, LeaseKeeper};
+use asset_gateway::tokens::lease::{LEASE, LeaseDeadline, LeaseKeeper};
 use asset_gateway::tokens::maintenance;
-use asset_gateway_backends::clock::TestClock;
+use asset_gateway_backends::clock::{Clock, TestClock};
 use asset_gateway_backends::conformance::fixture::CALLER;
 use asset_gateway_backends::object_backend::{ObjectBackend, PutOptions};
 use asset_gateway_backends::open::{Stores, open_stores};
@@ -105,15 +105,22 @@ async fn a_bucket_that_hangs_does_not_keep_uploads_into_others_unsettled() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_cannot_be_renewed_is_lost_before_it_ends() {
     let clock = Arc::new(TestClock::at(1_780_000_000_000));
-    let stores = open_stores(&TokenStoreSettings::Memory, QueueLimits::default(), clock);
+    let (settings, limits) = (TokenStoreSettings::Memory, QueueLimits::default());
+    let stores = open_stores(&settings, limits, Arc::clone(&clock) as _);
     let Stores { tokens, .. } = stores.unwrap_or_else(|error| panic!("{error}"));
     let reservation = lease(&*tokens, TokenId([1; 16]), "alias").await;
     let troubles = Arc::<Troubles>::default();
     let store = Arc::new(TroubledStore::new(tokens, Arc::clone(&troubles)));
-    let keeper = LeaseKeeper::start(store, &reservation).unwrap();
+    let asked = clock.moment();
+    let deadline = LeaseDeadline::new(Arc::clone(&clock) as _, asked);
+    let keeper = LeaseKeeper::start(store, &reservation, deadline).unwrap();
     troubles.away.store(true, SeqCst);
-    tokio::time::sleep(LEASE / 2).await;
-    assert!(!keeper.is_lost());
-    tokio::time::sleep(LEASE / 2).await;
-    assert!(keeper.is_lost());
+    let pass = async |time| {
+        clock.advance(time);
+        tokio::time::sleep(time).await;
+    };
+    pass(LEASE / 2).await;
+    assert!(!keeper.deadline().is_over());
+    pass(LEASE / 2).await;
+    assert!(keeper.deadline().is_over());
 }

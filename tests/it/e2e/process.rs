@@ -5,4 +5,7 @@ mod embedded;
 #[cfg(feature = "redis")]
 mod first;
 mod metrics_port;
+mod refusals;
 mod restart;
+#[cfg(unix)]
+mod rights;

@@ -62,6 +62,10 @@ impl ObjectBackend for DescribedBackend {
         self.inner.capabilities()
     }
 
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.inner.check_key(key)
+    }
+
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
         let meta = self.inner.head(key, options).await?;
         Ok(self.described(meta))

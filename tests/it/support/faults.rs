@@ -20,9 +20,14 @@ pub enum Fault {
 }
 
 /// Each fault, and how clients are told: status and code.
-pub const FAULTS: [(Fault, u16, &str); 5] = [
+pub const FAULTS: [(Fault, u16, &str); 6] = [
     (Fault::Error(ErrorKind::Upstream), 502, "upstream_error"),
     (Fault::Error(ErrorKind::Unavailable), 502, "upstream_error"),
+    (
+        Fault::Error(ErrorKind::Busy { retry_after: None }),
+        503,
+        "unavailable",
+    ),
     (Fault::Error(ErrorKind::NoAnswer), 502, "upstream_error"),
     (Fault::Error(ErrorKind::Timeout), 504, "upstream_timeout"),
     (Fault::Panic, 500, "internal_error"),
@@ -59,6 +64,10 @@ impl FaultyBackend {
 impl ObjectBackend for FaultyBackend {
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
+    }
+
+    fn check_key(&self, key: &str) -> Result<()> {
+        self.inner.check_key(key)
     }
 
     async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {

@@ -43,6 +43,16 @@ impl Fleet {
         fleet
     }
 
+    /// The folder of the bucket that all share.
+    pub fn root(&self) -> &std::path::Path {
+        self.objects.path()
+    }
+
+    /// Nodes that are added from now on have this `section`.
+    pub fn set(&mut self, name: &str, section: Value) {
+        self.sections[name] = section;
+    }
+
     /// One node more.
     pub fn add(&mut self) {
         self.nodes.push(Gateway::with(self.sections.clone()));

@@ -164,6 +164,11 @@ impl Gateway {
         self.process.terminate();
     }
 
+    /// See [`Process::signal`].
+    pub fn signal(&self, signal: &str) {
+        self.process.signal(signal);
+    }
+
     /// SIGKILL; returns the folder to start in again.
     pub fn kill(mut self) -> Stopped {
         self.process.kill();

@@ -12,8 +12,8 @@ use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
 use asset_gateway::http::server::{Server, ServerSettings};
 use asset_gateway::shutdown::Shutdown;
-use asset_gateway::tokens::{Digester, Redeemer};
-use asset_gateway_backends::clock::SystemClock;
+use asset_gateway::tokens::{Digester, Redeemer, maintenance};
+use asset_gateway_backends::clock::{Clock, SystemClock};
 use asset_gateway_backends::object_backend::ObjectBackend;
 use asset_gateway_backends::object_backend::memory::MemoryBackend;
 use asset_gateway_backends::open::{Stores, open_stores};
@@ -27,6 +27,9 @@ use super::troubles::{TroubledStore, Troubles};
 pub struct InProcess {
     api: Api,
     shutdown: Shutdown,
+    store: Arc<dyn TokenStore>,
+    buckets: Buckets,
+    clock: Arc<dyn Clock>,
 }
 
 impl Deref for InProcess {
@@ -43,6 +46,24 @@ impl InProcess {
         self.shutdown.begin();
     }
 
+    pub fn api(&self) -> Api {
+        self.api.clone()
+    }
+
+    pub fn port(&self) -> u16 {
+        let (_, port) = self.api.base.rsplit_once(':').unwrap();
+        port.parse().unwrap()
+    }
+
+    /// Settles uploads that were left finalising, as every node does, until the test ends.
+    pub fn sweep(&self) {
+        tokio::spawn(maintenance::sweep(
+            Arc::clone(&self.store),
+            self.buckets.clone(),
+            Arc::clone(&self.clock),
+        ));
+    }
+
     /// Over a bucket in memory and a store that has troubles when it is told to.
     pub async fn with_troubles() -> (Self, Arc<Troubles>) {
         let troubles = Arc::<Troubles>::default();
@@ -56,8 +77,16 @@ impl InProcess {
         bucket: impl ObjectBackend + 'static,
         wrap: impl FnOnce(Arc<dyn TokenStore>) -> Arc<dyn TokenStore>,
     ) -> Self {
+        Self::start_at(Arc::new(SystemClock), bucket, wrap).await
+    }
+
+    /// As [`start`](Self::start), by a clock of the test's own.
+    pub async fn start_at(
+        clock: Arc<dyn Clock>,
+        bucket: impl ObjectBackend + 'static,
+        wrap: impl FnOnce(Arc<dyn TokenStore>) -> Arc<dyn TokenStore>,
+    ) -> Self {
         install_crypto();
-        let clock = Arc::new(SystemClock);
         let limits = QueueLimits::default();
         let stores = open_stores(&TokenStoreSettings::Memory, limits, clock.clone());
         let Stores { tokens, callbacks } = stores.unwrap_or_else(|error| panic!("{error}"));
@@ -67,12 +96,19 @@ impl InProcess {
         let shutdown = Shutdown::new();
         let backlog = Arc::new(Backlog::new(callbacks));
         let courier = Courier::new(backlog.clone(), clock.clone(), CallbackSettings::default());
+        let store = wrap(tokens);
+        let buckets = Buckets::new(BTreeMap::from([("local".to_owned(), bucket)]));
         let state = AppState::new(Parts {
-            redeemer: Redeemer::new(wrap(tokens), clock, Digester::default(), backlog.clone()),
+            redeemer: Redeemer::new(
+                Arc::clone(&store),
+                clock.clone(),
+                Digester::default(),
+                backlog.clone(),
+            ),
             backlog,
             courier: Arc::new(courier.unwrap()),
             targets: Arc::default(),
-            buckets: Buckets::new(BTreeMap::from([("local".to_owned(), bucket)])),
+            buckets: buckets.clone(),
             control_tokens: vec![ControlToken::try_from(CONTROL.to_owned()).unwrap()],
             unknown_fields: UnknownFields::Reject,
             public_base: base.clone(),
@@ -89,6 +125,9 @@ impl InProcess {
         Self {
             api: Api::new(base),
             shutdown,
+            store,
+            buckets,
+            clock,
         }
     }
 }

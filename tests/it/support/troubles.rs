@@ -8,8 +8,8 @@ use asset_gateway_backends::callback_queue::{Claimed, Report};
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::token_store::{
     AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, StoredToken, TokenId, TokenRecord, TokenStore,
-    Unsettled,
+    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, Unsettled,
 };
 use asset_gateway_backends::{BackendError, ErrorKind};
 use async_trait::async_trait;
@@ -48,7 +48,7 @@ impl Gate {
         self.stopped.load(Ordering::SeqCst)
     }
 
-    async fn pass(&self) {
+    pub async fn pass(&self) {
         let mut is_first = true;
         loop {
             let opened = self.opened.notified();
@@ -161,6 +161,10 @@ impl TokenStore for TroubledStore {
 
     async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
         self.there()?.sweep(lease).await
+    }
+
+    async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
+        self.there()?.settlement(lease).await
     }
 
     async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Subject;
 use super::tools::*;
 use crate::error::ErrorKind;
-use crate::object_backend::GetOptions;
+use crate::object_backend::{GetOptions, PutOptions};
 
 pub async fn keys_of_any_character(subject: &Subject) {
     for name in [
@@ -31,7 +31,7 @@ pub async fn keys_of_any_character(subject: &Subject) {
         let bytes = Bytes::from(name.to_owned());
         put(subject, &key, &bytes).await;
         let head = subject.backend.head(&key, &GetOptions::default()).await;
-        assert_eq!(head.expect(name).size, name.len() as u64);
+        assert_eq!(head.expect(name).size, Some(name.len() as u64));
         assert_same(&read(get(subject, &key).await).await, &bytes);
         subject.backend.delete(&key).await.expect(name);
         assert_missing(subject, &key).await;
@@ -47,6 +47,64 @@ pub async fn keys_are_told_apart(subject: &Subject) {
     for name in names {
         let found = read(get(subject, &subject.key(name)).await).await;
         assert_eq!(found, name.as_bytes());
+    }
+}
+
+/// Keys that some backend cannot hold.
+fn doubtful_keys() -> Vec<String> {
+    let of_bytes = |bytes: usize| {
+        let mut key = format!("{}/", "n".repeat(199)).repeat(bytes / 200 + 1);
+        key.truncate(bytes - 1);
+        key + "n"
+    };
+    let mut keys: Vec<String> = [850, 851, 1023, 1024, 1025].map(of_bytes).into();
+    keys.extend(["n".repeat(255), "n".repeat(256), "\u{fc}".repeat(128)]);
+    let named = [
+        "",
+        "x//y",
+        "trail/",
+        "trail//",
+        "/front",
+        " blank in front",
+        "blank behind ",
+        "blank /inside",
+        "\u{3000}wide",
+        "\\backslash",
+        ".",
+        "..",
+        "a/./b",
+        "a/../b",
+        "a/..",
+    ];
+    keys.extend(named.map(str::to_owned));
+    keys
+}
+
+pub async fn every_call_agrees_with_check_key(subject: &Subject) {
+    let bytes = Bytes::from_static(b"doubtful");
+    for name in doubtful_keys() {
+        let inside = subject.key(&name);
+        for key in [name, inside] {
+            let head = subject.backend.head(&key, &GetOptions::default()).await;
+            let got = get_with(subject, &key, GetOptions::default()).await;
+            if let Err(refused) = subject.backend.check_key(&key) {
+                assert_eq!(refused.kind, ErrorKind::InvalidKey, "{key:?}");
+                assert!(refused.reason().is_some_and(|reason| !reason.is_empty()));
+                assert_eq!(kind(head), Some(ErrorKind::InvalidKey), "head {key:?}");
+                assert_eq!(kind(got), Some(ErrorKind::InvalidKey), "get {key:?}");
+                let put = subject.backend.put(&key, PutOptions::default()).await;
+                assert_eq!(kind(put), Some(ErrorKind::InvalidKey), "put {key:?}");
+                continue;
+            }
+            assert_ne!(kind(head), Some(ErrorKind::InvalidKey), "head {key:?}");
+            assert_ne!(kind(got), Some(ErrorKind::InvalidKey), "get {key:?}");
+            if subject.gaps.keys_are_paths {
+                continue;
+            }
+            put(subject, &key, &bytes).await;
+            assert_same(&read(get(subject, &key).await).await, &bytes);
+            subject.backend.delete(&key).await.expect("deleted");
+        }
     }
 }
 

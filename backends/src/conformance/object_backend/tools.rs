@@ -88,7 +88,7 @@ pub async fn read(result: GetResult) -> Bytes {
         assert!(!piece.is_empty(), "a piece without bytes");
         bytes.extend_from_slice(&piece);
     }
-    assert_eq!(bytes.len() as u64, promised, "bytes of the body");
+    assert_eq!(Some(bytes.len() as u64), promised, "bytes of the body");
     bytes.freeze()
 }
 

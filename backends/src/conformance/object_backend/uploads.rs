@@ -1,6 +1,7 @@
 //! An upload is all or nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -8,7 +9,7 @@ use parking_lot::Mutex;
 use super::Subject;
 use super::tools::*;
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::object_backend::{PutOptions, Recorder, Upload};
+use crate::object_backend::{Fence, PutOptions, Recorder, Upload};
 
 const LENGTHS: [usize; 2] = [1000, 17 * MIB];
 
@@ -140,4 +141,82 @@ pub async fn a_reference_that_cannot_be_recorded_ends_the_upload(subject: &Subje
     if has_references {
         assert_missing(subject, &key).await;
     }
+}
+
+#[derive(Debug, Default)]
+struct Switch(AtomicBool);
+
+impl Fence for Switch {
+    fn is_past(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Before the first byte, in the middle, and just before the end; where something was there and where
+/// nothing was; with a known length and without.
+pub async fn a_fence_that_is_past_keeps_the_object_invisible(subject: &Subject) {
+    for length in LENGTHS {
+        for (is_known, must_not_exist) in [(false, false), (true, true)] {
+            let key = subject.key(&format!("fenced-{length}-{is_known}"));
+            let old = pattern(10, 50);
+            if !must_not_exist {
+                put(subject, &key, &old).await;
+            }
+            let bytes = pattern(length, 51);
+            for after in [0, length / 2, length] {
+                let fence = Arc::<Switch>::default();
+                let options = PutOptions {
+                    content_length: is_known.then_some(length as u64),
+                    must_not_exist,
+                    fence: Some(Arc::clone(&fence) as _),
+                    ..PutOptions::default()
+                };
+                let upload = subject.backend.put(&key, options).await;
+                let mut upload = upload.expect("an upload begins");
+                let piece_length = length.div_ceil(8);
+                let mut failed = false;
+                for (n, piece) in bytes.chunks(piece_length).enumerate() {
+                    fence.0.store(n * piece_length >= after, Ordering::SeqCst);
+                    failed = failed || upload.write(bytes.slice_ref(piece)).await.is_err();
+                }
+                fence.0.store(true, Ordering::SeqCst);
+                let finished = upload.finish().await;
+                assert!(failed || finished.is_err(), "{key}: it is visible");
+                if must_not_exist {
+                    assert_missing(subject, &key).await;
+                } else {
+                    assert_same(&read(get(subject, &key).await).await, &old);
+                }
+            }
+        }
+    }
+}
+
+/// As whoever settles the upload of a writer that is stopped. Storage that has no means for it says
+/// nothing, and its writer's own fence is all that there is.
+pub async fn an_upload_that_is_fenced_off_stays_invisible(subject: &Subject) {
+    let key = subject.key("fenced-off");
+    let marked = |marker: &str| PutOptions {
+        marker: Some(marker.to_owned()),
+        ..PutOptions::default()
+    };
+    let upload = subject.backend.put(&key, marked("5f0c")).await;
+    let mut upload = upload.expect("an upload begins");
+    write_in_pieces(&mut upload, &pattern(1000, 52), 100_000).await;
+    // One more writes, whom nobody means.
+    let other = subject.backend.put(&key, marked("5f0d")).await;
+    let mut other = other.expect("an upload begins");
+    write_in_pieces(&mut other, &pattern(1000, 53), 100_000).await;
+    for marker in ["5f0c", "5f0c", "unknown", "../../x"] {
+        let fenced_off = subject.backend.fence_off(marker).await;
+        fenced_off.expect("what is not there is a success");
+    }
+    if subject.backend.capabilities().fences_off {
+        assert!(upload.finish().await.is_err(), "it is visible");
+        assert_missing(subject, &key).await;
+    } else {
+        upload.abort().await.expect("the upload is given up");
+    }
+    other.finish().await.expect("the object is stored");
+    assert_same(&read(get(subject, &key).await).await, &pattern(1000, 53));
 }

@@ -3,7 +3,9 @@
 use crate::callback_queue::Outcome;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
-use crate::token_store::{Access, Intent, Lease, Method, Patch, Refusal, Reservation, Unsettled};
+use crate::token_store::{
+    Access, Intent, Lease, LeaseId, Method, Patch, Refusal, Reservation, Settlement, Unsettled,
+};
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
@@ -253,4 +255,46 @@ pub async fn several_are_handed_out_each_once(f: Fixture) {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!((seen.len(), a.len() + b.len()), (20, 20));
+}
+
+async fn settlement(f: &Fixture, lease: LeaseId) -> Settlement {
+    f.stores.tokens.settlement(lease).await.unwrap()
+}
+
+pub async fn whoever_lost_it_is_told_what_became_of_it(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    let lease = upload.lease().unwrap();
+    assert_eq!(settlement(&f, lease).await, Settlement::Open);
+    f.advance(PAST_LEASE).await;
+    assert_eq!(settlement(&f, lease).await, Settlement::Open);
+    let unsettled = taken_over(&f).await;
+    assert_eq!(settlement(&f, lease).await, Settlement::Open);
+    assert_eq!(f.commit(unsettled.reservation).await, Lease::Held);
+    assert_eq!(settlement(&f, lease).await, Settlement::Counted);
+    // It is remembered for longer than anything else of the lease.
+    f.advance(PAST_LEASE).await;
+    assert!(sweep(&f).await.is_empty());
+    assert_eq!(settlement(&f, lease).await, Settlement::Counted);
+    assert_eq!(f.commit(upload).await, Lease::Lost);
+    assert_eq!(f.used(id(1)).await, 1);
+}
+
+pub async fn a_lease_that_was_lost_for_nothing_is_void(f: Fixture) {
+    let (upload, _) = finalised(&f).await;
+    let lease = upload.lease().unwrap();
+    f.advance(PAST_LEASE).await;
+    let unsettled = taken_over(&f).await;
+    let release = f.stores.tokens.release(unsettled.reservation, 0, None);
+    release.await.unwrap();
+    assert_eq!(settlement(&f, lease).await, Settlement::Void);
+
+    // Its hit is free; a later upload's fate is not this one's.
+    let second = f.admit(id(1), Access::Put).await;
+    let lease = second.lease().unwrap();
+    assert_eq!(settlement(&f, lease).await, Settlement::Void);
+    f.finalise(&second).await;
+    assert_eq!(settlement(&f, lease).await, Settlement::Open);
+    f.stores.tokens.delete(id(1)).await.unwrap();
+    assert_eq!(settlement(&f, lease).await, Settlement::Void);
+    drop(upload);
 }

@@ -113,6 +113,23 @@ pub async fn one_left_finalising_waits_for_its_settlement(f: Fixture) {
     }
 }
 
+/// So that it can be aborted before its hit is given back.
+pub async fn whoever_settles_it_knows_its_name(f: Fixture) {
+    let parts = begun(&f, id(1)).await;
+    f.create(id(2), f.limited(Method::Put, 1)).await;
+    let whole = f.admit(id(2), Access::Put).await;
+    for upload in [&parts, &whole] {
+        f.finalise(upload).await;
+    }
+    f.advance(PAST_LEASE).await;
+    let unsettled = f.stores.tokens.sweep(LEASE).await.unwrap();
+    assert_eq!(unsettled.len(), 2);
+    for left in unsettled {
+        let expected = (left.reservation.token_id() == id(1)).then(|| upload(7));
+        assert_eq!(left.open_upload, expected);
+    }
+}
+
 pub async fn neither_revoking_nor_a_new_life_forgets_it(f: Fixture) {
     let _revoked = begun(&f, id(1)).await;
     f.stores.tokens.delete(id(1)).await.unwrap();

@@ -1,5 +1,7 @@
 //! `hit_window`: one client's requests ride on its counted hit.
 
+use std::net::IpAddr;
+
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{Access, Method, Refusal, Reservation, ReserveRequest, TokenRecord};
@@ -129,4 +131,76 @@ pub async fn many_clients_come_and_go(f: Fixture) {
         admit(&f, client).await;
     }
     assert_eq!(f.used(id(1)).await, 100);
+}
+
+/// The 65th client of a token has no window: it is never let in for nothing, and nobody else is shut out.
+pub async fn a_client_too_many_is_counted_each_time(f: Fixture) {
+    let mut record = record(&f, 68);
+    record.hit_window_seconds = Some(60);
+    f.create(id(1), record).await;
+    for client in 0..64 {
+        admit(&f, client).await;
+    }
+    assert_eq!(f.used(id(1)).await, 64);
+    let one_more = admit(&f, 64).await;
+    admit(&f, 64).await;
+    assert_eq!(f.used(id(1)).await, 66, "let in for nothing");
+    // Those who have one ride on.
+    for client in 0..64 {
+        admit(&f, client).await;
+    }
+    assert_eq!(f.used(id(1)).await, 66);
+    f.stores.tokens.release(one_more, 0, None).await.unwrap();
+    assert_eq!(f.used(id(1)).await, 65);
+    for client in 65..68 {
+        admit(&f, client).await;
+    }
+    let refusal = f.refusal_with(id(1), &by(68)).await;
+    assert_eq!(refusal, Refusal::HitsExceeded);
+    admit(&f, 0).await;
+    assert_eq!(f.used(id(1)).await, 68);
+}
+
+pub async fn windows_that_are_over_make_room(f: Fixture) {
+    f.create(id(1), record(&f, 1000)).await;
+    for client in 0..64 {
+        admit(&f, client).await;
+    }
+    f.advance(ms(2100)).await;
+    for client in 64..128 {
+        admit(&f, client).await;
+    }
+    admit(&f, 64).await;
+    admit(&f, 127).await;
+    assert_eq!(f.used(id(1)).await, 128);
+}
+
+/// Of the addresses behind one /64 that make up user agents, others hardly hear.
+pub async fn one_address_leaves_room_for_others(f: Fixture) {
+    let mut record = record(&f, 1000);
+    record.hit_window_seconds = Some(60);
+    f.create(id(1), record).await;
+    let agents: Vec<String> = (0..100).map(|n| format!("made up {n}")).collect();
+    for (n, agent) in agents.iter().enumerate() {
+        let mut made_up = by(1);
+        made_up.caller.user_agent = agent;
+        made_up.caller.client_ip =
+            IpAddr::from(((0x2001_0db8_0000_0001_u128 << 64) | n as u128).to_be_bytes()).into();
+        f.admit_with(id(1), &made_up).await;
+    }
+    assert_eq!(f.used(id(1)).await, 100);
+    // Few of them ride.
+    for agent in &agents {
+        let mut made_up = by(1);
+        made_up.caller.user_agent = agent;
+        made_up.caller.client_ip =
+            IpAddr::from((0x2001_0db8_0000_0001_u128 << 64).to_be_bytes()).into();
+        f.admit_with(id(1), &made_up).await;
+    }
+    assert_eq!(f.used(id(1)).await, 192);
+    for client in 2..50 {
+        admit(&f, client).await;
+        admit(&f, client).await;
+    }
+    assert_eq!(f.used(id(1)).await, 240);
 }

@@ -41,6 +41,10 @@ impl Clock for Racing {
         }
         read_ms
     }
+
+    fn uptime_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::SeqCst)
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Bodies of requests: pieces that are here, and pieces that are still to come.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use aws_sdk_s3::primitives::SdkBody;
@@ -11,32 +11,47 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
+use crate::object_backend::{Fence, check_fence};
+
 /// A body that can be sent as often as needed.
 pub fn in_memory(pieces: VecDeque<Bytes>) -> SdkBody {
-    SdkBody::retryable(move || SdkBody::from_body_1_x(InMemory::new(pieces.clone())))
+    fenced(pieces, None)
+}
+
+/// As [`in_memory`], but the last piece is held back where the fence is past.
+pub fn fenced(pieces: VecDeque<Bytes>, fence: Option<Arc<dyn Fence>>) -> SdkBody {
+    SdkBody::retryable(move || SdkBody::from_body_1_x(InMemory::new(pieces.clone(), fence.clone())))
 }
 
 struct InMemory {
     pieces: VecDeque<Bytes>,
     left: u64,
+    fence: Option<Arc<dyn Fence>>,
 }
 
 impl InMemory {
-    fn new(pieces: VecDeque<Bytes>) -> Self {
+    fn new(pieces: VecDeque<Bytes>, fence: Option<Arc<dyn Fence>>) -> Self {
         let left = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces, left }
+        Self {
+            pieces,
+            left,
+            fence,
+        }
     }
 }
 
 impl Body for InMemory {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let piece = self.pieces.pop_front();
+        if piece.is_some() && self.pieces.is_empty() {
+            check(self.fence.as_ref())?;
+        }
         self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
@@ -51,17 +66,28 @@ impl Body for InMemory {
 }
 
 /// A body of `length` bytes that come through the channel. A sender that is dropped before all of
-/// them have come breaks the request.
-pub fn to_come(pieces: mpsc::Receiver<Bytes>, length: u64) -> SdkBody {
+/// them have come breaks the request, as does a fence that is past when the last one is to go out.
+pub fn to_come(
+    pieces: mpsc::Receiver<Bytes>,
+    length: u64,
+    fence: Option<Arc<dyn Fence>>,
+) -> SdkBody {
     SdkBody::from_body_1_x(ToCome {
         pieces,
         left: length,
+        fence,
     })
+}
+
+/// An error here breaks the request in the middle of its body.
+fn check(fence: Option<&Arc<dyn Fence>>) -> io::Result<()> {
+    check_fence(fence).map_err(io::Error::other)
 }
 
 struct ToCome {
     pieces: mpsc::Receiver<Bytes>,
     left: u64,
+    fence: Option<Arc<dyn Fence>>,
 }
 
 impl Body for ToCome {
@@ -80,6 +106,9 @@ impl Body for ToCome {
         };
         Poll::Ready(Some(match self.left.checked_sub(piece.len() as u64) {
             Some(left) => {
+                if left == 0 {
+                    check(self.fence.as_ref())?;
+                }
                 self.left = left;
                 Ok(Frame::data(piece))
             }

@@ -10,13 +10,13 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 
-use super::credentials::signing;
+use super::credentials::{self, signing};
 use super::http::Http;
 use crate::object_backend::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
 use crate::settings::{BucketSettings, Provider};
 
-/// To the first byte of an answer; between two pieces of a body.
-pub const SILENCE: Duration = Duration::from_secs(30);
+pub use crate::object_backend::repeat::SILENCE;
+
 /// Storage puts the parts of a large upload together before it answers.
 pub const COMPLETE: Duration = Duration::from_secs(300);
 
@@ -42,7 +42,7 @@ impl Clients {
     pub fn new(settings: &BucketSettings) -> Result<Self, Refusal> {
         let base = config(settings)?;
         let http = Http::new(CONNECT).map_err(|error| format!("no HTTP client: {error}"))?;
-        let base = base.http_client(http);
+        let base = base.http_client(http.for_storage());
         let tries = RetryConfig::standard()
             .with_max_attempts(TRIES)
             .with_initial_backoff(FIRST_PAUSE);
@@ -61,10 +61,17 @@ impl Clients {
     }
 }
 
-fn config(settings: &BucketSettings) -> Result<Builder, Refusal> {
+/// All that the settings decide, without a client.
+pub fn check(settings: &BucketSettings) -> Result<(), Refusal> {
     if settings.bucket.is_empty() {
         return Err("`bucket` is empty: name the bucket at the provider".into());
     }
+    endpoint(settings)?;
+    credentials::check(&settings.credential)
+}
+
+fn config(settings: &BucketSettings) -> Result<Builder, Refusal> {
+    check(settings)?;
     // A signature names a region also where the storage has none.
     let region = match settings.region.as_str() {
         "" => "us-east-1",

@@ -5,8 +5,18 @@ mod file;
 
 use aws_sdk_s3::config::{Builder, Credentials, IdentityCache};
 
+use crate::keys_file;
 use crate::object_backend::endpoint::Refusal;
 use crate::settings::{CredentialSettings, Keys};
+
+/// Keys that are missing, or a file that holds none.
+pub fn check(settings: &CredentialSettings) -> Result<(), Refusal> {
+    match settings {
+        CredentialSettings::Keys(_) => settings.keys().map(drop),
+        CredentialSettings::File { path, profile } => keys_file::read(path, profile).map(drop),
+        CredentialSettings::DefaultChain { .. } => Ok(()),
+    }
+}
 
 /// Asks nobody on the network. A file of keys is read here for the first time.
 pub fn signing(

@@ -1,14 +1,17 @@
 //! The SDK's errors to ours. No header of a request or an answer gets into their text.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::primitives::ByteStreamError;
 
 use crate::error::{BackendError, ErrorKind};
+use crate::object_backend::acknowledgement::NotAcknowledged;
+use crate::object_backend::answer::headers::wait;
+use crate::object_backend::answer::is_passing_conflict;
 use crate::object_backend::unsent::is_unsent;
-use crate::object_backend::words::for_log;
+use crate::object_backend::words::{chain, for_log};
 
 /// Storage answered, whatever it said.
 pub fn is_answer<E>(error: &SdkError<E, HttpResponse>) -> bool {
@@ -40,14 +43,10 @@ where
         | ErrorKind::Timeout
         | ErrorKind::NoAnswer
         | ErrorKind::Unavailable
+        | ErrorKind::Busy { .. }
         | ErrorKind::Upstream
         | ErrorKind::Corrupt => BackendError::with_source(kind, operation, words(error)),
     }
-}
-
-/// A body that broke on its way here.
-pub fn body_error(error: &ByteStreamError) -> BackendError {
-    BackendError::with_source(ErrorKind::Unavailable, "get", for_log(&chain(error)))
 }
 
 /// Storage's answer is not what the protocol says.
@@ -63,6 +62,9 @@ fn kind<E: ProvideErrorMetadata + StdError + 'static>(
     error: &SdkError<E, HttpResponse>,
 ) -> ErrorKind {
     let code = error.code().unwrap_or_default();
+    if is_not_acknowledged(error) {
+        return ErrorKind::NoAnswer;
+    }
     match error {
         SdkError::TimeoutError(_) => return ErrorKind::Timeout,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => return ErrorKind::Timeout,
@@ -79,27 +81,43 @@ fn kind<E: ProvideErrorMetadata + StdError + 'static>(
     match status(error) {
         Some(304) => ErrorKind::NotModified,
         Some(412) => ErrorKind::PreconditionFailed,
-        Some(416) => ErrorKind::RangeNotSatisfiable {
-            size: size_of_unsatisfied(error),
-        },
+        Some(416) => ErrorKind::RangeNotSatisfiable { size: None },
         // Missing, but not the object.
         Some(404) if matches!(code, "NoSuchBucket" | "NoSuchUpload") => ErrorKind::Upstream,
         Some(404) => ErrorKind::NotFound,
         Some(400) if code == "KeyTooLongError" => ErrorKind::InvalidKey,
         Some(502 | 504) => ErrorKind::NoAnswer,
-        Some(429 | 500 | 503) => ErrorKind::Unavailable,
+        Some(429 | 503) => ErrorKind::Busy {
+            retry_after: retry_after(error),
+        },
+        Some(409) if is_passing_conflict(code) => ErrorKind::Busy { retry_after: None },
+        Some(500) => ErrorKind::Unavailable,
         // Completing an upload begins to answer before it knows how it ends.
-        Some(200) if matches!(code, "InternalError" | "SlowDown" | "ServiceUnavailable") => {
-            ErrorKind::Unavailable
-        }
+        Some(200) => match code {
+            "SlowDown" | "ServiceUnavailable" => ErrorKind::Busy { retry_after: None },
+            "InternalError" => ErrorKind::Unavailable,
+            // No error of storage's, and no success.
+            "" => ErrorKind::NoAnswer,
+            _ => ErrorKind::Upstream,
+        },
         Some(_) | None => ErrorKind::Upstream,
     }
 }
 
-/// N of `Content-Range: bytes */N`.
-fn size_of_unsatisfied<E>(error: &SdkError<E, HttpResponse>) -> Option<u64> {
-    let value = error.raw_response()?.headers().get("content-range")?;
-    value.strip_prefix("bytes */")?.trim().parse().ok()
+fn retry_after<E>(error: &SdkError<E, HttpResponse>) -> Option<Duration> {
+    wait(error.raw_response()?.headers().get("retry-after")?)
+}
+
+/// The HTTP client has not taken the answer for storage's.
+fn is_not_acknowledged<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> bool {
+    let mut error: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(one) = error {
+        if one.is::<NotAcknowledged>() {
+            return true;
+        }
+        error = one.source();
+    }
+    false
 }
 
 /// Storage's code and message, or what went wrong on the way.
@@ -115,18 +133,6 @@ where
         (None, _) => chain(error),
     };
     for_log(&text)
-}
-
-/// The error's own words and those of what caused it.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -154,6 +160,8 @@ mod tests {
         )
     }
 
+    const BUSY: ErrorKind = ErrorKind::Busy { retry_after: None };
+
     #[test]
     fn answers_have_their_kinds() {
         for (status, code, expected) in [
@@ -163,10 +171,14 @@ mod tests {
             (404, "", ErrorKind::NotFound),
             (404, "NoSuchBucket", ErrorKind::Upstream),
             (412, "PreconditionFailed", ErrorKind::PreconditionFailed),
-            (416, "", ErrorKind::RangeNotSatisfiable { size: Some(1234) }),
+            (416, "", ErrorKind::RangeNotSatisfiable { size: None }),
             (500, "InternalError", ErrorKind::Unavailable),
             (502, "", ErrorKind::NoAnswer),
-            (503, "SlowDown", ErrorKind::Unavailable),
+            (503, "SlowDown", BUSY),
+            (429, "", BUSY),
+            (409, "ConditionalRequestConflict", BUSY),
+            (200, "SlowDown", BUSY),
+            (200, "", ErrorKind::NoAnswer),
             (504, "", ErrorKind::NoAnswer),
             (200, "InternalError", ErrorKind::Unavailable),
             (200, "InvalidPart", ErrorKind::Upstream),

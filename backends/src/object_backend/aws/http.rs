@@ -1,5 +1,8 @@
 //! The HTTP client below the SDK: the gateway's own, with its one TLS stack.
 //!
+//! Answers to a GET or HEAD of an object do not come to the SDK at all: see
+//! [`answer`](crate::object_backend::answer). Those to an upload have to be storage's own.
+//!
 //! Waiting for an answer has its limits where the request is made: how long is too long depends
 //! on it.
 
@@ -12,6 +15,10 @@ use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
+use http::request::Parts;
+
+use crate::object_backend::acknowledgement::Write;
+use crate::object_backend::answer::{capture, exchange};
 
 /// Unused connections are closed before storage closes them, which would fail an upload.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
@@ -19,6 +26,8 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone)]
 pub struct Http {
     client: reqwest::Client,
+    /// What is asked is storage, not a service that gives keys.
+    is_storage: bool,
 }
 
 impl Http {
@@ -29,9 +38,25 @@ impl Http {
             .pool_idle_timeout(IDLE_CONNECTION)
             // A signature is for one host; and nobody else decides where our requests go.
             .redirect(reqwest::redirect::Policy::none())
+            // What is stored is handed on as it is stored.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .http1_only()
             .build()?;
-        Ok(Self { client })
+        Ok(Self {
+            client,
+            is_storage: false,
+        })
+    }
+
+    /// Judges answers as those of storage.
+    pub fn for_storage(self) -> Self {
+        Self {
+            is_storage: true,
+            ..self
+        }
     }
 }
 
@@ -47,25 +72,59 @@ impl HttpClient for Http {
 
 impl HttpConnector for Http {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.client.clone();
-        HttpConnectorFuture::new(async move { send(client, request).await })
+        let http = self.clone();
+        HttpConnectorFuture::new(async move { send(http, request).await })
     }
 }
 
-async fn send(
-    client: reqwest::Client,
-    request: HttpRequest,
-) -> Result<HttpResponse, ConnectorError> {
+async fn send(http: Http, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let Http { client, is_storage } = http;
     let request = request
         .try_into_http1x()
         .map_err(|error| ConnectorError::user(error.into()))?;
+    if is_storage && is_read(&request) && capture::is_wanted() {
+        return read(&client, request.into_parts().0).await;
+    }
+    let write = Write::of(request.method(), request.uri().query()).filter(|_| is_storage);
     let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))
         .map_err(|error| ConnectorError::user(error.without_url().into()))?;
-    let response = client.execute(request).await.map_err(|error| {
+    let mut response = client.execute(request).await.map_err(|error| {
         // Connections that fail in time or by it: for a caller they are the same.
         ConnectorError::io(error.without_url().into())
     })?;
+    if let Some(write) = write {
+        let judged = write.check(response.status(), response.headers());
+        // Repeated where repeating is harmless.
+        judged.map_err(|error| ConnectorError::io(error.into()))?;
+        write.strip(response.status(), response.headers_mut());
+    }
     let response = http::Response::<reqwest::Body>::from(response);
     HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
         .map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+/// Of an object. The SDK asks for keys and sessions from the same task.
+fn is_read<B>(request: &http::Request<B>) -> bool {
+    match *request.method() {
+        http::Method::HEAD => true,
+        http::Method::GET => {
+            let query = request.uri().query().unwrap_or_default();
+            query.split('&').any(|pair| pair == "x-id=GetObject")
+        }
+        _ => false,
+    }
+}
+
+/// Sends what reads an object. The caller takes the answer; the SDK is told of one without bytes.
+async fn read(client: &reqwest::Client, parts: Parts) -> Result<HttpResponse, ConnectorError> {
+    let answer = exchange(client, parts).await;
+    let is_ok = answer.is_ok();
+    capture::offer(answer);
+    if !is_ok {
+        return Err(ConnectorError::other("taken".into(), None));
+    }
+    let response = http::Response::builder().header("content-length", "0");
+    let response = response.body(SdkBody::empty());
+    let response = response.map_err(|error| ConnectorError::other(error.into(), None))?;
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
 }

@@ -70,7 +70,7 @@ impl Multipart {
             .config_override(Builder::new().timeout_config(limit(length)))
             .send()
             .await
-            .map_err(|error| backend_error("put", &error))?;
+            .map_err(|error| backend_error("put", &error).of_an_upload(false))?;
         let Some(etag) = answer.e_tag() else {
             return Err(strange("put", "storage gives parts no entity tag"));
         };
@@ -92,7 +92,7 @@ impl Multipart {
             .set_metadata(self.target.metadata())
             .send()
             .await
-            .map_err(|error| backend_error("put", &error))?;
+            .map_err(|error| backend_error("put", &error).of_an_upload(false))?;
         let id = answer.upload_id().filter(|id| !id.is_empty());
         id.map(str::to_owned)
             .ok_or_else(|| strange("put", "storage gives the upload no name"))
@@ -101,6 +101,8 @@ impl Multipart {
     /// Makes the object visible. Not repeated: the second try of a success says that the key is
     /// taken, or that there is no such upload.
     pub async fn complete(&mut self, size: u64) -> Result<Stored> {
+        // A writer that is stopped after this finds its upload aborted by whoever settles it.
+        self.target.check_fence()?;
         let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts.clone()));
         let backend = &self.target.backend;
         let request = backend.clients.once.complete_multipart_upload();
@@ -116,7 +118,7 @@ impl Multipart {
         match answer {
             Ok(answer) => {
                 self.id = None;
-                self.target.stored(answer.e_tag(), size).await
+                self.target.stored(answer.e_tag(), size)
             }
             Err(error) => Err(self.target.refusal(error).await),
         }

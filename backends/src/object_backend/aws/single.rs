@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::body::{in_memory, to_come};
+use super::body::to_come;
 use super::client::{COMPLETE, SILENCE};
 use super::error::strange;
 use super::target::{Target, broken, task_error, within};
@@ -59,7 +59,7 @@ impl SinglePut {
     fn begin(&self) -> Request {
         let (pieces, receiver) = mpsc::channel(WAITING);
         let (target, length) = (self.target.clone(), self.announced);
-        let body = to_come(receiver, length);
+        let body = to_come(receiver, length, target.options.fence.clone());
         let answer = tokio::spawn(async move { target.put_object(body, length).await });
         Request {
             pieces: Some(pieces),
@@ -103,12 +103,12 @@ impl SinglePut {
         if self.taken != self.announced {
             return Err(strange("put", "fewer bytes than were announced"));
         }
+        self.target.check_fence()?;
         let last = self.held.take();
         match (&self.state, last) {
             (State::Waiting, last) => {
-                let request = self
-                    .target
-                    .put_object(in_memory(last.into_iter().collect()), self.taken);
+                let body = self.target.whole(last.into_iter().collect());
+                let request = self.target.put_object(body, self.taken);
                 within(COMPLETE, "put", request).await
             }
             (State::Sending(_), Some(last)) => {

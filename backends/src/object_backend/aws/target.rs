@@ -1,6 +1,6 @@
 //! What an upload writes to, and what storage says when it becomes visible.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error as StdError;
 use std::time::Duration;
 
@@ -8,11 +8,14 @@ use aws_sdk_s3::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 
+use bytes::Bytes;
+
 use super::AwsBackend;
+use super::body::fenced;
 use super::error::{backend_error, is_conflict, strange};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::conditions::bare_etag;
-use crate::object_backend::{GetOptions, MARKER, ObjectBackend, PutOptions, Stored};
+use crate::object_backend::{GetOptions, MARKER, ObjectBackend, PutOptions, Stored, check_fence};
 
 #[derive(Clone)]
 pub struct Target {
@@ -23,7 +26,7 @@ pub struct Target {
 
 impl Target {
     /// The whole object in one request, which is never repeated: the second try of a success says
-    /// that the key is taken. Has no time limit.
+    /// that the key is taken. Has no time limit. The `body` is one that looks at the fence.
     pub async fn put_object(&self, body: SdkBody, length: u64) -> Result<Stored> {
         let size = i64::try_from(length).map_err(|_| strange("put", "an object of that size"))?;
         let request = self.backend.clients.once.put_object();
@@ -43,9 +46,19 @@ impl Target {
             .send()
             .await;
         match answer {
-            Ok(answer) => self.stored(answer.e_tag(), length).await,
+            Ok(answer) => self.stored(answer.e_tag(), length),
             Err(error) => Err(self.refusal(error).await),
         }
+    }
+
+    /// The object must not become visible any more.
+    pub fn check_fence(&self) -> Result<()> {
+        check_fence(self.options.fence.as_ref())
+    }
+
+    /// A whole object that is here.
+    pub fn whole(&self, pieces: VecDeque<Bytes>) -> SdkBody {
+        fenced(pieces, self.options.fence.clone())
     }
 
     pub fn metadata(&self) -> Option<HashMap<String, String>> {
@@ -59,7 +72,7 @@ impl Target {
 
     /// COS has a header of its own for what others read from `If-None-Match: *`.
     pub fn exclusively(&self) -> impl Fn(&mut HttpRequest) + Send + Sync + use<> {
-        let forbid = self.options.must_not_exist && self.backend.is_cos;
+        let forbid = self.options.must_not_exist && self.backend.is_cos();
         move |request| {
             if forbid {
                 let headers = request.headers_mut();
@@ -68,16 +81,17 @@ impl Target {
         }
     }
 
-    /// Storage that does not say the tag of what it has stored is asked for it.
-    pub async fn stored(&self, etag: Option<&str>, size: u64) -> Result<Stored> {
-        let etag = match etag {
-            Some(etag) if !etag.is_empty() => bare_etag(etag),
-            _ => {
-                let meta = self.backend.head(&self.key, &GetOptions::default()).await?;
-                meta.etag.unwrap_or_default()
-            }
-        };
-        Ok(Stored { etag, size })
+    /// An acknowledgement, if it has an entity tag: nothing else is storage's word.
+    pub fn stored(&self, etag: Option<&str>, size: u64) -> Result<Stored> {
+        let etag = etag.map(bare_etag).unwrap_or_default();
+        match etag.is_empty() {
+            false => Ok(Stored { etag, size }),
+            true => Err(BackendError::with_source(
+                ErrorKind::NoAnswer,
+                "put",
+                "storage gives the object no entity tag",
+            )),
+        }
     }
 
     /// Of uploads that race for a key, storage may answer the slower ones with "conflict" (S3:
@@ -86,14 +100,17 @@ impl Target {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        if !(self.options.must_not_exist && is_conflict(&error)) {
-            return backend_error("put", &error);
+        let must_not_exist = self.options.must_not_exist;
+        let is_conflict = is_conflict(&error);
+        let error = backend_error("put", &error).of_an_upload(must_not_exist);
+        if !(must_not_exist && is_conflict) {
+            return error;
         }
-        let kind = match self.backend.head(&self.key, &GetOptions::default()).await {
-            Ok(_) => ErrorKind::PreconditionFailed,
-            Err(_) => ErrorKind::Unavailable,
-        };
-        BackendError::new(kind, "put")
+        match self.backend.head(&self.key, &GetOptions::default()).await {
+            Ok(_) => BackendError::new(ErrorKind::PreconditionFailed, "put"),
+            // What the look says is no answer to the upload.
+            Err(_) => error,
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::body::in_memory;
 use super::client::COMPLETE;
 use super::multipart::Multipart;
 use super::target::{Target, broken, task_error, within};
@@ -117,7 +116,8 @@ impl PartedUpload {
         if self.parts > 0 {
             return multipart.complete(self.size).await;
         }
-        let body = in_memory(self.gathered.take());
+        multipart.target.check_fence()?;
+        let body = multipart.target.whole(self.gathered.take());
         within(
             COMPLETE,
             "put",

@@ -1,11 +1,14 @@
 //! Attributes beside the files, for file systems that cannot keep them with the file.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::attributes::Attributes;
+use super::folders;
 use super::stamp::Stamp;
+use crate::durable::sync_folders;
+use crate::private;
 
 /// A folder of one small file per inode. Each names the state of the file that it is about, so
 /// that a file that somebody else put or changed there is not given its type.
@@ -42,14 +45,23 @@ impl Beside {
         serde_json::from_slice(&text).ok()
     }
 
+    /// On disk when it returns.
     pub fn write(&self, stamp: Stamp, attributes: &Attributes) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+        if !self.folder.exists() {
+            private::folder(&self.folder)?;
+            sync_folders(&self.folder)?;
+        }
         let entry = Entry {
             stamp,
             attributes: attributes.clone(),
         };
         // Of a temporary file's inode there is no reader yet: no need to write it atomically.
-        fs::write(self.path(stamp.inode), serde_json::to_vec(&entry)?)
+        let mut options = private::file_options();
+        let options = options.write(true).create(true).truncate(true);
+        let mut file = options.open(self.path(stamp.inode))?;
+        file.write_all(&serde_json::to_vec(&entry)?)?;
+        file.sync_all()?;
+        Ok(folders::sync_at(&self.folder)?)
     }
 
     /// Forgets a file that is no object any more; its inode may be a later file by now.

@@ -7,9 +7,10 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::error::{BackendError, ErrorKind};
+use crate::reserved;
 
 /// The folder at the root that is ours: temporary files and what file systems cannot keep.
-pub const OWN_FOLDER: &str = ".asset-gateway";
+pub const OWN_FOLDER: &str = reserved::OWN_PREFIX;
 
 /// Opens whatever is there, only to look at what it is.
 #[cfg(target_os = "linux")]
@@ -24,7 +25,7 @@ const MAX_NAME: usize = 255;
 
 /// The key as a path relative to the root.
 ///
-/// `InvalidKey` where no file can have that name, and for what is below [`OWN_FOLDER`].
+/// `InvalidKey` where no file can have that name, and for what is or may be below [`OWN_FOLDER`].
 pub fn relative<'k>(operation: &'static str, key: &'k str) -> Result<&'k Path, BackendError> {
     let invalid = |why: &'static str| {
         Err(BackendError::with_source(
@@ -36,15 +37,14 @@ pub fn relative<'k>(operation: &'static str, key: &'k str) -> Result<&'k Path, B
     if key.contains('\0') {
         return invalid("a NUL");
     }
-    for (position, name) in key.split('/').enumerate() {
+    if reserved::is_own(key) {
+        return invalid("the gateway's own folder");
+    }
+    for name in key.split('/') {
         match name {
             "" => return invalid("an empty segment"),
             "." | ".." => return invalid("a relative segment"),
             name if name.len() > MAX_NAME => return invalid("a segment of more than 255 bytes"),
-            // Some file systems fold the case of names.
-            name if position == 0 && name.eq_ignore_ascii_case(OWN_FOLDER) => {
-                return invalid("the gateway's own folder");
-            }
             _ => {}
         }
     }

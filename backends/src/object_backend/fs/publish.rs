@@ -1,23 +1,20 @@
 //! From a temporary file to a name that readers see.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, fstat, fsync, linkat, mkdirat, renameat, statat,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, linkat, openat, renameat, statat};
 use rustix::io::Errno;
 
-use super::Shared;
+use super::beside::Beside;
 use super::error::on_write;
 use super::path::{NO_ACCESS, Root};
 use super::stamp::Stamp;
 use super::temp::TempFile;
+use super::{Shared, folders};
 use crate::error::{BackendError, ErrorKind, Result};
-
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
+use crate::object_backend::{Fence, check_fence};
 
 /// Refuses early what [`publish`] would refuse after the whole body.
 pub fn check_target(root: &Root, relative: &Path, must_not_exist: bool) -> Result<()> {
@@ -43,26 +40,48 @@ fn is_folder() -> BackendError {
     )
 }
 
-/// Gives `temp`, whose bytes are on disk, its name: atomically, and on disk when it returns.
-/// With `must_not_exist` a name that is taken stays as it is: `PreconditionFailed`.
+/// An object that readers see. Its name is on disk once it was [synced](Self::sync).
+#[must_use]
+pub struct Published {
+    folder: OwnedFd,
+    /// What had the name before.
+    replaced: Option<Replaced>,
+}
+
+/// A file without a name. It is held open until that is on disk: no other file gets its number, and
+/// with it its sidecar file, before that.
+struct Replaced {
+    stamp: Stamp,
+    _held: Option<OwnedFd>,
+}
+
+/// Gives `temp`, whose bytes are on disk, its name, atomically. With `must_not_exist` a name that is
+/// taken stays as it is: `PreconditionFailed`. After an error nothing has become visible. `fence` is
+/// asked last; a writer that is stopped after that finds its file removed by whoever fenced it off.
 pub fn publish(
     shared: &Shared,
     temp: TempFile,
     relative: &Path,
     must_not_exist: bool,
-) -> Result<()> {
+    fence: Option<&Arc<dyn Fence>>,
+) -> Result<Published> {
     let errno = |errno| on_write("put", errno);
     let Some(name) = relative.file_name() else {
         return Err(errno(Errno::ISDIR));
     };
-    let folder =
-        open_or_make(&shared.root, relative.parent().unwrap_or(Path::new(""))).map_err(errno)?;
+    let parent = relative.parent().unwrap_or(Path::new(""));
+    let folder = shared
+        .folders
+        .open_or_make(&shared.root, parent)
+        .map_err(errno)?;
     let earlier = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok();
     if let Some(earlier) = &earlier
         && FileType::from_raw_mode(earlier.st_mode) == FileType::Directory
     {
         return Err(is_folder());
     }
+    let mut replaced = None;
+    check_fence(fence)?;
     if must_not_exist {
         match linkat(CWD, temp.path(), &folder, name, AtFlags::empty()) {
             // No hard links here.
@@ -76,15 +95,28 @@ pub fn publish(
             }
         }
     } else {
+        replaced = earlier
+            .filter(|earlier| earlier.st_nlink == 1)
+            .map(|earlier| Replaced {
+                stamp: Stamp::of_stat(&earlier),
+                _held: openat(&folder, name, NO_ACCESS | OFlags::NOFOLLOW, Mode::empty()).ok(),
+            });
         renameat(CWD, temp.path(), &folder, name).map_err(errno)?;
         temp.keep();
-        if let Some(earlier) = earlier
-            && earlier.st_nlink == 1
-        {
-            shared.beside.remove(Stamp::of_stat(&earlier));
-        }
     }
-    sync_folder(&folder).map_err(errno)
+    Ok(Published { folder, replaced })
+}
+
+impl Published {
+    /// Puts the name on disk. Only then the attributes of what it has replaced are forgotten: after a
+    /// power cut before that, the earlier object is there again.
+    pub fn sync(self, beside: &Beside) -> Result<()> {
+        folders::sync(&self.folder).map_err(|errno| on_write("put", errno))?;
+        if let Some(replaced) = self.replaced {
+            beside.remove(replaced.stamp);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -100,44 +132,4 @@ fn rename_exclusively(
 #[cfg(not(target_os = "linux"))]
 fn rename_exclusively(_: &TempFile, _: &OwnedFd, _: &std::ffi::OsStr) -> Result<(), Errno> {
     Err(Errno::NOTSUP)
-}
-
-/// The folder `relative` below the root, with every folder on the way.
-fn open_or_make(root: &Root, relative: &Path) -> Result<OwnedFd, Errno> {
-    let here = Path::new(".");
-    let wanted = if relative.as_os_str().is_empty() {
-        here
-    } else {
-        relative
-    };
-    match root.open_below(wanted, FOLDER) {
-        Err(Errno::NOENT) => {}
-        other => return other,
-    }
-    let mut folder = root.open_below(here, FOLDER)?;
-    let mut so_far = std::path::PathBuf::new();
-    for name in relative.components() {
-        so_far.push(name);
-        folder = match root.open_below(&so_far, FOLDER) {
-            Err(Errno::NOENT) => {
-                match mkdirat(&folder, name.as_os_str(), Mode::from_raw_mode(0o777)) {
-                    // Another upload was quicker.
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(errno) => return Err(errno),
-                }
-                sync_folder(&folder)?;
-                root.open_below(&so_far, FOLDER)?
-            }
-            other => other?,
-        };
-    }
-    Ok(folder)
-}
-
-/// Puts the names in a folder on disk, where the file system can.
-fn sync_folder(folder: &OwnedFd) -> Result<(), Errno> {
-    match fsync(folder) {
-        Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
-        other => other,
-    }
 }

@@ -39,21 +39,34 @@ impl TempFolder {
         }
     }
 
-    /// A new, locked, empty file.
-    pub fn create(&self) -> io::Result<TempFile> {
+    /// A new, locked, empty file; of an upload with a `marker` it has the name that
+    /// [`remove`](Self::remove) looks for.
+    pub fn create(&self, marker: Option<&str>) -> io::Result<TempFile> {
+        let mut marked = marker.and_then(|marker| self.marked(marker));
         loop {
-            let path = self.path.join(format!(
-                "{}-{}-{}.part",
-                std::process::id(),
-                self.instance.simple(),
-                self.next.fetch_add(1, Ordering::Relaxed)
-            ));
+            let path = marked.clone().unwrap_or_else(|| {
+                self.path.join(format!(
+                    "{}-{}-{}.part",
+                    std::process::id(),
+                    self.instance.simple(),
+                    self.next.fetch_add(1, Ordering::Relaxed)
+                ))
+            });
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create_new(true);
             let file = match options.open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    fs::create_dir_all(&self.path)?;
+                    // The root may be shared with others, what is ours is not.
+                    if let Some(root) = self.path.ancestors().nth(2) {
+                        fs::create_dir_all(root)?;
+                    }
+                    crate::private::folder(&self.path)?;
                     options.open(&path)?
+                }
+                // A marker that is not one upload's own.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    marked = None;
+                    continue;
                 }
                 other => other?,
             };
@@ -69,6 +82,24 @@ impl TempFolder {
                 return Ok(temp);
             }
         }
+    }
+
+    /// Removes the file of the upload with this marker: whoever writes it cannot rename it any more.
+    pub fn remove(&self, marker: &str) -> io::Result<()> {
+        let Some(path) = self.marked(marker) else {
+            return Ok(());
+        };
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// `None`: no marker of ours.
+    fn marked(&self, marker: &str) -> Option<PathBuf> {
+        let is_word = (1..=64).contains(&marker.len())
+            && marker.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_word.then(|| self.path.join(format!("upload-{marker}.part")))
     }
 
     /// Removes the files whose writers are gone; says how many.

@@ -18,7 +18,7 @@ use super::stamp::Stamp;
 use super::temp::TempFile;
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::gather::Gather;
-use crate::object_backend::{PutOptions, Stored, Upload};
+use crate::object_backend::{Fence, PutOptions, Stored, Upload};
 
 /// Bytes that are gathered before a thread is asked to write them.
 const GATHER: u64 = 256 * 1024;
@@ -28,6 +28,7 @@ pub struct FsUpload {
     relative: PathBuf,
     attributes: Attributes,
     must_not_exist: bool,
+    fence: Option<Arc<dyn Fence>>,
     temp: TempFile,
     gathered: Gather,
     /// Bytes in the file, or on the way there.
@@ -43,10 +44,12 @@ impl FsUpload {
         options: PutOptions,
     ) -> Result<Self> {
         let must_not_exist = options.must_not_exist;
+        let marker = options.marker.clone();
         let (shared, relative, temp) = run_blocking("put", move || {
             // What can be known now is said before the body is sent; `finish` decides.
             check_target(&shared.root, &relative, must_not_exist)?;
-            let temp = shared.temps.create().map_err(|error| on_io("put", error))?;
+            let temp = shared.temps.create(marker.as_deref());
+            let temp = temp.map_err(|error| on_io("put", error))?;
             Ok((shared, relative, temp))
         })
         .await?;
@@ -60,6 +63,7 @@ impl FsUpload {
                 marker: options.marker,
             },
             must_not_exist,
+            fence: options.fence,
             temp,
             gathered: Gather::default(),
             written: 0,
@@ -131,11 +135,16 @@ impl Upload for FsUpload {
                 upload.temp,
                 &upload.relative,
                 upload.must_not_exist,
+                upload.fence.as_ref(),
             );
-            if published.is_err() {
-                upload.shared.beside.remove(stamp);
+            match published {
+                Ok(published) => published.sync(&upload.shared.beside)?,
+                Err(error) => {
+                    upload.shared.beside.remove(stamp);
+                    return Err(error);
+                }
             }
-            published.map(|()| Stored {
+            Ok(Stored {
                 etag: stamp.etag(),
                 size: stamp.size,
             })

@@ -6,19 +6,25 @@ use std::time::Duration;
 use opendal::ErrorKind as OpendalKind;
 
 use crate::error::{BackendError, ErrorKind};
+use crate::object_backend::acknowledgement::NotAcknowledged;
 use crate::object_backend::words::for_log;
 
 /// What our transport saw and OpenDAL would blur.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    #[error("304")]
-    NotModified,
     #[error("412")]
     Precondition,
-    #[error("416")]
-    Range { size: Option<u64> },
-    #[error("storage sent the whole object in place of a range")]
-    RangeIgnored,
+    #[error("{status} {words}")]
+    Busy {
+        status: u16,
+        words: String,
+        retry_after: Option<Duration>,
+    },
+    #[error(transparent)]
+    NotAcknowledged(#[from] NotAcknowledged),
+    /// The answer is to an exchange that was captured: nobody reads this.
+    #[error("taken")]
+    Taken,
     #[error("no connection: {0}")]
     Unreachable(String),
     #[error("the connection broke: {0}")]
@@ -45,12 +51,13 @@ impl Failure {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotModified => ErrorKind::NotModified,
             Self::Precondition => ErrorKind::PreconditionFailed,
-            Self::Range { size } => ErrorKind::RangeNotSatisfiable { size: *size },
-            Self::RangeIgnored => ErrorKind::Upstream,
+            Self::Busy { retry_after, .. } => ErrorKind::Busy {
+                retry_after: *retry_after,
+            },
+            Self::Taken => ErrorKind::Upstream,
             Self::Unreachable(_) => ErrorKind::Unavailable,
-            Self::Broken(_) | Self::Between(_) => ErrorKind::NoAnswer,
+            Self::Broken(_) | Self::Between(_) | Self::NotAcknowledged(_) => ErrorKind::NoAnswer,
             Self::Silent(_) => ErrorKind::Timeout,
         }
     }
@@ -68,10 +75,10 @@ pub fn backend_error(operation: &'static str, error: opendal::Error) -> BackendE
     if let Some(failure) = Failure::of(&error) {
         return match failure {
             // Answers that clients ask for: nothing to explain.
-            Failure::NotModified | Failure::Precondition | Failure::Range { .. } => {
-                BackendError::new(failure.kind(), operation)
-            }
-            Failure::RangeIgnored
+            Failure::Precondition => BackendError::new(failure.kind(), operation),
+            Failure::Busy { .. }
+            | Failure::NotAcknowledged(_)
+            | Failure::Taken
             | Failure::Unreachable(_)
             | Failure::Broken(_)
             | Failure::Between(_)
@@ -87,7 +94,8 @@ pub fn backend_error(operation: &'static str, error: opendal::Error) -> BackendE
         }
         OpendalKind::RangeNotSatisfied => ErrorKind::RangeNotSatisfiable { size: None },
         OpendalKind::IsADirectory | OpendalKind::NotADirectory => ErrorKind::InvalidKey,
-        OpendalKind::RateLimited => ErrorKind::Unavailable,
+        // What storage says with 200, or with 409.
+        OpendalKind::RateLimited | OpendalKind::Conflict => ErrorKind::Busy { retry_after: None },
         // Theirs, and open: what is new there is storage's trouble.
         _ if error.is_temporary() => ErrorKind::Unavailable,
         _ => ErrorKind::Upstream,
@@ -136,7 +144,10 @@ mod tests {
                 ErrorKind::PreconditionFailed,
             ),
             (OpendalKind::PermissionDenied, ErrorKind::Upstream),
-            (OpendalKind::RateLimited, ErrorKind::Unavailable),
+            (
+                OpendalKind::RateLimited,
+                ErrorKind::Busy { retry_after: None },
+            ),
             (OpendalKind::IsADirectory, ErrorKind::InvalidKey),
         ] {
             assert_eq!(backend_error("get", opendal_error(kind)).kind, expected);
@@ -146,11 +157,14 @@ mod tests {
     #[test]
     fn what_the_transport_saw_decides() {
         for (failure, expected) in [
-            (Failure::NotModified, ErrorKind::NotModified),
             (Failure::Precondition, ErrorKind::PreconditionFailed),
             (
-                Failure::Range { size: Some(7) },
-                ErrorKind::RangeNotSatisfiable { size: Some(7) },
+                Failure::Busy {
+                    status: 503,
+                    words: "SlowDown".into(),
+                    retry_after: None,
+                },
+                ErrorKind::Busy { retry_after: None },
             ),
             (Failure::Unreachable(String::new()), ErrorKind::Unavailable),
             (Failure::Broken(String::new()), ErrorKind::NoAnswer),

@@ -9,11 +9,19 @@ use crate::settings::{BucketSettings, Keys, Provider};
 
 /// The operator for a bucket at an object store. Asks nobody.
 pub fn operator(settings: &BucketSettings) -> Result<Operator, Refusal> {
+    let service = service(settings)?;
+    let transport = Transport::new().map_err(|error| format!("no HTTP client: {error}"))?;
+    let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
+    Ok(service.with_context(context))
+}
+
+/// The same without an HTTP client: all that the settings decide.
+pub fn service(settings: &BucketSettings) -> Result<Operator, Refusal> {
     if settings.bucket.is_empty() {
         return Err("`bucket` is empty: name the bucket at the provider".into());
     }
     let keys = settings.credential.keys()?;
-    let operator = match settings.provider {
+    let service = match settings.provider {
         Provider::S3 => s3(settings, keys, s3_endpoint(settings)?),
         Provider::Ctyun => s3(settings, keys, ctyun_endpoint(settings)?),
         Provider::Cos => cos(settings, keys)?,
@@ -21,12 +29,9 @@ pub fn operator(settings: &BucketSettings) -> Result<Operator, Refusal> {
         Provider::Fs | Provider::Memory => {
             return Err("this provider is no object store".into());
         }
-    }
+    };
     // Its text may name the endpoint, never a key.
-    .map_err(|error| error.message().to_owned())?;
-    let transport = Transport::new().map_err(|error| format!("no HTTP client: {error}"))?;
-    let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
-    Ok(operator.with_context(context))
+    service.map_err(|error| error.message().to_owned())
 }
 
 fn s3(settings: &BucketSettings, keys: &Keys, endpoint: String) -> opendal::Result<Operator> {

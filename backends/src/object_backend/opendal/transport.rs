@@ -1,5 +1,8 @@
 //! The HTTP client below OpenDAL: time limits, repeats, and the answers that OpenDAL mixes up.
 //!
+//! Answers to a GET or HEAD of an object do not come to OpenDAL at all: see
+//! [`answer`](crate::object_backend::answer).
+//!
 //! OpenDAL's own layers do not fit: its retry layer resumes a body in the middle without saying
 //! which version it has begun with, and repeats the request that makes an upload visible; its
 //! time-out layer gives a part of any size the same seconds.
@@ -7,20 +10,25 @@
 use std::time::Duration;
 
 use futures_util::stream;
+use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, ETAG};
+use http::response::Parts;
 use opendal::{Buffer, Error, ErrorKind, HttpBody, HttpTransport, Result};
 use opendal_http_transport_reqwest::ReqwestTransport;
-use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Method, StatusCode};
 
 use super::error::Failure;
+use crate::object_backend::acknowledgement::Write;
+use crate::object_backend::answer::headers::retry_after;
+use crate::object_backend::answer::{capture, exchange};
+use crate::object_backend::repeat::SILENCE;
 use crate::object_backend::unsent::is_unsent;
+use crate::object_backend::words::{element, for_log};
 
 type Request = http::Request<Buffer>;
 type Response = http::Response<HttpBody>;
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// To the first byte of an answer; between two pieces of a body.
-pub const SILENCE: Duration = Duration::from_secs(30);
 /// Storage puts the parts of a large upload together before it answers.
 const COMPLETE: Duration = Duration::from_secs(300);
 /// Bytes per second below which sending a part is given up.
@@ -32,7 +40,8 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
 pub struct Transport {
-    client: ReqwestTransport,
+    client: reqwest::Client,
+    library: ReqwestTransport,
 }
 
 impl Transport {
@@ -43,10 +52,16 @@ impl Transport {
             .pool_idle_timeout(IDLE_CONNECTION)
             // A signature is for one host; and nobody else decides where our requests go.
             .redirect(reqwest::redirect::Policy::none())
+            // What is stored is handed on as it is stored.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .http1_only()
             .build()?;
         Ok(Self {
-            client: ReqwestTransport::new(client),
+            library: ReqwestTransport::new(client.clone()),
+            client,
         })
     }
 
@@ -54,10 +69,9 @@ impl Transport {
         let limit = time_limit(&request);
         // A part that got stuck may go through on another connection; who looks has waited enough.
         let repeat_silence = request.method() == Method::PUT;
+        let write = Write::of(request.method(), request.uri().query());
         let answer = async {
-            let ranged = request.headers().contains_key(RANGE);
-            let streams = request.method() == Method::GET;
-            let response = self.client.fetch(request).await.map_err(|error| {
+            let response = self.library.fetch(request).await.map_err(|error| {
                 let text = source_text(&error);
                 let failure = match is_unsent(&error) {
                     true => Failure::Unreachable(text),
@@ -65,25 +79,10 @@ impl Transport {
                 };
                 failure.into_error(error.is_temporary())
             })?;
-            match response.status() {
-                StatusCode::NOT_MODIFIED => Err(Failure::NotModified.into_error(false)),
-                status @ (StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => {
-                    Err(Failure::Between(status.as_u16()).into_error(true))
-                }
-                StatusCode::PRECONDITION_FAILED => Err(Failure::Precondition.into_error(false)),
-                StatusCode::RANGE_NOT_SATISFIABLE => {
-                    let size = size_of_unsatisfied(&response);
-                    Err(Failure::Range { size }.into_error(false))
-                }
-                // The whole in place of a range would be taken for the range.
-                StatusCode::OK if ranged && has_body(&response) => {
-                    Err(Failure::RangeIgnored.into_error(false))
-                }
-                status if streams && status.is_success() => Ok(response),
-                _ => buffered(response).await.map_err(|error| {
-                    Failure::Broken(source_text(&error)).into_error(error.is_temporary())
-                }),
-            }
+            let (parts, body) = buffered(response).await.map_err(|error| {
+                Failure::Broken(source_text(&error)).into_error(error.is_temporary())
+            })?;
+            judged(write, parts, body)
         };
         match tokio::time::timeout(limit, answer).await {
             Ok(result) => result,
@@ -94,6 +93,17 @@ impl Transport {
 
 impl HttpTransport for Transport {
     async fn fetch(&self, request: Request) -> Result<Response> {
+        let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+        if looks && capture::is_wanted() {
+            let (parts, _) = request.into_parts();
+            let answer = exchange(&self.client, parts).await;
+            let is_ok = answer.is_ok();
+            capture::offer(answer);
+            return match is_ok {
+                true => Ok(taken()),
+                false => Err(Failure::Taken.into_error(false)),
+            };
+        }
         if !may_repeat(&request) {
             return self.send(request).await;
         }
@@ -108,9 +118,68 @@ impl HttpTransport for Transport {
     }
 }
 
+/// What OpenDAL is told where the caller takes the answer: an object without bytes.
+fn taken() -> Response {
+    let mut response = Response::new(HttpBody::new(stream::empty(), Some(0)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
+}
+
+/// An answer that OpenDAL may see: storage's own, or one that it does not take for a success.
+fn judged(write: Option<Write>, mut parts: Parts, body: Buffer) -> Result<Response> {
+    let text = || String::from_utf8_lossy(&body.to_bytes()).into_owned();
+    match parts.status {
+        status @ (StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => {
+            return Err(Failure::Between(status.as_u16()).into_error(true));
+        }
+        status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
+            let text = text();
+            let say = |name| element(&text, name).unwrap_or_default();
+            let busy = Failure::Busy {
+                status: status.as_u16(),
+                words: for_log(&format!("{}: {}", say("Code"), say("Message"))),
+                retry_after: retry_after(&parts.headers),
+            };
+            return Err(busy.into_error(true));
+        }
+        StatusCode::PRECONDITION_FAILED => return Err(Failure::Precondition.into_error(false)),
+        _ => {}
+    }
+    if let Some(write) = write {
+        let says_in_body = matches!(write, Write::BeginParts | Write::CompleteParts);
+        let judged = match write.check(parts.status, &parts.headers) {
+            Ok(()) if says_in_body => write.check_body(parts.status, &text()),
+            other => other,
+        };
+        judged.map_err(|error| Failure::from(error).into_error(true))?;
+        write.strip(parts.status, &mut parts.headers);
+        match write {
+            // OpenDAL knows one success of an upload; storage has others, and an entity tag.
+            Write::Object | Write::Part if parts.status.is_success() => {
+                parts.status = StatusCode::OK;
+            }
+            // Of OSS it reads only the header.
+            Write::CompleteParts if !parts.headers.contains_key(ETAG) => {
+                let tag = element(&text(), "ETag").map(|tag| tag.replace("&quot;", "\""));
+                let tag = tag.and_then(|tag| HeaderValue::try_from(tag).ok());
+                parts.headers.extend(tag.map(|tag| (ETAG, tag)));
+            }
+            Write::Object
+            | Write::Part
+            | Write::BeginParts
+            | Write::CompleteParts
+            | Write::Remove => {}
+        }
+    }
+    let body = HttpBody::new(stream::iter([Ok(body)]), None);
+    Ok(Response::from_parts(parts, body))
+}
+
 /// Requests whose repetition changes nothing: looking, deleting, aborting, sending one part again.
 ///
-/// Not a download: its client repeats it, and a GET is one request. Not what begins an upload (two
+/// Not what reads an object, which has a rule of its own
+/// ([`until_begun`](crate::object_backend::repeat::until_begun)). Not what begins an upload (two
 /// would begin) nor what completes one (the second try of a success says that the key is taken).
 fn may_repeat(request: &Request) -> bool {
     let is_part = || {
@@ -140,23 +209,11 @@ fn time_limit(request: &Request) -> Duration {
     }
 }
 
-fn has_body(response: &Response) -> bool {
-    let length = response.headers().get(reqwest::header::CONTENT_LENGTH);
-    length.is_none_or(|length| length.as_bytes() != b"0")
-}
-
-/// N of `Content-Range: bytes */N`.
-fn size_of_unsatisfied(response: &Response) -> Option<u64> {
-    let value = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
-    value.strip_prefix("bytes */")?.trim().parse().ok()
-}
-
 /// Reads a short answer to its end, so that the time limit holds for all of it.
-async fn buffered(response: Response) -> Result<Response> {
+async fn buffered(response: Response) -> Result<(Parts, Buffer)> {
     let (parts, mut body) = response.into_parts();
     let buffer = body.to_buffer().await?;
-    let body = HttpBody::new(stream::iter([Ok(buffer)]), None);
-    Ok(Response::from_parts(parts, body))
+    Ok((parts, buffer))
 }
 
 /// The innermost reason, without OpenDAL's context, which holds the URL.

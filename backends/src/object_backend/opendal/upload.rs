@@ -1,6 +1,7 @@
 //! One upload: a single request where it is small, parts where it is not.
 
 use std::mem;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::conditions::bare_etag;
 use crate::object_backend::gather::Gather;
 use crate::object_backend::part_size::part_size;
-use crate::object_backend::{GetOptions, ObjectBackend, Stored, Upload};
+use crate::object_backend::{Fence, GetOptions, ObjectBackend, Stored, Upload, check_fence};
 
 /// Memory: the part that is gathered, and the one before it, which OpenDAL holds back until it
 /// knows whether it is the only one.
@@ -21,6 +22,7 @@ pub struct OpendalUpload {
     backend: OpendalBackend,
     key: String,
     must_not_exist: bool,
+    fence: Option<Arc<dyn Fence>>,
     /// Bytes that the client said would come.
     announced: Option<u64>,
     gathered: Gather,
@@ -45,12 +47,14 @@ impl OpendalUpload {
         key: String,
         writer: Writer,
         must_not_exist: bool,
+        fence: Option<Arc<dyn Fence>>,
         announced: Option<u64>,
     ) -> Self {
         Self {
             backend,
             key,
             must_not_exist,
+            fence,
             announced,
             gathered: Gather::default(),
             parts: 0,
@@ -83,7 +87,11 @@ impl OpendalUpload {
         let (writer, result) =
             ended.map_err(|error| BackendError::with_source(ErrorKind::Upstream, "put", error))?;
         self.state = State::Idle(writer);
-        result.map_err(|error| backend_error("put", error).of_a_part())
+        let must_not_exist = self.must_not_exist;
+        result.map_err(|error| {
+            let error = backend_error("put", error).of_an_upload(must_not_exist);
+            error.of_a_part()
+        })
     }
 
     async fn conclude(mut self) -> Result<Stored> {
@@ -96,41 +104,46 @@ impl OpendalUpload {
         let State::Idle(writer) = &mut self.state else {
             return Err(broken());
         };
-        // On an error the drop aborts.
+        // On an error the drop aborts. Nothing can be asked between here and the request's end.
+        check_fence(self.fence.as_ref())?;
         match writer.close().await {
             Ok(metadata) => {
                 self.state = State::Over;
-                self.stored(&metadata).await
+                self.stored(&metadata)
             }
             Err(error) => Err(self.refusal(error).await),
         }
     }
 
-    async fn stored(&self, metadata: &Metadata) -> Result<Stored> {
-        let etag = match metadata.etag() {
-            Some(etag) if !etag.is_empty() => bare_etag(etag),
-            _ => {
-                let meta = self.backend.head(&self.key, &GetOptions::default()).await?;
-                meta.etag.unwrap_or_default()
-            }
-        };
-        Ok(Stored {
-            etag,
-            size: self.size,
-        })
+    fn stored(&self, metadata: &Metadata) -> Result<Stored> {
+        // Never without one: the transport takes nothing else for an acknowledgement.
+        let etag = metadata.etag().map(bare_etag).unwrap_or_default();
+        match etag.is_empty() {
+            false => Ok(Stored {
+                etag,
+                size: self.size,
+            }),
+            true => Err(BackendError::with_source(
+                ErrorKind::NoAnswer,
+                "put",
+                "storage gives the object no entity tag",
+            )),
+        }
     }
 
     /// Of uploads that race for a key, storage may answer the slower ones with "conflict" (S3:
     /// `ConditionalRequestConflict`): the key tells whether it is taken by now.
     async fn refusal(&self, error: opendal::Error) -> BackendError {
-        if !(self.must_not_exist && error.kind() == opendal::ErrorKind::Conflict) {
-            return backend_error("put", error);
+        let is_conflict = error.kind() == opendal::ErrorKind::Conflict;
+        let error = backend_error("put", error).of_an_upload(self.must_not_exist);
+        if !(self.must_not_exist && is_conflict) {
+            return error;
         }
-        let kind = match self.backend.head(&self.key, &GetOptions::default()).await {
-            Ok(_) => ErrorKind::PreconditionFailed,
-            Err(_) => ErrorKind::Unavailable,
-        };
-        BackendError::new(kind, "put")
+        match self.backend.head(&self.key, &GetOptions::default()).await {
+            Ok(_) => BackendError::new(ErrorKind::PreconditionFailed, "put"),
+            // What the look says is no answer to the upload.
+            Err(_) => error,
+        }
     }
 }
 

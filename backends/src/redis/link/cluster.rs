@@ -92,20 +92,6 @@ impl Cluster {
         Err(Failure::Away("the masters send a call in circles"))
     }
 
-    /// As [`Line::call`], at any master that answers.
-    pub async fn call_any<A: Ask>(&self, call: &A) -> Result<A::Answer, Failure> {
-        self.settled().await;
-        let lines: Vec<_> = self.shared.lines.lock().values().cloned().collect();
-        let mut failure = Failure::Away("no master answers");
-        for line in lines.into_iter().filter(|line| line.is_up()) {
-            match line.call(call).await {
-                Err(error) => failure = error,
-                answer => return answer,
-            }
-        }
-        Err(failure)
-    }
-
     async fn serving(&self, partition: Partition) -> Result<Arc<Line>, Failure> {
         self.settled().await;
         let serving = self.shared.serving.read();

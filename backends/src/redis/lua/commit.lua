@@ -22,6 +22,9 @@ if lease ~= '' then
   redis.call('HINCRBY', token, 'u', 1)
   first_run(call)
   if intent then
+    -- Whoever made the object visible may have lost the lease, or the answer, and ask.
+    local told_ms = turn == '0' and 300000 or GRACE * 1000
+    redis.call('SET', settled(id, lease), 'counted', 'PX', told_ms)
     redis.call('HSET', token, 'a', int(now))
     if redis.call('HDEL', P .. 'u', id .. ':' .. lease) == 1 then
       redis.call('ZREM', P .. 'parts', id .. ':' .. lease)

@@ -75,6 +75,11 @@ local function live_lease(id, lease, turn)
   return deadline ~= nil and deadline > now_ms
 end
 
+-- What is told of a lease that was taken over.
+local function settled(id, lease)
+  return P .. 's:' .. id .. ':' .. lease
+end
+
 -- Bytes that a lease has charged.
 local function charged_by(id, lease)
   return tonumber(redis.call('HGET', P .. 'l:' .. id, 'c' .. lease) or '0')

@@ -3,6 +3,25 @@ local id, access, declared, checked = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local lease_ms, client, call = tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local owner, event, caller, queue_full = ARGV[8], ARGV[9], ARGV[10], ARGV[11] == '1'
 local unwritten, unwritten_of = tonumber(ARGV[12]), ARGV[13]
+local most_windows, most_of_address = tonumber(ARGV[14]), tonumber(ARGV[15])
+local most_ridden = tonumber(ARGV[16])
+
+-- Whether a token can have one more window; those that are over, and what is known of them, go.
+local function has_room_for_window(windows, client)
+  redis.call('ZREMRANGEBYSCORE', windows, '-inf', int(now_ms))
+  local open, of_address, ridden = 0, 0, 0
+  local address = string.sub(client, 1, 16)
+  -- There are never many.
+  for _, member in ipairs(redis.call('ZRANGE', windows, 0, -1)) do
+    if #member ~= 32 then
+      ridden = ridden + 1
+    else
+      open = open + 1
+      if string.sub(member, 1, 16) == address then of_address = of_address + 1 end
+    end
+  end
+  return open < most_windows and of_address < most_of_address and ridden < most_ridden
+end
 
 local token = P .. 't:' .. id
 local f = redis.call('HMGET', token, 'r', 'i', 'x', 'm', 'n', 'z', 'k', 'w', 'c', 'cb', 'u')
@@ -77,11 +96,8 @@ elseif hold == 'riding' then
   redis.call('ZADD', windows, int(tonumber(until_ms) + RIDDEN_MS), ridden(client, until_ms))
 elseif hold == 'counted' then
   redis.call('HINCRBY', token, 'u', 1)
-  if window then
+  if window and has_room_for_window(windows, client) then
     counted = int(now_ms + tonumber(window) * 1000)
-    -- A few of the over ones go with each new one, so that they do not pile up.
-    local over = redis.call('ZRANGEBYSCORE', windows, '-inf', int(now_ms), 'LIMIT', 0, 8)
-    if #over > 0 then redis.call('ZREM', windows, unpack(over)) end
     redis.call('ZADD', windows, counted, client)
     redis.call('PEXPIREAT', windows, dropped_at(expire_at))
   end

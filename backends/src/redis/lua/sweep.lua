@@ -22,7 +22,8 @@ for _, member in ipairs(lapsed) do
     -- Its upload may have become visible: somebody has to look.
     local turn = int(tonumber(string.match(f[1], '%d+$')) + 1)
     put_lease(id, lease, now_ms + lease_ms, turn)
-    unsettled[#unsettled + 1] = {id, token[1], token[2], lease, turn, f[2]}
+    local parts = redis.call('HGET', P .. 'u', member) or ''
+    unsettled[#unsettled + 1] = {id, token[1], token[2], lease, turn, f[2], parts}
   else
     drop_lease(id, lease)
   end

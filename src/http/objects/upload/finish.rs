@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use asset_gateway_backends::callback_queue::{Outcome, Report, clip};
 use asset_gateway_backends::object_backend::{ObjectBackend, Stored};
-use asset_gateway_backends::token_store::{CallbackMode, Intent, Lease};
+use asset_gateway_backends::token_store::{CallbackMode, Intent, Lease, Settlement};
 use asset_gateway_backends::{BackendError, ErrorKind};
 use bytes::Bytes;
 
+use super::super::lost;
 use super::writing::Writing;
-use crate::callbacks::{Courier, NotAnswered};
+use crate::callbacks::{Courier, Failure, NotAnswered};
 use crate::error::GatewayError;
+use crate::tokens::AccessLease;
 use crate::tokens::settle::look;
 
 /// What an upload becomes an object of.
@@ -45,11 +47,12 @@ pub async fn finish(
     let Some(ticket) = &writing.ticket else {
         return Err(GatewayError::Internal("an upload that has ended".into()));
     };
+    let lease = ticket.lease();
     let held = ticket.finalise(intent.clone()).await;
     if !matches!(held, Ok(Lease::Held)) {
         writing.undo().await;
         return match held {
-            Ok(_) => Err(GatewayError::TokenNotFound),
+            Ok(_) => Err(lost(&lease).await),
             Err(error) => Err(GatewayError::store(error)),
         };
     }
@@ -59,6 +62,7 @@ pub async fn finish(
     let stored = match upload.finish().await {
         Ok(stored) => stored,
         Err(error) => {
+            let is_over = lease.is_over();
             let key = ticket.record.key.clone();
             match look(
                 target.bucket.as_ref(),
@@ -70,20 +74,20 @@ pub async fn finish(
             {
                 Ok(Some(meta)) => Stored {
                     etag: meta.etag.unwrap_or_default(),
-                    size: meta.size,
+                    size: intent.size,
                 },
                 // Storage may yet do what it was asked: the sweeper looks once more.
                 Ok(None) if is_open(&error, target.bucket.as_ref()) => {
                     ticket.leave_unsettled();
-                    return Err(GatewayError::storage(error));
+                    return Err(not_stored(error, is_over, &lease).await);
                 }
                 Ok(None) => {
                     ticket.release().await.map_err(GatewayError::store)?;
-                    return Err(GatewayError::storage(error));
+                    return Err(not_stored(error, is_over, &lease).await);
                 }
                 Err(_) => {
                     ticket.leave_unsettled();
-                    return Err(GatewayError::storage(error));
+                    return Err(GatewayError::writing(error));
                 }
             }
         }
@@ -95,11 +99,15 @@ pub async fn finish(
         etag: stored.etag.clone(),
         content_type: clip(&target.content_type).to_owned(),
     };
-    let committed = match ticket.record.callback_mode {
-        CallbackMode::Async => ticket.commit(report).await.map(|lease| (lease, None)),
+    let mode = ticket.record.callback_mode;
+    let committed = match mode {
+        CallbackMode::Async => {
+            let committed = ticket.commit(report.clone()).await;
+            committed.map(|lease| (lease, None))
+        }
         CallbackMode::Sync => {
             let claim = target.courier.claim();
-            ticket.commit_claiming(report, claim).await
+            ticket.commit_claiming(report.clone(), claim).await
         }
     };
     match committed {
@@ -111,9 +119,58 @@ pub async fn finish(
             stored,
             answer: Some(target.courier.deliver_and_wait(claimed).await),
         }),
-        // Revoked between intent and commit.
-        Ok((Lease::Lost, _)) => Err(GatewayError::TokenNotFound),
+        Ok((Lease::Lost, _)) => {
+            is_counted(&lease, intent, report).await?;
+            Ok(later(stored, mode))
+        }
+        // The process stood still: what it asked for may be done, and its answer lost.
+        Err(error) if lease.is_over() => match lease.settlement().await {
+            Ok(Settlement::Counted) => Ok(later(stored, mode)),
+            Ok(Settlement::Open | Settlement::Void) | Err(_) => Err(GatewayError::store(error)),
+        },
         // Not known: the sweeper will look.
         Err(error) => Err(GatewayError::store(error)),
     }
+}
+
+/// Storage's fault; or, where the lease was over, that of its own fence or of whoever has fenced it off.
+async fn not_stored(error: BackendError, is_over: bool, lease: &AccessLease) -> GatewayError {
+    match is_over {
+        true => lost(lease).await,
+        false => GatewayError::writing(error),
+    }
+}
+
+/// Returns where an object that is visible is counted, though not by this upload's own commit.
+async fn is_counted(
+    lease: &AccessLease,
+    intent: Intent,
+    report: Report,
+) -> Result<(), GatewayError> {
+    let uncounted = match lease.settlement().await {
+        Ok(Settlement::Counted) => return Ok(()),
+        // Storage made it visible after somebody had looked in vain; or the token was revoked.
+        Ok(Settlement::Void) => match lease.count_anew(intent, report).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(refusal)) => refusal.into(),
+            Err(error) => GatewayError::store(error),
+        },
+        Ok(Settlement::Open) => {
+            GatewayError::Unavailable("an upload whose lease was lost is not settled yet".into())
+        }
+        Err(error) => GatewayError::store(error),
+    };
+    Err(GatewayError::Uncounted(Box::new(uncounted)))
+}
+
+/// Whoever counted it has queued its event: the receiver is asked when it is that event's turn.
+fn later(stored: Stored, mode: CallbackMode) -> Finished {
+    let answer = match mode {
+        CallbackMode::Async => None,
+        CallbackMode::Sync => Some(Err(NotAnswered {
+            failure: Failure::Timeout,
+            again: true,
+        })),
+    };
+    Finished { stored, answer }
 }

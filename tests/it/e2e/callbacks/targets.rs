@@ -78,6 +78,16 @@ async fn metadata_services_are_denied_and_back_ends_are_not() {
         "http://100.100.100.200/",
         "http://[::ffff:a9fe:a9fe]/",
         "http://[fd00:ec2::254]/",
+        "http://[fd00:ec2::23]/",
+        "http://[fd20:ce::254]/",
+        "http://168.63.129.16/",
+        "http://[::ffff:168.63.129.16]/",
+        "http://[::168.63.129.16]/",
+        "http://[64:ff9b::168.63.129.16]/",
+        "http://[2002:a83f:8110::1]/",
+        "http://[2001:0:5ef5:79fb:0:0:57c0:7eef]/",
+        "http://192.0.0.192/",
+        "http://[2002:c000:c0::]/",
         "http://0/",
     ] {
         let refused = gateway
@@ -129,6 +139,44 @@ async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it(
     hooks.all(1).await;
     until("the other one", async || *caught.lock() > 0).await;
     assert!(!gateway.log().contains("in-the-url"));
+}
+
+#[tokio::test]
+async fn one_key_closes_private_networks() {
+    let (port, caught) = trap().await;
+    let callback = json!({"deny_private": true, "retry_seconds": []});
+    let gateway = Gateway::with(json!({"callback": callback}));
+    for url in [
+        "http://127.0.0.1/",
+        "http://10.0.0.1/",
+        "http://172.16.0.1/",
+        "http://192.168.0.1/",
+        "http://169.254.0.1/",
+        "http://100.64.0.1/",
+        "http://0/",
+        "http://[::]/",
+        "http://[::1]/",
+        "http://[fe80::1]/",
+        "http://[fd12::1]/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://[64:ff9b::10.0.0.1]/",
+        "http://[2002:a00:1::]/",
+        "http://[2001:0:5ef5:79fb:0:0:f5ff:fffe]/",
+    ] {
+        let refused = gateway
+            .create(json!({"key": "k", "method": "GET", "callback": url}))
+            .await;
+        refused
+            .assert_error(400, "bad_request")
+            .says("`callback.deny_private`");
+    }
+    gateway.place("k", "bytes");
+    let hidden = json!({"callback": format!("http://localhost:{port}/")});
+    let token = gateway.token("GET", "k", hidden).await;
+    assert_eq!(gateway.get(&token).await.status, 200);
+    until("it is given up", async || !failures(&gateway).is_empty()).await;
+    assert_eq!(failures(&gateway).remove(0)["error"], "target_denied");
+    assert_eq!(*caught.lock(), 0);
 }
 
 #[tokio::test]

@@ -54,6 +54,8 @@ async fn every_wrong_field_is_named() {
         ("allowed_referers", json!(["example.com"])),
         ("delivery", json!("pigeon")),
         ("hit_window", json!(-1)),
+        ("hit_window", json!(86_401)),
+        ("hit_window", json!(i64::MAX)),
         ("hit_on", json!("end")),
         ("metadata", json!({"a": "x".repeat(2048)})),
         ("metadata", json!({"a": {"nested": "b"}})),
@@ -134,9 +136,9 @@ async fn what_is_asked_for_is_shown() {
         };
         assert_eq!(shown[field], expected, "{field} of {shown}");
     }
-    let window = json!({"hit_window": 30, "token": "window"});
+    let window = json!({"hit_window": 86_400, "token": "window"});
     gateway.token("GET", "k", window).await;
-    assert_eq!(gateway.record("window").await["hit_window"], 30);
+    assert_eq!(gateway.record("window").await["hit_window"], 86_400);
 }
 
 #[tokio::test]

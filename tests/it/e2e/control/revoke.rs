@@ -85,7 +85,7 @@ async fn all_that_match() {
         refused.assert_error(400, "bad_request");
     }
     assert_eq!(gateway.record(&b).await["key"], "b/1");
-    assert_eq!(revoke("bucket=local").await, json!({"deleted": 1}));
+    assert_eq!(revoke("bucket=local&all=true").await, json!({"deleted": 1}));
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ pub(in crate::e2e) enum Hold {
     Before,
     /// Carried out, never answered.
     After,
+    /// Carried out, and answered when [`HeldS3::go_on`] says so.
+    Answer,
     /// Never answered, and carried out when [`HeldS3::go_on`] says so, whoever is gone by then.
     Late,
 }
@@ -82,18 +84,24 @@ impl HeldS3 {
                                 };
                                 let body = s3s::Body::from(body.to_bytes());
                                 let request = http::Request::from_parts(head, body);
+                                let go_on = Arc::clone(&go_on);
                                 tokio::spawn(async move {
                                     go_on.notified().await;
                                     service.call(request).await
                                 });
                                 None
                             }
-                            Hold::Nothing | Hold::After => {
+                            Hold::Nothing | Hold::After | Hold::Answer => {
                                 Some(Service::call(&service, request).await?)
                             }
                         };
                         match answer {
                             Some(answer) if mode == Hold::Nothing => Ok(answer),
+                            Some(answer) if mode == Hold::Answer => {
+                                let _ = holding.send(());
+                                go_on.notified().await;
+                                Ok(answer)
+                            }
                             Some(_) | None => {
                                 let _ = holding.send(());
                                 std::future::pending::<Result<_, s3s::HttpError>>().await
@@ -137,7 +145,7 @@ impl HeldS3 {
         self.held.recv().await.unwrap();
     }
 
-    /// Carries out a request that was held [`Hold::Late`].
+    /// Carries out a request that was held [`Hold::Late`], answers one that was held [`Hold::Answer`].
     pub(in crate::e2e) fn go_on(&self) {
         self.late.notify_one();
     }

@@ -36,6 +36,11 @@ impl Victim {
         self.process.take().unwrap().kill();
     }
 
+    /// By its name, such as `STOP`.
+    pub(super) fn signal(&self, signal: &str) {
+        self.process.as_ref().unwrap().signal(signal);
+    }
+
     /// SIGTERM; returns when the process has ended, and ended well.
     pub(super) async fn stop(mut self) {
         let mut process = self.process.take().unwrap();

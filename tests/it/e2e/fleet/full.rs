@@ -59,6 +59,8 @@ async fn full_memory_is_503_and_nothing_is_lost() {
         assert_eq!(node.head(&limited).await.status, 200);
         assert_eq!(node.used_hits(&limited).await, 1);
     }
+    let is_ready = async || answer(node.plain("GET", "/readyz")).await.status == 200;
+    until("who cannot write is not ready", async || !is_ready().await).await;
     let revoke = node.control("DELETE", &format!("/token/{revoked}"));
     assert_eq!(answer(revoke).await.status, 204);
     let other = &fleet.nodes[1];
@@ -84,6 +86,7 @@ async fn full_memory_is_503_and_nothing_is_lost() {
     .await;
 
     set_memory(&fleet, "0");
+    until("ready again", is_ready).await;
     assert_eq!(other.get(&limited).await.status, 200);
     assert_eq!(other.used_hits(&limited).await, 2);
     assert_eq!(other.put(&put, "0123456789").await.status, 200);

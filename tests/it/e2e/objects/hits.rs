@@ -152,3 +152,46 @@ async fn a_window_whose_first_request_delivers_nothing_is_not_open() {
     // The hit was the other's.
     gateway.get(&token).await.assert_error(409, "hits_exceeded");
 }
+
+/// Clients behind a proxy, each with its address.
+async fn behind_proxy(gateway: &Gateway, token: &str, address: &str, agent: &str) {
+    let request = gateway.object("GET", token).header("user-agent", agent);
+    let answer = answer(request.header("x-forwarded-for", address)).await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_too_many_has_no_window_and_is_counted_each_time() {
+    let server = json!({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1/32"]});
+    let gateway = Gateway::with(json!({"server": server}));
+    gateway.place("k", "bytes");
+    let token = gateway.token("GET", "k", json!({"hit_window": 3600})).await;
+    for _ in 0..2 {
+        for n in 0..66 {
+            behind_proxy(&gateway, &token, &format!("192.0.2.{n}"), "a").await;
+        }
+    }
+    assert_eq!(gateway.used_hits(&token).await, 66 + 2);
+}
+
+#[tokio::test]
+async fn made_up_user_agents_leave_windows_for_others() {
+    let server = json!({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1/32"]});
+    let gateway = Gateway::with(json!({"server": server}));
+    gateway.place("k", "bytes");
+    let token = gateway.token("GET", "k", json!({"hit_window": 3600})).await;
+    for n in 0..100 {
+        let address = format!("2001:db8::{n:x}");
+        behind_proxy(&gateway, &token, &address, &format!("made up {n}")).await;
+    }
+    assert_eq!(gateway.used_hits(&token).await, 100);
+    for n in 0..100 {
+        behind_proxy(&gateway, &token, "2001:db8::", &format!("made up {n}")).await;
+    }
+    // Eight of them ride.
+    assert_eq!(gateway.used_hits(&token).await, 192);
+    for _ in 0..2 {
+        behind_proxy(&gateway, &token, "192.0.2.1", "another").await;
+    }
+    assert_eq!(gateway.used_hits(&token).await, 193);
+}

@@ -103,11 +103,8 @@ async fn answers_have_the_fields_of_their_schemas() {
         let mut found = BTreeSet::new();
         let schema = &document["components"]["schemas"][name];
         assert!(schema.is_object(), "{name}");
-        let parts = schema["allOf"]
-            .as_array()
-            .cloned()
-            .unwrap_or_else(|| vec![schema.clone()]);
-        for part in parts {
+        let parts = schema["allOf"].as_array().cloned().unwrap_or_default();
+        for part in parts.into_iter().chain([schema.clone()]) {
             let part = match part["$ref"].as_str() {
                 Some(name) => {
                     let name = name.rsplit('/').next().unwrap();
@@ -115,7 +112,13 @@ async fn answers_have_the_fields_of_their_schemas() {
                 }
                 None => part,
             };
-            found.extend(part["properties"].as_object().unwrap().keys().cloned());
+            found.extend(
+                part["properties"]
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, _)| name.clone()),
+            );
         }
         found
     };
@@ -149,4 +152,95 @@ async fn answers_have_the_fields_of_their_schemas() {
         known.iter().all(|field| missing.contains(field)),
         "{missing}"
     );
+}
+
+#[tokio::test]
+async fn bounds_are_told_and_hold() {
+    let gateway = Gateway::start();
+    let document = document(&gateway).await;
+    let parameter = |path: &str, method: &str, name: &str| {
+        let all = document["paths"][path][method]["parameters"].as_array();
+        let found = all.unwrap().iter().find(|one| one["name"] == name);
+        found.unwrap()["schema"].clone()
+    };
+    for path in ["/tokens", "/callbacks"] {
+        let limit = parameter(path, "get", "limit");
+        assert_eq!(
+            (&limit["minimum"], &limit["maximum"]),
+            (&json!(1), &json!(1000))
+        );
+        for (limit, status) in [(0, 400), (1, 200), (1000, 200), (1001, 400)] {
+            let page = answer(gateway.control("GET", &format!("{path}?limit={limit}"))).await;
+            assert_eq!(page.status, status, "{path} {limit}");
+        }
+    }
+    assert_eq!(
+        parameter("/callbacks/replay", "post", "since")["minimum"],
+        0
+    );
+    for name in ["bucket", "prefix", "tag"] {
+        assert_eq!(
+            parameter("/tokens", "delete", name)["minLength"],
+            1,
+            "{name}"
+        );
+    }
+    assert_eq!(
+        parameter("/tokens", "delete", "all")["enum"],
+        json!(["true"])
+    );
+
+    let schemas = &document["components"]["schemas"];
+    let new = &schemas["NewToken"];
+    assert_eq!(new["required"], json!(["bucket", "key", "method"]));
+    assert_eq!(new["additionalProperties"], false);
+    for schema in ["NewToken", "TokenPatch"] {
+        let hits = &schemas[schema]["properties"]["max_hits"];
+        assert_eq!(
+            (&hits["minimum"], &hits["not"]),
+            (&json!(-1), &json!({"const": 0}))
+        );
+        assert_eq!(hits["type"], json!(["integer", "null"]), "{schema}");
+    }
+    for required in ["bucket", "key", "method"] {
+        assert_eq!(new["properties"][required]["type"], "string", "{required}");
+    }
+    let batch = &schemas["NewTokens"]["properties"]["tokens"];
+    assert_eq!(
+        (&batch["minItems"], &batch["maxItems"]),
+        (&json!(1), &json!(1000))
+    );
+    for (field, most) in [
+        ("token", 128),
+        ("filename", 1024),
+        ("content_type", 255),
+        ("callback", 4096),
+    ] {
+        assert_eq!(new["properties"][field]["maxLength"], most, "{field}");
+        let long = json!({"key": "k", "method": "GET", field: "x".repeat(most + 1)});
+        gateway
+            .create(long)
+            .await
+            .assert_error(400, "bad_request")
+            .says(field);
+    }
+    // Beyond 64 bits.
+    for since in ["18446744073709551616", "1000000000000000000000000"] {
+        let replay = gateway.control("POST", &format!("/callbacks/replay?since={since}"));
+        answer(replay).await.assert_error(400, "bad_request");
+    }
+    // Only texts may be empty.
+    for field in [
+        "expire_at",
+        "max_hits",
+        "size",
+        "not_before",
+        "allowed_ips",
+        "tags",
+        "metadata",
+    ] {
+        let forgotten = json!({"key": "k", "method": "GET", field: ""});
+        let refused = gateway.create(forgotten).await;
+        refused.assert_error(400, "bad_request").says(field);
+    }
 }

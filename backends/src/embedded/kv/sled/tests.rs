@@ -65,10 +65,11 @@ async fn what_is_unwritten_is_seen_like_the_rest() {
             // Half-way: the database has it, and it is still here.
             1 => {
                 let leaving = sled.shared.unwritten.write().leave();
+                let tree = sled.shared.tree().unwrap();
                 for (key, value) in leaving.into_iter().take(chance(3) as usize) {
                     match value {
-                        Some(value) => sled.shared.tree.insert(key, value).map(drop),
-                        None => sled.shared.tree.remove(key).map(drop),
+                        Some(value) => tree.insert(key, value).map(drop),
+                        None => tree.remove(key).map(drop),
                     }
                     .unwrap();
                 }

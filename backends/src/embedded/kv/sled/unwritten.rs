@@ -1,4 +1,4 @@
-//! Writes that everybody sees and the database does not have yet.
+//! Writes that everybody sees and the disk does not have yet.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -14,7 +14,7 @@ pub type Write = (IVec, Option<IVec>);
 #[derive(Debug, Default)]
 pub struct Unwritten {
     new: BTreeMap<IVec, Option<IVec>>,
-    /// On its way into the database, which may have none, some, or all of it.
+    /// On its way to the disk, which may have none of it or all, and the open database any part.
     leaving: BTreeMap<IVec, Option<IVec>>,
 }
 
@@ -50,7 +50,8 @@ impl Unwritten {
     }
 
     /// Takes everything on its way, and says what that is. Until it has [`left`](Self::left) it is
-    /// found here; what could not leave the last time goes along.
+    /// found here; what could not leave the last time goes along: a key's last value is the same
+    /// however often it is written.
     pub fn leave(&mut self) -> Vec<Write> {
         self.leaving.append(&mut self.new);
         let all = self.leaving.iter();
@@ -58,8 +59,13 @@ impl Unwritten {
             .collect()
     }
 
-    /// The database has what was on its way.
+    /// The disk has what was on its way.
     pub fn left(&mut self) {
         self.leaving.clear();
+    }
+
+    /// Keys that the disk does not have.
+    pub fn keys(&self) -> usize {
+        self.new.len() + self.leaving.len()
     }
 }

@@ -1,0 +1,151 @@
+//! Reads the tree, kind by kind.
+
+use tokio::sync::mpsc;
+
+use crate::embedded::kv::Kv;
+use crate::embedded::values::{
+    EventValue, LeaseValue, OpenValue, TokenValue, UploadValue, WindowValue, decode,
+};
+use crate::embedded::{keys, values};
+use crate::error::{BackendError, ErrorKind, Result};
+use crate::token_store::{ClientKey, TokenId};
+use crate::transfer::{Dead, Entry, Finalising, Page, PartsUpload, Pending, Token, Window};
+
+/// Entries of the tree that are read at once.
+const PAGE: usize = 500;
+
+/// The key and the value of an entry of the tree.
+type Raw = (Vec<u8>, Vec<u8>);
+
+/// Sends everything to `pages`, until nobody receives.
+pub fn dump<K: Kv>(kv: &K, pages: &mpsc::Sender<Page>) -> Result<()> {
+    let mut to = Sink(Some(pages));
+    to.each(kv, keys::TOKENS, |(key, value)| token(kv, &key, &value))?;
+    to.each(kv, keys::LEASES, |(key, value)| finalising(&key, &value))?;
+    to.each(kv, keys::UPLOADS, |(key, value)| {
+        let (token_id, lease) = keys::parse_lease(&key).ok_or_else(corrupt)?;
+        let UploadValue { upload, .. } = decode(&value)?;
+        Ok(Some(Entry::Upload(PartsUpload {
+            token_id,
+            lease,
+            upload,
+        })))
+    })?;
+    to.each(kv, keys::OPEN, |(_, value)| {
+        Ok(Some(Entry::Download(decode::<OpenValue>(&value)?.event)))
+    })?;
+    to.each(kv, keys::EVENTS, |(_, value)| {
+        let value: EventValue = decode(&value)?;
+        Ok(Some(Entry::Pending(Pending {
+            event: value.event,
+            attempts: value.attempts,
+            queued_at_ms: value.queued_at_ms,
+            due_ms: value.due_ms,
+        })))
+    })?;
+    to.each(kv, keys::DEAD, |(_, value)| {
+        let value: EventValue = decode(&value)?;
+        Ok(Some(Entry::Dead(Dead {
+            event: value.event,
+            attempts: value.attempts,
+            queued_at_ms: value.queued_at_ms,
+        })))
+    })
+}
+
+/// `None` once nobody receives.
+struct Sink<'a>(Option<&'a mpsc::Sender<Page>>);
+
+impl Sink<'_> {
+    /// Sends what `entry` makes of everything below `prefix`.
+    fn each<K: Kv>(
+        &mut self,
+        kv: &K,
+        prefix: &[u8],
+        entry: impl Fn(Raw) -> Result<Option<Entry>>,
+    ) -> Result<()> {
+        let mut after: Option<Vec<u8>> = None;
+        while let Some(pages) = self.0 {
+            let raw = page(kv, prefix, after.as_deref())?;
+            let Some((last, _)) = raw.last() else { break };
+            after = Some(last.clone());
+            let mut entries = Vec::with_capacity(raw.len());
+            for raw in raw {
+                entries.extend(entry(raw)?);
+            }
+            if !entries.is_empty() && pages.blocking_send(entries).is_err() {
+                self.0 = None;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn page<K: Kv>(kv: &K, prefix: &[u8], after: Option<&[u8]>) -> Result<Vec<Raw>> {
+    let mut raw = Vec::with_capacity(PAGE);
+    kv.scan(prefix, after, &mut |key, value| {
+        raw.push((key.to_vec(), value.to_vec()));
+        Ok(raw.len() < PAGE)
+    })?;
+    Ok(raw)
+}
+
+fn token<K: Kv>(kv: &K, key: &[u8], value: &[u8]) -> Result<Option<Entry>> {
+    let id = keys::trailing_id(key).ok_or_else(corrupt)?;
+    let TokenValue {
+        incarnation,
+        record,
+    } = decode(value)?;
+    let state: values::State = match kv.get(&keys::state(id))? {
+        Some(bytes) => decode(&bytes)?,
+        None => values::State::default(),
+    };
+    let windows = match record.hit_window_seconds {
+        Some(_) => windows(kv, id)?,
+        None => Vec::new(),
+    };
+    Ok(Some(Entry::Token(Token {
+        id,
+        incarnation,
+        record,
+        used_hits: state.used,
+        charged_bytes: state.charged,
+        uploaded_at: state.uploaded_at,
+        windows,
+    })))
+}
+
+/// Marks of rides are left out: they keep hits from being given back that no request holds any more.
+fn windows<K: Kv>(kv: &K, id: TokenId) -> Result<Vec<Window>> {
+    let prefix = keys::windows(id);
+    let mut windows = Vec::new();
+    kv.scan(&prefix, None, &mut |key, value| {
+        let client = key.get(prefix.len()..).unwrap_or_default();
+        if client.len() == size_of::<ClientKey>() {
+            windows.push(Window {
+                client: hex::encode(client),
+                until_ms: decode::<WindowValue>(value)?.until,
+            });
+        }
+        Ok(true)
+    })?;
+    Ok(windows)
+}
+
+/// A lease that is not finalising has ended with its process.
+fn finalising(key: &[u8], value: &[u8]) -> Result<Option<Entry>> {
+    let (token_id, lease) = keys::parse_lease(key).ok_or_else(corrupt)?;
+    let LeaseValue { intent, turn, .. } = decode(value)?;
+    Ok(intent.map(|intent| {
+        Entry::Finalising(Finalising {
+            token_id,
+            lease,
+            turn,
+            intent,
+        })
+    }))
+}
+
+fn corrupt() -> BackendError {
+    BackendError::new(ErrorKind::Corrupt, "embedded.dump")
+}

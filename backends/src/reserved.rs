@@ -1,0 +1,121 @@
+//! Keys that are the gateway's own, in every form that some file system takes for the same name.
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+
+/// What names at the root of a bucket begin with that the gateway keeps for itself: temporary files,
+/// sidecar files.
+pub const OWN_PREFIX: &str = ".asset-gateway";
+/// How FAT and NTFS begin the short name of a longer one with [`OWN_PREFIX`].
+const SHORT_PREFIX: &str = "asset-~";
+/// Where uploads wait that browsers send to storage themselves.
+const STAGING: &str = ".staging";
+
+/// The key lies where the gateway keeps its own files, for a file system that folds case, normalises
+/// Unicode, ignores invisible characters, or knows short names.
+pub fn is_own(key: &str) -> bool {
+    let name = first_segment(key);
+    if name.is_ascii() {
+        return begins_with(name, OWN_PREFIX) || begins_with(name, SHORT_PREFIX);
+    }
+    let name = folded(name);
+    name.starts_with(OWN_PREFIX) || name.starts_with(SHORT_PREFIX)
+}
+
+fn begins_with(name: &str, prefix: &str) -> bool {
+    let beginning = name.as_bytes().get(..prefix.len());
+    beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix.as_bytes()))
+}
+
+/// [`is_own`], or where uploads wait to be completed: no token is made for such a key.
+pub fn is_reserved(key: &str) -> bool {
+    is_own(key) || (key.contains('/') && folded(first_segment(key)) == STAGING)
+}
+
+fn first_segment(key: &str) -> &str {
+    key.split('/').next().unwrap_or_default()
+}
+
+/// One form for all names that some file system does not tell apart: compatibility forms (NFKC) and
+/// full case folding, without ignorable characters, and without the dots and spaces at the end that
+/// Windows drops.
+fn folded(name: &str) -> String {
+    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+    let visible: String = name.chars().filter(|c| !is_ignorable(*c)).collect();
+    let lower = nfkc.normalize(&visible).to_lowercase();
+    // What folding a case may bring is in its normal form again.
+    let folded = nfkc.normalize(&lower).replace('ß', "ss");
+    folded.trim_end_matches(['.', ' ']).to_owned()
+}
+
+/// `Default_Ignorable_Code_Point` of the Unicode character database.
+fn is_ignorable(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Forms of one name, for tests elsewhere, too.
+    pub const FORMS: &[&str] = &[
+        ".asset-gateway",
+        ".Asset-Gateway",
+        ".asset-gateway.",
+        ".asset-gateway. .",
+        ".asset-gateway ",
+        ".asset-gateway:stream",
+        ".aßet-gateway",
+        ".aẞET-GATEWAY",
+        // Full width, a long s, a leader of one dot.
+        ".ａｓｓｅｔ－ｇａｔｅｗａｙ",
+        ".aſſet-gateway",
+        "\u{2024}asset-gateway",
+        // A soft hyphen, a joiner, a byte order mark.
+        ".asset\u{ad}-gateway",
+        ".asset-gate\u{200d}way",
+        "\u{feff}.asset-gateway",
+        "ASSET-~1",
+    ];
+
+    #[test]
+    fn every_form_of_the_own_folder_is_known() {
+        for form in FORMS {
+            for key in [form.to_string(), format!("{form}/tmp/x")] {
+                assert!(is_own(&key) && is_reserved(&key), "{key:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn staging_is_reserved_as_a_folder() {
+        for key in [
+            ".staging/x",
+            ".Staging/x",
+            ".staging./x",
+            ".ｓｔａｇｉｎｇ/x",
+        ] {
+            assert!(is_reserved(key) && !is_own(key), "{key:?}");
+        }
+        assert!(!is_reserved(".staging"));
+    }
+
+    #[test]
+    fn other_keys_are_free() {
+        for key in [
+            "a",
+            "x/.asset-gateway",
+            "asset-gateway",
+            "asset",
+            ".asset",
+            ".stagings/x",
+            "",
+        ] {
+            assert!(!is_reserved(key), "{key:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A store becomes an archive.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::archive::Writer;
+use super::{Counts, Header, OfflineStore, Page, TransferError};
+use crate::error::Result as StoreResult;
+
+/// Pages that wait for the writer.
+const PAGES_AHEAD: usize = 2;
+
+/// Writes everything in `store` to `out`. Tokens that are past their grace at the header's time are
+/// left out, and windows that are over. `force`: gateways that seem to use the store are passed over.
+///
+/// # Errors
+/// Also where a gateway comes up meanwhile; then `out` holds no whole archive.
+pub async fn export(
+    store: Arc<dyn OfflineStore>,
+    header: &Header,
+    force: bool,
+    out: impl Write,
+) -> Result<Counts, TransferError> {
+    refuse_live_nodes(&*store, force).await?;
+    if let Some(marker) = store.import_marker().await? {
+        return Err(TransferError::HalfImported {
+            engine: store.engine(),
+            export_id: marker.export_id,
+        });
+    }
+    let mut writer = Writer::new(out, header)?;
+    let mut pages = Pages::of(Arc::clone(&store));
+    while let Some(page) = pages.next().await? {
+        for mut entry in page {
+            if entry.is_gone(header.exported_at_ms / 1000) {
+                continue;
+            }
+            entry.close_windows(header.exported_at_ms);
+            writer.entry(&entry)?;
+        }
+    }
+    refuse_live_nodes(&*store, force).await?;
+    writer.finish()
+}
+
+pub(super) async fn refuse_live_nodes(
+    store: &dyn OfflineStore,
+    force: bool,
+) -> Result<(), TransferError> {
+    match store.live_nodes().await? {
+        nodes if nodes > 0 && !force => Err(TransferError::NodesAlive {
+            nodes,
+            engine: store.engine(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// All entries of a store, read a little ahead.
+pub(super) struct Pages {
+    pages: mpsc::Receiver<Page>,
+    dump: Option<JoinHandle<StoreResult<()>>>,
+}
+
+impl Pages {
+    pub fn of(store: Arc<dyn OfflineStore>) -> Self {
+        let (send, pages) = mpsc::channel(PAGES_AHEAD);
+        let dump = Some(tokio::spawn(async move { store.dump(send).await }));
+        Self { pages, dump }
+    }
+
+    /// `None`: that was all.
+    pub async fn next(&mut self) -> Result<Option<Page>, TransferError> {
+        if let Some(page) = self.pages.recv().await {
+            return Ok(Some(page));
+        }
+        match self.dump.take() {
+            None => Ok(None),
+            Some(dump) => {
+                let ended = dump.await;
+                ended.map_err(|error| TransferError::Stopped(error.to_string()))??;
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Answers that are not what was asked for, and those of somebody in between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use asset_gateway_backends::error::ErrorKind;
+use asset_gateway_backends::object_backend::GetOptions;
+
+use super::super::Settings;
+use super::{get, head, open, refused};
+use crate::support::scripted_storage::{ScriptedStorage, answer, page, raw};
+
+/// What a client would be told as its own fault, though it has not asked for it.
+fn is_the_clients(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::NotModified
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::RangeNotSatisfiable { .. }
+            | ErrorKind::InvalidKey
+    )
+}
+
+pub async fn a_success_that_is_no_object_is_refused(settings: Settings) {
+    let tag = "ETag: \"abc\"";
+    for status in [
+        "201 Created",
+        "202 Accepted",
+        "203 Changed",
+        "205 Reset Content",
+        "299 Odd",
+    ] {
+        let (backend, _storage) = open(settings, move |_| answer(status, &[tag], "")).await;
+        refused(
+            get(&backend, &GetOptions::default()).await,
+            ErrorKind::Upstream,
+            status,
+        );
+        refused(head(&backend).await, ErrorKind::Upstream, status);
+    }
+    let (backend, _storage) = open(settings, move |_| raw("204 No Content", &[tag], "")).await;
+    refused(
+        get(&backend, &GetOptions::default()).await,
+        ErrorKind::Upstream,
+        204,
+    );
+    refused(head(&backend).await, ErrorKind::Upstream, 204);
+    let (backend, _storage) = open(settings, move |_| {
+        let part = [tag, "Content-Range: bytes 0-4/5", "Content-Length: 5"];
+        raw("206 Part", &part, "")
+    })
+    .await;
+    refused(
+        head(&backend).await,
+        ErrorKind::Upstream,
+        "a part of a HEAD",
+    );
+}
+
+pub async fn no_redirect_is_followed(settings: Settings) {
+    let reached = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reached);
+    let elsewhere = ScriptedStorage::start(move |_| {
+        count.fetch_add(1, Relaxed);
+        answer("200 OK", &["ETag: \"abc\""], "")
+    })
+    .await;
+    for status in [
+        "301 Moved",
+        "302 Found",
+        "303 See Other",
+        "307 Temporary",
+        "308 Permanent",
+    ] {
+        let line = format!("Location: {}/bucket/k", elsewhere.endpoint);
+        let (backend, _storage) = open(settings, move |_| answer(status, &[&line], "")).await;
+        refused(
+            get(&backend, &GetOptions::default()).await,
+            ErrorKind::Upstream,
+            status,
+        );
+        refused(head(&backend).await, ErrorKind::Upstream, status);
+        let put = super::put(&backend, super::super::of_length(5), 5).await;
+        assert!(
+            put.is_err_and(|error| !is_the_clients(error.kind)),
+            "{status}"
+        );
+    }
+    assert_eq!(reached.load(Relaxed), 0);
+}
+
+pub async fn a_page_of_somebody_in_between_is_no_object(settings: Settings) {
+    let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
+        "HEAD" => raw(
+            "200 OK",
+            &["Content-Type: text/html", "Content-Length: 46"],
+            "",
+        ),
+        _ => page("200 OK"),
+    })
+    .await;
+    refused(
+        get(&backend, &GetOptions::default()).await,
+        ErrorKind::NoAnswer,
+        "GET",
+    );
+    refused(head(&backend).await, ErrorKind::NoAnswer, "HEAD");
+    assert!(backend.delete("k").await.is_err(), "a page deletes nothing");
+
+    // HTML that storage holds has a tag.
+    let (backend, _storage) = open(settings, |asked| {
+        let body = if asked.method == "HEAD" {
+            ""
+        } else {
+            "<p>hello"
+        };
+        let lines = &[
+            "Content-Type: text/html",
+            "ETag: \"abc\"",
+            "Content-Length: 8",
+        ];
+        raw("200 OK", lines, body)
+    })
+    .await;
+    assert!(get(&backend, &GetOptions::default()).await.is_ok());
+    assert!(head(&backend).await.is_ok());
+}
+
+pub async fn a_page_that_says_not_found_is_not_storages_word(settings: Settings) {
+    let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
+        "HEAD" => raw(
+            "404 Not Found",
+            &["Content-Type: text/html", "Content-Length: 46"],
+            "",
+        ),
+        _ => page("404 Not Found"),
+    })
+    .await;
+    refused(
+        get(&backend, &GetOptions::default()).await,
+        ErrorKind::Upstream,
+        "GET",
+    );
+    refused(head(&backend).await, ErrorKind::Upstream, "HEAD");
+
+    for lines in [
+        &["Content-Type: application/xml"][..],
+        &[],
+        &["Content-Type: text/html"],
+    ] {
+        let (backend, _storage) = open(settings, move |_| answer("404 Not Found", lines, "")).await;
+        refused(
+            get(&backend, &GetOptions::default()).await,
+            ErrorKind::NotFound,
+            lines,
+        );
+        refused(head(&backend).await, ErrorKind::NotFound, lines);
+    }
+    let (backend, _storage) = open(settings, |_| {
+        let error = "<Error><Code>NoSuchBucket</Code><Message>no bucket</Message></Error>";
+        answer("404 Not Found", &["Content-Type: application/xml"], error)
+    })
+    .await;
+    let error = get(&backend, &GetOptions::default()).await;
+    let error = refused(error, ErrorKind::Upstream, "no bucket");
+    assert!(error.to_string().contains("NoSuchBucket"), "{error}");
+}
+
+pub async fn conditions_that_nobody_set_do_not_fail(settings: Settings) {
+    for status in ["304 Not Modified", "412 Precondition Failed"] {
+        let (backend, _storage) = open(settings, move |_| raw(status, &[], "")).await;
+        refused(
+            get(&backend, &GetOptions::default()).await,
+            ErrorKind::Upstream,
+            status,
+        );
+        refused(head(&backend).await, ErrorKind::Upstream, status);
+    }
+    let (backend, _storage) = open(settings, |_| raw("304 Not Modified", &[], "")).await;
+    let mut options = GetOptions::default();
+    options.conditions.if_none_match = Some("\"abc\"".into());
+    refused(
+        get(&backend, &options).await,
+        ErrorKind::NotModified,
+        "asked",
+    );
+}

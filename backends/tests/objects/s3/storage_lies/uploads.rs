@@ -1,0 +1,256 @@
+//! Uploads: acknowledged is what storage answered as S3 does.
+
+use asset_gateway_backends::error::ErrorKind;
+use asset_gateway_backends::object_backend::PutOptions;
+
+use super::super::{Settings, of_length};
+use super::{open, put, refused};
+use crate::support::scripted_storage::{Asked, answer, page, raw};
+
+const MIB: usize = 1 << 20;
+
+pub async fn an_upload_without_a_tag_is_not_acknowledged(settings: Settings) {
+    let html = "Content-Type: text/html";
+    let answers = [
+        page("200 OK"),
+        answer("200 OK", &[], ""),
+        answer("200 OK", &["ETag:"], ""),
+        answer("200 OK", &["ETag: \"\""], ""),
+        answer("200 OK", &["ETag: \"a\tb\""], ""),
+        answer("200 OK", &["ETag: \"a\"", "ETag: \"b\""], ""),
+        answer("201 Created", &[], ""),
+        raw("204 No Content", &[], ""),
+        answer("202 Accepted", &[], ""),
+        // A page's own tag is no object's.
+        answer("200 OK", &[html, "ETag: \"page\""], "<p>Busy"),
+    ];
+    for bytes in answers {
+        let said = String::from_utf8_lossy(&bytes).into_owned();
+        for length in [0, 5] {
+            let bytes = bytes.clone();
+            let (backend, storage) = open(settings, move |_| bytes.clone()).await;
+            for options in [of_length(length), PutOptions::default()] {
+                let stored = put(&backend, options, length).await;
+                refused(stored, ErrorKind::NoAnswer, &said);
+            }
+            let writes = storage.take_asked();
+            let writes = writes.iter().filter(|asked| asked.method == "PUT");
+            assert_eq!(writes.count(), 2, "{said}: not repeated");
+        }
+    }
+}
+
+pub async fn any_success_with_a_tag_is_acknowledged(settings: Settings) {
+    for (status, line, etag) in [
+        ("200 OK", "ETag: \"abc\"", "abc"),
+        ("200 OK", "ETag: abc", "abc"),
+        ("200 OK", "ETag: W/\"abc\"", "W/\"abc\""),
+        ("201 Created", "ETag: \"abc\"", "abc"),
+        ("204 No Content", "ETag: \"abc\"", "abc"),
+    ] {
+        let (backend, storage) = open(settings, move |_| match status {
+            "204 No Content" => raw(status, &[line], ""),
+            _ => answer(status, &[line], ""),
+        })
+        .await;
+        let stored = put(&backend, of_length(5), 5).await.unwrap();
+        assert_eq!(
+            (stored.etag.as_str(), stored.size),
+            (etag, 5),
+            "{status} {line}"
+        );
+        assert_eq!(storage.take_asked().len(), 1);
+    }
+}
+
+/// An upload has not asked for any of these.
+pub async fn an_upload_is_not_told_of_what_is_missing(settings: Settings) {
+    let no_bucket = "<Error><Code>NoSuchBucket</Code></Error>";
+    let no_key = "<Error><Code>NoSuchKey</Code></Error>";
+    for bytes in [
+        page("404 Not Found"),
+        answer("404 Not Found", &[], ""),
+        answer("404 Not Found", &[], no_bucket),
+        answer("404 Not Found", &[], no_key),
+        raw("304 Not Modified", &[], ""),
+        answer("412 Precondition Failed", &[], ""),
+        answer(
+            "416 Range Not Satisfiable",
+            &["Content-Range: bytes */7"],
+            "",
+        ),
+    ] {
+        let said = String::from_utf8_lossy(&bytes).into_owned();
+        let (backend, _storage) = open(settings, move |_| bytes.clone()).await;
+        refused(
+            put(&backend, of_length(5), 5).await,
+            ErrorKind::Upstream,
+            said,
+        );
+    }
+    let (backend, _storage) = open(settings, |_| answer("412 Precondition Failed", &[], "")).await;
+    let exclusive = PutOptions {
+        must_not_exist: true,
+        ..of_length(5)
+    };
+    let taken = put(&backend, exclusive, 5).await;
+    refused(taken, ErrorKind::PreconditionFailed, "asked for");
+}
+
+const BEGUN: &str =
+    "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
+const COMPLETED: &str =
+    "<CompleteMultipartUploadResult><ETag>&quot;abc-3&quot;</ETag></CompleteMultipartUploadResult>";
+
+fn in_parts(asked: &Asked) -> Vec<u8> {
+    if asked.begins_parts() {
+        answer("200 OK", &["Content-Type: application/xml"], BEGUN)
+    } else if asked.is_part() {
+        answer("200 OK", &["ETag: \"part\""], "")
+    } else if asked.completes_parts() {
+        answer("200 OK", &["Content-Type: application/xml"], COMPLETED)
+    } else {
+        raw("204 No Content", &[], "")
+    }
+}
+
+pub async fn an_upload_in_parts_is_acknowledged_by_its_tag(settings: Settings) {
+    let (backend, _storage) = open(settings, in_parts).await;
+    let stored = put(&backend, PutOptions::default(), 18 * MIB)
+        .await
+        .unwrap();
+    assert_eq!((stored.etag.as_str(), stored.size), ("abc-3", 18 << 20));
+}
+
+pub async fn parts_that_nobody_has_begun_are_not_sent(settings: Settings) {
+    let xhtml = "<html><head/><body>Busy</body></html>";
+    for bytes in [
+        page("200 OK"),
+        answer("200 OK", &[], xhtml),
+        answer("200 OK", &[], ""),
+        answer(
+            "200 OK",
+            &["Content-Type: application/xml"],
+            "<InitiateMultipartUploadResult/>",
+        ),
+        page("404 Not Found"),
+    ] {
+        let said = String::from_utf8_lossy(&bytes).into_owned();
+        let (backend, storage) = open(settings, move |asked| match asked.begins_parts() {
+            true => bytes.clone(),
+            false => in_parts(asked),
+        })
+        .await;
+        let error = put(&backend, PutOptions::default(), 18 * MIB)
+            .await
+            .unwrap_err();
+        let kinds = [ErrorKind::Upstream, ErrorKind::Unavailable];
+        assert!(kinds.contains(&error.kind), "{said}: {error}");
+        let asked = storage.take_asked();
+        let writes = asked.iter().filter(|asked| asked.method == "PUT");
+        assert_eq!(
+            writes.count(),
+            0,
+            "{said}: a part without a name is an object"
+        );
+    }
+}
+
+pub async fn a_part_without_a_tag_ends_the_upload(settings: Settings) {
+    for bytes in [
+        page("200 OK"),
+        answer("200 OK", &[], ""),
+        answer("200 OK", &["ETag: \"\""], ""),
+    ] {
+        let said = String::from_utf8_lossy(&bytes).into_owned();
+        let (backend, storage) = open(settings, move |asked| match asked.is_part() {
+            true => bytes.clone(),
+            false => in_parts(asked),
+        })
+        .await;
+        let stored = put(&backend, PutOptions::default(), 26 * MIB).await;
+        let error = stored.unwrap_err();
+        let kinds = [ErrorKind::Upstream, ErrorKind::Unavailable];
+        assert!(kinds.contains(&error.kind), "{said}: {error}");
+        let asked = storage.take_asked();
+        assert!(!asked.iter().any(Asked::completes_parts), "{said}");
+    }
+}
+
+pub async fn a_completion_that_is_not_storages_is_open(settings: Settings) {
+    let xhtml = "<html><head/><body>Busy</body></html>";
+    let empty = "<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>";
+    for bytes in [
+        page("200 OK"),
+        answer("200 OK", &[], xhtml),
+        answer("200 OK", &[], ""),
+        answer("200 OK", &["Content-Type: application/xml"], empty),
+    ] {
+        let said = String::from_utf8_lossy(&bytes).into_owned();
+        let (backend, storage) = open(settings, move |asked| match asked.completes_parts() {
+            true => bytes.clone(),
+            false => in_parts(asked),
+        })
+        .await;
+        let stored = put(&backend, PutOptions::default(), 18 * MIB).await;
+        refused(stored, ErrorKind::NoAnswer, &said);
+        let asked = storage.take_asked();
+        let completions = asked.iter().filter(|asked| asked.completes_parts());
+        assert_eq!(completions.count(), 1, "{said}: not repeated");
+    }
+    // Storage's own no: the upload is gone, or its parts are.
+    for bytes in [
+        answer(
+            "404 Not Found",
+            &[],
+            "<Error><Code>NoSuchUpload</Code></Error>",
+        ),
+        answer(
+            "404 Not Found",
+            &[],
+            "<Error><Code>NoSuchKey</Code></Error>",
+        ),
+        answer("200 OK", &[], "<Error><Code>InvalidPart</Code></Error>"),
+        page("404 Not Found"),
+    ] {
+        let said = String::from_utf8_lossy(&bytes).into_owned();
+        let (backend, _storage) = open(settings, move |asked| match asked.completes_parts() {
+            true => bytes.clone(),
+            false => in_parts(asked),
+        })
+        .await;
+        let stored = put(&backend, PutOptions::default(), 18 * MIB).await;
+        refused(stored, ErrorKind::Upstream, said);
+    }
+}
+
+/// What a client library cannot read in an acknowledgement makes no failure of it.
+pub async fn headers_that_nobody_needs_do_not_undo_an_acknowledgement(settings: Settings) {
+    let odd: [&[u8]; 5] = [
+        b"x-amz-version-id: \xff",
+        b"x-amz-object-size: many",
+        b"x-amz-server-side-encryption-bucket-key-enabled: perhaps",
+        b"Content-MD5: \xff",
+        b"X-Odd: \xff",
+    ];
+    let odd = odd.join(&b"\r\n"[..]);
+    let mut small = b"HTTP/1.1 200 OK\r\nETag: \"abc\"\r\nContent-Length: 0\r\n".to_vec();
+    small.extend_from_slice(&odd);
+    small.extend_from_slice(b"\r\n\r\n");
+    let (backend, _storage) = open(settings, move |_| small.clone()).await;
+    let stored = put(&backend, of_length(5), 5).await.unwrap();
+    assert_eq!(stored.etag, "abc");
+    let mut completed = b"HTTP/1.1 200 OK\r\n".to_vec();
+    completed.extend_from_slice(&odd);
+    let rest = format!("\r\nContent-Length: {}\r\n\r\n{COMPLETED}", COMPLETED.len());
+    completed.extend_from_slice(rest.as_bytes());
+    let (backend, _storage) = open(settings, move |asked| match asked.completes_parts() {
+        true => completed.clone(),
+        false => in_parts(asked),
+    })
+    .await;
+    let stored = put(&backend, PutOptions::default(), 18 * MIB)
+        .await
+        .unwrap();
+    assert_eq!(stored.etag, "abc-3");
+}

@@ -1,0 +1,32 @@
+//! What Redis keeps of `hit_window` is bounded.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, Time, id, request};
+use asset_gateway_backends::token_store::{Access, Method, WINDOWS};
+
+use super::server::Server;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_without_number_leave_little() {
+    let server = Server::start();
+    let node = Fixture {
+        stores: server.node(DEFAULT_LIMITS),
+        time: Time::Real,
+        guard: Box::new(()),
+    };
+    let mut record = node.record(Method::Get);
+    record.hit_window_seconds = Some(3600);
+    node.create(id(1), record).await;
+    for client in 0..400_u32 {
+        let mut request = request(Access::Get);
+        request.caller.client_ip = IpAddr::from(Ipv4Addr::from(client)).into();
+        // A hit and a ride.
+        node.admit_with(id(1), &request).await;
+        node.admit_with(id(1), &request).await;
+    }
+    let count = "return redis.call('ZCARD', redis.call('KEYS', 'ag:*:w:*')[1])";
+    let kept: usize = server.ask(&["EVAL", count, "0"]).trim().parse().unwrap();
+    // Each with the mark of its ride.
+    assert_eq!(kept, 2 * WINDOWS);
+}

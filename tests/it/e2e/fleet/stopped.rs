@@ -1,0 +1,209 @@
+//! A node that is stopped between "the upload is about to become visible" and the moment it is, and
+//! goes on when its hits are somebody else's.
+//!
+//! Like `leases`, this waits for a lease of Redis' own clock.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::e2e::crash::held_s3::HeldS3;
+use crate::support::api::{Answer, answer, until};
+use crate::support::fleet::Fleet;
+use crate::support::gateway::Gateway;
+use crate::support::raw;
+use crate::support::redis::server::Server;
+
+/// A lease, the pause between two sweeps, and what a busy machine needs.
+const STOPPED: Duration = Duration::from_secs(72);
+/// More than the sockets between take in.
+const LARGE: usize = 16 << 20;
+/// Two parts.
+const PARTS: usize = 9 << 20;
+
+/// A way to Redis whose answers can be held back.
+struct Gate {
+    address: SocketAddr,
+    is_open: watch::Sender<bool>,
+}
+
+impl Gate {
+    async fn before(redis: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (is_open, opened) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Ok((node, _)) = listener.accept().await {
+                let redis = TcpStream::connect(redis).await.unwrap();
+                let (mut from_node, to_node) = node.into_split();
+                let (from_redis, mut to_redis) = redis.into_split();
+                tokio::spawn(async move {
+                    let _ = tokio::io::copy(&mut from_node, &mut to_redis).await;
+                });
+                tokio::spawn(pass_on(from_redis, to_node, opened.clone()));
+            }
+        });
+        Self { address, is_open }
+    }
+}
+
+async fn pass_on(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    mut opened: watch::Receiver<bool>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if opened.wait_for(|is_open| *is_open).await.is_err()
+            || to.write_all(&buffer[..read]).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Uploads that have said what they are about to make visible.
+fn finalising(redis: &Server) -> usize {
+    let count = "local n = 0
+        for _, key in ipairs(redis.call('KEYS', 'ag:*:l:*')) do
+          for _, field in ipairs(redis.call('HKEYS', key)) do
+            if string.sub(field, 1, 1) == 'i' then n = n + 1 end
+          end
+        end
+        return n";
+    redis.ask(&["EVAL", count, "0"]).trim().parse().unwrap()
+}
+
+/// Files of uploads that may yet become visible.
+fn temporary_files(fleet: &Fleet) -> usize {
+    let folder = fleet.root().join(".asset-gateway/tmp");
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+/// An upload without its last byte, and what is still to be sent of it.
+struct Begun {
+    stream: TcpStream,
+    end: &'static [u8],
+}
+
+async fn of_known_length(port: u16, token: &str) -> Begun {
+    let stream = raw::begin_upload(port, token, 1_000, &[1; 999]).await;
+    Begun { stream, end: &[1] }
+}
+
+async fn of_unknown_length(port: u16, token: &str) -> Begun {
+    let mut stream = raw::connect(port).await;
+    let head = format!(
+        "PUT /object/{token} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\
+         Transfer-Encoding: chunked\r\n\r\n{PARTS:x}\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![1; PARTS]).await.unwrap();
+    Begun {
+        stream,
+        end: b"\r\n1\r\nx\r\n0\r\n\r\n",
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_it_held_is_over_when_it_goes_on() {
+    let s3 = HeldS3::start().await;
+    let redis = Server::start();
+    let gate = Gate::before(redis.address().parse().unwrap()).await;
+    let sections = json!({
+        "credentials": {"test": {"access_key": "test-access-key", "secret_key": "test-secret-key"}},
+    });
+    let mut fleet = Fleet::with(0, redis, sections);
+    let buckets = json!({
+        "local": {"provider": "fs", "root": fleet.root()},
+        "s3": {"provider": "s3", "bucket": "held", "region": "us-east-1",
+            "endpoint": s3.endpoint, "credential": "test", "force_path_style": true},
+    });
+    fleet.set("buckets", buckets);
+    fleet.add();
+    let other = fleet.nodes.remove(0);
+    fleet.set("redis", json!({"addr": gate.address.to_string()}));
+    fleet.add();
+    let node = fleet.nodes.remove(0);
+
+    // Redis has every script: what the node will say then takes one call.
+    for bucket in ["local", "s3"] {
+        let token = node.token("PUT", "warm", json!({"bucket": bucket})).await;
+        assert_eq!(node.put(&token, "bytes").await.status, 200);
+    }
+    fleet.place("large", vec![7; LARGE]);
+    let complete = json!({"max_hits": 1, "hit_on": "complete"});
+    let download = node.token("GET", "large", complete).await;
+    let file = node.token("PUT", "file", json!({})).await;
+    let small = node.token("PUT", "small", json!({"bucket": "s3"})).await;
+    let parts = node.token("PUT", "parts", json!({"bucket": "s3"})).await;
+    let mut downloading = raw::begin_download(node.port, &download, "").await;
+    let mut uploads = [
+        of_known_length(node.port, &file).await,
+        of_known_length(node.port, &small).await,
+        of_unknown_length(node.port, &parts).await,
+    ];
+    until("a part is in storage", async || {
+        let open = s3.open_uploads();
+        open.iter().any(|name| name.contains(".part-"))
+    })
+    .await;
+    stop_while_finalising(&fleet.redis, &gate, &node, &mut uploads).await;
+    tokio::time::sleep(STOPPED).await;
+
+    // Its hits are free, and are used.
+    let whole = other.get(&download).await;
+    assert_eq!((whole.status, whole.body.len()), (200, LARGE));
+    for token in [&file, &small, &parts] {
+        until("the hit is back", async || {
+            other.put(token, "the other's").await.status == 200
+        })
+        .await;
+    }
+    // And it could not use them any more, wherever it stands: both kinds of uploads are fenced off.
+    assert_eq!(temporary_files(&fleet), 0);
+    assert_eq!(s3.open_uploads(), Vec::<String>::new());
+    node.signal("CONT");
+
+    for upload in &mut uploads {
+        raw::read_to_end(&mut upload.stream)
+            .await
+            .assert_error(503, "unavailable");
+    }
+    let mut got = Vec::new();
+    let _ = downloading.read_to_end(&mut got).await;
+    assert!(got.len() < LARGE, "delivered twice on one hit");
+    assert_eq!(fleet.stored("file").as_deref(), Some(&b"the other's"[..]));
+    for key in ["small", "parts"] {
+        assert_eq!(
+            s3.object(key).as_deref(),
+            Some(&b"the other's"[..]),
+            "{key}"
+        );
+    }
+    assert_eq!(s3.open_uploads(), Vec::<String>::new());
+    for token in [&file, &small, &parts] {
+        assert_eq!(other.used_hits(token).await, 1);
+        let spent: Answer = answer(node.object("PUT", token).body("more")).await;
+        spent.assert_error(409, "hits_exceeded");
+    }
+}
+
+/// Redis has what each upload is about to make visible, and the node gets to know when it goes on.
+async fn stop_while_finalising(redis: &Server, gate: &Gate, node: &Gateway, uploads: &mut [Begun]) {
+    gate.is_open.send_replace(false);
+    for upload in uploads.iter_mut() {
+        upload.stream.write_all(upload.end).await.unwrap();
+    }
+    let all = uploads.len();
+    until("Redis has what they are about to do", async || {
+        finalising(redis) == all
+    })
+    .await;
+    node.signal("STOP");
+    gate.is_open.send_replace(true);
+}

@@ -1,0 +1,104 @@
+//! Who else may read what the gateway keeps.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::support::gateway::Gateway;
+use crate::support::process::command;
+
+const TIGHTENED: &str = "others had rights to what is private: taken away";
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Everything in `folder`, itself included.
+fn all(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![folder.to_owned()];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(all(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+fn assert_private(folder: &Path) {
+    for path in all(folder) {
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&path), expected, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn the_store_is_private_and_is_made_so_again() {
+    let gateway = Gateway::start();
+    gateway.store("a/b", "text/plain", "x").await;
+    let tokens = gateway.folder().join("tokens");
+    assert_private(&tokens);
+    assert!(gateway.logged(TIGHTENED).is_empty(), "{}", gateway.log());
+
+    let stopped = gateway.stop();
+    for path in all(&tokens) {
+        set_mode(&path, if path.is_dir() { 0o755 } else { 0o644 });
+    }
+    let objects = stopped.folder().join("objects");
+    let own = objects.join(".asset-gateway");
+    set_mode(&own, 0o755);
+    set_mode(&objects.join("a"), 0o775);
+    set_mode(&objects.join("a/b"), 0o664);
+    let gateway = stopped.start();
+    assert_private(&tokens);
+    assert_private(&own);
+    let said: Vec<_> = gateway.logged(TIGHTENED);
+    let said_of = |path: &Path| {
+        let path = json!(path.display().to_string());
+        said.iter().any(|line| line["path"] == path)
+    };
+    assert!(
+        said_of(&tokens) && said_of(&tokens.join("db")) && said_of(&own),
+        "{said:?}"
+    );
+    // What others may share stays as it is.
+    assert_eq!(
+        (mode(&objects.join("a")), mode(&objects.join("a/b"))),
+        (0o775, 0o664)
+    );
+
+    // And nothing is left to say.
+    let gateway = gateway.stop().start();
+    assert!(gateway.logged(TIGHTENED).is_empty(), "{}", gateway.log());
+}
+
+#[tokio::test]
+async fn without_a_configuration_all_of_data_is_private() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let data = folder.path().join("data");
+    let start = || {
+        let mut command = command();
+        command
+            .current_dir(folder.path())
+            .env("ASSET_GATEWAY__SERVER__LISTEN", "127.0.0.1:0")
+            .env("ASSET_GATEWAY__METRICS__LISTEN", "127.0.0.1:0");
+        Gateway::run(command, Arc::clone(&folder))
+    };
+    let gateway = start();
+    let token = data.join("control-token");
+    assert_eq!((mode(&data), mode(&token)), (0o700, 0o600));
+    assert_private(&data.join("tokens"));
+    gateway.stop();
+    set_mode(&data, 0o755);
+    set_mode(&token, 0o644);
+    let gateway = start();
+    assert_eq!((mode(&data), mode(&token)), (0o700, 0o600));
+    assert_eq!(gateway.logged(TIGHTENED).len(), 2, "{}", gateway.log());
+}
