@@ -24,6 +24,8 @@ pub const GRACE_SECONDS: u64 = 24 * 3600;
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredToken {
     pub id: TokenId,
+    /// Tells a token from one that was deleted and created again.
+    pub incarnation: u64,
     pub record: TokenRecord,
     /// Hits that are spent. Leased ones are not in it.
     pub used_hits: u64,

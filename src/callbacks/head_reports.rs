@@ -79,6 +79,7 @@ mod tests {
         record.max_hits = max_hits;
         StoredToken {
             id: TokenId([id; 16]),
+            incarnation: 1,
             record,
             used_hits,
             uploaded_at: None,

@@ -36,9 +36,10 @@ impl AccessLease {
         self.deadline.as_ref().is_some_and(|d| d.is_over())
     }
 
-    /// The lease is lost because its token is gone.
+    /// The lease is lost because its token is gone, whether or not another one has its name by now.
     pub async fn is_revoked(&self) -> Result<bool> {
-        Ok(self.store.get(self.token_id).await?.is_none())
+        let found = self.store.get(self.token_id).await?;
+        Ok(found.map(|token| token.incarnation) != self.incarnation)
     }
 
     /// What whoever took the lease over has made of it; waits for that. An error, or `Open`: not known

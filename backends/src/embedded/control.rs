@@ -54,6 +54,7 @@ impl<K: Kv> Inner<K> {
         let state = self.state(id)?;
         Ok(StoredToken {
             id,
+            incarnation: token.incarnation,
             record: token.record,
             used_hits: state.used.saturating_add_signed(unwritten),
             uploaded_at: state.uploaded_at,

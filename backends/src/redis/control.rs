@@ -9,8 +9,8 @@ use crate::token_store::{Patch, StoredToken, TokenId, TokenRecord};
 const PATCH_TRIES: usize = 16;
 
 impl Inner {
-    /// The token with its incarnation.
-    async fn read(&self, id: TokenId) -> Result<Option<(String, u64, StoredToken)>> {
+    /// The token, and its record as it is stored.
+    async fn read(&self, id: TokenId) -> Result<Option<(String, StoredToken)>> {
         let call = self.scripts.get.on(keys::partition_of(id));
         let mut items = call.arg(id.to_string()).run(&self.link).await?.items()?;
         if items.is_empty() {
@@ -18,8 +18,8 @@ impl Inner {
         }
         let json = items.text()?;
         let record = parse::record(&json)?;
-        let (incarnation, stored) = self.stored(id, record, &mut items)?;
-        Ok(Some((json, incarnation, stored)))
+        let stored = self.stored(id, record, &mut items)?;
+        Ok(Some((json, stored)))
     }
 
     /// Reads incarnation, spent hits and last upload.
@@ -28,29 +28,33 @@ impl Inner {
         id: TokenId,
         record: TokenRecord,
         items: &mut Items,
-    ) -> Result<(u64, StoredToken)> {
+    ) -> Result<StoredToken> {
         let incarnation = parse::hex(&items.text()?)?;
         let unwritten = self.usage.lock().of(id, incarnation);
-        let stored = StoredToken {
+        Ok(StoredToken {
             id,
+            incarnation,
             record,
             used_hits: items.number()?.saturating_add_signed(unwritten),
             uploaded_at: items.optional()?,
-        };
-        Ok((incarnation, stored))
+        })
     }
 
     pub async fn get(&self, id: TokenId) -> Result<Option<StoredToken>> {
-        Ok(self.read(id).await?.map(|(_, _, stored)| stored))
+        Ok(self.read(id).await?.map(|(_, stored)| stored))
     }
 
     /// Reads, changes, and writes where it is still what was read.
     pub async fn patch(&self, id: TokenId, patch: &Patch) -> Result<Option<StoredToken>> {
         for _ in 0..PATCH_TRIES {
-            let Some((old, incarnation, StoredToken { mut record, .. })) = self.read(id).await?
-            else {
+            let Some((old, stored)) = self.read(id).await? else {
                 return Ok(None);
             };
+            let StoredToken {
+                incarnation,
+                mut record,
+                ..
+            } = stored;
             change(&mut record, patch);
             let script = &self.scripts.patch;
             let call = script
@@ -68,7 +72,7 @@ impl Inner {
                 .arg(if record.callback.is_some() { "1" } else { "" });
             let mut items = call.run(&self.link).await?.items()?;
             match items.text()?.as_str() {
-                "done" => return Ok(Some(self.stored(id, record, &mut items)?.1)),
+                "done" => return Ok(Some(self.stored(id, record, &mut items)?)),
                 "none" => return Ok(None),
                 _ => {}
             }

@@ -33,7 +33,7 @@ struct Place {
 /// A member of an index, and its token where it is still there.
 struct Row {
     member: String,
-    token: Option<(u64, StoredToken)>,
+    token: Option<StoredToken>,
 }
 
 impl Inner {
@@ -49,7 +49,7 @@ impl Inner {
         };
         let (tokens, next) = self.page(&index, filter, limit, place).await?;
         Ok(Some(Page {
-            tokens: tokens.into_iter().map(|(_, token)| token).collect(),
+            tokens,
             cursor: next.map(|place| place.cursor()),
         }))
     }
@@ -62,7 +62,7 @@ impl Inner {
             let (tokens, next) = self.page(&index, filter, DELETED_AT_ONCE, from).await?;
             let each = tokens
                 .iter()
-                .map(|(life, token)| self.delete(token.id, Some(*life)));
+                .map(|token| self.delete(token.id, Some(token.incarnation)));
             let gone = self
                 .on_each(each.collect())
                 .await?
@@ -81,7 +81,7 @@ impl Inner {
         filter: &Filter,
         limit: usize,
         mut place: Place,
-    ) -> Result<(Vec<(u64, StoredToken)>, Option<Place>)> {
+    ) -> Result<(Vec<StoredToken>, Option<Place>)> {
         let chunk = limit.clamp(CHUNK.0, CHUNK.1);
         let mut tokens = Vec::new();
         let mut looked_at = 0;
@@ -104,7 +104,7 @@ impl Inner {
                 for Row { member, token } in rows {
                     looked_at += 1;
                     last = member.into_bytes();
-                    tokens.extend(token.filter(|(_, token)| matches(token, filter, now)));
+                    tokens.extend(token.filter(|token| matches(token, filter, now)));
                     if tokens.len() >= limit {
                         let place = Place {
                             partition,

@@ -125,7 +125,7 @@ fn narrow(schema: &mut Value, bounds: Value) {
 }
 
 /// By its name: but for `state` a parameter means the same wherever it stands. Those of calls that
-/// change something are not empty.
+/// change something are not empty; of others `""` is not given.
 fn narrow_parameter(path: &str, parameter: &mut Value, changes: bool) {
     let name = parameter["name"].as_str().unwrap_or_default().to_owned();
     let schema = &mut parameter["schema"];
@@ -134,17 +134,17 @@ fn narrow_parameter(path: &str, parameter: &mut Value, changes: bool) {
         "token_id" => *schema = json!({"type": "string", "pattern": "^[0-9a-f]{32}$"}),
         "id" => *schema = json!({"type": "string", "pattern": EVENT}),
         "state" if path == "/callbacks" => {
-            *schema = json!({"type": "string", "enum": ["pending", "dead"], "default": "dead"});
+            *schema = json!({"type": "string", "enum": ["pending", "dead", ""], "default": "dead"});
         }
         "state" => {
-            *schema = json!({"type": "string", "enum": ["active", "expired", "exhausted"]});
+            *schema = json!({"type": "string", "enum": ["active", "expired", "exhausted", ""]});
         }
         "limit" => {
             *schema = json!({"type": "integer", "minimum": 1, "maximum": 1000, "default": 100})
         }
         "since" => *schema = json!({"type": "integer", "format": "int64", "minimum": 0}),
         "all" => *schema = json!({"type": "string", "enum": ["true"]}),
-        "method" => *schema = json!({"type": "string", "enum": ["GET", "HEAD", "PUT"]}),
+        "method" => *schema = json!({"type": "string", "enum": ["GET", "HEAD", "PUT", ""]}),
         "bucket" | "prefix" | "tag" | "cursor" => {
             *schema = json!({"type": "string"});
             if changes {
