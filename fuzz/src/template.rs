@@ -4,7 +4,7 @@
 use asset_gateway::callbacks::template::{TemplateError, check, render};
 use asset_gateway_backends::callback_queue::{Caller, Event, EventId, Outcome, Report};
 use asset_gateway_backends::token_store::{BodyTemplate, BodyType, TokenId};
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 /// `data`: texts with a 0 between them. The first is the template, with `j` for JSON or `f` for a form in
 /// front; the others are what a client can choose of an event.
@@ -38,7 +38,7 @@ pub fn run(data: &[u8]) {
     let sample = render(&template, &event(|_| "1")).expect("it is short");
     match kind {
         BodyType::Json => {
-            let parsed = serde_json::from_str::<Value>(&body);
+            let parsed = serde_json::from_str::<IgnoredAny>(&body);
             assert!(parsed.is_ok(), "not JSON: {body}");
             assert_eq!(skeleton(&body), skeleton(&sample));
         }
