@@ -63,7 +63,7 @@ fn new_token() -> Value {
         "allowed_referers": {"maxItems": 100, "items":
             {"type": "string", "maxLength": 1024, "pattern": HTTP_URL}},
         "delivery": one_of(&["proxy"]),
-        "hit_window": {"minimum": 0},
+        "hit_window": {"minimum": 0, "maximum": 86_400},
         "hit_on": one_of(&["start", "complete"]),
         "metadata": {"additionalProperties": {"type": "string", "maxLength": 2048}},
         "tags": {"maxItems": 10, "items":
