@@ -93,16 +93,14 @@ impl Part {
 
     /// Why it cannot be had.
     pub(super) fn refusal(self, what: &str) -> Option<String> {
-        match self.feature() {
-            Some(feature) if !feature.is_compiled() => Some(format!(
-                "{what} needs the feature `{}`, which this build does not have",
-                feature.name()
-            )),
-            Some(_) | None if !self.is_built() => {
-                Some(format!("{what} is not part of this version yet"))
-            }
-            Some(_) | None => None,
+        if !self.is_built() {
+            return Some(format!("{what} is not part of this version yet"));
         }
+        let feature = self.feature().filter(|feature| !feature.is_compiled())?;
+        Some(format!(
+            "{what} needs the feature `{}`, which this build does not have",
+            feature.name()
+        ))
     }
 }
 
