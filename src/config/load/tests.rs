@@ -182,7 +182,7 @@ credentials: {c: {access_key: geheim-2, secret_key: geheim-3}}
 }
 
 /// The first AssetGateway's minimal file, word for word.
-const FIRST: &str = include_str!("../../../tests/it/e2e/process/first.yaml");
+const FIRST: &str = include_str!("../../../tests/it/e2e/process/legacy_config.yaml");
 
 #[test]
 fn the_first_gateways_file_works_unchanged_in_a_build_with_redis() {

@@ -1,15 +1,15 @@
 //! Callbacks of real accesses, from a real gateway to a real receiver.
 
-mod backlog;
+mod bulkhead;
 mod certificates;
-mod durable;
-mod heads;
-mod incomplete;
-mod letters;
+mod circuit_breaker;
+mod dead_letters;
+mod durability;
+mod head_events;
 mod receivers;
-mod reported;
-mod share;
-mod signed;
+mod report_incomplete;
+mod reported_accesses;
+mod signatures;
 mod sync;
 mod targets;
 mod templates;

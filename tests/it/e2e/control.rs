@@ -2,9 +2,9 @@
 
 mod auth;
 mod batch;
+mod duplicate_fields;
 mod errors;
 mod fields;
-mod given_twice;
 mod keys;
 mod listing;
 mod patch;

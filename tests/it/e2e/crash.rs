@@ -6,14 +6,13 @@
 //! - `stopped`: SIGSTOP for longer than a lease, while storage has the object and nobody knows.
 //! - `scene`: the folders, the configuration and the receiver that outlive the processes.
 
-mod control;
 mod downloads;
-pub(super) mod held_s3;
+mod mixed_traffic;
 #[cfg(feature = "aws")]
-mod parts;
-mod rounds;
+mod multipart_uploads;
+mod paused_process;
 mod scene;
-mod settling;
-mod stopped;
+mod token_changes;
+mod upload_recovery;
 mod uploads;
 mod victim;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::crash::held_s3::HeldS3;
 use crate::support::gateway::{Gateway, configuration};
+use crate::support::pausing_s3::PausingS3;
 use crate::support::process::command;
 
 /// Starts with `variables` and nothing else that Amazon's SDKs would look at.
 fn start(
-    s3: &HeldS3,
+    s3: &PausingS3,
     credential: Value,
     variables: &[(&str, &str)],
     files: &[(&str, &str)],
@@ -44,7 +44,7 @@ fn start(
 }
 
 /// An upload and a download; nothing of a key gets into the log.
-async fn works(gateway: &Gateway, s3: &HeldS3) {
+async fn works(gateway: &Gateway, s3: &PausingS3) {
     let fields = json!({"bucket": "s3", "max_hits": 3});
     let put = gateway.token("PUT", "k", fields.clone()).await;
     let stored = gateway.put(&put, "content").await;
@@ -62,7 +62,7 @@ async fn works(gateway: &Gateway, s3: &HeldS3) {
 
 #[tokio::test]
 async fn from_the_environment() {
-    let s3 = HeldS3::start().await;
+    let s3 = PausingS3::start().await;
     let keys = [
         ("AWS_ACCESS_KEY_ID", "test-access-key"),
         ("AWS_SECRET_ACCESS_KEY", "test-secret-key"),

@@ -4,18 +4,18 @@
 //! - `traffic`: work of every kind that remembers what was acknowledged.
 
 mod callbacks;
-mod commands;
-mod crowd;
-mod full;
+mod concurrent_clients;
+mod full_memory;
 mod hits;
-mod leases;
 #[cfg(feature = "aws")]
-mod moved;
+mod interrupted_import;
+mod lease_expiry;
+mod mixed_traffic;
+mod paused_node;
+mod redis_commands;
+mod redis_outage;
+mod revocation;
 #[cfg(feature = "aws")]
-mod moved_by_half;
-mod outage;
-mod revoked;
-mod settling;
-mod stopped;
+mod store_move;
 mod topologies;
-mod traffic;
+mod upload_recovery;

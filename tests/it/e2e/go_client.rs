@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::api::{answer, now};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 
 /// Which of the fields of `answer` are of the first AssetGateway, in any order.
 #[track_caller]
@@ -150,8 +150,8 @@ async fn empty_strings_nulls_and_zero_expiry_mean_not_given() {
 #[tokio::test]
 async fn a_callback_has_the_thirteen_fields() {
     let gateway = Gateway::start();
-    let hooks = Hooks::start().await;
-    let fields = json!({"callback": hooks.url()});
+    let receiver = CallbackReceiver::start().await;
+    let fields = json!({"callback": receiver.url()});
     let token = gateway.token("PUT", "uploads/report.pdf", fields).await;
     let put = gateway.object("PUT", &token);
     let put = put
@@ -159,7 +159,7 @@ async fn a_callback_has_the_thirteen_fields() {
         .header("referer", "https://page.example/")
         .header("x-request-id", "request-7");
     let stored = answer(put.body("file")).await.json();
-    let event = hooks.events(1).await.remove(0);
+    let event = receiver.events(1).await.remove(0);
     assert_holds(
         &event,
         &json!({

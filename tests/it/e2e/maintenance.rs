@@ -17,8 +17,8 @@ use asset_gateway_backends::token_store::{
     Access, Intent, Method, Reservation, ReserveRequest, Reserved, TokenId, TokenRecord, TokenStore,
 };
 
-use crate::support::faults::{Fault, FaultyBackend};
-use crate::support::troubles::{TroubledStore, Troubles};
+use crate::support::faulty_backend::{Fault, FaultyBackend};
+use crate::support::faulty_store::{FaultyStore, StoreFaults};
 
 /// The only hit of an upload into `alias`.
 async fn lease(tokens: &dyn TokenStore, id: TokenId, alias: &str) -> Reservation {
@@ -109,12 +109,12 @@ async fn a_lease_that_cannot_be_renewed_is_lost_before_it_ends() {
     let stores = open_stores(&settings, limits, Arc::clone(&clock) as _);
     let Stores { tokens, .. } = stores.unwrap_or_else(|error| panic!("{error}"));
     let reservation = lease(&*tokens, TokenId([1; 16]), "alias").await;
-    let troubles = Arc::<Troubles>::default();
-    let store = Arc::new(TroubledStore::new(tokens, Arc::clone(&troubles)));
+    let faults = Arc::<StoreFaults>::default();
+    let store = Arc::new(FaultyStore::new(tokens, Arc::clone(&faults)));
     let asked = clock.moment();
     let deadline = LeaseDeadline::new(Arc::clone(&clock) as _, asked);
     let keeper = LeaseKeeper::start(store, &reservation, deadline).unwrap();
-    troubles.away.store(true, SeqCst);
+    faults.away.store(true, SeqCst);
     let pass = async |time| {
         clock.advance(time);
         tokio::time::sleep(time).await;

@@ -1,21 +1,21 @@
 //! The data plane.
 
+mod aborted_transfers;
+mod access_rules;
 mod browser;
+mod cancelled_store_calls;
+mod check_order;
 mod checksums;
-mod conditions;
-mod cut_off;
+mod conditional_requests;
+mod contradictory_storage;
 mod errors;
-mod headers;
+mod hit_on_complete;
 mod hits;
-mod hits_complete;
-mod lapsed;
-mod left;
+mod lapsed_leases;
 mod media_types;
-mod order;
 mod ranges;
 mod referrers;
-mod representation;
-mod rules;
-mod storage_lies;
+mod representation_headers;
+mod response_headers;
 mod upload_limits;
 mod uploads;

@@ -1,10 +1,10 @@
 //! What is around the planes: health, metrics, routes, protocols, what must not be said.
 
-mod bad_heads;
-mod bad_input;
 mod cors;
-mod h2c;
 mod health;
+mod http2;
+mod malformed_requests;
+mod malicious_input;
 mod metrics;
 mod openapi;
 mod routes;

@@ -1,11 +1,11 @@
 //! The process: its command line, its start, its end.
 
 mod check;
+mod config_errors;
 mod embedded;
-#[cfg(feature = "redis")]
-mod first;
-mod metrics_port;
-mod refusals;
-mod restart;
 #[cfg(unix)]
-mod rights;
+mod file_permissions;
+#[cfg(feature = "redis")]
+mod legacy_config;
+mod metrics_port;
+mod restart;

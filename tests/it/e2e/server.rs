@@ -1,7 +1,7 @@
 //! The server over raw sockets.
 
-mod ends;
-mod heads;
+mod early_answers;
 mod limits;
+mod request_heads;
+mod shutdown;
 mod support;
-mod uploads;

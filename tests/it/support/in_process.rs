@@ -22,7 +22,7 @@ use asset_gateway_backends::token_store::TokenStore;
 use tokio::net::TcpListener;
 
 use super::api::{Api, CONTROL, install_crypto};
-use super::troubles::{TroubledStore, Troubles};
+use super::faulty_store::{FaultyStore, StoreFaults};
 
 pub struct InProcess {
     api: Api,
@@ -64,12 +64,12 @@ impl InProcess {
         ));
     }
 
-    /// Over a bucket in memory and a store that has troubles when it is told to.
-    pub async fn with_troubles() -> (Self, Arc<Troubles>) {
-        let troubles = Arc::<Troubles>::default();
-        let its = Arc::clone(&troubles);
-        let wrap = |store| -> Arc<dyn TokenStore> { Arc::new(TroubledStore::new(store, its)) };
-        (Self::start(MemoryBackend::default(), wrap).await, troubles)
+    /// Over a bucket in memory and a store that has faults when it is told to.
+    pub async fn with_faulty_store() -> (Self, Arc<StoreFaults>) {
+        let faults = Arc::<StoreFaults>::default();
+        let its = Arc::clone(&faults);
+        let wrap = |store| -> Arc<dyn TokenStore> { Arc::new(FaultyStore::new(store, its)) };
+        (Self::start(MemoryBackend::default(), wrap).await, faults)
     }
 
     /// Over `bucket` as `local` and a token store that `wrap` may put something in front of.

@@ -10,11 +10,11 @@ use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::letters::rows;
+use super::dead_letters::rows;
 use super::receivers::{errors, outcome, upload};
 use crate::support::api::{install_crypto, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -45,11 +45,11 @@ fn server(certificate: &CertificateDer<'static>, key: KeyPair) -> Arc<ServerConf
     Arc::new(server.unwrap())
 }
 
-/// TLS in front of `hooks`, with the certificate that is `shown` at that time; its port.
-async fn terminate_tls(hooks: &Hooks, shown: Arc<Mutex<Arc<ServerConfig>>>) -> u16 {
+/// TLS in front of `receiver`, with the certificate that is `shown` at that time; its port.
+async fn terminate_tls(receiver: &CallbackReceiver, shown: Arc<Mutex<Arc<ServerConfig>>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let behind = hooks.address;
+    let behind = receiver.address;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = TlsAcceptor::from(shown.lock().clone());
@@ -72,18 +72,18 @@ async fn refuses(shown: impl FnOnce(&Authority) -> Arc<ServerConfig>) {
         json!({"callback": {"retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1]}}),
         &[("SSL_CERT_FILE", trusted.path().to_str().unwrap())],
     );
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let shown = Arc::new(Mutex::new(shown(&authority)));
-    let port = terminate_tls(&hooks, Arc::clone(&shown)).await;
+    let port = terminate_tls(&receiver, Arc::clone(&shown)).await;
     upload(&gateway, format!("https://localhost:{port}/hook")).await;
     until("two tries", async || errors(&gateway).len() >= 2).await;
     assert!(errors(&gateway).iter().all(|error| error == "tls"));
     let row = rows(&gateway, "state=pending").await.remove(0);
     assert_eq!(row["last_error"], "tls", "{row}");
-    assert!(hooks.tries().is_empty());
+    assert!(receiver.tries().is_empty());
 
     *shown.lock() = authority.certify("localhost");
-    hooks.all(1).await;
+    receiver.all(1).await;
     outcome(&gateway, "delivered", 1).await;
 }
 
@@ -94,5 +94,5 @@ async fn a_certificate_that_nobody_trusts() {
 
 #[tokio::test]
 async fn a_certificate_for_another_name() {
-    refuses(|authority| authority.certify("hooks.example.com")).await;
+    refuses(|authority| authority.certify("receiver.example.com")).await;
 }

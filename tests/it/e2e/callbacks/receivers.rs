@@ -13,8 +13,8 @@ use http::{StatusCode, header};
 use serde_json::json;
 
 use crate::support::api::until;
+use crate::support::callback_receiver::{CallbackReceiver, Try};
 use crate::support::gateway::Gateway;
-use crate::support::hooks::{Hooks, Try};
 
 const MIB: u64 = 1 << 20;
 
@@ -60,45 +60,45 @@ fn assert_same_event(tries: &[Try]) {
 #[tokio::test]
 async fn one_that_is_down_for_the_first_tries_gets_the_event_when_it_is_back() {
     let gateway = gateway();
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
     upload(&gateway, format!("http://{address}/hook")).await;
     until("two tries", async || errors(&gateway).len() == 2).await;
     assert_eq!(errors(&gateway), ["connect", "connect"]);
-    let late = Hooks::start_at(address).await;
+    let late = CallbackReceiver::start_at(address).await;
     late.all(1).await;
     outcome(&gateway, "delivered", 1).await;
-    assert!(hooks.tries().is_empty());
+    assert!(receiver.tries().is_empty());
 }
 
 #[tokio::test]
 async fn a_slow_one_is_waited_for_and_a_slower_one_is_not() {
-    let (gateway, hooks) = (gateway(), Hooks::start().await);
-    hooks.reply(|number| async move {
+    let (gateway, receiver) = (gateway(), CallbackReceiver::start().await);
+    receiver.reply(|number| async move {
         let takes = if number == 1 { 1_200 } else { 60_000 };
         tokio::time::sleep(Duration::from_millis(takes)).await;
     });
-    upload(&gateway, hooks.url()).await;
+    upload(&gateway, receiver.url()).await;
     outcome(&gateway, "delivered", 1).await;
-    upload(&gateway, hooks.url()).await;
+    upload(&gateway, receiver.url()).await;
     until("a try that took too long", async || {
         !errors(&gateway).is_empty()
     })
     .await;
     assert_eq!(errors(&gateway), ["timeout"]);
-    hooks.answer(204);
+    receiver.answer(204);
     outcome(&gateway, "delivered", 2).await;
-    assert_same_event(&hooks.all(3).await[1..]);
+    assert_same_event(&receiver.all(3).await[1..]);
 }
 
 #[tokio::test]
 async fn an_error_and_a_redirect_are_tried_again_and_gone_is_not() {
-    let (gateway, hooks) = (gateway(), Hooks::start().await);
-    let elsewhere = Hooks::start().await;
+    let (gateway, receiver) = (gateway(), CallbackReceiver::start().await);
+    let elsewhere = CallbackReceiver::start().await;
     let location = elsewhere.url();
-    hooks.reply(move |number| {
+    receiver.reply(move |number| {
         let location = location.clone();
         async move {
             match number {
@@ -108,7 +108,7 @@ async fn an_error_and_a_redirect_are_tried_again_and_gone_is_not() {
             }
         }
     });
-    upload(&gateway, hooks.url()).await;
+    upload(&gateway, receiver.url()).await;
     outcome(&gateway, "dead", 1).await;
     until("the last line is written", async || {
         errors(&gateway).len() == 3
@@ -117,7 +117,7 @@ async fn an_error_and_a_redirect_are_tried_again_and_gone_is_not() {
     assert_eq!(errors(&gateway), ["status_500", "status_302", "status_410"]);
     // One more try was due by now, if there was to be one.
     tokio::time::sleep(Duration::from_millis(1_300)).await;
-    assert_same_event(&hooks.all(3).await);
+    assert_same_event(&receiver.all(3).await);
     assert!(elsewhere.tries().is_empty());
 }
 
@@ -126,8 +126,8 @@ async fn retry_after_is_kept_to_in_seconds_and_as_a_date() {
     let gateway = gateway();
     let mut waiting = Vec::new();
     for date in [false, true] {
-        let hooks = Hooks::start().await;
-        hooks.reply(move |number| async move {
+        let receiver = CallbackReceiver::start().await;
+        receiver.reply(move |number| async move {
             let after = match date {
                 // A date has no fractions: this one is 3 to 4 s away.
                 true => httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4)),
@@ -142,11 +142,11 @@ async fn retry_after_is_kept_to_in_seconds_and_as_a_date() {
                 _ => StatusCode::OK.into_response(),
             }
         });
-        upload(&gateway, hooks.url()).await;
-        waiting.push(hooks);
+        upload(&gateway, receiver.url()).await;
+        waiting.push(receiver);
     }
-    for hooks in waiting {
-        let tries = hooks.all(2).await;
+    for receiver in waiting {
+        let tries = receiver.all(2).await;
         let pause = tries[1].at - tries[0].at;
         // Without it, 1.1 s at most.
         assert!(pause >= Duration::from_millis(2_950), "{pause:?}");
@@ -165,27 +165,27 @@ fn endless(sent: &Arc<AtomicU64>) -> Response {
 
 #[tokio::test]
 async fn an_answer_of_100_mib_is_not_read_and_memory_stays_flat() {
-    let (gateway, hooks) = (gateway(), Hooks::start().await);
+    let (gateway, receiver) = (gateway(), CallbackReceiver::start().await);
     // As much work as below, with an answer of nothing.
     for _ in 0..20 {
-        upload(&gateway, hooks.url()).await;
+        upload(&gateway, receiver.url()).await;
     }
     outcome(&gateway, "delivered", 20).await;
     let before = gateway.memory();
     let sent = Arc::<AtomicU64>::default();
     let counter = Arc::clone(&sent);
-    hooks.reply(move |_| {
+    receiver.reply(move |_| {
         let answer = endless(&counter);
         async move { answer }
     });
     let mut most = before;
     for _ in 0..20 {
-        upload(&gateway, hooks.url()).await;
+        upload(&gateway, receiver.url()).await;
         most = most.max(gateway.memory());
     }
     outcome(&gateway, "delivered", 40).await;
     most = most.max(gateway.memory());
-    assert_eq!(hooks.tries().len(), 40);
+    assert_eq!(receiver.tries().len(), 40);
     let sent = sent.load(SeqCst);
     println!(
         "of 2,000 MiB the receiver sent {} MiB; memory grew from {} KiB by {} KiB",
@@ -200,12 +200,12 @@ async fn an_answer_of_100_mib_is_not_read_and_memory_stays_flat() {
 
 #[tokio::test]
 async fn one_connection_is_used_again_and_again() {
-    let (gateway, hooks) = (gateway(), Hooks::start().await);
-    hooks.reply(|_| async { "a short answer" });
+    let (gateway, receiver) = (gateway(), CallbackReceiver::start().await);
+    receiver.reply(|_| async { "a short answer" });
     for n in 1..=10 {
-        upload(&gateway, hooks.url()).await;
+        upload(&gateway, receiver.url()).await;
         outcome(&gateway, "delivered", n).await;
     }
-    let peers: HashSet<_> = hooks.all(10).await.iter().map(|one| one.peer).collect();
+    let peers: HashSet<_> = receiver.all(10).await.iter().map(|one| one.peer).collect();
     assert_eq!(peers.len(), 1);
 }

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 
 use super::receivers::outcome;
 use crate::support::api::{Answer, answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::{Gateway, Stopped};
-use crate::support::hooks::Hooks;
 
-async fn token(gateway: &Gateway, hooks: &str, key: &str) -> String {
-    let fields = json!({"callback": hooks, "callback_mode": "sync"});
+async fn token(gateway: &Gateway, receiver: &str, key: &str) -> String {
+    let fields = json!({"callback": receiver, "callback_mode": "sync"});
     gateway.token("PUT", key, fields).await
 }
 
@@ -37,16 +37,16 @@ fn assert_stored_without_answer(put: &Answer, error: &str, size: usize) {
 
 #[tokio::test]
 async fn the_receivers_answer_is_the_uploaders() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let said = "{ \"id\": 7,\n  \"报告\": [null, 1.50] }";
-    hooks.reply(move |_| async move { (StatusCode::CREATED, said) });
-    let token = token(&gateway, &hooks.url(), "k").await;
+    receiver.reply(move |_| async move { (StatusCode::CREATED, said) });
+    let token = token(&gateway, &receiver.url(), "k").await;
     assert_eq!(gateway.record(&token).await["callback_mode"], "sync");
     let put = gateway.put(&token, "bytes").await;
     assert_eq!(put.status, 200);
     assert_eq!(put.body, said);
     assert_eq!(put.header("content-type"), Some("application/json"));
-    let event = hooks.events(1).await.remove(0);
+    let event = receiver.events(1).await.remove(0);
     assert_eq!(event["size"], 5);
     assert_eq!(
         put.header("etag"),
@@ -62,13 +62,13 @@ async fn the_receivers_answer_is_the_uploaders() {
         metric(&gateway, "asset_gateway_callback_queue_pending 0").await
     })
     .await;
-    assert_eq!(hooks.tries().len(), 1);
+    assert_eq!(receiver.tries().len(), 1);
 }
 
 #[tokio::test]
 async fn without_a_callback_any_more_the_gateway_answers() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
-    let token = token(&gateway, &hooks.url(), "k").await;
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
+    let token = token(&gateway, &receiver.url(), "k").await;
     let path = format!("/token/{token}");
     let change = json!({"callback": null});
     assert_eq!(
@@ -79,13 +79,13 @@ async fn without_a_callback_any_more_the_gateway_answers() {
     );
     let put = gateway.put(&token, "bytes").await;
     assert_eq!((put.status, put.json()["size"].clone()), (200, json!(5)));
-    assert!(hooks.tries().is_empty());
+    assert!(receiver.tries().is_empty());
 }
 
 /// The uploader knows what happened, and the event goes on as any other.
 #[tokio::test]
 async fn what_is_no_answer_is_a_203_and_tried_again() {
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1], "timeout_seconds": 1}}));
     let long = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
     type First = fn(&str) -> axum::response::Response;
@@ -117,16 +117,16 @@ async fn what_is_no_answer_is_a_203_and_tried_again() {
     for (n, (error, first)) in cases.into_iter().enumerate() {
         let too_long = long(64 * 1024 + 1);
         let failing = seen + 1;
-        hooks.reply(move |number| {
+        receiver.reply(move |number| {
             let first = (number == failing).then(|| first(&too_long));
             async move { first.unwrap_or_else(|| StatusCode::NO_CONTENT.into_response()) }
         });
-        let token = token(&gateway, &hooks.url(), &format!("k{n}")).await;
+        let token = token(&gateway, &receiver.url(), &format!("k{n}")).await;
         let put = gateway.put(&token, "bytes").await;
         assert_stored_without_answer(&put, error, 5);
         put.says("it is tried again");
         assert_eq!(gateway.status(&token).await["uploaded"], true);
-        let tries = hooks.all(seen + 2).await;
+        let tries = receiver.all(seen + 2).await;
         let [first, again] = &tries[seen..] else {
             panic!("two tries")
         };
@@ -136,29 +136,29 @@ async fn what_is_no_answer_is_a_203_and_tried_again() {
     }
     let most = long(64 * 1024);
     let said = most.clone();
-    hooks.reply(move |_| {
+    receiver.reply(move |_| {
         let said = said.clone();
         async move { said }
     });
-    let token = token(&gateway, &hooks.url(), "most").await;
+    let token = token(&gateway, &receiver.url(), "most").await;
     let put = gateway.put(&token, "bytes").await;
     assert_eq!((put.status, put.body), (200, most.into()));
 }
 
 #[tokio::test]
 async fn a_receiver_that_is_gone_or_not_there_or_denied() {
-    let hooks = Hooks::start().await;
-    hooks.answer(410);
+    let receiver = CallbackReceiver::start().await;
+    receiver.answer(410);
     let callback = json!({"deny_networks": ["127.0.0.0/9", "::1/128"], "retry_seconds": [60]});
     let gateway = Gateway::with(json!({"callback": callback}));
-    let url = hooks.url().replace("127.0.0.1", "localhost");
+    let url = receiver.url().replace("127.0.0.1", "localhost");
     let denied = token(&gateway, &url, "denied").await;
     let put = gateway.put(&denied, "bytes").await;
     assert_stored_without_answer(&put, "target_denied", 5);
-    assert!(hooks.tries().is_empty());
+    assert!(receiver.tries().is_empty());
 
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [60]}}));
-    let gone = token(&gateway, &hooks.url(), "gone").await;
+    let gone = token(&gateway, &receiver.url(), "gone").await;
     let put = gateway.put(&gone, "bytes").await;
     assert_stored_without_answer(&put, "status_410", 5);
     put.says("it is given up");
@@ -196,12 +196,12 @@ async fn only_uploads_with_a_callback_can_wait() {
 }
 
 /// The event is on disk before the receiver hears of it.
-async fn killed_while_the_receiver_thinks(hooks: &Hooks) -> Stopped {
-    hooks.reply(|_| std::future::pending::<StatusCode>());
+async fn killed_while_the_receiver_thinks(receiver: &CallbackReceiver) -> Stopped {
+    receiver.reply(|_| std::future::pending::<StatusCode>());
     let gateway = Gateway::start();
-    let token = token(&gateway, &hooks.url(), "k").await;
+    let token = token(&gateway, &receiver.url(), "k").await;
     let uploading = tokio::spawn(gateway.object("PUT", &token).body("bytes").send());
-    hooks.all(1).await;
+    receiver.all(1).await;
     assert_eq!(gateway.used_hits(&token).await, 1);
     let stopped = gateway.kill();
     assert!(uploading.await.unwrap().is_err());
@@ -210,11 +210,11 @@ async fn killed_while_the_receiver_thinks(hooks: &Hooks) -> Stopped {
 
 #[tokio::test]
 async fn a_gateway_killed_while_the_receiver_thinks_delivers_in_its_next_life() {
-    let hooks = Hooks::start().await;
-    let stopped = killed_while_the_receiver_thinks(&hooks).await;
-    hooks.answer(204);
+    let receiver = CallbackReceiver::start().await;
+    let stopped = killed_while_the_receiver_thinks(&receiver).await;
+    receiver.answer(204);
     let gateway = stopped.start();
-    let tries = hooks.all(2).await;
+    let tries = receiver.all(2).await;
     assert_eq!(
         tries[0].headers["webhook-id"],
         tries[1].headers["webhook-id"]
@@ -224,23 +224,26 @@ async fn a_gateway_killed_while_the_receiver_thinks_delivers_in_its_next_life() 
 
 #[tokio::test]
 async fn an_uploader_that_leaves_while_the_receiver_thinks_changes_nothing() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
-    hooks.reply(|_| async {
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
+    receiver.reply(|_| async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         "{}"
     });
-    let token = token(&gateway, &hooks.url(), "k").await;
+    let token = token(&gateway, &receiver.url(), "k").await;
     let uploading = tokio::spawn(gateway.object("PUT", &token).body("bytes").send());
-    hooks.all(1).await;
+    receiver.all(1).await;
     uploading.abort();
     outcome(&gateway, "delivered", 1).await;
-    assert_eq!(hooks.tries().len(), 1);
+    assert_eq!(receiver.tries().len(), 1);
 }
 
 #[tokio::test]
 async fn a_receiver_that_hangs_does_not_hold_up_the_uploads_of_another() {
     let gateway = Gateway::with(json!({"callback": {"timeout_seconds": 10}}));
-    let (hanging, well) = (Hooks::start().await, Hooks::start().await);
+    let (hanging, well) = (
+        CallbackReceiver::start().await,
+        CallbackReceiver::start().await,
+    );
     hanging.reply(|_| std::future::pending::<StatusCode>());
     well.reply(|_| async { "{}" });
     let mut waiting = JoinSet::new();
@@ -262,22 +265,22 @@ async fn a_receiver_that_hangs_does_not_hold_up_the_uploads_of_another() {
 async fn an_event_whose_turn_did_not_come_was_not_tried() {
     let callback = json!({"timeout_seconds": 6, "concurrency": 1, "retry_seconds": [3600]});
     let gateway = Gateway::with(json!({"callback": callback}));
-    let hooks = Hooks::start().await;
-    hooks.reply(|number| async move {
+    let receiver = CallbackReceiver::start().await;
+    receiver.reply(|number| async move {
         match number {
             1 => std::future::pending().await,
             _ => "{}",
         }
     });
-    let first = token(&gateway, &hooks.url(), "first").await;
+    let first = token(&gateway, &receiver.url(), "first").await;
     let first = tokio::spawn(answer(gateway.object("PUT", &first).body("bytes")));
-    until("it hangs", async || !hooks.tries().is_empty()).await;
-    let second = token(&gateway, &hooks.url(), "second").await;
+    until("it hangs", async || !receiver.tries().is_empty()).await;
+    let second = token(&gateway, &receiver.url(), "second").await;
     let put = gateway.put(&second, "bytes").await;
     assert_stored_without_answer(&put, "timeout", 5);
     // By whoever delivers what nobody waits for, and not in an hour.
     until("the second one's event", async || {
-        hooks
+        receiver
             .received()
             .iter()
             .any(|(_, event)| event["key"] == "second")

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::support::api::{answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::{Gateway, configuration};
-use crate::support::hooks::Hooks;
 
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
@@ -71,7 +71,7 @@ async fn a_denied_address_is_refused_in_every_form() {
 
 #[tokio::test]
 async fn metadata_services_are_denied_and_back_ends_are_not() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     for url in [
         "http://169.254.169.254/latest/meta-data",
         "http://2852039166/",
@@ -96,28 +96,28 @@ async fn metadata_services_are_denied_and_back_ends_are_not() {
         refused.assert_error(400, "bad_request").says("callback");
     }
     gateway.place("k", "bytes");
-    let url = hooks.url().replace("127.0.0.1", "[::ffff:127.0.0.1]");
+    let url = receiver.url().replace("127.0.0.1", "[::ffff:127.0.0.1]");
     for url in [
-        hooks.url(),
-        hooks.url().replace("127.0.0.1", "localhost"),
+        receiver.url(),
+        receiver.url().replace("127.0.0.1", "localhost"),
         url,
     ] {
-        let before = hooks.tries().len();
+        let before = receiver.tries().len();
         let token = gateway.token("GET", "k", json!({"callback": url})).await;
         gateway.get(&token).await;
-        hooks.all(before + 1).await;
+        receiver.all(before + 1).await;
     }
 }
 
 #[tokio::test]
 async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it() {
     let (port, caught) = trap().await;
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let callback = json!({"deny_networks": LOOPBACK, "retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1]});
     let gateway = Gateway::with(json!({"callback": callback}));
     gateway.place("k", "bytes");
     let hidden = format!("http://user:in-the-url@localhost:{port}/");
-    let healed = hooks.url().replace("127.0.0.1", "localhost");
+    let healed = receiver.url().replace("127.0.0.1", "localhost");
     for url in [hidden, healed] {
         let token = gateway.token("GET", "k", json!({"callback": url})).await;
         assert_eq!(gateway.get(&token).await.status, 200);
@@ -128,7 +128,7 @@ async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it(
         assert_eq!(failure["error"], "target_denied", "{failure}");
     }
     assert_eq!(*caught.lock(), 0);
-    assert!(hooks.tries().is_empty());
+    assert!(receiver.tries().is_empty());
 
     let stopped = gateway.stop();
     assert!(!stopped.log.contains("in-the-url"), "{}", stopped.log);
@@ -136,7 +136,7 @@ async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it(
     open["callback"] = json!({"deny_networks": []});
     std::fs::write(stopped.folder().join("config.yaml"), open.to_string()).unwrap();
     let gateway = stopped.start();
-    hooks.all(1).await;
+    receiver.all(1).await;
     until("the other one", async || *caught.lock() > 0).await;
     assert!(!gateway.log().contains("in-the-url"));
 }
@@ -201,14 +201,14 @@ async fn what_was_allowed_once_is_looked_at_before_each_try() {
 
 #[tokio::test]
 async fn hosts_that_are_not_allowed_are_refused() {
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let allowed = json!([
-        format!("localhost:{}", hooks.address.port()),
+        format!("localhost:{}", receiver.address.port()),
         "*.example.com"
     ]);
     let gateway = Gateway::with(json!({"callback": {"allowed_hosts": allowed}}));
     for url in [
-        hooks.url(),
+        receiver.url(),
         "http://localhost/".into(),
         "https://example.com/".into(),
     ] {
@@ -220,10 +220,10 @@ async fn hosts_that_are_not_allowed_are_refused() {
             .says("`callback.allowed_hosts`");
     }
     gateway.place("k", "bytes");
-    let url = hooks.url().replace("127.0.0.1", "LOCALHOST");
+    let url = receiver.url().replace("127.0.0.1", "LOCALHOST");
     let token = gateway.token("GET", "k", json!({"callback": url})).await;
     gateway.get(&token).await;
-    hooks.all(1).await;
+    receiver.all(1).await;
     gateway
         .token(
             "GET",
@@ -236,17 +236,17 @@ async fn hosts_that_are_not_allowed_are_refused() {
 #[tokio::test]
 async fn proxies_of_the_environment_are_not_used() {
     let (proxy, caught) = trap().await;
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let proxy = format!("http://127.0.0.1:{proxy}");
     let variables = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
     let variables = variables.map(|name| (name, proxy.as_str()));
     let gateway = Gateway::with_environment(json!({}), &variables);
     gateway.place("k", "bytes");
     let token = gateway
-        .token("GET", "k", json!({"callback": hooks.url()}))
+        .token("GET", "k", json!({"callback": receiver.url()}))
         .await;
     gateway.get(&token).await;
-    hooks.all(1).await;
+    receiver.all(1).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(*caught.lock(), 0);
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::api::answer;
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -16,14 +16,14 @@ fn fields(body: &[u8]) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_form_as_receivers_of_oss_know_it() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let template = "bucket=${bucket}&object=${object}&etag=${etag}&size=${size}&mimeType=${mimeType}\
                     &method=${method}&ip=${clientIp}&req=${reqId}&my_var=${x:my_var}&no=${x:no}";
     let token = gateway
         .token(
             "PUT",
             "dir/报告 1+1&2.pdf",
-            json!({"callback": hooks.url(), "callback_body": template,
+            json!({"callback": receiver.url(), "callback_body": template,
                 "metadata": {"my_var": "a=b&c%20\"d\""}}),
         )
         .await;
@@ -33,7 +33,7 @@ async fn a_form_as_receivers_of_oss_know_it() {
         .header("x-request-id", "r-1");
     let stored = answer(put.body("0123456789")).await;
     assert_eq!(stored.status, 200);
-    let one = hooks.all(1).await.remove(0);
+    let one = receiver.all(1).await.remove(0);
     assert_eq!(one.headers["content-type"], FORM);
     assert!(
         one.headers["webhook-id"]
@@ -60,8 +60,8 @@ async fn a_form_as_receivers_of_oss_know_it() {
 
 #[tokio::test]
 async fn json_of_every_method() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
-    let with = json!({"callback": hooks.url(), "callback_body_type": JSON,
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
+    let with = json!({"callback": receiver.url(), "callback_body_type": JSON,
         "callback_body": r#"{"m":${method},"o":${object},"s":${size},"t":${mimeType},"x:n":${x:n},"u":"/${object}?${size}"}"#,
         "metadata": {"n": "\"quoted\" \\ 报告\n"}});
     let put = gateway.token("PUT", "a/\"k\".txt", with.clone()).await;
@@ -70,12 +70,12 @@ async fn json_of_every_method() {
         .object("PUT", &put)
         .header("content-type", "text/plain");
     assert_eq!(answer(upload.body("0123456789")).await.status, 200);
-    hooks.all(1).await;
+    receiver.all(1).await;
     let part = gateway.object("GET", &get).header("range", "bytes=2-4");
     assert_eq!(answer(part).await.status, 206);
-    hooks.all(2).await;
+    receiver.all(2).await;
     assert_eq!(gateway.head(&get).await.status, 200);
-    let tries = hooks.all(3).await;
+    let tries = receiver.all(3).await;
     for (one, (method, size)) in tries.iter().zip([("PUT", 10), ("GET", 3), ("HEAD", 10)]) {
         assert_eq!(one.headers["content-type"], JSON);
         let body: Value = serde_json::from_slice(&one.body).unwrap();
@@ -88,16 +88,16 @@ async fn json_of_every_method() {
 /// What the token says when the access ends, whatever it said when it was made.
 #[tokio::test]
 async fn metadata_may_change_and_the_template_stays() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let with =
-        json!({"callback": hooks.url(), "callback_body": "n=${x:n}", "metadata": {"n": "1"}});
+        json!({"callback": receiver.url(), "callback_body": "n=${x:n}", "metadata": {"n": "1"}});
     let token = gateway.token("PUT", "k", with).await;
     let path = format!("/token/{token}");
     let change = json!({"metadata": {"n": "2"}});
     let changed = answer(gateway.control("PATCH", &path).json(&change)).await;
     assert_eq!(changed.json()["callback_body"], "n=${x:n}");
     assert_eq!(gateway.put(&token, "x").await.status, 200);
-    assert_eq!(hooks.all(1).await[0].body, "n=2");
+    assert_eq!(receiver.all(1).await[0].body, "n=2");
 }
 
 #[tokio::test]

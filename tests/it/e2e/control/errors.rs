@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use crate::support::api::answer;
-use crate::support::fake_storage;
-use crate::support::faults::{FAULTS, FaultyBackend};
+use crate::support::faulty_backend::{FAULTS, FaultyBackend};
 use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
+use crate::support::s3_stub;
 
 #[tokio::test]
 async fn a_request_id_is_echoed_in_header_and_body_or_made() {

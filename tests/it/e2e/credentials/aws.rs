@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{HeldS3, start, works};
+use super::{PausingS3, start, works};
 use crate::support::api::{answer, until};
 
 const PROFILES: &str = "[default]\naws_access_key_id = other\naws_secret_access_key = other\n\
@@ -18,7 +18,7 @@ const PROFILES: &str = "[default]\naws_access_key_id = other\naws_secret_access_
 
 #[tokio::test]
 async fn from_a_file() {
-    let s3 = HeldS3::start().await;
+    let s3 = PausingS3::start().await;
     let credential = json!({"source": "file", "file": "keys", "profile": "gateway"});
     let gateway = start(&s3, credential, &[], &[("keys", PROFILES)]);
     works(&gateway, &s3).await;
@@ -41,7 +41,7 @@ async fn from_a_file() {
 
 #[tokio::test]
 async fn from_a_profile_of_the_default_chain() {
-    let s3 = HeldS3::start().await;
+    let s3 = PausingS3::start().await;
     let at = [("AWS_SHARED_CREDENTIALS_FILE", "keys")];
     let named = json!({"source": "default_chain", "profile": "gateway"});
     works(&start(&s3, named, &at, &[("keys", PROFILES)]), &s3).await;
@@ -78,7 +78,7 @@ async fn works_through_the_chain(
     asked: &AtomicUsize,
     secrets: &[&str],
 ) {
-    let s3 = HeldS3::start().await;
+    let s3 = PausingS3::start().await;
     let gateway = start(&s3, json!({"source": "default_chain"}), variables, files);
     works(&gateway, &s3).await;
     works(&gateway, &s3).await;
@@ -185,7 +185,7 @@ async fn from_a_web_identity_through_the_default_chain() {
 
 #[tokio::test]
 async fn a_chain_that_finds_nothing_is_storage_that_refuses() {
-    let s3 = HeldS3::start().await;
+    let s3 = PausingS3::start().await;
     let gateway = start(&s3, json!({"source": "default_chain"}), &[], &[]);
     let token = gateway.token("GET", "k", json!({"bucket": "s3"})).await;
     let refused = gateway.get(&token).await;

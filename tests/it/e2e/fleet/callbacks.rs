@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::support::api::until;
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::fleet::Fleet;
-use crate::support::hooks::Hooks;
 use crate::support::redis::server::Server;
 
 const UPLOADS: usize = 10;
@@ -15,11 +15,11 @@ const UPLOADS: usize = 10;
 async fn what_a_dead_node_has_queued_is_delivered_by_the_others() {
     let callback = json!({"retry_seconds": [3, 3, 3, 3, 3]});
     let mut fleet = Fleet::with(2, Server::start(), json!({"callback": callback}));
-    let hooks = Hooks::start().await;
-    hooks.answer(500);
+    let receiver = CallbackReceiver::start().await;
+    receiver.answer(500);
     let mut expected = BTreeSet::new();
     for n in 0..UPLOADS {
-        let fields = json!({"callback": hooks.url()});
+        let fields = json!({"callback": receiver.url()});
         let key = format!("up-{n}");
         let token = fleet.nodes[0].token("PUT", &key, fields).await;
         assert_eq!(fleet.nodes[0].put(&token, "bytes").await.status, 200);
@@ -35,12 +35,12 @@ async fn what_a_dead_node_has_queued_is_delivered_by_the_others() {
         fleet.nodes[0].scrape().await.contains(&retried)
     })
     .await;
-    assert_eq!(keys(&hooks.received()), expected);
+    assert_eq!(keys(&receiver.received()), expected);
     fleet.kill(0);
-    let tried = hooks.received().len();
-    hooks.answer(204);
+    let tried = receiver.received().len();
+    receiver.answer(204);
     until("all are delivered", async || {
-        keys(&hooks.received()[tried..]) == expected
+        keys(&receiver.received()[tried..]) == expected
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::crowd::{Count, crowd};
+use super::concurrent_clients::{Count, crowd};
 use crate::support::fleet::Fleet;
 
 const HITS: u64 = 50;

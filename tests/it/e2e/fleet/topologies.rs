@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::api::{answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 use crate::support::redis::cluster::Cluster;
 use crate::support::redis::sentinel::Sentinel;
 use crate::support::redis::server::{Server, ask};
@@ -15,18 +15,18 @@ fn gateway(redis: Value) -> Gateway {
 
 /// Tokens in many partitions: made, used up, listed, reported, revoked.
 async fn all_of_it(gateway: &Gateway) {
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     gateway.place("a", "content");
     let mut tokens = Vec::new();
     for _ in 0..20 {
-        let fields = json!({"max_hits": 1, "tags": ["all"], "callback": hooks.url()});
+        let fields = json!({"max_hits": 1, "tags": ["all"], "callback": receiver.url()});
         tokens.push(gateway.token("GET", "a", fields).await);
     }
     for token in &tokens {
         assert_eq!(gateway.get(token).await.status, 200);
         gateway.get(token).await.assert_error(409, "hits_exceeded");
     }
-    hooks.all(20).await;
+    receiver.all(20).await;
     let listed = answer(gateway.control("GET", "/tokens?tag=all"))
         .await
         .json();

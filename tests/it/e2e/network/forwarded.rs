@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::api::Answer;
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 use crate::support::raw;
 
 fn trusting() -> Value {
@@ -166,15 +166,15 @@ async fn clients_that_cannot_be_read_share_one_rate_limit() {
 #[tokio::test]
 async fn clients_that_cannot_be_read_do_not_ride_on_each_others_hits() {
     let gateway = Gateway::with(json!({"server": trusting()}));
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     gateway.place("k", "bytes");
-    let fields = json!({"hit_window": 600, "max_hits": 9, "callback": hooks.url()});
+    let fields = json!({"hit_window": 600, "max_hits": 9, "callback": receiver.url()});
     let token = gateway.token("GET", "k", fields).await;
     for _ in 0..2 {
         let got = get(&gateway, &token, &[b"X-Forwarded-For: _hidden"]).await;
         assert_eq!(got.status, 200);
     }
     assert_eq!(gateway.used_hits(&token).await, 2);
-    let events = hooks.events(2).await;
+    let events = receiver.events(2).await;
     assert!(events.iter().all(|event| event["client_ip"] == "unknown"));
 }

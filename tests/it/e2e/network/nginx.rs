@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 
-use super::cases::{SMUGGLED, cases};
+use super::smuggling_cases::{SMUGGLED, cases};
 use crate::support::api::until;
 use crate::support::gateway::Gateway;
 use crate::support::nginx::Nginx;

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering::SeqCst;
 use serde_json::json;
 
 use crate::support::api::{answer, until};
-use crate::support::faults::{FAULTS, FaultyBackend};
+use crate::support::callback_receiver::CallbackReceiver;
+use crate::support::faulty_backend::{FAULTS, FaultyBackend};
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 use crate::support::in_process::InProcess;
 
 #[tokio::test]
@@ -51,10 +51,10 @@ async fn storage_that_fails_gives_the_hit_back() {
 
 #[tokio::test]
 async fn a_token_store_that_is_away_is_503() {
-    let (gateway, troubles) = InProcess::with_troubles().await;
+    let (gateway, faults) = InProcess::with_faulty_store().await;
     gateway.store("k", "text/plain", "bytes").await;
     let token = gateway.token("GET", "k", json!({})).await;
-    troubles.away.store(true, SeqCst);
+    faults.away.store(true, SeqCst);
     let mut refused = vec![
         gateway.get(&token).await,
         gateway.put(&token, "x").await,
@@ -82,17 +82,17 @@ async fn a_token_store_that_is_away_is_503() {
     );
     assert!(ready.header("retry-after").is_some());
     assert_eq!(answer(gateway.plain("GET", "/healthz")).await.status, 200);
-    troubles.away.store(false, SeqCst);
+    faults.away.store(false, SeqCst);
     assert_eq!(gateway.get(&token).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_full_callback_queue_is_503_for_tokens_with_a_callback() {
-    let hooks = Hooks::start().await;
-    hooks.answer(500);
+    let receiver = CallbackReceiver::start().await;
+    receiver.answer(500);
     let gateway = Gateway::with(json!({"callback": {"max_pending": 2, "retry_seconds": [3600]}}));
     gateway.place("k", "bytes");
-    let fields = json!({"callback": hooks.url(), "max_hits": 100});
+    let fields = json!({"callback": receiver.url(), "max_hits": 100});
     let get = gateway.token("GET", "k", fields.clone()).await;
     let put = gateway.token("PUT", "new", fields).await;
     for _ in 0..2 {

@@ -4,8 +4,8 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::api::{Answer, answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 use crate::support::raw;
 
 #[track_caller]
@@ -81,14 +81,14 @@ async fn every_answer_says_no_referrer() {
 
 #[tokio::test]
 async fn the_referer_of_an_event_opens_nothing() {
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({
         "server": {"listen": "127.0.0.1:0", "host": "https://gateway.example"},
     }));
     gateway.place("k", "bytes");
-    let fields = json!({"callback": hooks.url()});
+    let fields = json!({"callback": receiver.url()});
     let token = gateway.token("GET", "k", fields.clone()).await;
-    let custom = json!({"token": "mine", "callback": hooks.url()});
+    let custom = json!({"token": "mine", "callback": receiver.url()});
     let custom = gateway.token("GET", "k", custom).await;
     let form = "AbCdEfGhIjKlMnOpQrStUvWxYz-_";
     assert_eq!(token.len(), form.len());
@@ -152,22 +152,22 @@ async fn the_referer_of_an_event_opens_nothing() {
         (token.clone(), ""),
     ];
     for (referer, kept) in &expected {
-        let seen = hooks.tries().len();
+        let seen = receiver.tries().len();
         let request = gateway.object("GET", &token);
         let got = answer(request.header("referer", referer)).await;
         assert_eq!(got.status, 200);
-        until("the event", async || hooks.tries().len() > seen).await;
-        let (_, event) = hooks.received().pop().unwrap();
+        until("the event", async || receiver.tries().len() > seen).await;
+        let (_, event) = receiver.received().pop().unwrap();
         assert_eq!(event["referer"], *kept, "{referer}");
     }
-    let seen = hooks.tries().len();
+    let seen = receiver.tries().len();
     let head = gateway.object("HEAD", &token).header("referer", &link);
     assert_eq!(answer(head).await.status, 200);
     let put = gateway.token("PUT", "new", fields).await;
     let upload = gateway.object("PUT", &put).header("referer", &link);
     assert_eq!(answer(upload.body("x")).await.status, 200);
-    until("both events", async || hooks.tries().len() >= seen + 2).await;
-    for (_, event) in hooks.received().split_off(seen) {
+    until("both events", async || receiver.tries().len() >= seen + 2).await;
+    for (_, event) in receiver.received().split_off(seen) {
         assert_eq!(event["referer"], "https://gateway.example", "{event}");
     }
     // A token of the caller's own is known by itself, not by its form.
@@ -179,11 +179,11 @@ async fn the_referer_of_an_event_opens_nothing() {
             "https://portal.example/mines",
         ),
     ] {
-        let seen = hooks.tries().len();
+        let seen = receiver.tries().len();
         let request = gateway.object("GET", &custom);
         assert_eq!(answer(request.header("referer", referer)).await.status, 200);
-        until("the event", async || hooks.tries().len() > seen).await;
-        let (_, event) = hooks.received().pop().unwrap();
+        until("the event", async || receiver.tries().len() > seen).await;
+        let (_, event) = receiver.received().pop().unwrap();
         assert_eq!(event["referer"], kept, "{referer}");
     }
     assert!(!gateway.log().contains(&token));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::api::answer;
-use crate::support::faults::{Fault, FaultyBackend};
+use crate::support::faulty_backend::{Fault, FaultyBackend};
 use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
 use crate::support::raw;
@@ -46,7 +46,7 @@ async fn a_bucket_that_is_away_drains_nobody() {
 
 #[tokio::test]
 async fn a_bucket_that_answers_an_error_is_there() {
-    let storage = crate::support::fake_storage::start(403, 403).await;
+    let storage = crate::support::s3_stub::start(403, 403).await;
     let gateway = Gateway::with(json!({
         "credentials": {"c": {"access_key": "a", "secret_key": "b"}},
         "buckets": {"local": {

@@ -4,15 +4,15 @@ use asset_gateway::telemetry::metrics::ALL;
 use serde_json::json;
 
 use crate::support::api::{answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 use crate::support::raw;
 
 #[tokio::test]
 async fn every_declared_family_is_there_after_traffic_and_no_token_in_it() {
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({"limits": {"max_connections": 8}}));
-    let fields = json!({"callback": hooks.url(), "token": "never-in-metrics", "max_hits": 5});
+    let fields = json!({"callback": receiver.url(), "token": "never-in-metrics", "max_hits": 5});
     let put = gateway.token("PUT", "secret-key", fields).await;
     assert_eq!(gateway.put(&put, "bytes").await.status, 200);
     gateway.put("unknown-never-in-metrics", "bytes").await;
@@ -21,7 +21,7 @@ async fn every_declared_family_is_there_after_traffic_and_no_token_in_it() {
     let absent = gateway.token("GET", "absent", json!({"max_hits": 1})).await;
     gateway.get(&absent).await;
     answer(gateway.plain("BREW", "/made-up/never-in-metrics")).await;
-    hooks.events(1).await;
+    receiver.events(1).await;
     // One connection more than there may be.
     let mut open = Vec::new();
     until("a refused connection", async || {

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::support::api::{CONTROL, answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 use crate::support::raw;
 
 fn holds(bytes: &[u8], text: &str) -> bool {
@@ -15,10 +15,10 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 
 #[tokio::test]
 async fn no_log_and_no_file_of_the_store_gives_a_working_link() {
-    let hooks = Hooks::start().await;
-    hooks.answer(500);
+    let receiver = CallbackReceiver::start().await;
+    receiver.answer(500);
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1]}}));
-    let fields = json!({"callback": format!("{}?password=in-the-callback", hooks.url()),
+    let fields = json!({"callback": format!("{}?password=in-the-callback", receiver.url()),
         "max_hits": 50, "metadata": {"m": "metadata-is-no-secret"}});
     let put = gateway.token("PUT", "dir/k", fields.clone()).await;
     let get = gateway.token("GET", "dir/k", fields).await;

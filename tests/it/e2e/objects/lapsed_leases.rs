@@ -17,9 +17,9 @@ use serde_json::json;
 use tokio::io::AsyncReadExt;
 
 use crate::support::api::{Answer, answer, until};
+use crate::support::faulty_store::Gate;
 use crate::support::in_process::InProcess;
 use crate::support::raw;
-use crate::support::troubles::Gate;
 
 /// As long as the process stands still.
 const STOPPED: Duration = Duration::from_secs(77);

@@ -3,24 +3,24 @@
 use serde_json::json;
 
 use crate::support::api::answer;
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 
 #[tokio::test]
 async fn a_used_up_token_reports_no_heads() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     gateway.place("k", "0123456789");
-    let fields = json!({"callback": hooks.url(), "max_hits": 1});
+    let fields = json!({"callback": receiver.url(), "max_hits": 1});
     let used_up = gateway.token("GET", "k", fields.clone()).await;
     let other = gateway.token("GET", "k", fields).await;
     assert_eq!(gateway.get(&used_up).await.status, 200);
-    hooks.events(1).await;
+    receiver.events(1).await;
     for _ in 0..50 {
         assert_eq!(gateway.head(&used_up).await.status, 200);
     }
     // What was queued before would come before this one.
     assert_eq!(gateway.get(&other).await.status, 200);
-    let events = hooks.events(2).await;
+    let events = receiver.events(2).await;
     assert!(
         events.iter().all(|event| event["method"] == "GET"),
         "{events:?}"
@@ -31,9 +31,9 @@ async fn a_used_up_token_reports_no_heads() {
 async fn heads_of_one_client_are_reported_once_a_minute() {
     let trusting = json!({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1"]});
     let gateway = Gateway::with(json!({"server": trusting}));
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     gateway.place("k", "0123456789");
-    let fields = json!({"callback": hooks.url(), "max_hits": 9});
+    let fields = json!({"callback": receiver.url(), "max_hits": 9});
     let first = gateway.token("GET", "k", fields.clone()).await;
     let second = gateway.token("GET", "k", fields).await;
     for number in 0..30 {
@@ -50,7 +50,7 @@ async fn heads_of_one_client_are_reported_once_a_minute() {
     }
     assert_eq!(gateway.get(&first).await.status, 200);
     // One of each client and token, and the one that counts.
-    let events = hooks.events(7).await;
+    let events = receiver.events(7).await;
     let heads = events.iter().filter(|event| event["method"] == "HEAD");
     assert_eq!(heads.count(), 6);
     for client in ["203.0.113.1", "203.0.113.2", "unknown"] {

@@ -4,28 +4,28 @@ use serde_json::json;
 
 use super::receivers::outcome;
 use crate::support::api::until;
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 
 #[tokio::test]
 async fn none_is_lost_when_the_gateway_is_stopped_right_after_the_upload() {
-    let hooks = Hooks::start().await;
-    hooks.answer(503);
+    let receiver = CallbackReceiver::start().await;
+    receiver.answer(503);
     let callback = json!({"retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]});
     let gateway = Gateway::with(json!({"callback": callback}));
     let mut tokens = Vec::new();
     for n in 0..5 {
-        let fields = json!({"callback": hooks.url(), "metadata": {"n": n.to_string()}});
+        let fields = json!({"callback": receiver.url(), "metadata": {"n": n.to_string()}});
         tokens.push(gateway.token("PUT", &format!("k{n}"), fields).await);
     }
     for token in &tokens {
         assert_eq!(gateway.put(token, "bytes").await.status, 200);
     }
     let stopped = gateway.stop();
-    hooks.answer(204);
+    receiver.answer(204);
     let gateway = stopped.start();
     let all = || {
-        let events = hooks.received();
+        let events = receiver.received();
         let numbers = events
             .into_iter()
             .map(|(_, event)| event["metadata"]["n"].to_string());
@@ -38,19 +38,19 @@ async fn none_is_lost_when_the_gateway_is_stopped_right_after_the_upload() {
 
 #[tokio::test]
 async fn a_failure_is_tried_again_with_the_same_id() {
-    let hooks = Hooks::start().await;
-    hooks.answer(500);
+    let receiver = CallbackReceiver::start().await;
+    receiver.answer(500);
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1, 1, 1, 1, 1, 1]}}));
     gateway.place("k", "bytes");
     let token = gateway
-        .token("GET", "k", json!({"callback": hooks.url()}))
+        .token("GET", "k", json!({"callback": receiver.url()}))
         .await;
     gateway.get(&token).await;
-    until("two tries", async || hooks.received().len() >= 2).await;
-    hooks.answer(200);
-    let tries = hooks.received().len();
-    until("the last try", async || hooks.received().len() > tries).await;
-    let ids = hooks
+    until("two tries", async || receiver.received().len() >= 2).await;
+    receiver.answer(200);
+    let tries = receiver.received().len();
+    until("the last try", async || receiver.received().len() > tries).await;
+    let ids = receiver
         .received()
         .into_iter()
         .map(|(headers, _)| headers["webhook-id"].clone());

@@ -10,7 +10,7 @@ use crate::support::gateway::Gateway;
 use crate::support::process::command;
 use crate::support::redis::server::Server;
 
-const MINIMAL: &str = include_str!("first.yaml");
+const MINIMAL: &str = include_str!("legacy_config.yaml");
 
 fn folder() -> Arc<tempfile::TempDir> {
     let folder = tempfile::tempdir().unwrap();

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::held_s3::{HeldS3, Hold};
 use super::scene::{Gateway, PATIENCE, Scene, content, token, until};
+use crate::support::pausing_s3::{Pause, PausingS3};
 
 const KEY: &str = "a.bin";
 /// One request.
@@ -14,7 +14,7 @@ const LARGE: usize = 9 * 1024 * 1024;
 
 /// An upload whose gateway was killed while storage held its last request.
 struct Killed {
-    s3: HeldS3,
+    s3: PausingS3,
     scene: Scene,
     token: String,
     body: Vec<u8>,
@@ -23,8 +23,8 @@ struct Killed {
     _process: super::victim::Victim,
 }
 
-async fn kill_while(hold: Hold, length: usize) -> Killed {
-    let mut s3 = HeldS3::start().await;
+async fn kill_while(hold: Pause, length: usize) -> Killed {
+    let mut s3 = PausingS3::start().await;
     let scene = Scene::new(&s3.bucket()).await;
     let (process, gateway) = scene.start().await;
     let mut fields = token("PUT", "s3", KEY, 1);
@@ -52,7 +52,7 @@ async fn kill_while(hold: Hold, length: usize) -> Killed {
     );
     assert!(scene.events(about).is_empty());
 
-    s3.set(Hold::Nothing);
+    s3.set(Pause::Nothing);
     let (process, gateway) = scene.start().await;
     Killed {
         s3,
@@ -86,7 +86,7 @@ impl Killed {
 }
 
 async fn visible(length: usize) {
-    let killed = kill_while(Hold::After, length).await;
+    let killed = kill_while(Pause::After, length).await;
     until("the upload is counted", async || {
         (killed.gateway.used_hits(&killed.token).await == 1).then_some(())
     })
@@ -95,7 +95,7 @@ async fn visible(length: usize) {
 }
 
 async fn not_visible(length: usize) {
-    let killed = kill_while(Hold::Before, length).await;
+    let killed = kill_while(Pause::Before, length).await;
     let hit_is_back = async || {
         let answer = killed.gateway.put(&killed.token, "again").await.unwrap();
         match answer.status().as_u16() {
@@ -115,7 +115,7 @@ async fn not_visible(length: usize) {
 /// freed before that is over.
 #[tokio::test]
 async fn an_upload_that_becomes_visible_after_the_restart_is_counted_and_reported() {
-    let killed = kill_while(Hold::Late, SMALL).await;
+    let killed = kill_while(Pause::Late, SMALL).await;
     until("the next life has looked", async || {
         (killed.s3.looks() > 0).then_some(())
     })

@@ -14,8 +14,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use crate::support::api::until;
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::{Gateway, configuration};
-use crate::support::hooks::Hooks;
 use crate::support::process;
 
 const BACKLOG: usize = 100_000;
@@ -71,19 +71,19 @@ async fn a_backlog_of_one_receiver_does_not_delay_another_one() {
     let pending = gateway.scrape().await;
     assert!(pending.contains("queue_pending 1000"), "{pending}");
 
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let mut slowest = Duration::ZERO;
     let began = Instant::now();
     let mut count = 0;
     while began.elapsed() < Duration::from_secs(8) {
         let token = gateway
-            .token("PUT", "k", json!({"callback": hooks.url()}))
+            .token("PUT", "k", json!({"callback": receiver.url()}))
             .await;
         assert_eq!(gateway.put(&token, "bytes").await.status, 200);
         let asked = Instant::now();
         count += 1;
         until("the healthy receiver's event", async || {
-            hooks.tries().len() >= count
+            receiver.tries().len() >= count
         })
         .await;
         slowest = slowest.max(asked.elapsed());
@@ -91,5 +91,5 @@ async fn a_backlog_of_one_receiver_does_not_delay_another_one() {
     }
     println!("{count} events beside the backlog, the slowest after {slowest:?}");
     assert!(slowest < PROMPT, "{slowest:?} of {count}");
-    assert_eq!(hooks.tries().len(), count);
+    assert_eq!(receiver.tries().len(), count);
 }

@@ -19,29 +19,29 @@ const BUCKET: &str = "held";
 
 /// What happens to the requests that make objects visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::e2e) enum Hold {
+pub enum Pause {
     Nothing,
     /// Never carried out, never answered.
     Before,
     /// Carried out, never answered.
     After,
-    /// Carried out, and answered when [`HeldS3::go_on`] says so.
+    /// Carried out, and answered when [`PausingS3::go_on`] says so.
     Answer,
-    /// Never answered, and carried out when [`HeldS3::go_on`] says so, whoever is gone by then.
+    /// Never answered, and carried out when [`PausingS3::go_on`] says so, whoever is gone by then.
     Late,
 }
 
-pub(in crate::e2e) struct HeldS3 {
-    pub(in crate::e2e) endpoint: String,
+pub struct PausingS3 {
+    pub endpoint: String,
     folder: TempDir,
-    hold: Arc<Mutex<Hold>>,
+    hold: Arc<Mutex<Pause>>,
     held: mpsc::UnboundedReceiver<()>,
     late: Arc<Notify>,
     looks: Arc<AtomicUsize>,
 }
 
-impl HeldS3 {
-    pub(in crate::e2e) async fn start() -> Self {
+impl PausingS3 {
+    pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
         let files = s3s_fs::FileSystem::new(folder.path()).unwrap();
@@ -51,7 +51,7 @@ impl HeldS3 {
             "test-secret-key",
         ));
         let service = service.build();
-        let hold = Arc::new(Mutex::new(Hold::Nothing));
+        let hold = Arc::new(Mutex::new(Pause::Nothing));
         let (holding, held) = mpsc::unbounded_channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -71,12 +71,12 @@ impl HeldS3 {
                     }
                     let mode = match makes_visible(&request) {
                         true => *hold.lock(),
-                        false => Hold::Nothing,
+                        false => Pause::Nothing,
                     };
                     async move {
                         let answer = match mode {
-                            Hold::Before => None,
-                            Hold::Late => {
+                            Pause::Before => None,
+                            Pause::Late => {
                                 let (head, body) = request.into_parts();
                                 // Nobody else has the request once its sender is gone.
                                 let Ok(body) = body.collect().await else {
@@ -91,13 +91,13 @@ impl HeldS3 {
                                 });
                                 None
                             }
-                            Hold::Nothing | Hold::After | Hold::Answer => {
+                            Pause::Nothing | Pause::After | Pause::Answer => {
                                 Some(Service::call(&service, request).await?)
                             }
                         };
                         match answer {
-                            Some(answer) if mode == Hold::Nothing => Ok(answer),
-                            Some(answer) if mode == Hold::Answer => {
+                            Some(answer) if mode == Pause::Nothing => Ok(answer),
+                            Some(answer) if mode == Pause::Answer => {
                                 let _ = holding.send(());
                                 go_on.notified().await;
                                 Ok(answer)
@@ -128,7 +128,7 @@ impl HeldS3 {
     }
 
     /// The line of the section `buckets` that leads here.
-    pub(in crate::e2e) fn bucket(&self) -> String {
+    pub fn bucket(&self) -> String {
         format!(
             "  s3: {{provider: s3, bucket: {BUCKET}, region: us-east-1, endpoint: \"{}\", \
              credential: test, force_path_style: true}}",
@@ -136,28 +136,28 @@ impl HeldS3 {
         )
     }
 
-    pub(in crate::e2e) fn set(&self, hold: Hold) {
+    pub fn set(&self, hold: Pause) {
         *self.hold.lock() = hold;
     }
 
     /// Returns when a request is held.
-    pub(in crate::e2e) async fn holds(&mut self) {
+    pub async fn holds(&mut self) {
         self.held.recv().await.unwrap();
     }
 
-    /// Carries out a request that was held [`Hold::Late`], answers one that was held [`Hold::Answer`].
-    pub(in crate::e2e) fn go_on(&self) {
+    /// Carries out a request that was held [`Pause::Late`], answers one that was held [`Pause::Answer`].
+    pub fn go_on(&self) {
         self.late.notify_one();
     }
 
     /// How often somebody has asked about an object.
-    pub(in crate::e2e) fn looks(&self) -> usize {
+    pub fn looks(&self) -> usize {
         self.looks.load(SeqCst)
     }
 
     /// Files of uploads in parts that were begun and neither completed nor aborted.
     #[cfg(feature = "aws")]
-    pub(in crate::e2e) fn open_uploads(&self) -> Vec<String> {
+    pub fn open_uploads(&self) -> Vec<String> {
         let bucket = self.folder.path().join(BUCKET);
         let folders = [self.folder.path(), &bucket];
         let entries = folders.map(|folder| std::fs::read_dir(folder).unwrap());
@@ -170,7 +170,7 @@ impl HeldS3 {
             .collect()
     }
 
-    pub(in crate::e2e) fn object(&self, key: &str) -> Option<Vec<u8>> {
+    pub fn object(&self, key: &str) -> Option<Vec<u8>> {
         std::fs::read(self.folder.path().join(BUCKET).join(key)).ok()
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::fleet::Fleet;
-use crate::support::hooks::Hooks;
 use crate::support::redis::monitor::commands;
 use crate::support::redis::server::Server;
 
@@ -131,11 +131,11 @@ async fn what_a_request_costs() {
     let fleet = Fleet::start(1);
     fleet.place("k", "bytes");
     let node = &fleet.nodes[0];
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let handbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
     let handbook = std::fs::read_to_string(handbook).unwrap();
     let mut reported = 0;
-    for row in rows(&hooks.url()) {
+    for row in rows(&receiver.url()) {
         let mut fields = row.token.clone();
         fields["key"] = json!("k");
         let made = node.create(fields).await.json();
@@ -144,14 +144,14 @@ async fn what_a_request_costs() {
         // Redis knows the scripts from here on.
         assert_eq!(answer((row.ask)(node, token)).await.status, 200);
         reported += usize::from(has_callback);
-        hooks.events(reported).await;
+        receiver.events(reported).await;
         settled(&fleet.redis, id).await;
         let work = async {
             for _ in 0..TIMES {
                 assert_eq!(answer((row.ask)(node, token)).await.status, 200);
             }
             reported += usize::from(has_callback) * TIMES as usize;
-            let events = hooks.events(reported).await;
+            let events = receiver.events(reported).await;
             settled(&fleet.redis, id).await;
             events
         };

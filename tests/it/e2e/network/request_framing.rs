@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use super::cases::{SMUGGLED, cases};
+use super::smuggling_cases::{SMUGGLED, cases};
 use crate::support::api::Answer;
 use crate::support::gateway::Gateway;
 use crate::support::raw;

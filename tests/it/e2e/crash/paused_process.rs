@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::held_s3::{HeldS3, Hold};
 use super::scene::{PATIENCE, Scene, content, token, until};
+use crate::support::pausing_s3::{Pause, PausingS3};
 
 const KEY: &str = "a.bin";
 /// A lease's length and more.
@@ -14,7 +14,7 @@ const STOPPED: Duration = Duration::from_secs(68);
 
 #[tokio::test]
 async fn the_answer_says_what_was_stored_and_counted() {
-    let mut s3 = HeldS3::start().await;
+    let mut s3 = PausingS3::start().await;
     let scene = Scene::new(&s3.bucket()).await;
     let (process, gateway) = scene.start().await;
     let mut fields = token("PUT", "s3", KEY, 1);
@@ -23,13 +23,13 @@ async fn the_answer_says_what_was_stored_and_counted() {
     let token = created["token"].as_str().unwrap().to_owned();
     let body = content(7, 10_000);
 
-    s3.set(Hold::Answer);
+    s3.set(Pause::Answer);
     let (uploader, secret, sent) = (gateway.clone(), token.clone(), body.clone());
     let uploading = tokio::spawn(async move { uploader.put(&secret, sent).await });
     let held = timeout(PATIENCE, s3.holds()).await;
     held.expect("storage is asked");
     process.signal("STOP");
-    s3.set(Hold::Nothing);
+    s3.set(Pause::Nothing);
     s3.go_on();
     tokio::time::sleep(STOPPED).await;
     process.signal("CONT");

@@ -13,7 +13,7 @@ use asset_gateway_backends::transfer::{Entry, Header, Token, export};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::moved::{configure, entries, fails, store, succeeds};
+use super::store_move::{configure, entries, fails, store, succeeds};
 use crate::support::gateway::configuration;
 use crate::support::process::command;
 use crate::support::redis::server::Server;

@@ -3,19 +3,23 @@
 use serde_json::json;
 
 use crate::support::api::{answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 
 const MAX_PENDING: u64 = 60;
 
 #[tokio::test]
 async fn a_receiver_that_fails_leaves_half_of_the_queue_to_the_others() {
-    let (failing, well) = (Hooks::start().await, Hooks::start().await);
+    let (failing, well) = (
+        CallbackReceiver::start().await,
+        CallbackReceiver::start().await,
+    );
     failing.answer(500);
     let callback = json!({"max_pending": MAX_PENDING, "retry_seconds": [3600]});
     let gateway = Gateway::with(json!({"callback": callback}));
     gateway.place("k", "bytes");
-    let fields = |hooks: &Hooks| json!({"callback": hooks.url(), "max_hits": 1000});
+    let fields =
+        |receiver: &CallbackReceiver| json!({"callback": receiver.url(), "max_hits": 1000});
     let get = gateway.token("GET", "k", fields(&failing)).await;
     let put = gateway.token("PUT", "new", fields(&failing)).await;
 

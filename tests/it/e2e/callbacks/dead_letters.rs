@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, CONTROL, answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 use crate::support::process::{Process, command};
 
 /// Two tries, and then it is given up.
@@ -24,9 +24,9 @@ pub(super) async fn rows(gateway: &Api, parameters: &str) -> Vec<Value> {
 }
 
 /// Uploads whose callbacks are given up; their rows.
-async fn given_up(gateway: &Gateway, hooks: &Hooks, keys: &[&str]) -> Vec<Value> {
+async fn given_up(gateway: &Gateway, receiver: &CallbackReceiver, keys: &[&str]) -> Vec<Value> {
     for key in keys {
-        let fields = json!({"callback": hooks.url()});
+        let fields = json!({"callback": receiver.url()});
         let token = gateway.token("PUT", key, fields).await;
         assert_eq!(gateway.put(&token, "content").await.status, 200);
     }
@@ -39,18 +39,18 @@ async fn given_up(gateway: &Gateway, hooks: &Hooks, keys: &[&str]) -> Vec<Value>
 
 #[tokio::test]
 async fn a_dead_letter_is_seen_and_replayed() {
-    let (gateway, hooks) = (start(), Hooks::start().await);
+    let (gateway, receiver) = (start(), CallbackReceiver::start().await);
     let said = format!("no: {}", "x".repeat(5_000));
-    hooks.reply(move |_| {
+    receiver.reply(move |_| {
         let said = said.clone();
         async move { (http::StatusCode::INTERNAL_SERVER_ERROR, said) }
     });
-    let row = given_up(&gateway, &hooks, &["a"]).await.remove(0);
+    let row = given_up(&gateway, &receiver, &["a"]).await.remove(0);
     let id = row["id"].as_str().unwrap().to_owned();
-    let tries = hooks.all(2).await;
+    let tries = receiver.all(2).await;
     assert_eq!(tries[0].headers["webhook-id"], id.as_str());
     assert_eq!(row["state"], "dead");
-    assert_eq!(row["target_host"], hooks.address.to_string());
+    assert_eq!(row["target_host"], receiver.address.to_string());
     assert_eq!(row["attempts"], 2);
     assert_eq!(row["last_error"], "status_500");
     assert_eq!(row["next_attempt_at"], Value::Null);
@@ -70,14 +70,14 @@ async fn a_dead_letter_is_seen_and_replayed() {
     assert!(said.starts_with("no: xxx") && said.len() == 1024, "{said}");
     assert!(!shown.to_string().contains("/hook"), "{shown}");
 
-    hooks.answer(200);
+    receiver.answer(200);
     let replayed = answer(gateway.control("POST", &format!("{path}/replay"))).await;
     assert_eq!(
         (replayed.status, &replayed.json()["state"]),
         (200, &json!("pending"))
     );
-    hooks.all(3).await;
-    assert_eq!(hooks.tries()[2].headers["webhook-id"], id.as_str());
+    receiver.all(3).await;
+    assert_eq!(receiver.tries()[2].headers["webhook-id"], id.as_str());
     until("it is delivered", async || {
         answer(gateway.control("GET", &path)).await.status == 404
     })
@@ -92,9 +92,9 @@ async fn a_dead_letter_is_seen_and_replayed() {
 #[tokio::test]
 async fn a_waiting_one_is_seen_and_hurried() {
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [3600]}}));
-    let hooks = Hooks::start().await;
-    hooks.answer(503);
-    let token = gateway.token("PUT", "a", json!({"callback": hooks.url()}));
+    let receiver = CallbackReceiver::start().await;
+    receiver.answer(503);
+    let token = gateway.token("PUT", "a", json!({"callback": receiver.url()}));
     assert_eq!(gateway.put(&token.await, "content").await.status, 200);
     until("it was tried", async || {
         let rows = rows(&gateway, "state=pending").await;
@@ -107,17 +107,17 @@ async fn a_waiting_one_is_seen_and_hurried() {
         next.as_u64().unwrap() > created.as_u64().unwrap() + 3_000,
         "{row}"
     );
-    hooks.answer(200);
+    receiver.answer(200);
     let path = format!("/callbacks/{}/replay", row["id"].as_str().unwrap());
     assert_eq!(answer(gateway.control("POST", &path)).await.status, 200);
-    hooks.all(2).await;
+    receiver.all(2).await;
 }
 
 #[tokio::test]
 async fn pages_and_what_is_since_a_time() {
-    let (gateway, hooks) = (start(), Hooks::start().await);
-    hooks.answer(410);
-    let all = given_up(&gateway, &hooks, &["a", "b", "c"]).await;
+    let (gateway, receiver) = (start(), CallbackReceiver::start().await);
+    receiver.answer(410);
+    let all = given_up(&gateway, &receiver, &["a", "b", "c"]).await;
     assert_eq!(all[0]["last_error"], "status_410");
     assert_eq!(all[0]["attempts"], 1, "410 ends it at once");
     let first = list(&gateway, "limit=2").await;
@@ -127,7 +127,7 @@ async fn pages_and_what_is_since_a_time() {
     let pages = [&first, &second].map(|page| page["callbacks"].as_array().unwrap().clone());
     assert_eq!(pages.concat(), all);
 
-    hooks.answer(200);
+    receiver.answer(200);
     let late = all[2]["created_at"].as_u64().unwrap() + 100;
     for (since, expected) in [(late, 0), (0, 3), (0, 0)] {
         let path = format!("/callbacks/replay?since={since}");
@@ -138,7 +138,7 @@ async fn pages_and_what_is_since_a_time() {
             "{since}"
         );
     }
-    hooks.all(6).await;
+    receiver.all(6).await;
 }
 
 #[tokio::test]
@@ -190,9 +190,9 @@ async fn cli_at(gateway: &Gateway, url: &str, arguments: &[&str]) -> (Option<i32
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_from_the_command_line() {
-    let (gateway, hooks) = (start(), Hooks::start().await);
-    hooks.answer(500);
-    let all = given_up(&gateway, &hooks, &["a", "b"]).await;
+    let (gateway, receiver) = (start(), CallbackReceiver::start().await);
+    receiver.answer(500);
+    let all = given_up(&gateway, &receiver, &["a", "b"]).await;
     let (code, stdout, _) = cli(&gateway, &["list"]).await;
     let lines: Vec<Value> = stdout
         .lines()
@@ -209,7 +209,7 @@ async fn the_same_from_the_command_line() {
         (code, &shown["history"][0]["status"]),
         (Some(0), &json!(500))
     );
-    hooks.answer(200);
+    receiver.answer(200);
     let (code, stdout, _) = cli(&gateway, &["replay", id]).await;
     assert!(code == Some(0) && stdout.contains("pending"), "{stdout}");
     let (code, stdout, _) = cli(&gateway, &["replay", "--since", "0"]).await;
@@ -218,7 +218,7 @@ async fn the_same_from_the_command_line() {
         (code, counted),
         (Some(0), json!({"replayed": 1, "more": false}))
     );
-    hooks.all(6).await;
+    receiver.all(6).await;
 
     let (code, _, stderr) = cli(&gateway, &["show", "nonsense"]).await;
     assert_eq!(code, Some(1));

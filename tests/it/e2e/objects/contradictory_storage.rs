@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::support::api::{answer as ask, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 use crate::support::raw;
 use crate::support::scripted_storage::raw as said;
 use crate::support::scripted_storage::{Asked, Reply, ScriptedStorage, answer, page};
@@ -110,8 +110,8 @@ async fn a_body_in_chunks_is_handed_on_in_chunks() {
     for adapter in ADAPTERS {
         let (gateway, _storage) = over(adapter, chunked).await;
         for hit_on in ["start", "complete"] {
-            let hooks = Hooks::start().await;
-            let fields = json!({"max_hits": 1, "hit_on": hit_on, "callback": hooks.url()});
+            let receiver = CallbackReceiver::start().await;
+            let fields = json!({"max_hits": 1, "hit_on": hit_on, "callback": receiver.url()});
             let token = gateway.token("GET", "k", fields).await;
             let head = gateway.head(&token).await;
             assert_eq!((head.status, head.header("content-length")), (200, None));
@@ -119,7 +119,7 @@ async fn a_body_in_chunks_is_handed_on_in_chunks() {
             assert_eq!((found.status, &found.body[..]), (200, &b"hello world"[..]));
             assert_eq!(found.header("transfer-encoding"), Some("chunked"));
             assert_eq!(found.header("content-length"), None);
-            let events = hooks.events(2).await;
+            let events = receiver.events(2).await;
             let of = |method: &str| events.iter().find(|event| event["method"] == method);
             let (head, get) = (of("HEAD").unwrap(), of("GET").unwrap());
             assert_eq!(head["size"], 0, "{head}");

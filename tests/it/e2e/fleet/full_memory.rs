@@ -7,8 +7,8 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::api::{answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::fleet::Fleet;
-use crate::support::hooks::Hooks;
 use crate::support::raw;
 use crate::support::redis::server::Server;
 
@@ -27,20 +27,20 @@ async fn full_memory_is_503_and_nothing_is_lost() {
     let fleet = Fleet::with(2, Server::start(), json!({"callback": callback}));
     let node = &fleet.nodes[0];
     fleet.place("k", vec![7; 8 << 20]);
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let limited = node.token("GET", "k", json!({"max_hits": 3})).await;
     let unlimited = node.token("GET", "k", json!({})).await;
     let revoked = node.token("GET", "k", json!({})).await;
     let whole = json!({"max_hits": 2, "hit_on": "complete"});
     let whole = node.token("GET", "k", whole).await;
-    let reported = json!({"callback": hooks.url()});
+    let reported = json!({"callback": receiver.url()});
     let reported = node.token("PUT", "reported", reported).await;
     let put = node.token("PUT", "up", json!({})).await;
     assert_eq!(node.get(&limited).await.status, 200);
     // A receiver that is down: the event waits.
-    hooks.answer(500);
+    receiver.answer(500);
     assert_eq!(node.put(&reported, "bytes").await.status, 200);
-    until("one try", async || !hooks.received().is_empty()).await;
+    until("one try", async || !receiver.received().is_empty()).await;
     let mut upload = raw::begin_upload(node.port, &put, 10, b"01234").await;
     let mut download = node.object("GET", &whole).send().await.unwrap();
     assert_eq!(download.status(), 200);
@@ -77,10 +77,10 @@ async fn full_memory_is_503_and_nothing_is_lost() {
     while download.chunk().await.unwrap().is_some() {}
     until("it is spent", async || other.used_hits(&whole).await == 1).await;
     // An event that waits is delivered and taken off the queue.
-    hooks.answer(204);
+    receiver.answer(204);
     until("delivered, and nothing waits", async || {
         let scraped = node.scrape().await;
-        hooks.received().len() >= 2
+        receiver.received().len() >= 2
             && scraped.contains("\nasset_gateway_callback_queue_pending 0\n")
     })
     .await;

@@ -10,11 +10,11 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::super::crash::held_s3::{HeldS3, Hold};
 use crate::support::api::{Api, CONTROL, answer, now, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::fleet::seen;
 use crate::support::gateway::{Gateway, Stopped};
-use crate::support::hooks::Hooks;
+use crate::support::pausing_s3::{Pause, PausingS3};
 use crate::support::process::command;
 use crate::support::redis::server::Server;
 
@@ -66,11 +66,11 @@ pub(super) fn entries(archive: &Path) -> Vec<String> {
 
 struct Scene {
     redis: Server,
-    s3: HeldS3,
+    s3: PausingS3,
     /// Fails until it is told otherwise.
-    failing: Hooks,
+    failing: CallbackReceiver,
     /// Wants nothing more of anybody.
-    gone: Hooks,
+    gone: CallbackReceiver,
     secrets: TempDir,
 }
 
@@ -80,12 +80,15 @@ impl Scene {
         for (name, pepper) in [("pepper", "the-pepper-of-the-tests"), ("other", "another")] {
             std::fs::write(secrets.path().join(name), pepper).unwrap();
         }
-        let (failing, gone) = (Hooks::start().await, Hooks::start().await);
+        let (failing, gone) = (
+            CallbackReceiver::start().await,
+            CallbackReceiver::start().await,
+        );
         failing.answer(500);
         gone.answer(410);
         Self {
             redis: Server::start(),
-            s3: HeldS3::start().await,
+            s3: PausingS3::start().await,
             failing,
             gone,
             secrets,
@@ -201,13 +204,13 @@ async fn killed_in_uploads(node: Gateway, scene: &mut Scene, links: &Links) -> S
             .any(|name| name.contains(".part-"))
     })
     .await;
-    scene.s3.set(Hold::After);
+    scene.s3.set(Pause::After);
     let visible = tokio::spawn(seen(node.object("PUT", &links.finalising).body("visible")));
     scene.s3.holds().await;
     let stopped = node.kill();
     in_parts.await.unwrap();
     visible.await.unwrap();
-    scene.s3.set(Hold::Nothing);
+    scene.s3.set(Pause::Nothing);
     stopped
 }
 

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::traffic::Traffic;
+use super::mixed_traffic::Traffic;
 use crate::support::api::{Api, answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::fleet::Fleet;
-use crate::support::hooks::Hooks;
 use crate::support::redis::server::Server;
 
 /// Requests of each client before Redis is killed.
@@ -29,7 +29,7 @@ async fn back(node: Api, token: String) -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_and_every_node_comes_back_by_itself() {
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let retries = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
     let callback = json!({"retry_seconds": retries, "timeout_seconds": 3});
     let sections = json!({"callback": callback});
@@ -38,7 +38,7 @@ async fn nothing_acknowledged_is_lost_and_every_node_comes_back_by_itself() {
     let spare = json!({"max_hits": 1_000_000});
     let spare = fleet.nodes[0].token("GET", "k", spare).await;
     for round in 0..2 {
-        let traffic = Traffic::start(&fleet, &hooks.url(), round).await;
+        let traffic = Traffic::start(&fleet, &receiver.url(), round).await;
         traffic.wait_for(BEFORE).await;
         fleet.redis.kill();
         traffic.is_away(true);
@@ -69,6 +69,6 @@ async fn nothing_acknowledged_is_lost_and_every_node_comes_back_by_itself() {
         let longest = traffic.longest_away();
         eprintln!("round {round}: the longest answer while Redis was away took {longest:?}");
         assert!(longest < AT_ONCE, "{longest:?}");
-        traffic.end(&fleet, &hooks).await;
+        traffic.end(&fleet, &receiver).await;
     }
 }

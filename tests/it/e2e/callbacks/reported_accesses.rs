@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::support::api::{answer, now};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 
 const FIELDS: [&str; 17] = [
     "bucket",
@@ -28,8 +28,8 @@ const FIELDS: [&str; 17] = [
 
 #[tokio::test]
 async fn each_access_is_reported_with_exactly_these_fields() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
-    let fields = json!({"callback": hooks.url(), "metadata": {"order": "7"}, "max_hits": 9});
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
+    let fields = json!({"callback": receiver.url(), "metadata": {"order": "7"}, "max_hits": 9});
     let put = gateway.token("PUT", "dir/k", fields.clone()).await;
     let get = gateway.token("GET", "dir/k", fields).await;
     let send = async |method: &str, token: &str, id: &str, range: &str| {
@@ -49,14 +49,14 @@ async fn each_access_is_reported_with_exactly_these_fields() {
     };
     let stored = send("PUT", &put, "r-put", "").await.json();
     send("GET", &get, "r-get", "").await;
-    hooks.events(2).await;
+    receiver.events(2).await;
     send("GET", &get, "r-range", "bytes=2-4").await;
-    hooks.events(3).await;
+    receiver.events(3).await;
     send("HEAD", &get, "r-head", "").await;
-    hooks.events(4).await;
+    receiver.events(4).await;
     send("HEAD", &put, "r-head-of-put", "").await;
 
-    let events = hooks.events(5).await;
+    let events = receiver.events(5).await;
     let expected = [
         ("PUT", 200, 10, "", "r-put", &put),
         ("GET", 200, 10, "", "r-get", &get),
@@ -99,7 +99,7 @@ async fn each_access_is_reported_with_exactly_these_fields() {
         assert!(event["event_id"].as_str().unwrap().starts_with("evt_"));
         assert!(!event.to_string().contains(token.as_str()));
     }
-    for (headers, event) in hooks.received() {
+    for (headers, event) in receiver.received() {
         assert_eq!(headers["webhook-id"], event["event_id"].as_str().unwrap());
         assert_eq!(headers["content-type"], "application/json");
         let stamp: i64 = headers["webhook-timestamp"]
@@ -113,13 +113,13 @@ async fn each_access_is_reported_with_exactly_these_fields() {
 
 #[tokio::test]
 async fn what_does_not_succeed_is_not_reported() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     gateway.place("k", "0123456789");
-    let fields = json!({"callback": hooks.url(), "max_hits": 1});
+    let fields = json!({"callback": receiver.url(), "max_hits": 1});
     let get = gateway.token("GET", "k", fields.clone()).await;
     let absent = gateway.token("GET", "absent", fields.clone()).await;
     let put = gateway
-        .token("PUT", "new", json!({"callback": hooks.url(), "size": 3}))
+        .token("PUT", "new", json!({"callback": receiver.url(), "size": 3}))
         .await;
     gateway
         .get(&absent)
@@ -147,12 +147,12 @@ async fn what_does_not_succeed_is_not_reported() {
         .assert_error(400, "bad_digest");
     // The last one is, and so would have been those before it.
     assert_eq!(gateway.get(&get).await.status, 200);
-    let event = hooks.events(1).await.remove(0);
+    let event = receiver.events(1).await.remove(0);
     assert_eq!(
         (&event["method"], &event["status"]),
         (&json!("GET"), &json!(200))
     );
     gateway.get(&get).await.assert_error(409, "hits_exceeded");
     assert_eq!(gateway.put(&put, "yes").await.status, 200);
-    assert_eq!(hooks.events(2).await[1]["method"], "PUT");
+    assert_eq!(receiver.events(2).await[1]["method"], "PUT");
 }

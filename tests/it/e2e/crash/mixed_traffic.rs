@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::downloads::Downloads;
 use super::scene::{Gateway, Scene, until};
-use super::{control, uploads};
+use super::{token_changes as control, uploads};
 
 const ROUNDS: u64 = 4;
 /// Successes of a round before it is killed, by kind: a busy machine makes rounds longer, not

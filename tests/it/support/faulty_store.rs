@@ -1,4 +1,4 @@
-//! A token store that has troubles.
+//! A token store that has faults.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 
 #[derive(Default)]
-pub struct Troubles {
+pub struct StoreFaults {
     /// Everything fails.
     pub away: AtomicBool,
     /// Charges that are written wait here for their answers.
@@ -63,18 +63,18 @@ impl Gate {
     }
 }
 
-pub struct TroubledStore {
+pub struct FaultyStore {
     inner: Arc<dyn TokenStore>,
-    troubles: Arc<Troubles>,
+    faults: Arc<StoreFaults>,
 }
 
-impl TroubledStore {
-    pub fn new(inner: Arc<dyn TokenStore>, troubles: Arc<Troubles>) -> Self {
-        Self { inner, troubles }
+impl FaultyStore {
+    pub fn new(inner: Arc<dyn TokenStore>, faults: Arc<StoreFaults>) -> Self {
+        Self { inner, faults }
     }
 
     fn there(&self) -> Result<&dyn TokenStore> {
-        if self.troubles.away.load(Ordering::SeqCst) {
+        if self.faults.away.load(Ordering::SeqCst) {
             return Err(BackendError::new(ErrorKind::Unavailable, "told to"));
         }
         Ok(&*self.inner)
@@ -82,7 +82,7 @@ impl TroubledStore {
 }
 
 #[async_trait]
-impl TokenStore for TroubledStore {
+impl TokenStore for FaultyStore {
     async fn create(&self, tokens: Vec<(TokenId, TokenRecord)>) -> Result<Created> {
         self.there()?.create(tokens).await
     }
@@ -118,7 +118,7 @@ impl TokenStore for TroubledStore {
 
     async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
         let charged = self.there()?.charge(reservation, bytes, budget).await;
-        self.troubles.charged.pass().await;
+        self.faults.charged.pass().await;
         charged
     }
 
@@ -155,7 +155,7 @@ impl TokenStore for TroubledStore {
         unsent: u64,
         report: Option<Report>,
     ) -> Result<()> {
-        self.troubles.releasing.pass().await;
+        self.faults.releasing.pass().await;
         self.there()?.release(reservation, unsent, report).await
     }
 

@@ -34,25 +34,25 @@ type Reply = Arc<dyn Fn(usize) -> BoxFuture<'static, Response> + Send + Sync>;
 
 /// Answers what it is told to, and keeps what it gets.
 #[derive(Clone)]
-pub struct Hooks {
+pub struct CallbackReceiver {
     pub address: SocketAddr,
     tries: Arc<Mutex<Vec<Try>>>,
     reply: Arc<Mutex<Reply>>,
 }
 
-impl Hooks {
+impl CallbackReceiver {
     pub async fn start() -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap()).await
     }
 
     pub async fn start_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
-        let hooks = Self {
+        let receiver = Self {
             address: listener.local_addr().unwrap(),
             tries: Arc::default(),
             reply: Arc::new(Mutex::new(status(204))),
         };
-        let this = hooks.clone();
+        let this = receiver.clone();
         let receive = |Extension(Peer(peer)), headers: HeaderMap, body: Bytes| async move {
             let number = {
                 let mut tries = this.tries.lock();
@@ -72,7 +72,7 @@ impl Hooks {
             let server = Server::new(ServerSettings::default());
             server.run(listener, router, Shutdown::new()).await;
         });
-        hooks
+        receiver
     }
 
     pub fn url(&self) -> String {

@@ -11,8 +11,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::support::api::{Answer, Api, answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::fleet::Fleet;
-use crate::support::hooks::Hooks;
 
 /// Hits of the token that all clients share.
 const HITS: u64 = 120;
@@ -109,7 +109,7 @@ impl Traffic {
     }
 
     /// Stops, and looks whether all that was acknowledged is there, on every node.
-    pub async fn end(mut self, fleet: &Fleet, hooks: &Hooks) {
+    pub async fn end(mut self, fleet: &Fleet, receiver: &CallbackReceiver) {
         let shared = Arc::clone(&self.shared);
         let enough = self.steps.iter().map(|done| done.load(SeqCst)).max();
         self.wait_for(enough.unwrap() + 3).await;
@@ -136,16 +136,16 @@ impl Traffic {
         for key in &uploaded {
             assert_eq!(fleet.stored(key), Some(key.clone().into_bytes()));
         }
-        all_reported(hooks, uploaded).await;
+        all_reported(receiver, uploaded).await;
     }
 }
 
 /// Events that a node had claimed when Redis died, too, though it did not hear of it.
-async fn all_reported(hooks: &Hooks, mut keys: Vec<String>) {
+async fn all_reported(receiver: &CallbackReceiver, mut keys: Vec<String>) {
     let began = Instant::now();
     while !keys.is_empty() {
         assert!(began.elapsed() < REPORTED_BY, "not reported: {keys:?}");
-        let received = hooks.received();
+        let received = receiver.received();
         let reported: BTreeSet<&str> = received
             .iter()
             .filter_map(|(_, event)| event["key"].as_str())

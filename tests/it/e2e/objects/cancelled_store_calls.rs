@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::api::{answer, until};
+use crate::support::faulty_store::Gate;
 use crate::support::in_process::InProcess;
-use crate::support::troubles::Gate;
 
 /// Long enough for the gateway to see that a client has left.
 const SEEN: Duration = Duration::from_millis(200);
@@ -22,31 +22,31 @@ async fn leaves_at(gate: &Gate, gateway: &InProcess, token: &str) {
 
 #[tokio::test]
 async fn a_charge_that_nobody_waits_for_charges_nothing() {
-    let (gateway, troubles) = InProcess::with_troubles().await;
+    let (gateway, faults) = InProcess::with_faulty_store().await;
     gateway.store("k", "text/plain", "bytes").await;
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
     let token = gateway.token("GET", "k", fields).await;
-    troubles.charged.shut();
+    faults.charged.shut();
     for _ in 0..2 {
-        leaves_at(&troubles.charged, &gateway, &token).await;
+        leaves_at(&faults.charged, &gateway, &token).await;
         until("the hit is back", async || {
             let fresh = gateway.object("GET", &token).header("if-none-match", "*");
             answer(fresh).await.status == 304
         })
         .await;
     }
-    troubles.charged.open();
+    faults.charged.open();
     assert_eq!(gateway.get(&token).await.status, 200);
     until("it counts", async || gateway.used_hits(&token).await == 1).await;
 }
 
 #[tokio::test]
 async fn a_hit_that_is_being_given_back_is_given_back() {
-    let (gateway, troubles) = InProcess::with_troubles().await;
+    let (gateway, faults) = InProcess::with_faulty_store().await;
     let token = gateway.token("GET", "k", json!({"max_hits": 1})).await;
-    troubles.releasing.shut();
-    leaves_at(&troubles.releasing, &gateway, &token).await;
+    faults.releasing.shut();
+    leaves_at(&faults.releasing, &gateway, &token).await;
     assert_eq!(gateway.used_hits(&token).await, 1);
-    troubles.releasing.open();
+    faults.releasing.open();
     until("given back", async || gateway.used_hits(&token).await == 0).await;
 }

@@ -5,8 +5,8 @@ use futures_util::{StreamExt, stream};
 
 use tokio::time::timeout;
 
-use super::held_s3::{HeldS3, Hold};
 use super::scene::{Gateway, PATIENCE, Scene, content, token, until};
+use crate::support::pausing_s3::{Pause, PausingS3};
 
 const KEY: &str = "a.bin";
 /// Two parts, and a piece of the third.
@@ -29,7 +29,7 @@ fn stall(gateway: &Gateway, token: &str) -> tokio::task::JoinHandle<()> {
     })
 }
 
-async fn until_parts_are_there(s3: &HeldS3) {
+async fn until_parts_are_there(s3: &PausingS3) {
     until("a part is in storage", async || {
         let open = s3.open_uploads();
         open.iter()
@@ -39,7 +39,7 @@ async fn until_parts_are_there(s3: &HeldS3) {
     .await;
 }
 
-async fn until_nothing_is_left(s3: &HeldS3) {
+async fn until_nothing_is_left(s3: &PausingS3) {
     until("no upload is open in storage", async || {
         s3.open_uploads().is_empty().then_some(())
     })
@@ -48,7 +48,7 @@ async fn until_nothing_is_left(s3: &HeldS3) {
 
 /// Kills a gateway while an upload has parts in storage, after `before`; the upload's token.
 async fn killed_between_parts(
-    s3: &HeldS3,
+    s3: &PausingS3,
     scene: &Scene,
     before: impl AsyncFnOnce(&Gateway, &str),
 ) -> String {
@@ -64,7 +64,7 @@ async fn killed_between_parts(
 
 #[tokio::test]
 async fn it_is_aborted_soon_after_the_start_and_its_hit_is_free_at_once() {
-    let s3 = HeldS3::start().await;
+    let s3 = PausingS3::start().await;
     let scene = Scene::new(&s3.bucket()).await;
     let secret = killed_between_parts(&s3, &scene, async |_, _| {}).await;
     assert!(!s3.open_uploads().is_empty(), "nobody was left to abort it");
@@ -79,7 +79,7 @@ async fn it_is_aborted_soon_after_the_start_and_its_hit_is_free_at_once() {
 
 #[tokio::test]
 async fn it_is_aborted_though_its_token_is_revoked() {
-    let s3 = HeldS3::start().await;
+    let s3 = PausingS3::start().await;
     let scene = Scene::new(&s3.bucket()).await;
     killed_between_parts(&s3, &scene, async |gateway, secret| {
         gateway.revoke(secret).await.unwrap();
@@ -95,11 +95,11 @@ async fn it_is_aborted_though_its_token_is_revoked() {
 /// not.
 #[tokio::test]
 async fn one_that_was_becoming_visible_is_aborted_once_it_is_settled() {
-    let mut s3 = HeldS3::start().await;
+    let mut s3 = PausingS3::start().await;
     let scene = Scene::new(&s3.bucket()).await;
     let (process, gateway) = scene.start().await;
     let secret = token_for_one(&gateway).await;
-    s3.set(Hold::Before);
+    s3.set(Pause::Before);
     let (uploader, to) = (gateway.clone(), secret.clone());
     let uploading = tokio::spawn(async move {
         let whole = stream::iter([Ok::<_, std::io::Error>(Bytes::from(content(3, SENT)))]);
@@ -110,7 +110,7 @@ async fn one_that_was_becoming_visible_is_aborted_once_it_is_settled() {
     held.expect("storage is asked to complete it");
     process.kill();
     uploading.await.unwrap();
-    s3.set(Hold::Nothing);
+    s3.set(Pause::Nothing);
 
     let (_process, gateway) = scene.start().await;
     until("the next life has looked", async || {

@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::e2e::crash::held_s3::HeldS3;
 use crate::support::api::{Answer, answer, until};
 use crate::support::fleet::Fleet;
 use crate::support::gateway::Gateway;
+use crate::support::pausing_s3::PausingS3;
 use crate::support::raw;
 use crate::support::redis::server::Server;
 
@@ -111,7 +111,7 @@ async fn of_unknown_length(port: u16, token: &str) -> Begun {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_it_held_is_over_when_it_goes_on() {
-    let s3 = HeldS3::start().await;
+    let s3 = PausingS3::start().await;
     let redis = Server::start();
     let gate = Gate::before(redis.address().parse().unwrap()).await;
     let sections = json!({

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::crowd::{Count, crowd};
+use super::concurrent_clients::{Count, crowd};
 use crate::support::api::{Answer, Api};
 use crate::support::fleet::Fleet;
 use crate::support::raw;

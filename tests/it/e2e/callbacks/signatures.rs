@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::callback_receiver::{CallbackReceiver, Try};
 use crate::support::gateway::Gateway;
-use crate::support::hooks::{Hooks, Try};
 
 const OLD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const NEW: &str = "whsec_VGhpcyBpcyBhIHNlY3JldCBvZiBmb3J0eSBieXRlcyBmb3IgdGVzdHM=";
@@ -58,17 +58,17 @@ fn verify(secret: &str, body: &[u8], one: &Try) -> String {
 
 #[tokio::test]
 async fn every_secret_verifies_every_try_and_nothing_else_does() {
-    let hooks = Hooks::start().await;
-    hooks.reply(|number| async move {
+    let receiver = CallbackReceiver::start().await;
+    receiver.reply(|number| async move {
         http::StatusCode::from_u16(if number == 1 { 500 } else { 204 }).unwrap()
     });
     let callback = json!({"secret": [NEW, OLD], "retry_seconds": [1, 1]});
     let gateway = Gateway::with(json!({"callback": callback}));
-    let fields = json!({"callback": hooks.url(), "metadata": {"name": "报告 \"7\""}});
+    let fields = json!({"callback": receiver.url(), "metadata": {"name": "报告 \"7\""}});
     let token = gateway.token("PUT", "dir/报告.pdf", fields).await;
     assert_eq!(gateway.put(&token, "bytes").await.status, 200);
 
-    let tries = hooks.all(2).await;
+    let tries = receiver.all(2).await;
     assert_eq!(
         tries[0].headers["webhook-id"],
         tries[1].headers["webhook-id"]
@@ -103,17 +103,17 @@ async fn every_secret_verifies_every_try_and_nothing_else_does() {
 
 #[tokio::test]
 async fn secrets_come_from_a_file_and_nothing_is_signed_without_one() {
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secrets");
     std::fs::write(&file, format!("{OLD}\n\n")).unwrap();
     for (callback, signed) in [(json!({"secret_file": file}), true), (json!({}), false)] {
         let gateway = Gateway::with(json!({"callback": callback}));
-        let fields = json!({"callback": hooks.url()});
+        let fields = json!({"callback": receiver.url()});
         let token = gateway.token("PUT", "k", fields).await;
-        let before = hooks.tries().len();
+        let before = receiver.tries().len();
         assert_eq!(gateway.put(&token, "bytes").await.status, 200);
-        let one = hooks.all(before + 1).await.remove(before);
+        let one = receiver.all(before + 1).await.remove(before);
         assert_eq!(one.headers.contains_key("webhook-signature"), signed);
         if signed {
             assert_eq!(verify(OLD, &one.body, &one), "valid");

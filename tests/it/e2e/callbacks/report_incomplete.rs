@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::api::until;
+use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
-use crate::support::hooks::Hooks;
 use crate::support::raw;
 
 fn place_large(gateway: &Gateway) {
@@ -14,10 +14,10 @@ fn place_large(gateway: &Gateway) {
 }
 
 /// A GET that is left after its beginning, and a whole one of another token.
-async fn left_and_whole(gateway: &Gateway, hooks: &Hooks) -> Vec<Value> {
+async fn left_and_whole(gateway: &Gateway, receiver: &CallbackReceiver) -> Vec<Value> {
     place_large(gateway);
     gateway.place("small", "bytes");
-    let fields = json!({"callback": hooks.url(), "max_hits": 5});
+    let fields = json!({"callback": receiver.url(), "max_hits": 5});
     let large = gateway.token("GET", "large", fields.clone()).await;
     let small = gateway.token("GET", "small", fields).await;
     let lines = "X-Request-Id: left\r\n";
@@ -29,13 +29,13 @@ async fn left_and_whole(gateway: &Gateway, hooks: &Hooks) -> Vec<Value> {
     assert_eq!(gateway.used_hits(&large).await, 1);
     assert_eq!(gateway.get(&small).await.status, 200);
     until("the whole one", async || {
-        hooks
+        receiver
             .received()
             .iter()
             .any(|(_, event)| event["outcome"] == "complete")
     })
     .await;
-    hooks
+    receiver
         .received()
         .into_iter()
         .map(|(_, event)| event)
@@ -44,22 +44,22 @@ async fn left_and_whole(gateway: &Gateway, hooks: &Hooks) -> Vec<Value> {
 
 #[tokio::test]
 async fn downloads_that_were_left_are_not_reported() {
-    let (gateway, hooks) = (Gateway::start(), Hooks::start().await);
-    let events = left_and_whole(&gateway, &hooks).await;
+    let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
+    let events = left_and_whole(&gateway, &receiver).await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["key"], "small");
     // Stopped in order, nothing of it is left to be sent.
     let gateway = gateway.stop().start();
     gateway.head("unknown").await;
-    assert_eq!(hooks.events(1).await.len(), 1);
+    assert_eq!(receiver.events(1).await.len(), 1);
 }
 
 #[tokio::test]
 async fn downloads_that_were_left_are_reported_where_that_is_asked_for() {
-    let hooks = Hooks::start().await;
+    let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({"callback": {"report_incomplete": true}}));
-    left_and_whole(&gateway, &hooks).await;
-    let events = hooks.events(2).await;
+    left_and_whole(&gateway, &receiver).await;
+    let events = receiver.events(2).await;
     let left = events
         .iter()
         .find(|event| event["request_id"] == "left")
