@@ -1,7 +1,7 @@
 //! Holding a leased hit for as long as bytes move, and not a moment longer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use asset_gateway_backends::clock::{Clock, Moment};
@@ -10,14 +10,33 @@ use asset_gateway_backends::token_store::{Lease, LeaseId, Reservation, TokenStor
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-/// How long a lease lasts without renewal: what a client waits for the hits of a node that died.
-pub const LEASE: Duration = Duration::from_secs(60);
-const RENEW_EVERY: Duration = Duration::from_secs(20);
-/// After a renewal that failed.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// So long before its end a lease that cannot be renewed counts as lost: what runs on it has to end
-/// before the store gives its hit to somebody else.
-const MARGIN: Duration = Duration::from_secs(5);
+/// How long a lease lasts without renewal, and clients wait for the hits of a node that died: 60 s.
+///
+/// Debug builds take a number of seconds from `ASSET_GATEWAY_TEST_LEASE_SECONDS`, so that tests of whole
+/// processes need not wait for a minute. The other times of a lease are fractions of this one.
+pub fn lease_duration() -> Duration {
+    static SHORTENED: LazyLock<Option<u64>> = LazyLock::new(|| {
+        let seconds = std::env::var("ASSET_GATEWAY_TEST_LEASE_SECONDS").ok()?;
+        seconds.parse().ok().filter(|_| cfg!(debug_assertions))
+    });
+    Duration::from_secs(SHORTENED.unwrap_or(60))
+}
+
+/// 20 s.
+pub fn renewal_interval() -> Duration {
+    lease_duration() / 3
+}
+
+/// After a renewal that failed: 5 s.
+fn renewal_retry_delay() -> Duration {
+    lease_duration() / 12
+}
+
+/// A lease that cannot be renewed counts as lost so long before its end, so that what runs on it ends
+/// before the store gives its hit to somebody else: 5 s.
+fn expiry_margin() -> Duration {
+    lease_duration() / 12
+}
 
 /// Until when a lease is its holder's.
 ///
@@ -61,7 +80,7 @@ impl LeaseDeadline {
             uptime_ms: self.uptime_ms.load(Ordering::Acquire),
             unix_ms: self.unix_ms.load(Ordering::Acquire),
         };
-        (LEASE - MARGIN).saturating_sub(self.clock.since(renewed))
+        (lease_duration() - expiry_margin()).saturating_sub(self.clock.since(renewed))
     }
 }
 
@@ -102,7 +121,7 @@ impl Drop for LeaseKeeper {
 }
 
 async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, deadline: Arc<LeaseDeadline>) {
-    let mut pause = RENEW_EVERY;
+    let mut pause = renewal_interval();
     loop {
         tokio::time::sleep(pause).await;
         let asked = deadline.clock.moment();
@@ -111,15 +130,15 @@ async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, deadline: Arc<LeaseDea
             break;
         }
         // A store that does not answer must not make it late.
-        match timeout(left, store.renew(lease, LEASE)).await {
+        match timeout(left, store.renew(lease, lease_duration())).await {
             Ok(Ok(Lease::Held)) => {
                 deadline.renewed(asked);
-                pause = RENEW_EVERY;
+                pause = renewal_interval();
             }
             Ok(Ok(Lease::Lost)) | Err(_) => break,
             Ok(Err(error)) => {
                 tracing::warn!(%error, token_id = %lease.token_id(), "lease not renewed");
-                pause = TRY_AGAIN.min(deadline.left());
+                pause = renewal_retry_delay().min(deadline.left());
             }
         }
     }
@@ -137,13 +156,13 @@ mod tests {
         let clock = TestClock::at(1_000_000);
         let asked = clock.moment();
         let deadline = LeaseDeadline::new(Arc::new(clock.clone()), asked);
-        clock.advance(LEASE - MARGIN - Duration::from_millis(1));
+        clock.advance(lease_duration() - expiry_margin() - Duration::from_millis(1));
         assert!(!deadline.is_over());
         clock.advance(Duration::from_millis(1));
         assert!(deadline.is_over());
         // It goes by when it was asked for, however late the answer comes.
         let asked = clock.moment();
-        clock.advance(LEASE);
+        clock.advance(lease_duration());
         deadline.renewed(asked);
         assert!(deadline.is_past());
         deadline.renewed(clock.moment());

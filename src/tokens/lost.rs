@@ -12,7 +12,7 @@ use asset_gateway_backends::token_store::{
 };
 use tokio::time::Instant;
 
-use super::lease::{LEASE, LeaseDeadline};
+use super::lease::{LeaseDeadline, lease_duration};
 use crate::telemetry::record::hits;
 
 /// Some sweeps, and what looking for the object may take.
@@ -70,7 +70,7 @@ impl AccessLease {
             access: Access::Put,
             declared_size: None,
             rules_checked: None,
-            lease: LEASE,
+            lease: lease_duration(),
             caller: CallerRef {
                 request_id: &intent.caller.request_id,
                 client_ip: ClientAddress::Unknown,
@@ -94,7 +94,7 @@ impl AccessLease {
         }
         let finalised = self
             .store
-            .finalise(&reservation, intent.clone(), LEASE)
+            .finalise(&reservation, intent.clone(), lease_duration())
             .await?;
         let committed = match finalised {
             Lease::Held => self.store.commit(reservation, report).await?,

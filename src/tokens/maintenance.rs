@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::MissedTickBehavior;
 
-use super::lease::LEASE;
+use super::lease::{lease_duration, renewal_interval};
 use super::parts;
 use super::settle::{Settled, settle};
 use crate::buckets::Buckets;
@@ -21,8 +21,6 @@ const FLUSH_USAGE_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// In one bucket.
 const SETTLED_AT_ONCE: usize = 16;
-/// Parts cost money, not correctness: they can wait.
-const ABORT_EVERY: Duration = Duration::from_secs(20);
 
 /// Writes the hits of unlimited tokens, for as long as it is polled.
 pub async fn flush_usage(store: Arc<dyn TokenStore>) {
@@ -42,7 +40,7 @@ pub async fn sweep(store: Arc<dyn TokenStore>, buckets: Buckets, clock: Arc<dyn 
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let unsettled = match store.sweep(LEASE).await {
+        let unsettled = match store.sweep(lease_duration()).await {
             Ok(unsettled) => unsettled,
             Err(error) => {
                 tracing::error!(%error, "sweep failed");
@@ -91,11 +89,12 @@ async fn settle_all(
 
 /// Aborts uploads in parts that nobody will finish, first at once, for as long as it is polled.
 pub async fn abort_uploads(store: Arc<dyn TokenStore>, buckets: Buckets, clock: Arc<dyn Clock>) {
-    let mut ticks = tokio::time::interval(ABORT_EVERY);
+    // Parts cost money, not correctness: they can wait.
+    let mut ticks = tokio::time::interval(renewal_interval());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let abandoned = match store.abandoned_uploads(LEASE).await {
+        let abandoned = match store.abandoned_uploads(lease_duration()).await {
             Ok(abandoned) => abandoned,
             Err(error) => {
                 tracing::error!(%error, "uploads that were left in parts are not known");

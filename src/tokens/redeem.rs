@@ -15,7 +15,7 @@ use asset_gateway_backends::{BackendError, ErrorKind};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use super::lease::{LEASE, LeaseDeadline, LeaseKeeper};
+use super::lease::{LeaseDeadline, LeaseKeeper, lease_duration};
 use super::lost::AccessLease;
 use super::parts::UploadRecorder;
 use super::policy::{self, Denied};
@@ -105,7 +105,7 @@ impl Redeemer {
             declared_size,
             caller: client.caller,
             rules_checked: None,
-            lease: LEASE,
+            lease: lease_duration(),
         };
         loop {
             let asked = self.clock.moment();
@@ -294,7 +294,10 @@ impl Ticket {
         match &self.reservation {
             Some(reservation) if !self.is_lost() => {
                 let asked = self.clock.moment();
-                let held = self.store.finalise(reservation, intent, LEASE).await?;
+                let held = self
+                    .store
+                    .finalise(reservation, intent, lease_duration())
+                    .await?;
                 if let (Lease::Held, Some(keeper)) = (held, &self.keeper) {
                     keeper.deadline().renewed(asked);
                 }

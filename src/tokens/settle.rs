@@ -10,7 +10,7 @@ use asset_gateway_backends::token_store::{Intent, Lease, OpenUpload, TokenStore,
 use asset_gateway_backends::{BackendError, ErrorKind};
 use tokio::time::timeout;
 
-use super::lease::LEASE;
+use super::lease::lease_duration;
 use crate::buckets::Buckets;
 use crate::telemetry::record::hits;
 
@@ -120,7 +120,7 @@ fn time_left(bucket: &dyn ObjectBackend, intent: &Intent, now_ms: u64) -> Option
     if bucket.capabilities().ends_with_the_process {
         return None;
     }
-    let lease_ms = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
+    let lease_ms = u64::try_from(lease_duration().as_millis()).unwrap_or(u64::MAX);
     let left = intent.at_ms.saturating_add(lease_ms).saturating_sub(now_ms);
     // Clocks of nodes differ; nobody waits longer than a lease.
     (left > 0).then(|| Duration::from_millis(left.min(lease_ms)))
