@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use asset_gateway::buckets::Buckets;
-use asset_gateway::tokens::lease::{LEASE, LeaseDeadline, LeaseKeeper};
+use asset_gateway::tokens::lease::{LeaseDeadline, LeaseKeeper, lease_duration};
 use asset_gateway::tokens::maintenance;
 use asset_gateway_backends::clock::{Clock, TestClock};
 use asset_gateway_backends::conformance::fixture::CALLER;
@@ -30,7 +30,7 @@ async fn lease(tokens: &dyn TokenStore, id: TokenId, alias: &str) -> Reservation
         access: Access::Put,
         declared_size: None,
         rules_checked: None,
-        lease: LEASE,
+        lease: lease_duration(),
         caller: CALLER,
     };
     match tokens.reserve(id, &request).await.unwrap() {
@@ -52,7 +52,10 @@ async fn leave_finalising(
         caller: CALLER.to_caller(),
         at_ms: 7,
     };
-    tokens.finalise(&reservation, intent, LEASE).await.unwrap();
+    tokens
+        .finalise(&reservation, intent, lease_duration())
+        .await
+        .unwrap();
     let options = PutOptions {
         marker: reservation.marker(),
         ..PutOptions::default()
@@ -75,7 +78,7 @@ async fn a_bucket_that_hangs_does_not_keep_uploads_into_others_unsettled() {
     }
     leave_finalising(&*tokens, well_id, "well", &well).await;
     hanging.fail(Fault::Hang);
-    clock.advance(LEASE + Duration::from_secs(1));
+    clock.advance(lease_duration() + Duration::from_secs(1));
 
     let each: BTreeMap<String, Arc<dyn ObjectBackend>> = BTreeMap::from([
         ("hanging".to_owned(), Arc::new(hanging.clone()) as _),
@@ -92,9 +95,9 @@ async fn a_bucket_that_hangs_does_not_keep_uploads_into_others_unsettled() {
     assert_eq!(used(well_id).await, 1);
     // Those in the one that hangs are looked at again.
     hanging.heal();
-    tokio::time::sleep(LEASE).await;
-    clock.advance(LEASE + Duration::from_secs(1));
-    tokio::time::sleep(LEASE).await;
+    tokio::time::sleep(lease_duration()).await;
+    clock.advance(lease_duration() + Duration::from_secs(1));
+    tokio::time::sleep(lease_duration()).await;
     for number in 1..4 {
         assert_eq!(used(TokenId([number; 16])).await, 1, "{number}");
     }
@@ -119,8 +122,8 @@ async fn a_lease_that_cannot_be_renewed_is_lost_before_it_ends() {
         clock.advance(time);
         tokio::time::sleep(time).await;
     };
-    pass(LEASE / 2).await;
+    pass(lease_duration() / 2).await;
     assert!(!keeper.deadline().is_over());
-    pass(LEASE / 2).await;
+    pass(lease_duration() / 2).await;
     assert!(keeper.deadline().is_over());
 }

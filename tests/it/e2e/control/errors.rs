@@ -133,7 +133,7 @@ fn through(storage: SocketAddr, adapter: &str) -> Gateway {
 
 #[tokio::test]
 async fn a_real_storage_that_answers_500_is_502() {
-    let gateway = over(fake_storage::start(500, 500).await);
+    let gateway = over(s3_stub::start(500, 500).await);
     let get = gateway.token("GET", "a", json!({"max_hits": 1})).await;
     let put = gateway.token("PUT", "a", json!({})).await;
     for _ in 0..2 {
@@ -155,7 +155,7 @@ async fn a_real_storage_that_answers_500_is_502() {
 
 #[tokio::test]
 async fn an_upload_that_storage_refused_gives_its_hit_back() {
-    let storage = fake_storage::start(500, 404).await;
+    let storage = s3_stub::start(500, 404).await;
     for gateway in over_each(storage) {
         let put = gateway.token("PUT", "a", json!({})).await;
         for _ in 0..2 {
@@ -170,9 +170,9 @@ async fn an_upload_that_storage_refused_gives_its_hit_back() {
 #[tokio::test]
 async fn an_upload_whose_answer_was_lost_keeps_its_hit() {
     for storage in [
-        fake_storage::start(502, 404).await,
-        fake_storage::start(504, 404).await,
-        fake_storage::start_hanging_up().await,
+        s3_stub::start(502, 404).await,
+        s3_stub::start(504, 404).await,
+        s3_stub::start_hanging_up().await,
     ] {
         for gateway in over_each(storage) {
             let put = gateway.token("PUT", "a", json!({})).await;
