@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use asset_gateway::app::{AppState, Parts};
 use asset_gateway::buckets::Buckets;
-use asset_gateway::callbacks::{Backlog, CallbackSettings, Courier};
+use asset_gateway::callbacks::{CallbackSettings, CircuitBreaker, Deliverer};
 use asset_gateway::config::{CorsConfig, UnknownFields};
 use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
@@ -77,13 +77,13 @@ async fn serve(folder: &std::path::Path) -> SocketAddr {
     let shutdown = Shutdown::new();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = CallbackSettings::default();
-    let backlog = Arc::new(Backlog::new(stores.callbacks));
-    let courier = Courier::new(backlog.clone(), clock.clone(), settings);
+    let circuit_breaker = Arc::new(CircuitBreaker::new(stores.callbacks));
+    let deliverer = Deliverer::new(circuit_breaker.clone(), clock.clone(), settings);
     let state = AppState::new(Parts {
-        redeemer: Redeemer::new(stores.tokens, clock, digester, backlog.clone()),
-        backlog,
-        courier: Arc::new(courier.expect("an HTTP client")),
-        targets: Arc::default(),
+        redeemer: Redeemer::new(stores.tokens, clock, digester, circuit_breaker.clone()),
+        circuit_breaker,
+        deliverer: Arc::new(deliverer.expect("an HTTP client")),
+        target_policy: Arc::default(),
         buckets: Buckets::new(buckets),
         control_tokens: Vec::new(),
         unknown_fields: UnknownFields::Reject,

@@ -266,7 +266,7 @@ impl From<NotAdmitted> for GatewayError {
         match not_admitted {
             NotAdmitted::Refused(refusal) => refusal.into(),
             NotAdmitted::Denied(denied) => denied.into(),
-            NotAdmitted::ReceiverFails => Self::Unavailable(
+            NotAdmitted::CircuitOpen => Self::Unavailable(
                 "the receiver of this token's callbacks fails, and too many of them wait".into(),
             ),
             NotAdmitted::Store(error) => Self::store(error),

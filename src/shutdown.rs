@@ -6,7 +6,7 @@
 //! 1. the first stage begins (SIGTERM, SIGINT): listeners close, readiness turns to 503, open
 //!    streams get their time ([`crate::http::server::Server::run`] returns);
 //! 2. the owner begins the stage of the callbacks: nothing new is claimed, running tries end
-//!    ([`crate::callbacks::Deliverer::run`] returns);
+//!    ([`crate::callbacks::Worker::run`] returns);
 //! 3. the stores are dropped, which is what flushes them.
 //!
 //! [`Shutdown::force`] (a second signal) ends every stage at once.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use asset_gateway::app::{AppState, Parts};
 use asset_gateway::buckets::Buckets;
-use asset_gateway::callbacks::{Backlog, CallbackSettings, Courier};
+use asset_gateway::callbacks::{CallbackSettings, CircuitBreaker, Deliverer};
 use asset_gateway::config::{ControlToken, CorsConfig, UnknownFields};
 use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
@@ -163,14 +163,18 @@ async fn serve() -> SocketAddr {
     let control = TokenSecret::generate().expect("randomness");
     let control = ControlToken::try_from(control.expose().to_owned()).expect("a control token");
     let bucket: Arc<dyn ObjectBackend> = Arc::new(MemoryBackend::default());
-    let backlog = Arc::new(Backlog::new(callbacks));
-    let courier = Courier::new(backlog.clone(), clock.clone(), CallbackSettings::default());
+    let circuit_breaker = Arc::new(CircuitBreaker::new(callbacks));
+    let deliverer = Deliverer::new(
+        circuit_breaker.clone(),
+        clock.clone(),
+        CallbackSettings::default(),
+    );
     let shutdown = Shutdown::new();
     let state = AppState::new(Parts {
-        redeemer: Redeemer::new(tokens, clock, digester, backlog.clone()),
-        backlog,
-        courier: Arc::new(courier.expect("a client")),
-        targets: Arc::default(),
+        redeemer: Redeemer::new(tokens, clock, digester, circuit_breaker.clone()),
+        circuit_breaker,
+        deliverer: Arc::new(deliverer.expect("a client")),
+        target_policy: Arc::default(),
         buckets: Buckets::new(BTreeMap::from([("local".to_owned(), bucket)])),
         control_tokens: vec![control],
         unknown_fields: UnknownFields::Reject,

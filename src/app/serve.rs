@@ -16,7 +16,9 @@ use tokio::task::JoinSet;
 
 use super::{AppState, Parts};
 use crate::buckets::Buckets;
-use crate::callbacks::{Backlog, CallbackSettings, Courier, Deliverer, SetupError, Targets};
+use crate::callbacks::{
+    CallbackSettings, CircuitBreaker, Deliverer, SetupError, TargetPolicy, Worker,
+};
 use crate::config::{Config, LimitsConfig, embedded};
 use crate::http::rate_limit::ClientLimiter;
 use crate::http::server::{BindError, Server, ServerSettings, bind};
@@ -27,7 +29,7 @@ use crate::telemetry::watch;
 use crate::tokens::{Digester, Redeemer, maintenance};
 
 /// Commits and releases are short; a store that does not answer must not hold up the end.
-const SETTLING_PATIENCE: Duration = Duration::from_secs(10);
+const DETACHED_TASKS_GRACE: Duration = Duration::from_secs(10);
 
 /// Why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,34 +79,34 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     shutdown.listen_for_signals().map_err(ServeError::Signals)?;
     let delivering = shutdown.later();
     let digester = Digester::new(&config.control.token_pepper.clone().unwrap_or_default());
-    let backlog = Arc::new(Backlog::new(Arc::clone(&callbacks)));
+    let circuit_breaker = Arc::new(CircuitBreaker::new(Arc::clone(&callbacks)));
     let redeemer = Redeemer::new(
         Arc::clone(&tokens),
         Arc::clone(&clock),
         digester,
-        Arc::clone(&backlog),
+        Arc::clone(&circuit_breaker),
     );
-    let targets = Arc::new(Targets::new(
+    let target_policy = Arc::new(TargetPolicy::new(
         config.callback.denied_networks(),
         config.callback.allowed_hosts.clone(),
     ));
-    let courier = Arc::new(Courier::new(
-        Arc::clone(&backlog),
+    let deliverer = Arc::new(Deliverer::new(
+        Arc::clone(&circuit_breaker),
         Arc::clone(&clock),
         CallbackSettings {
             timeout: config.callback.timeout(),
             retry: config.callback.retries(),
             secrets: config.callback.secret.clone(),
-            targets: Arc::clone(&targets),
+            target_policy: Arc::clone(&target_policy),
             concurrency: config.callback.concurrency,
         },
     )?);
-    let deliverer = Deliverer::new(Arc::clone(&courier), config.callback.concurrency);
+    let worker = Worker::new(Arc::clone(&deliverer), config.callback.concurrency);
     let state = AppState::new(Parts {
         redeemer: redeemer.clone(),
-        backlog: Arc::clone(&backlog),
-        courier,
-        targets,
+        circuit_breaker: Arc::clone(&circuit_breaker),
+        deliverer,
+        target_policy,
         buckets: buckets.clone(),
         control_tokens: config.control.tokens.clone(),
         unknown_fields: config.control.unknown_fields,
@@ -128,7 +130,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock,
     ));
     beside.spawn(watch::upkeep(metrics.clone()));
-    beside.spawn(watch::queue(backlog));
+    beside.spawn(watch::queue(circuit_breaker));
     let server = Server::new(ServerSettings {
         max_connections_per_client: config.limits.connections_per_client(),
         trusted_proxies: config.server.trusted_proxies.as_slice().into(),
@@ -143,7 +145,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         let router = scrape::router(metrics);
         beside.spawn(async move { server.run(listener, router, shutdown).await });
     }
-    let deliveries = tokio::spawn(deliverer.run(delivering.clone()));
+    let deliveries = tokio::spawn(worker.run(delivering.clone()));
 
     tracing::info!(listen = %config.server.listen, port, url = base_url, "serving");
     if let Some(token) = &config.embedded_token {
@@ -151,20 +153,20 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     server.run(listener, router(state), shutdown.clone()).await;
 
-    let settling = redeemer.settling();
-    settling.close();
-    if tokio::time::timeout(SETTLING_PATIENCE, settling.wait())
+    let detached_tasks = redeemer.detached_tasks();
+    detached_tasks.close();
+    if tokio::time::timeout(DETACHED_TASKS_GRACE, detached_tasks.wait())
         .await
         .is_err()
     {
         tracing::warn!(
-            left = settling.len(),
+            left = detached_tasks.len(),
             "accesses not settled; their leases will lapse"
         );
     }
     delivering.begin();
     if let Err(error) = deliveries.await {
-        tracing::error!(%error, "the deliverer failed");
+        tracing::error!(%error, "the worker failed");
     }
     beside.shutdown().await;
     if let Err(error) = tokens.close().await {

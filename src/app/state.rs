@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::buckets::Buckets;
-use crate::callbacks::{Backlog, Courier, HeadReports, Targets};
+use crate::callbacks::{CircuitBreaker, Deliverer, HeadEventThrottle, TargetPolicy};
 use crate::config::{ControlToken, CorsConfig, UnknownFields};
 use crate::http::health::ReadinessCache;
 use crate::http::rate_limit::ClientLimiter;
@@ -18,11 +18,11 @@ use crate::tokens::Redeemer;
 /// The parts that a router is built on.
 pub struct Parts {
     pub redeemer: Redeemer,
-    pub backlog: Arc<Backlog>,
+    pub circuit_breaker: Arc<CircuitBreaker>,
     /// Delivers the callbacks that uploads wait for.
-    pub courier: Arc<Courier>,
+    pub deliverer: Arc<Deliverer>,
     /// Where callbacks may go.
-    pub targets: Arc<Targets>,
+    pub target_policy: Arc<TargetPolicy>,
     pub buckets: Buckets,
     pub control_tokens: Vec<ControlToken>,
     pub unknown_fields: UnknownFields,
@@ -41,7 +41,7 @@ pub struct AppState(Arc<Inner>);
 struct Inner {
     parts: Parts,
     readiness: ReadinessCache,
-    head_reports: HeadReports,
+    head_event_throttle: HeadEventThrottle,
     openapi: Value,
 }
 
@@ -50,7 +50,7 @@ impl AppState {
         Self(Arc::new(Inner {
             parts,
             readiness: ReadinessCache::default(),
-            head_reports: HeadReports::default(),
+            head_event_throttle: HeadEventThrottle::default(),
             openapi: crate::http::openapi::document(),
         }))
     }
@@ -64,19 +64,19 @@ impl AppState {
     }
 
     pub fn callbacks(&self) -> &Arc<dyn CallbackQueue> {
-        self.backlog().queue()
+        self.circuit_breaker().queue()
     }
 
-    pub fn backlog(&self) -> &Backlog {
-        &self.0.parts.backlog
+    pub fn circuit_breaker(&self) -> &CircuitBreaker {
+        &self.0.parts.circuit_breaker
     }
 
-    pub fn courier(&self) -> &Arc<Courier> {
-        &self.0.parts.courier
+    pub fn deliverer(&self) -> &Arc<Deliverer> {
+        &self.0.parts.deliverer
     }
 
-    pub fn targets(&self) -> &Targets {
-        &self.0.parts.targets
+    pub fn target_policy(&self) -> &TargetPolicy {
+        &self.0.parts.target_policy
     }
 
     pub fn buckets(&self) -> &Buckets {
@@ -115,8 +115,8 @@ impl AppState {
         &self.0.readiness
     }
 
-    pub fn head_reports(&self) -> &HeadReports {
-        &self.0.head_reports
+    pub fn head_event_throttle(&self) -> &HeadEventThrottle {
+        &self.0.head_event_throttle
     }
 
     pub fn openapi(&self) -> &Value {

@@ -10,36 +10,28 @@ use bytes::Bytes;
 use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
 
-use super::backlog::Backlog;
-use super::hosts::Pace;
+use super::bulkhead::Bulkhead;
+use super::circuit_breaker::{CircuitBreaker, receiver_host};
+use super::host_limits::HostClass;
 use super::message::Message;
+use super::retry;
 use super::sender::{Answer, Failure, Sender};
 use super::signature::Signer;
-use super::targets::Targets;
-use super::turns::Turns;
-use super::{CallbackSettings, retry};
+use super::target_policy::TargetPolicy;
+use crate::config::WebhookSecret;
 use crate::telemetry::metrics::CALLBACKS;
 
 /// An event that this node has claimed and not tried yet.
-pub(super) struct Held {
+pub(super) struct PendingAttempt {
     pub(super) claimed: Claimed,
     /// Host and port; all of the URL that is ever logged. Empty where there is none.
     pub(super) host: Arc<str>,
     pub(super) since: Instant,
 }
 
-/// Host and port of a callback URL; empty where it has none.
-pub fn target_host(url: &str) -> String {
-    let parse = |url: Url| {
-        let port = url.port_or_known_default()?;
-        Some(format!("{}:{port}", url.host_str()?))
-    };
-    Url::parse(url).ok().and_then(parse).unwrap_or_default()
-}
-
-impl Held {
+impl PendingAttempt {
     pub(super) fn new(claimed: Claimed) -> Self {
-        let host = target_host(&claimed.event.target);
+        let host = receiver_host(&claimed.event.target);
         Self {
             claimed,
             host: Arc::from(host),
@@ -53,11 +45,39 @@ impl Held {
 }
 
 /// How a try went, for the host's account.
-pub(super) struct Done {
+pub(super) struct AttemptResult {
     pub(super) host: Arc<str>,
-    pub(super) pace: Pace,
+    pub(super) class: HostClass,
     pub(super) took: Duration,
     pub(super) delivered: bool,
+}
+
+/// How events are delivered.
+#[derive(Debug, Clone)]
+pub struct CallbackSettings {
+    /// One limit for a whole try: name, connection, TLS, request, answer.
+    pub timeout: Duration,
+    /// The pauses after the first, second, … try that failed. After the last, the event is dead.
+    pub retry: Vec<Duration>,
+    /// All sign. Empty: nothing is signed.
+    pub secrets: Vec<WebhookSecret>,
+    pub target_policy: Arc<TargetPolicy>,
+    /// Tries at the same time, and as many more that uploads wait for.
+    pub concurrency: usize,
+}
+
+impl Default for CallbackSettings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(15),
+            retry: [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
+                .map(Duration::from_secs)
+                .to_vec(),
+            secrets: Vec::new(),
+            target_policy: Arc::default(),
+            concurrency: 32,
+        }
+    }
 }
 
 /// There is no HTTP client.
@@ -66,15 +86,15 @@ pub(super) struct Done {
 pub struct SetupError(#[from] reqwest::Error);
 
 /// What every try needs.
-pub struct Courier {
+pub struct Deliverer {
     pub(super) sender: Sender,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) backlog: Arc<Backlog>,
+    pub(super) circuit_breaker: Arc<CircuitBreaker>,
     schedule: Vec<Duration>,
     signer: Signer,
-    targets: Arc<Targets>,
+    target_policy: Arc<TargetPolicy>,
     /// Tries that uploads wait for.
-    waited_for: Turns,
+    bulkhead: Bulkhead,
 }
 
 /// Why there is no answer for the uploader.
@@ -82,11 +102,11 @@ pub struct Courier {
 pub struct NotAnswered {
     pub failure: Failure,
     /// The event is tried again.
-    pub again: bool,
+    pub will_retry: bool,
 }
 
 /// What remains of a claim after a try that took all its time, to write down how it went.
-pub(super) const RECORD: Duration = Duration::from_secs(20);
+pub(super) const RECORD_MARGIN: Duration = Duration::from_secs(20);
 
 /// A try that did not deliver.
 struct Failed {
@@ -113,35 +133,35 @@ enum Verdict {
     GiveUp { attempt: Attempt },
 }
 
-impl Courier {
+impl Deliverer {
     /// # Errors
     /// The HTTP client cannot be made: the machine's certificates cannot be read. A rustls provider
     /// must be installed.
     pub fn new(
-        backlog: Arc<Backlog>,
+        circuit_breaker: Arc<CircuitBreaker>,
         clock: Arc<dyn Clock>,
         settings: CallbackSettings,
     ) -> Result<Self, SetupError> {
         let concurrency = settings.concurrency.max(1);
         let timeout = settings.timeout;
         Ok(Self {
-            sender: Sender::new(settings.timeout, Arc::clone(&settings.targets))?,
+            sender: Sender::new(settings.timeout, Arc::clone(&settings.target_policy))?,
             clock,
-            backlog,
+            circuit_breaker,
             schedule: settings.retry,
             signer: Signer::new(&settings.secrets),
-            targets: settings.targets,
-            waited_for: Turns::new(concurrency, timeout, timeout / 3),
+            target_policy: settings.target_policy,
+            bulkhead: Bulkhead::new(concurrency, timeout, timeout / 3),
         })
     }
 
     /// Tries once and writes down how it went. Where that cannot be written, the claim's lease ends
-    /// and the event is delivered again: at least once.
-    pub(super) async fn deliver(&self, held: Held, pace: Pace) -> Done {
+    /// and the event is delivered will_retry: at least once.
+    pub(super) async fn deliver(&self, pending: PendingAttempt, class: HostClass) -> AttemptResult {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
         let deadline = began + self.sender.timeout;
-        let tried = match self.attempt(&held.claimed.event, deadline).await {
+        let tried = match self.attempt(&pending.claimed.event, deadline).await {
             Ok(answer) => {
                 answer.discard().await;
                 Ok(())
@@ -150,11 +170,11 @@ impl Courier {
         };
         let took = began.elapsed();
         let delivered = tried.is_ok();
-        let verdict = self.judge(&held, at_ms, took, tried.err());
-        self.record(&held, verdict).await;
-        Done {
-            host: held.host,
-            pace,
+        let verdict = self.judge(&pending, at_ms, took, tried.err());
+        self.record(&pending, verdict).await;
+        AttemptResult {
+            host: pending.host,
+            class,
             took,
             delivered,
         }
@@ -162,7 +182,7 @@ impl Courier {
 
     /// How long an event has to be claimed for [`deliver_and_wait`](Self::deliver_and_wait).
     pub fn claim(&self) -> Duration {
-        self.sender.timeout + RECORD
+        self.sender.timeout + RECORD_MARGIN
     }
 
     /// Tries once, for an answer in JSON, and writes down how it went. An event without one is tried
@@ -170,46 +190,56 @@ impl Courier {
     pub async fn deliver_and_wait(&self, claimed: Claimed) -> Result<Bytes, NotAnswered> {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
-        let held = Held::new(claimed);
+        let pending = PendingAttempt::new(claimed);
         // What is left is enough for a try.
-        let turn_by = began + self.sender.timeout / 2;
-        let Ok(turn) = timeout_at(turn_by, self.waited_for.take(&held.host)).await else {
+        let permit_by = began + self.sender.timeout / 2;
+        let Ok(permit) = timeout_at(permit_by, self.bulkhead.acquire(&pending.host)).await else {
             // For whoever delivers what nobody waits for.
-            self.put_back(&held, self.clock.now_ms()).await;
+            self.put_back(&pending, self.clock.now_ms()).await;
             return Err(NotAnswered {
                 failure: Failure::Timeout,
-                again: true,
+                will_retry: true,
             });
         };
         let deadline = began + self.sender.timeout;
-        let (answered, failed) = match self.ask(&held, deadline).await {
+        let (answered, failed) = match self.ask(&pending, deadline).await {
             Ok(answer) => (Ok(answer), None),
             Err(failed) => (Err(failed.failure), Some(failed)),
         };
-        turn.ended(answered.is_ok());
-        let verdict = self.judge(&held, at_ms, began.elapsed(), failed);
-        let again = matches!(verdict, Verdict::RetryAt { .. });
-        self.record(&held, verdict).await;
-        answered.map_err(|failure| NotAnswered { failure, again })
+        permit.finish(answered.is_ok());
+        let verdict = self.judge(&pending, at_ms, began.elapsed(), failed);
+        let will_retry = matches!(verdict, Verdict::RetryAt { .. });
+        self.record(&pending, verdict).await;
+        answered.map_err(|failure| NotAnswered {
+            failure,
+            will_retry,
+        })
     }
 
     /// It was not tried, and is due again at `at_ms`.
-    pub(super) async fn put_back(&self, held: &Held, at_ms: u64) {
-        if let Err(error) = self.backlog.queue().put_back(held.id(), at_ms).await {
-            tracing::error!(event_id = held.id().as_str(), %error, "a callback was not put back; it is handed out again when its lease ends");
+    pub(super) async fn put_back(&self, pending: &PendingAttempt, at_ms: u64) {
+        if let Err(error) = self
+            .circuit_breaker
+            .queue()
+            .put_back(pending.id(), at_ms)
+            .await
+        {
+            tracing::error!(event_id = pending.id().as_str(), %error, "a callback was not put back; it is handed out again when its lease ends");
         }
     }
 
     /// An answer in JSON.
-    async fn ask(&self, held: &Held, deadline: Instant) -> Result<Bytes, Failed> {
-        let answer = self.attempt(&held.claimed.event, deadline).await?;
+    async fn ask(&self, pending: &PendingAttempt, deadline: Instant) -> Result<Bytes, Failed> {
+        let answer = self.attempt(&pending.claimed.event, deadline).await?;
         Ok(answer.json().await?)
     }
 
     /// An answer that says 2xx.
     async fn attempt(&self, event: &Event, deadline: Instant) -> Result<Answer, Failed> {
         let target = Url::parse(&event.target).map_err(|_| Failure::Invalid)?;
-        self.targets.check(&target).map_err(|_| Failure::Denied)?;
+        self.target_policy
+            .check(&target)
+            .map_err(|_| Failure::Denied)?;
         let message = Message::new(event, self.clock.now_seconds(), &self.signer)
             .map_err(|_| Failure::Invalid)?;
         let answer = self.sender.send(target, message, deadline).await?;
@@ -226,7 +256,13 @@ impl Courier {
         })
     }
 
-    fn judge(&self, held: &Held, at_ms: u64, took: Duration, failed: Option<Failed>) -> Verdict {
+    fn judge(
+        &self,
+        pending: &PendingAttempt,
+        at_ms: u64,
+        took: Duration,
+        failed: Option<Failed>,
+    ) -> Verdict {
         let Some(Failed {
             failure,
             retry_after,
@@ -254,7 +290,7 @@ impl Courier {
         };
         // 410: the receiver wants no more of it. What cannot be sent now cannot be sent later.
         let hopeless = matches!(failure, Failure::Status(410) | Failure::Invalid);
-        let tries_before = held.claimed.tries();
+        let tries_before = pending.claimed.tries();
         let random = getrandom::u32().unwrap_or(u32::MAX / 2);
         match retry::pause(&self.schedule, tries_before, retry_after, random) {
             Some(pause) if !hopeless => Verdict::RetryAt {
@@ -265,25 +301,25 @@ impl Courier {
         }
     }
 
-    async fn record(&self, held: &Held, verdict: Verdict) {
+    async fn record(&self, pending: &PendingAttempt, verdict: Verdict) {
         match verdict {
-            Verdict::Delivered => self.backlog.delivered(&held.host),
-            Verdict::RetryAt { .. } => self.backlog.failed(&held.host),
+            Verdict::Delivered => self.circuit_breaker.delivered(&pending.host),
+            Verdict::RetryAt { .. } => self.circuit_breaker.failed(&pending.host),
             // What is dead does not wait.
             Verdict::GiveUp { .. } => {}
         }
-        if let Err(error) = self.write(held, verdict).await {
+        if let Err(error) = self.write(pending, verdict).await {
             tracing::error!(
-                event_id = held.id().as_str(), host = &*held.host, %error,
+                event_id = pending.id().as_str(), host = &*pending.host, %error,
                 "the outcome of a callback was not recorded; it will be sent again"
             );
         }
     }
 
-    async fn write(&self, held: &Held, verdict: Verdict) -> Result<(), BackendError> {
-        let (id, host) = (held.id(), &*held.host);
+    async fn write(&self, pending: &PendingAttempt, verdict: Verdict) -> Result<(), BackendError> {
+        let (id, host) = (pending.id(), &*pending.host);
         let event_id = id.as_str();
-        let queue = self.backlog.queue();
+        let queue = self.circuit_breaker.queue();
         let outcome = match verdict {
             Verdict::Delivered => {
                 queue.ack(id).await?;

@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::message::Message;
-use super::targets::{CheckedNames, Denied, Targets};
+use super::target_policy::{CheckedNames, TargetDenied, TargetPolicy};
 
 const USER_AGENT: &str = concat!("AssetGateway/", env!("CARGO_PKG_VERSION"));
 /// What is read of an answer's body, and for how long where nobody wants it: only so that the
@@ -112,13 +112,16 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(timeout: Duration, targets: Arc<Targets>) -> reqwest::Result<Self> {
+    pub(super) fn new(
+        timeout: Duration,
+        target_policy: Arc<TargetPolicy>,
+    ) -> reqwest::Result<Self> {
         let client = Client::builder()
             .user_agent(USER_AGENT)
             .redirect(Policy::none())
             // A proxy of the environment would connect to what nobody has looked at.
             .no_proxy()
-            .dns_resolver(CheckedNames(targets))
+            .dns_resolver(CheckedNames(target_policy))
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
             .pool_idle_timeout(IDLE_CONNECTION)
@@ -181,7 +184,7 @@ fn classify(error: &reqwest::Error) -> Failure {
         Failure::Invalid
     } else if error.is_timeout() {
         Failure::Timeout
-    } else if is_caused_by::<Denied>(error) {
+    } else if is_caused_by::<TargetDenied>(error) {
         Failure::Denied
     } else if error.is_dns() {
         Failure::Dns

@@ -151,7 +151,10 @@ async fn report_head(
     let Some(target) = &record.callback else {
         return Ok(());
     };
-    if !state.head_reports().is_due(stored, client.caller.client_ip) {
+    if !state
+        .head_event_throttle()
+        .is_due(stored, client.caller.client_ip)
+    {
         return Ok(());
     }
     let event = Event {
@@ -170,15 +173,15 @@ async fn report_head(
     let queued = enqueue(state, event).await;
     if queued.is_err() {
         state
-            .head_reports()
+            .head_event_throttle()
             .forget(stored.id, client.caller.client_ip);
     }
     queued
 }
 
 async fn enqueue(state: &AppState, event: Event) -> Result<(), GatewayError> {
-    if !state.backlog().has_room_for(&event.target) {
-        return Err(NotAdmitted::ReceiverFails.into());
+    if !state.circuit_breaker().admits(&event.target) {
+        return Err(NotAdmitted::CircuitOpen.into());
     }
     match state.callbacks().enqueue(event).await {
         Ok(Enqueued::Queued) => Ok(()),

@@ -62,7 +62,7 @@ fn prepare(
         body,
         state.unknown_fields(),
         state.buckets(),
-        state.targets(),
+        state.target_policy(),
         now,
     )?;
     let token = match issue.token {
@@ -109,7 +109,7 @@ async fn shown(state: &AppState, named: Named) -> Result<Response, GatewayError>
 async fn changed(state: &AppState, named: Named, body: Body) -> Result<Response, GatewayError> {
     let body = json::object(body, BODY_LIMIT).await?;
     let now = state.redeemer().clock().now_seconds();
-    let patch = issue::check_patch(body, state.unknown_fields(), state.targets(), now)?;
+    let patch = issue::check_patch(body, state.unknown_fields(), state.target_policy(), now)?;
     let patched = state.store().patch(named.id, patch).await;
     let stored = patched
         .map_err(GatewayError::store)?

@@ -9,7 +9,7 @@ use super::metrics::{
     CALLBACK_QUEUE_DEAD, CALLBACK_QUEUE_OLDEST_SECONDS, CALLBACK_QUEUE_PENDING,
     CALLBACK_RECEIVERS_FAILING, Metrics,
 };
-use crate::callbacks::Backlog;
+use crate::callbacks::CircuitBreaker;
 
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -22,11 +22,11 @@ pub async fn upkeep(metrics: Metrics) {
 }
 
 /// Watches the callback queue and its receivers, for as long as it is polled.
-pub async fn queue(backlog: Arc<Backlog>) {
+pub async fn queue(circuit_breaker: Arc<CircuitBreaker>) {
     loop {
-        let failing = u32::try_from(backlog.failing()).unwrap_or(u32::MAX);
+        let failing = u32::try_from(circuit_breaker.failing()).unwrap_or(u32::MAX);
         gauge!(CALLBACK_RECEIVERS_FAILING.name).set(failing);
-        match backlog.queue().stats().await {
+        match circuit_breaker.queue().stats().await {
             Ok(stats) => {
                 #[allow(clippy::cast_precision_loss)] // Exact up to 2^53.
                 let [pending, dead, oldest] =

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::secret::TokenSecret;
 use crate::buckets::Buckets;
-use crate::callbacks::Targets;
+use crate::callbacks::TargetPolicy;
 use crate::config::UnknownFields;
 
 pub const MAX_TAGS: usize = 10;
@@ -144,7 +144,7 @@ pub fn check(
     body: Map<String, Value>,
     unknown: UnknownFields,
     buckets: &Buckets,
-    targets: &Targets,
+    target_policy: &TargetPolicy,
     now: u64,
 ) -> Result<Issue, Invalid> {
     let request: IssueRequest = read(body, FIELDS, unknown)?;
@@ -154,7 +154,7 @@ pub fn check(
             Invalid("token: 1 to 128 of A-Z a-z 0-9 . _ ~ - are allowed, but not . or ..".into())
         })?),
     };
-    let record = fields::record(request, buckets, targets, now)?;
+    let record = fields::record(request, buckets, target_policy, now)?;
     Ok(Issue { token, record })
 }
 
@@ -179,7 +179,7 @@ const PATCH_FIELDS: &[&str] = &["expire_at", "max_hits", "callback", "metadata"]
 pub fn check_patch(
     body: Map<String, Value>,
     unknown: UnknownFields,
-    targets: &Targets,
+    target_policy: &TargetPolicy,
     now: u64,
 ) -> Result<asset_gateway_backends::token_store::Patch, Invalid> {
     let has = |field: &str| body.contains_key(field);
@@ -198,7 +198,7 @@ pub fn check_patch(
             .then(|| fields::limit("max_hits", request.max_hits, None))
             .transpose()?,
         callback: callback
-            .then(|| callback::url(request.callback, targets))
+            .then(|| callback::url(request.callback, target_policy))
             .transpose()?,
         metadata: metadata
             .then(|| fields::metadata(request.metadata))

@@ -1,4 +1,4 @@
-//! What runs beside the requests: writing batched hits, sweeping, settling, aborting.
+//! What runs beside the requests: writing batched hits, sweeping, detached_tasks, aborting.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -20,7 +20,7 @@ use super::lost::AccessLease;
 use super::parts::UploadRecorder;
 use super::policy::{self, Denied};
 use super::secret::{Digester, TokenSecret};
-use crate::callbacks::Backlog;
+use crate::callbacks::CircuitBreaker;
 use crate::telemetry::record::hits;
 
 /// Who sends a request.
@@ -38,7 +38,7 @@ pub enum NotAdmitted {
     Refused(Refusal),
     Denied(Denied),
     /// Its callback fails, and too many wait.
-    ReceiverFails,
+    CircuitOpen,
     Store(BackendError),
 }
 
@@ -54,9 +54,9 @@ pub struct Redeemer {
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
     digester: Digester,
-    backlog: Arc<Backlog>,
+    circuit_breaker: Arc<CircuitBreaker>,
     /// Commits and releases that outlive their request; shutting down waits for them.
-    settling: TaskTracker,
+    detached_tasks: TaskTracker,
 }
 
 impl Redeemer {
@@ -64,14 +64,14 @@ impl Redeemer {
         store: Arc<dyn TokenStore>,
         clock: Arc<dyn Clock>,
         digester: Digester,
-        backlog: Arc<Backlog>,
+        circuit_breaker: Arc<CircuitBreaker>,
     ) -> Self {
         Self {
             store,
             clock,
             digester,
-            backlog,
-            settling: TaskTracker::new(),
+            circuit_breaker,
+            detached_tasks: TaskTracker::new(),
         }
     }
 
@@ -87,8 +87,8 @@ impl Redeemer {
         &self.digester
     }
 
-    pub fn settling(&self) -> &TaskTracker {
-        &self.settling
+    pub fn detached_tasks(&self) -> &TaskTracker {
+        &self.detached_tasks
     }
 
     /// Counts or leases a hit for one access.
@@ -133,11 +133,11 @@ impl Redeemer {
     /// Gives the hit back where the queue has no room for the event.
     async fn unless_its_receiver_fails(&self, ticket: Ticket) -> Result<Ticket, NotAdmitted> {
         let callback = ticket.record.callback.as_deref();
-        if callback.is_none_or(|target| self.backlog.has_room_for(target)) {
+        if callback.is_none_or(|target| self.circuit_breaker.admits(target)) {
             return Ok(ticket);
         }
         ticket.release().await?;
-        Err(NotAdmitted::ReceiverFails)
+        Err(NotAdmitted::CircuitOpen)
     }
 
     /// Looks a token up for an access that counts nothing.
@@ -177,7 +177,7 @@ pub struct Ticket {
     keeper: Option<LeaseKeeper>,
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
-    settling: TaskTracker,
+    detached_tasks: TaskTracker,
     /// Bytes charged against the budget of `hit_on: complete`.
     charged: u64,
     /// A delivery that is cut off counts as a whole one.
@@ -200,7 +200,7 @@ impl Ticket {
             reservation: Some(reservation),
             store: Arc::clone(&redeemer.store),
             clock: Arc::clone(&redeemer.clock),
-            settling: redeemer.settling.clone(),
+            detached_tasks: redeemer.detached_tasks.clone(),
             charged: 0,
             spent_by_first_byte: false,
         }
@@ -360,7 +360,7 @@ impl Ticket {
         let store = Arc::clone(&self.store);
         let keeper = self.keeper.take();
         let unsent = self.charged;
-        Some(self.settling.spawn(async move {
+        Some(self.detached_tasks.spawn(async move {
             // Renews until the hit is back.
             let _keeper = keeper;
             let token_id = reservation.token_id();
@@ -388,7 +388,7 @@ impl Ticket {
         let unsent = self.charged.saturating_sub(sent);
         let store = Arc::clone(&self.store);
         let keeper = self.keeper.take();
-        self.settling.spawn(async move {
+        self.detached_tasks.spawn(async move {
             // Renews until the lease is settled.
             let _keeper = keeper;
             let token_id = reservation.token_id();

@@ -3,7 +3,7 @@
 use asset_gateway_backends::callback_queue::{Attempt, KeptEvent};
 use serde::Serialize;
 
-use crate::callbacks::target_host;
+use crate::callbacks::receiver_host;
 
 /// A page of callbacks.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -51,7 +51,7 @@ impl CallbackView {
             id: kept.event.id.as_str().to_owned(),
             token_id: kept.event.token_id.to_string(),
             state: state(kept.due_ms),
-            target_host: target_host(&kept.event.target),
+            target_host: receiver_host(&kept.event.target),
             attempts: tries().count(),
             last_error: last_error.unwrap_or_default(),
             next_attempt_at: kept.due_ms.map(seconds),

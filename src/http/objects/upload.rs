@@ -54,7 +54,7 @@ pub async fn upload(
     let mut writing = Writing {
         upload: Some(begun.upload),
         ticket: Some(ticket),
-        settling: state.redeemer().settling().clone(),
+        detached_tasks: state.redeemer().detached_tasks().clone(),
     };
     let size = match receive(&mut writing, body, checksums).await {
         Ok(size) => size,
@@ -72,7 +72,7 @@ pub async fn upload(
     let finishing =
         state
             .redeemer()
-            .settling()
+            .detached_tasks()
             .spawn(finish::finish(writing, begun.target, intent));
     let finished = finishing
         .await
@@ -122,7 +122,7 @@ async fn begin(
         target: finish::Target {
             bucket,
             content_type: content_type.unwrap_or_default(),
-            courier: Arc::clone(state.courier()),
+            deliverer: Arc::clone(state.deliverer()),
         },
     })
 }

@@ -4,10 +4,13 @@ use asset_gateway_backends::token_store::{BodyTemplate, CallbackMode, Method};
 use url::Url;
 
 use super::{BODY_TYPES, CALLBACK_MODES, Invalid, choice, invalid};
-use crate::callbacks::{Targets, template};
+use crate::callbacks::{TargetPolicy, template};
 
 /// Names are only asked for their addresses when there is something to send.
-pub fn url(callback: Option<String>, targets: &Targets) -> Result<Option<String>, Invalid> {
+pub fn url(
+    callback: Option<String>,
+    target_policy: &TargetPolicy,
+) -> Result<Option<String>, Invalid> {
     let Some(callback) = callback.filter(|url| !url.is_empty()) else {
         return Ok(None);
     };
@@ -19,7 +22,7 @@ pub fn url(callback: Option<String>, targets: &Targets) -> Result<Option<String>
     let Some(url) = url else {
         return invalid("callback: must be an absolute http or https URL");
     };
-    match targets.check(&url) {
+    match target_policy.check(&url) {
         Ok(()) => Ok(Some(callback)),
         Err(denied) => invalid(format!("callback: {denied}")),
     }

@@ -12,7 +12,7 @@ use super::{
     choice, invalid, times,
 };
 use crate::buckets::Buckets;
-use crate::callbacks::Targets;
+use crate::callbacks::TargetPolicy;
 use crate::config::networks;
 use crate::filename::visible;
 use crate::media_type::MediaType;
@@ -26,7 +26,7 @@ const MAX_HIT_WINDOW_SECONDS: u64 = 86_400;
 pub fn record(
     request: IssueRequest,
     buckets: &Buckets,
-    targets: &Targets,
+    target_policy: &TargetPolicy,
     now: u64,
 ) -> Result<TokenRecord, Invalid> {
     let bucket = request
@@ -65,7 +65,7 @@ pub fn record(
     record.filename = filename(request.filename)?;
     record.max_hits = limit("max_hits", request.max_hits, default_hits)?;
     record.size = limit("size", request.size, None)?;
-    record.callback = callback::url(request.callback, targets)?;
+    record.callback = callback::url(request.callback, target_policy)?;
     if record.callback.is_none() {
         callback::needed_for(&request.callback_body, "callback_body")?;
         callback::needed_for(&request.callback_mode, "callback_mode")?;

@@ -17,7 +17,7 @@ fn checked(body: Value, unknown: UnknownFields) -> Result<Issue, Invalid> {
     let Value::Object(body) = body else {
         panic!("an object")
     };
-    check(body, unknown, &buckets(), &Targets::default(), NOW)
+    check(body, unknown, &buckets(), &TargetPolicy::default(), NOW)
 }
 
 fn message(body: Value) -> String {
@@ -151,7 +151,7 @@ fn a_patch_clears_with_null() {
     let Value::Object(body) = json!({"callback": null, "max_hits": null, "metadata": null}) else {
         panic!("an object")
     };
-    let patch = check_patch(body, UnknownFields::Reject, &Targets::default(), NOW).unwrap();
+    let patch = check_patch(body, UnknownFields::Reject, &TargetPolicy::default(), NOW).unwrap();
     assert_eq!(patch.expire_at, None);
     assert_eq!(patch.max_hits, Some(None));
     assert_eq!(patch.callback, Some(None));

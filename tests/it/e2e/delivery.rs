@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use asset_gateway::callbacks::{Backlog, CallbackSettings, Courier, Deliverer};
+use asset_gateway::callbacks::{CallbackSettings, CircuitBreaker, Deliverer, Worker};
 use asset_gateway::shutdown::Shutdown;
 use asset_gateway_backends::callback_queue::{CallbackQueue, Event, EventId};
 use asset_gateway_backends::clock::{Clock, SystemClock};
@@ -49,10 +49,12 @@ impl Running {
         });
         let queue = Arc::<MemoryQueue>::default();
         let shutdown = Shutdown::new();
-        let backlog = Arc::new(Backlog::new(Arc::clone(&queue) as Arc<dyn CallbackQueue>));
-        let courier = Courier::new(backlog, Arc::new(SystemClock), settings).unwrap();
-        let deliverer = Deliverer::new(Arc::new(courier), concurrency);
-        let task = tokio::spawn(deliverer.run(shutdown.clone()));
+        let circuit_breaker = Arc::new(CircuitBreaker::new(
+            Arc::clone(&queue) as Arc<dyn CallbackQueue>
+        ));
+        let deliverer = Deliverer::new(circuit_breaker, Arc::new(SystemClock), settings).unwrap();
+        let worker = Worker::new(Arc::new(deliverer), concurrency);
+        let task = tokio::spawn(worker.run(shutdown.clone()));
         Self {
             queue,
             shutdown,

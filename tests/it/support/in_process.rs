@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use asset_gateway::app::{AppState, Parts};
 use asset_gateway::buckets::Buckets;
-use asset_gateway::callbacks::{Backlog, CallbackSettings, Courier};
+use asset_gateway::callbacks::{CallbackSettings, CircuitBreaker, Deliverer};
 use asset_gateway::config::{ControlToken, CorsConfig, UnknownFields};
 use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
@@ -94,8 +94,12 @@ impl InProcess {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = Shutdown::new();
-        let backlog = Arc::new(Backlog::new(callbacks));
-        let courier = Courier::new(backlog.clone(), clock.clone(), CallbackSettings::default());
+        let circuit_breaker = Arc::new(CircuitBreaker::new(callbacks));
+        let deliverer = Deliverer::new(
+            circuit_breaker.clone(),
+            clock.clone(),
+            CallbackSettings::default(),
+        );
         let store = wrap(tokens);
         let buckets = Buckets::new(BTreeMap::from([("local".to_owned(), bucket)]));
         let state = AppState::new(Parts {
@@ -103,11 +107,11 @@ impl InProcess {
                 Arc::clone(&store),
                 clock.clone(),
                 Digester::default(),
-                backlog.clone(),
+                circuit_breaker.clone(),
             ),
-            backlog,
-            courier: Arc::new(courier.unwrap()),
-            targets: Arc::default(),
+            circuit_breaker,
+            deliverer: Arc::new(deliverer.unwrap()),
+            target_policy: Arc::default(),
             buckets: buckets.clone(),
             control_tokens: vec![ControlToken::try_from(CONTROL.to_owned()).unwrap()],
             unknown_fields: UnknownFields::Reject,

@@ -18,7 +18,7 @@ pub fn of(finished: Finished, request_id: &str) -> Response {
             ([(header::CONTENT_TYPE, json)], body).into_response()
         }
         Some(Err(not_answered)) => {
-            let then = match not_answered.again {
+            let then = match not_answered.will_retry {
                 true => "it is tried again",
                 false => "it is given up",
             };

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::super::lost;
 use super::writing::Writing;
-use crate::callbacks::{Courier, Failure, NotAnswered};
+use crate::callbacks::{Deliverer, Failure, NotAnswered};
 use crate::error::GatewayError;
 use crate::tokens::AccessLease;
 use crate::tokens::settle::look;
@@ -22,7 +22,7 @@ pub struct Target {
     /// Empty where nobody has said.
     pub content_type: String,
     /// Delivers what the uploader waits for.
-    pub courier: Arc<Courier>,
+    pub deliverer: Arc<Deliverer>,
 }
 
 /// An object that is visible and counted.
@@ -106,7 +106,7 @@ pub async fn finish(
             committed.map(|lease| (lease, None))
         }
         CallbackMode::Sync => {
-            let claim = target.courier.claim();
+            let claim = target.deliverer.claim();
             ticket.commit_claiming(report.clone(), claim).await
         }
     };
@@ -117,7 +117,7 @@ pub async fn finish(
         }),
         Ok((Lease::Held, Some(claimed))) => Ok(Finished {
             stored,
-            answer: Some(target.courier.deliver_and_wait(claimed).await),
+            answer: Some(target.deliverer.deliver_and_wait(claimed).await),
         }),
         Ok((Lease::Lost, _)) => {
             is_counted(&lease, intent, report).await?;
@@ -169,7 +169,7 @@ fn later(stored: Stored, mode: CallbackMode) -> Finished {
         CallbackMode::Async => None,
         CallbackMode::Sync => Some(Err(NotAnswered {
             failure: Failure::Timeout,
-            again: true,
+            will_retry: true,
         })),
     };
     Finished { stored, answer }

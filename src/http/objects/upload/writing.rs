@@ -9,7 +9,7 @@ use crate::tokens::Ticket;
 pub struct Writing {
     pub upload: Option<Box<dyn Upload>>,
     pub ticket: Option<Ticket>,
-    pub settling: TaskTracker,
+    pub detached_tasks: TaskTracker,
 }
 
 impl Writing {
@@ -23,7 +23,7 @@ impl Drop for Writing {
     fn drop(&mut self) {
         let (upload, ticket) = (self.upload.take(), self.ticket.take());
         if upload.is_some() || ticket.is_some() {
-            self.settling.spawn(undo(upload, ticket));
+            self.detached_tasks.spawn(undo(upload, ticket));
         }
     }
 }

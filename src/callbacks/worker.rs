@@ -10,8 +10,8 @@ use futures_util::future::{FutureExt, join_all};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::delivery::{Courier, Done, Held, RECORD};
-use super::hosts::{Admission, FAST, Hosts, Pace, Waiting};
+use super::delivery::{AttemptResult, Deliverer, PendingAttempt, RECORD_MARGIN};
+use super::host_limits::{Admission, FAST, HostClass, HostLimits, Waiting};
 use crate::shutdown::Shutdown;
 
 /// How long a claimed event may wait here for its try; longer than a fast host needs.
@@ -20,27 +20,27 @@ const MAX_HOLD: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Delivers events until the shutdown. In memory are at most twice `concurrency` of them.
-pub struct Deliverer {
-    courier: Arc<Courier>,
+pub struct Worker {
+    deliverer: Arc<Deliverer>,
     concurrency: usize,
     lease: Duration,
-    hosts: Hosts,
+    host_limits: HostLimits,
     /// Claimed, waiting for their host; oldest first.
-    held: VecDeque<Held>,
-    running: JoinSet<Done>,
+    pending: VecDeque<PendingAttempt>,
+    running: JoinSet<AttemptResult>,
 }
 
-impl Deliverer {
+impl Worker {
     /// `concurrency`: tries at the same time.
-    pub fn new(courier: Arc<Courier>, concurrency: usize) -> Self {
+    pub fn new(deliverer: Arc<Deliverer>, concurrency: usize) -> Self {
         let concurrency = concurrency.max(1);
-        let timeout = courier.sender.timeout;
+        let timeout = deliverer.sender.timeout;
         Self {
-            courier,
+            deliverer,
             concurrency,
-            lease: MAX_HOLD + timeout + RECORD,
-            hosts: Hosts::new(concurrency, timeout, FAST),
-            held: VecDeque::new(),
+            lease: MAX_HOLD + timeout + RECORD_MARGIN,
+            host_limits: HostLimits::new(concurrency, timeout, FAST),
+            pending: VecDeque::new(),
             running: JoinSet::new(),
         }
     }
@@ -59,18 +59,24 @@ impl Deliverer {
         let mut more = true;
         let mut failed = false;
         while !shutdown.has_begun() {
-            // A backlog that is claimed and put back all the time must not hide that tries have ended.
+            // A circuit_breaker that is claimed and put back all the time must not hide that tries have ended.
             while let Some(done) = self.running.try_join_next() {
                 self.settle(done);
             }
-            let room = 2 * self.concurrency - self.held.len() - self.running.len();
+            let room = 2 * self.concurrency - self.pending.len() - self.running.len();
             if more && room > 0 {
-                let claimed = self.courier.backlog.queue().claim(room, self.lease).await;
+                let claimed = self
+                    .deliverer
+                    .circuit_breaker
+                    .queue()
+                    .claim(room, self.lease)
+                    .await;
                 failed = claimed.is_err();
                 match claimed {
                     Ok(claimed) => {
                         more = claimed.len() == room;
-                        self.held.extend(claimed.into_iter().map(Held::new));
+                        self.pending
+                            .extend(claimed.into_iter().map(PendingAttempt::new));
                         self.start_held().await;
                     }
                     Err(error) => {
@@ -80,7 +86,7 @@ impl Deliverer {
                 }
                 continue;
             }
-            let queue = Arc::clone(self.courier.backlog.queue());
+            let queue = Arc::clone(self.deliverer.circuit_breaker.queue());
             tokio::select! {
                 biased;
                 () = shutdown.begun() => {}
@@ -90,13 +96,18 @@ impl Deliverer {
                 }
                 () = look(&*queue, failed), if room > 0 => more = true,
                 // Its host may have begun to hang.
-                () = tokio::time::sleep(FAST), if !self.held.is_empty() => self.start_held().await,
+                () = tokio::time::sleep(FAST), if !self.pending.is_empty() => self.start_held().await,
             }
         }
-        let now_ms = self.courier.clock.now_ms();
-        let untried = std::mem::take(&mut self.held);
-        self.put_back(untried.into_iter().map(|held| (held, now_ms)).collect())
-            .await;
+        let now_ms = self.deliverer.clock.now_ms();
+        let untried = std::mem::take(&mut self.pending);
+        self.put_back(
+            untried
+                .into_iter()
+                .map(|pending| (pending, now_ms))
+                .collect(),
+        )
+        .await;
         while let Some(done) = self.running.join_next().await {
             self.settle(done);
         }
@@ -106,52 +117,52 @@ impl Deliverer {
     async fn start_held(&mut self) {
         let mut back = Vec::new();
         let mut waiting = VecDeque::new();
-        let mut of_doubtful = 0;
+        let mut of_unproven = 0;
         let mut of_hosts = HashMap::<Arc<str>, usize>::new();
-        while let Some(held) = self.held.pop_front() {
-            if held.since.elapsed() > MAX_HOLD {
-                // A try might outlive the lease: somebody else's turn.
-                back.push((held, self.courier.clock.now_ms()));
+        while let Some(pending) = self.pending.pop_front() {
+            if pending.since.elapsed() > MAX_HOLD {
+                // A try might outlive the lease: somebody else's permit.
+                back.push((pending, self.deliverer.clock.now_ms()));
             } else if self.running.len() >= self.concurrency {
-                waiting.push_back(held);
+                waiting.push_back(pending);
             } else {
-                let of_host = of_hosts.entry(Arc::clone(&held.host)).or_default();
+                let of_host = of_hosts.entry(Arc::clone(&pending.host)).or_default();
                 let counts = Waiting {
                     of_host: *of_host,
-                    of_doubtful,
+                    of_unproven,
                 };
-                match self.hosts.admit(&held.host, counts) {
-                    Admission::Go(pace) => {
-                        let courier = Arc::clone(&self.courier);
-                        self.running.spawn(try_one(courier, held, pace));
+                match self.host_limits.admit(&pending.host, counts) {
+                    Admission::Start(class) => {
+                        let deliverer = Arc::clone(&self.deliverer);
+                        self.running.spawn(try_one(deliverer, pending, class));
                     }
-                    Admission::Wait(pace) => {
+                    Admission::Wait(class) => {
                         *of_host += 1;
-                        of_doubtful += usize::from(pace == Pace::Doubtful);
-                        waiting.push_back(held);
+                        of_unproven += usize::from(class == HostClass::Unproven);
+                        waiting.push_back(pending);
                     }
                     Admission::PutBack(pause) => {
                         let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-                        let at_ms = self.courier.clock.now_ms().saturating_add(pause);
-                        back.push((held, at_ms));
+                        let at_ms = self.deliverer.clock.now_ms().saturating_add(pause);
+                        back.push((pending, at_ms));
                     }
                 }
             }
         }
-        self.held = waiting;
+        self.pending = waiting;
         self.put_back(back).await;
     }
 
-    async fn put_back(&self, events: Vec<(Held, u64)>) {
+    async fn put_back(&self, events: Vec<(PendingAttempt, u64)>) {
         let all = events.iter();
-        join_all(all.map(|(held, at_ms)| self.courier.put_back(held, *at_ms))).await;
+        join_all(all.map(|(pending, at_ms)| self.deliverer.put_back(pending, *at_ms))).await;
     }
 
-    fn settle(&mut self, done: Result<Done, JoinError>) {
+    fn settle(&mut self, done: Result<AttemptResult, JoinError>) {
         match done {
             Ok(done) => {
-                let hosts = &mut self.hosts;
-                hosts.finished(&done.host, done.pace, done.took, done.delivered);
+                let host_limits = &mut self.host_limits;
+                host_limits.finished(&done.host, done.class, done.took, done.delivered);
             }
             Err(error) => tracing::error!(%error, "a callback's task failed"),
         }
@@ -160,15 +171,19 @@ impl Deliverer {
 
 /// A try that panics has failed, for its host's account too; its event is handed out again when its
 /// lease ends.
-async fn try_one(courier: Arc<Courier>, held: Held, pace: Pace) -> Done {
-    let host = Arc::clone(&held.host);
+async fn try_one(
+    deliverer: Arc<Deliverer>,
+    pending: PendingAttempt,
+    class: HostClass,
+) -> AttemptResult {
+    let host = Arc::clone(&pending.host);
     let began = Instant::now();
-    let tried = AssertUnwindSafe(courier.deliver(held, pace)).catch_unwind();
+    let tried = AssertUnwindSafe(deliverer.deliver(pending, class)).catch_unwind();
     tried.await.unwrap_or_else(|_| {
         tracing::error!(host = &*host, "delivering a callback panicked");
-        Done {
+        AttemptResult {
             host,
-            pace,
+            class,
             took: began.elapsed(),
             delivered: false,
         }

@@ -18,7 +18,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// When the last `HEAD` of each client and token was reported.
 #[derive(Debug, Default)]
-pub struct HeadReports(Mutex<Reported>);
+pub struct HeadEventThrottle(Mutex<Reported>);
 
 #[derive(Debug, Default)]
 struct Reported {
@@ -26,7 +26,7 @@ struct Reported {
     swept: Option<Instant>,
 }
 
-impl HeadReports {
+impl HeadEventThrottle {
     /// A `HEAD` of `client` on `token` is to be reported: the token has hits left, and the client's last
     /// report is a minute ago. Notes that it is.
     pub fn is_due(&self, token: &StoredToken, client: ClientAddress) -> bool {
@@ -92,7 +92,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_a_minute_of_each_client_and_token_with_hits_left() {
-        let reports = HeadReports::default();
+        let reports = HeadEventThrottle::default();
         let first = token(1, Some(2), 1);
         assert!(reports.is_due(&first, client(1)) && !reports.is_due(&first, client(1)));
         assert!(reports.is_due(&first, client(2)));
@@ -107,7 +107,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_remembered_is_bounded_and_makes_room() {
-        let reports = HeadReports::default();
+        let reports = HeadEventThrottle::default();
         let token = token(1, None, 0);
         let numbers = 0..u32::try_from(MAX_REMEMBERED).unwrap();
         assert!(

@@ -19,14 +19,14 @@ pub(super) const FAST: Duration = Duration::from_secs(1);
 /// Bounds of how far in the future an event is put back.
 const NEAREST: Duration = Duration::from_millis(500);
 const FARTHEST: Duration = Duration::from_secs(300);
-/// Hosts that are remembered before those that have nothing running are forgotten.
+/// HostLimits that are remembered before those that have nothing running are forgotten.
 const REMEMBERED: usize = 4096;
 
 pub(super) enum Admission {
-    /// Counted as running; [`Hosts::finished`] or [`Hosts::left`] is due.
-    Go(Pace),
+    /// Counted as running; [`HostLimits::finished`] or [`HostLimits::cancel`] is due.
+    Start(HostClass),
     /// Ask again when a try has ended.
-    Wait(Pace),
+    Wait(HostClass),
     /// Give it back for this long.
     PutBack(Duration),
 }
@@ -35,23 +35,23 @@ pub(super) enum Admission {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Waiting {
     pub(super) of_host: usize,
-    pub(super) of_doubtful: usize,
+    pub(super) of_unproven: usize,
 }
 
 /// What was known of a host when a try began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum HostClass {
     Fast,
     /// Slow, failing, or never tried.
-    Doubtful,
+    Unproven,
 }
 
-pub(super) struct Hosts {
+pub(super) struct HostLimits {
     limit: usize,
-    /// All that are doubtful together.
-    limit_doubtful: usize,
-    doubtful: usize,
-    /// Events of doubtful hosts that may wait here.
+    /// All that are unproven together.
+    limit_unproven: usize,
+    unproven: usize,
+    /// Events of unproven hosts that may wait here.
     limit_waiting: usize,
     limit_fast: usize,
     /// How long a try of an unknown host may take.
@@ -76,12 +76,12 @@ struct Host {
     moved: Instant,
 }
 
-impl Hosts {
+impl HostLimits {
     pub(super) fn new(concurrency: usize, timeout: Duration, fast: Duration) -> Self {
         Self {
             limit: (concurrency / 4).max(1),
-            limit_doubtful: (concurrency * 3 / 4).max(1),
-            doubtful: 0,
+            limit_unproven: (concurrency * 3 / 4).max(1),
+            unproven: 0,
             limit_waiting: concurrency / 2,
             limit_fast: (concurrency * 3 / 4).max(1),
             timeout,
@@ -90,7 +90,7 @@ impl Hosts {
         }
     }
 
-    /// `waiting`: events that wait here already, of this host and of all that are doubtful.
+    /// `waiting`: events that wait here already, of this host and of all that are unproven.
     pub(super) fn admit(&mut self, name: &Arc<str>, waiting: Waiting) -> Admission {
         if self.known.len() >= REMEMBERED {
             let now = Instant::now();
@@ -110,40 +110,46 @@ impl Hosts {
         }
         if host.fast {
             if host.running >= self.limit_fast {
-                return Admission::Wait(Pace::Fast);
+                return Admission::Wait(HostClass::Fast);
             }
             host.running += 1;
-            return Admission::Go(Pace::Fast);
+            return Admission::Start(HostClass::Fast);
         }
-        if host.running >= self.limit || self.doubtful >= self.limit_doubtful {
+        if host.running >= self.limit || self.unproven >= self.limit_unproven {
             // In the queue it would stand behind the backlogs of the dead.
             let may_wait = !host.failed
                 && waiting.of_host < self.limit
-                && waiting.of_doubtful < self.limit_waiting;
+                && waiting.of_unproven < self.limit_waiting;
             return match may_wait {
-                true => Admission::Wait(Pace::Doubtful),
+                true => Admission::Wait(HostClass::Unproven),
                 false => Admission::PutBack(host.book(self.limit)),
             };
         }
         host.running += 1;
-        self.doubtful += 1;
-        Admission::Go(Pace::Doubtful)
+        self.unproven += 1;
+        Admission::Start(HostClass::Unproven)
     }
 
     /// It may run, and does not.
-    pub(super) fn left(&mut self, name: &str, pace: Pace) {
-        match pace {
-            Pace::Fast => {}
-            Pace::Doubtful => self.doubtful = self.doubtful.saturating_sub(1),
+    pub(super) fn cancel(&mut self, name: &str, class: HostClass) {
+        match class {
+            HostClass::Fast => {}
+            HostClass::Unproven => self.unproven = self.unproven.saturating_sub(1),
         }
         if let Some(host) = self.known.get_mut(name) {
             host.running = host.running.saturating_sub(1);
         }
     }
 
-    /// `pace`: as it was when the try began.
-    pub(super) fn finished(&mut self, name: &str, pace: Pace, took: Duration, delivered: bool) {
-        self.left(name, pace);
+    /// `class`: as it was when the try began.
+    pub(super) fn finished(
+        &mut self,
+        name: &str,
+        class: HostClass,
+        took: Duration,
+        delivered: bool,
+    ) {
+        self.cancel(name, class);
         let fast = self.fast;
         if let Some(host) = self.known.get_mut(name) {
             host.moved = Instant::now();
@@ -199,53 +205,53 @@ mod tests {
     /// No more may wait.
     const FULL: Waiting = Waiting {
         of_host: 32,
-        of_doubtful: 32,
+        of_unproven: 32,
     };
     const TIMEOUT: Duration = Duration::from_secs(16);
 
-    fn admitted(hosts: &mut Hosts, name: &Arc<str>, tries: usize) -> usize {
+    fn admitted(limits: &mut HostLimits, name: &Arc<str>, tries: usize) -> usize {
         (0..tries)
-            .filter(|_| matches!(hosts.admit(name, FULL), Admission::Go(_)))
+            .filter(|_| matches!(limits.admit(name, FULL), Admission::Start(_)))
             .count()
     }
 
     #[tokio::test]
     async fn an_unknown_host_gets_a_quarter_and_a_fast_one_three() {
-        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
         let name = Arc::from("a:80");
-        assert_eq!(admitted(&mut hosts, &name, 32), 8);
-        hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
-        assert_eq!(admitted(&mut hosts, &name, 32), 17);
+        assert_eq!(admitted(&mut limits, &name, 32), 8);
+        limits.finished(&name, HostClass::Unproven, Duration::from_millis(5), true);
+        assert_eq!(admitted(&mut limits, &name, 32), 17);
         assert!(matches!(
-            hosts.admit(&name, FULL),
-            Admission::Wait(Pace::Fast)
+            limits.admit(&name, FULL),
+            Admission::Wait(HostClass::Fast)
         ));
-        hosts.finished(&name, Pace::Fast, Duration::from_millis(5), false);
-        assert!(matches!(hosts.admit(&name, FULL), Admission::PutBack(_)));
+        limits.finished(&name, HostClass::Fast, Duration::from_millis(5), false);
+        assert!(matches!(limits.admit(&name, FULL), Admission::PutBack(_)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_fast_host_that_hangs_is_fast_no_more() {
-        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
         let name = Arc::from("a:80");
-        admitted(&mut hosts, &name, 1);
-        hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
-        assert_eq!(admitted(&mut hosts, &name, 32), 24);
+        admitted(&mut limits, &name, 1);
+        limits.finished(&name, HostClass::Unproven, Duration::from_millis(5), true);
+        assert_eq!(admitted(&mut limits, &name, 32), 24);
         assert!(matches!(
-            hosts.admit(&name, FULL),
-            Admission::Wait(Pace::Fast)
+            limits.admit(&name, FULL),
+            Admission::Wait(HostClass::Fast)
         ));
         tokio::time::advance(FAST + Duration::from_millis(1)).await;
-        assert!(matches!(hosts.admit(&name, FULL), Admission::PutBack(_)));
+        assert!(matches!(limits.admit(&name, FULL), Admission::PutBack(_)));
         // A quick answer among slow ones is not enough, some of them are.
         for _ in 0..24 {
-            hosts.finished(&name, Pace::Fast, TIMEOUT, false);
+            limits.finished(&name, HostClass::Fast, TIMEOUT, false);
         }
         for quick in 1..=6 {
-            assert_eq!(admitted(&mut hosts, &name, 1), 1);
-            assert!(!hosts.known[&name].fast, "after {quick}");
-            hosts.finished(&name, Pace::Doubtful, Duration::from_millis(5), true);
-            if hosts.known[&name].fast {
+            assert_eq!(admitted(&mut limits, &name, 1), 1);
+            assert!(!limits.known[&name].fast, "after {quick}");
+            limits.finished(&name, HostClass::Unproven, Duration::from_millis(5), true);
+            if limits.known[&name].fast {
                 assert!(quick > 3);
                 return;
             }
@@ -255,69 +261,69 @@ mod tests {
 
     #[tokio::test]
     async fn a_few_events_wait_for_a_host_that_has_not_failed() {
-        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
         let name = Arc::from("a:80");
-        admitted(&mut hosts, &name, 8);
+        admitted(&mut limits, &name, 8);
         let few = Waiting {
             of_host: 7,
-            of_doubtful: 15,
+            of_unproven: 15,
         };
-        let waits = |admission| matches!(admission, Admission::Wait(Pace::Doubtful));
-        assert!(waits(hosts.admit(&name, few)));
-        for (of_host, of_doubtful) in [(8, 8), (0, 16)] {
+        let waits = |admission| matches!(admission, Admission::Wait(HostClass::Unproven));
+        assert!(waits(limits.admit(&name, few)));
+        for (of_host, of_unproven) in [(8, 8), (0, 16)] {
             let many = Waiting {
                 of_host,
-                of_doubtful,
+                of_unproven,
             };
-            assert!(!waits(hosts.admit(&name, many)));
+            assert!(!waits(limits.admit(&name, many)));
         }
-        admitted(&mut hosts, &name, 1);
-        hosts.finished(&name, Pace::Doubtful, TIMEOUT, false);
-        admitted(&mut hosts, &name, 1);
-        assert!(!waits(hosts.admit(&name, Waiting::default())));
+        admitted(&mut limits, &name, 1);
+        limits.finished(&name, HostClass::Unproven, TIMEOUT, false);
+        admitted(&mut limits, &name, 1);
+        assert!(!waits(limits.admit(&name, Waiting::default())));
     }
 
     #[tokio::test]
     async fn every_host_gets_one_where_there_is_one() {
-        let mut hosts = Hosts::new(1, TIMEOUT, FAST);
+        let mut limits = HostLimits::new(1, TIMEOUT, FAST);
         for name in ["a:80", "b:80"].map(Arc::from) {
-            assert_eq!(admitted(&mut hosts, &name, 2), 1);
-            hosts.finished(&name, Pace::Doubtful, TIMEOUT, false);
+            assert_eq!(admitted(&mut limits, &name, 2), 1);
+            limits.finished(&name, HostClass::Unproven, TIMEOUT, false);
         }
     }
 
     #[tokio::test]
     async fn however_many_are_dead_a_quarter_is_left_for_fast_ones() {
-        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
         let fast = Arc::from("fast:80");
-        assert_eq!(admitted(&mut hosts, &fast, 1), 1);
-        hosts.finished(&fast, Pace::Doubtful, Duration::from_millis(5), true);
+        assert_eq!(admitted(&mut limits, &fast, 1), 1);
+        limits.finished(&fast, HostClass::Unproven, Duration::from_millis(5), true);
         let dead: Vec<Arc<str>> = (0..100).map(|n| format!("dead-{n}:80").into()).collect();
-        let running: usize = dead.iter().map(|name| admitted(&mut hosts, name, 5)).sum();
+        let running: usize = dead.iter().map(|name| admitted(&mut limits, name, 5)).sum();
         assert_eq!(running, 24);
-        assert_eq!(admitted(&mut hosts, &fast, 8), 8);
-        hosts.finished(&dead[0], Pace::Doubtful, TIMEOUT, false);
-        assert_eq!(admitted(&mut hosts, &dead[99], 5), 1);
+        assert_eq!(admitted(&mut limits, &fast, 8), 8);
+        limits.finished(&dead[0], HostClass::Unproven, TIMEOUT, false);
+        assert_eq!(admitted(&mut limits, &dead[99], 5), 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_backlog_is_spread_at_the_pace_of_the_host() {
-        let mut hosts = Hosts::new(32, TIMEOUT, FAST);
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
         let name = Arc::from("dead:80");
-        admitted(&mut hosts, &name, 8);
-        let due = |hosts: &mut Hosts| match hosts.admit(&name, FULL) {
+        admitted(&mut limits, &name, 8);
+        let due = |limits: &mut HostLimits| match limits.admit(&name, FULL) {
             Admission::PutBack(pause) => pause,
-            Admission::Go(_) | Admission::Wait(_) => panic!("put back"),
+            Admission::Start(_) | Admission::Wait(_) => panic!("put back"),
         };
-        assert_eq!(due(&mut hosts), NEAREST);
-        hosts.finished(&name, Pace::Doubtful, TIMEOUT, false);
-        admitted(&mut hosts, &name, 1);
+        assert_eq!(due(&mut limits), NEAREST);
+        limits.finished(&name, HostClass::Unproven, TIMEOUT, false);
+        admitted(&mut limits, &name, 1);
         // Eight at a time, 16 s each: one every two seconds.
-        assert_eq!(due(&mut hosts), Duration::from_secs(2));
-        assert_eq!(due(&mut hosts), Duration::from_secs(4));
+        assert_eq!(due(&mut limits), Duration::from_secs(2));
+        assert_eq!(due(&mut limits), Duration::from_secs(4));
         for _ in 0..1000 {
-            due(&mut hosts);
+            due(&mut limits);
         }
-        assert_eq!(due(&mut hosts), FARTHEST);
+        assert_eq!(due(&mut limits), FARTHEST);
     }
 }

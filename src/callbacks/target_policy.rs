@@ -4,7 +4,7 @@
 //! become them, and what was looked at is what is connected to. Between check and connection there
 //! is nothing to change.
 
-mod embedded;
+mod embedded_ipv4;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,7 @@ use crate::config::AllowedHost;
 
 /// Why a target is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum TargetDenied {
     #[error("the host `{0}` is not one of `callback.allowed_hosts`")]
     Host(String),
     #[error("{0} is an address that `callback.deny_networks` or `callback.deny_private` denies")]
@@ -31,26 +31,26 @@ pub enum Denied {
 
 /// `callback.deny_networks`, `callback.deny_private` and `callback.allowed_hosts`.
 #[derive(Debug, Default)]
-pub struct Targets {
+pub struct TargetPolicy {
     denied: Vec<IpNet>,
     /// Empty = any.
     allowed: Vec<AllowedHost>,
 }
 
-impl Targets {
+impl TargetPolicy {
     pub fn new(denied: Vec<IpNet>, allowed: Vec<AllowedHost>) -> Self {
         Self { denied, allowed }
     }
 
     /// All that can be said without asking for the addresses of a name. [`Url`] has already turned
     /// decimal, octal and hexadecimal forms into addresses.
-    pub fn check(&self, url: &Url) -> Result<(), Denied> {
+    pub fn check(&self, url: &Url) -> Result<(), TargetDenied> {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
-            return Err(Denied::Host(String::new()));
+            return Err(TargetDenied::Host(String::new()));
         };
         let is_allowed = |allowed: &AllowedHost| allowed.admits(&host, port);
         if !self.allowed.is_empty() && !self.allowed.iter().any(is_allowed) {
-            return Err(Denied::Host(host.to_string()));
+            return Err(TargetDenied::Host(host.to_string()));
         }
         // A connector does not ask the resolver for these.
         match host {
@@ -60,12 +60,12 @@ impl Targets {
         }
     }
 
-    fn check_address(&self, address: IpAddr) -> Result<(), Denied> {
-        let denied = embedded::readings(address)
+    fn check_address(&self, address: IpAddr) -> Result<(), TargetDenied> {
+        let denied = embedded_ipv4::readings(address)
             .iter()
             .any(|reading| self.denied.iter().any(|network| network.contains(reading)));
         match denied {
-            true => Err(Denied::Address(address)),
+            true => Err(TargetDenied::Address(address)),
             false => Ok(()),
         }
     }
@@ -76,17 +76,17 @@ impl Targets {
 static LOOKUPS: Semaphore = Semaphore::const_new(64);
 
 async fn look_up(name: String) -> io::Result<Vec<SocketAddr>> {
-    let turn = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
     let found = tokio::spawn(async move {
         let found = tokio::net::lookup_host((name, 0)).await;
-        drop(turn);
+        drop(permit);
         found.map(Iterator::collect)
     });
     found.await.map_err(io::Error::other)?
 }
 
 /// The system's resolver, without denied addresses.
-pub(super) struct CheckedNames(pub(super) Arc<Targets>);
+pub(super) struct CheckedNames(pub(super) Arc<TargetPolicy>);
 
 impl Resolve for CheckedNames {
     fn resolve(&self, name: Name) -> Resolving {
@@ -99,7 +99,7 @@ impl Resolve for CheckedNames {
                 .filter(|address| targets.check_address(address.ip()).is_ok());
             let allowed: Vec<SocketAddr> = allowed.collect();
             if some && allowed.is_empty() {
-                return Err(Denied::Name.into());
+                return Err(TargetDenied::Name.into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -111,15 +111,15 @@ mod tests {
     use super::*;
     use crate::config::CallbackConfig;
 
-    fn targets(denied: &[&str], allowed: &[&str]) -> Targets {
+    fn targets(denied: &[&str], allowed: &[&str]) -> TargetPolicy {
         let denied = denied.iter().map(|text| text.parse().unwrap());
         let allowed = allowed.iter().map(|text| {
             AllowedHost::try_from((*text).to_owned()).unwrap_or_else(|error| panic!("{error}"))
         });
-        Targets::new(denied.collect(), allowed.collect())
+        TargetPolicy::new(denied.collect(), allowed.collect())
     }
 
-    fn check(targets: &Targets, url: &str) -> Result<(), Denied> {
+    fn check(targets: &TargetPolicy, url: &str) -> Result<(), TargetDenied> {
         targets.check(&Url::parse(url).unwrap())
     }
 
@@ -151,12 +151,12 @@ mod tests {
     #[test]
     fn no_form_of_a_denied_address_gets_through() {
         let denied = CallbackConfig::default().deny_networks;
-        let default = Targets::new(denied, Vec::new());
+        let default = TargetPolicy::new(denied, Vec::new());
         let one = targets(&["169.254.169.254/32"], &[]);
         for url in METADATA {
             for targets in [&default, &one] {
                 let checked = check(targets, url);
-                assert!(matches!(checked, Err(Denied::Address(_))), "{url}");
+                assert!(matches!(checked, Err(TargetDenied::Address(_))), "{url}");
             }
         }
         // No URL at all: a token with it is refused, and nothing can be sent there.
@@ -211,7 +211,7 @@ mod tests {
             deny_private: true,
             ..CallbackConfig::default()
         };
-        let closed = Targets::new(closed.denied_networks(), Vec::new());
+        let closed = TargetPolicy::new(closed.denied_networks(), Vec::new());
         for url in [
             "http://10.1.2.3/",
             "http://172.16.0.1/",
@@ -291,11 +291,11 @@ mod tests {
             "http://127.0.0.1/",
         ] {
             let checked = check(&named, url);
-            assert!(matches!(checked, Err(Denied::Host(_))), "{url}");
+            assert!(matches!(checked, Err(TargetDenied::Host(_))), "{url}");
         }
         // What is denied stays denied.
         let checked = check(&named, "http://10.0.0.1/");
-        assert!(matches!(checked, Err(Denied::Address(_))));
+        assert!(matches!(checked, Err(TargetDenied::Address(_))));
     }
 
     #[tokio::test]
@@ -311,6 +311,9 @@ mod tests {
         let four = resolve(&["::1/128"]).await.unwrap();
         assert!(!four.is_empty() && four.iter().all(IpAddr::is_ipv4));
         let error = resolve(&["127.0.0.0/8", "::1/128"]).await.unwrap_err();
-        assert_eq!(error.downcast_ref::<Denied>(), Some(&Denied::Name));
+        assert_eq!(
+            error.downcast_ref::<TargetDenied>(),
+            Some(&TargetDenied::Name)
+        );
     }
 }

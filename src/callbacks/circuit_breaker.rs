@@ -8,8 +8,7 @@ use std::time::Duration;
 use asset_gateway_backends::callback_queue::CallbackQueue;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-
-use super::delivery::target_host;
+use url::Url;
 
 /// A receiver fails when it has failed as often in a row.
 const FAILURES: u32 = 8;
@@ -20,7 +19,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 4096;
 
 /// The queue, and how its receivers do.
-pub struct Backlog {
+pub struct CircuitBreaker {
     queue: Arc<dyn CallbackQueue>,
     /// By host and port; those that have failed since they last answered.
     failing: Mutex<HashMap<Arc<str>, Failing>>,
@@ -38,7 +37,7 @@ impl Failing {
     }
 }
 
-impl Backlog {
+impl CircuitBreaker {
     pub fn new(queue: Arc<dyn CallbackQueue>) -> Self {
         Self {
             queue,
@@ -51,12 +50,12 @@ impl Backlog {
     }
 
     /// An access that calls `target` may go on. Looks at memory alone.
-    pub fn has_room_for(&self, target: &str) -> bool {
+    pub fn admits(&self, target: &str) -> bool {
         self.queue.pending() <= self.queue.max_pending() / 2
             || !self
                 .failing
                 .lock()
-                .get(target_host(target).as_str())
+                .get(receiver_host(target).as_str())
                 .is_some_and(Failing::fails)
     }
 
@@ -99,6 +98,15 @@ impl Backlog {
     }
 }
 
+/// Host and port of a callback URL; empty where it has none.
+pub fn receiver_host(url: &str) -> String {
+    let parse = |url: Url| {
+        let port = url.port_or_known_default()?;
+        Some(format!("{}:{port}", url.host_str()?))
+    };
+    Url::parse(url).ok().and_then(parse).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use asset_gateway_backends::clock::SystemClock;
@@ -109,13 +117,13 @@ mod tests {
     use super::*;
 
     /// More than half waits: one of one.
-    async fn full() -> Backlog {
+    async fn full() -> CircuitBreaker {
         let limits = QueueLimits {
             max_pending: 1,
             ..QueueLimits::default()
         };
         let stores = open_stores(&TokenStoreSettings::Memory, limits, Arc::new(SystemClock));
-        let backlog = Backlog::new(stores.unwrap().callbacks);
+        let backlog = CircuitBreaker::new(stores.unwrap().callbacks);
         backlog
             .queue()
             .enqueue(fixture::event("k", 7))
@@ -128,12 +136,12 @@ mod tests {
     async fn a_receiver_fails_from_the_eighth_time_until_it_answers_or_is_not_tried() {
         let backlog = full().await;
         let host = Arc::from("a:80");
-        let fails = || !backlog.has_room_for("http://a/hook");
+        let fails = || !backlog.admits("http://a/hook");
         let fail = |times: u32| (0..times).for_each(|_| backlog.failed(&host));
         fail(FAILURES - 1);
         assert!(!fails());
         fail(1);
-        assert!(fails() && backlog.has_room_for("http://b/hook"));
+        assert!(fails() && backlog.admits("http://b/hook"));
         assert_eq!(backlog.failing(), 1);
         tokio::time::advance(KNOWN_FOR).await;
         assert!(!fails());
@@ -156,7 +164,7 @@ mod tests {
         assert_eq!(backlog.failing(), REMEMBERED);
         tokio::time::advance(KNOWN_FOR).await;
         fail(REMEMBERED);
-        assert!(!backlog.has_room_for(&format!("http://h{REMEMBERED}/")));
+        assert!(!backlog.admits(&format!("http://h{REMEMBERED}/")));
         assert_eq!(backlog.failing.lock().len(), 1);
     }
 }
