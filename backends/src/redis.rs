@@ -4,59 +4,38 @@
 //! cluster. Redis' clock decides. What a call counts carries an id that this node made: a script
 //! that runs twice counts once.
 
-mod admit;
-mod background;
-mod claim;
-mod control;
-mod create;
-mod deeds;
-mod ending;
+mod connection;
 mod error;
 mod keys;
-mod letters;
-mod life;
-mod link;
-mod listing;
+mod maintenance;
 pub mod offline;
-mod outlook;
-mod parse;
-mod patience;
-mod pending;
 mod queue;
-mod reply;
 mod scripts;
-mod settle;
-mod sweep;
+mod store;
 #[cfg(test)]
 mod tests;
-mod uploads;
-mod usage;
+mod timeouts;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::callback_queue::{Claimed, EventId, Fresh, Outcome, Report};
+use crate::callback_queue::{EventId, Fresh, Outcome, Report};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{QueueLimits, RedisSettings};
-use crate::token_store::{
-    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
-    TokenStore, Unsettled,
-};
-use deeds::Deeds;
-use link::Link;
-use outlook::Outlook;
-use patience::Patience;
-use pending::Pending;
+use connection::Link;
+use maintenance::background;
+use queue::due_index::Outlook;
+use queue::pending_count::Pending;
 use scripts::Scripts;
-use usage::Usage;
+use store::retry_queue::Deeds;
+use store::usage_buffer::Usage;
+use timeouts::Patience;
 
 /// Calls on partitions that are under way at once for one operation.
 const FAN_OUT: usize = 64;
@@ -173,118 +152,4 @@ fn millis(duration: Duration) -> u64 {
 fn json<T: serde::Serialize>(operation: &'static str, value: &T) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|e| BackendError::with_source(ErrorKind::Corrupt, operation, e))
-}
-
-#[async_trait]
-impl TokenStore for RedisStore {
-    async fn create(&self, tokens: Vec<(TokenId, TokenRecord)>) -> Result<Created> {
-        self.0.create(&tokens).await
-    }
-
-    async fn get(&self, id: TokenId) -> Result<Option<StoredToken>> {
-        self.0.get(id).await
-    }
-
-    async fn patch(&self, id: TokenId, patch: Patch) -> Result<Option<StoredToken>> {
-        self.0.patch(id, &patch).await
-    }
-
-    async fn delete(&self, id: TokenId) -> Result<bool> {
-        self.0.delete(id, None).await
-    }
-
-    async fn list(
-        &self,
-        filter: &Filter,
-        limit: usize,
-        cursor: Option<&str>,
-    ) -> Result<Option<Page>> {
-        self.0.list(filter, limit, cursor).await
-    }
-
-    async fn delete_matching(&self, filter: &Filter) -> Result<u64> {
-        self.0.delete_matching(filter).await
-    }
-
-    async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved> {
-        self.0.reserve(id, request).await
-    }
-
-    async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
-        self.0.charge(reservation, bytes, budget).await
-    }
-
-    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
-        self.0.extend(lease, duration, None).await
-    }
-
-    async fn finalise(
-        &self,
-        reservation: &Reservation,
-        intent: Intent,
-        lease: Duration,
-    ) -> Result<Lease> {
-        match reservation.lease() {
-            Some(held) => self.0.extend(held, lease, Some(intent)).await,
-            None => Ok(Lease::Held),
-        }
-    }
-
-    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
-        let (lease, _) = self.0.commit(reservation, report, None).await?;
-        Ok(lease)
-    }
-
-    async fn commit_claiming(
-        &self,
-        reservation: Reservation,
-        report: Report,
-        claim: Duration,
-    ) -> Result<(Lease, Option<Claimed>)> {
-        self.0.commit(reservation, report, Some(claim)).await
-    }
-
-    async fn release(
-        &self,
-        reservation: Reservation,
-        unsent: u64,
-        report: Option<Report>,
-    ) -> Result<()> {
-        self.0.release(&reservation, unsent, report).await
-    }
-
-    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
-        self.0.sweep(lease).await
-    }
-
-    async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
-        self.0.settlement(lease).await
-    }
-
-    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
-        self.0.record_upload(lease, &upload).await
-    }
-
-    async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
-        self.0.abandoned_uploads(retry).await
-    }
-
-    async fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
-        self.0.forget_upload(upload).await
-    }
-
-    async fn flush_usage(&self) -> Result<()> {
-        self.0.flush_usage().await
-    }
-
-    async fn ping(&self) -> Result<()> {
-        self.0.link.ping().await
-    }
-
-    /// Everything is written as it happens, but for the hits of unlimited tokens.
-    async fn close(&self) -> Result<()> {
-        self.0.finish_deeds().await;
-        self.0.flush_usage().await?;
-        self.0.end_life().await
-    }
 }

@@ -1,15 +1,16 @@
 //! The store in Redis as a whole, for exports and imports.
 
-mod dump;
-mod load;
+mod export;
+mod import;
 
 use async_trait::async_trait;
 use redis::Value;
 use tokio::sync::mpsc;
 
-use super::link::Link;
+use super::connection::Link;
 use super::scripts::Scripts;
-use super::{error, json, keys, parse};
+use super::scripts::decode;
+use super::{error, json, keys};
 use crate::error::{ErrorKind, Result};
 use crate::settings::RedisSettings;
 use crate::transfer::{ImportMarker, OfflineStore, Page};
@@ -56,14 +57,14 @@ impl OfflineStore for OfflineRedis {
     }
 
     async fn live_nodes(&self) -> Result<u64> {
-        let call = self.scripts.live_nodes.on(keys::NODES);
+        let call = self.scripts.count_nodes.on(keys::NODES);
         call.run(&self.link).await?.number()
     }
 
     async fn import_marker(&self) -> Result<Option<ImportMarker>> {
         match self.marker("GET", None).await? {
             Value::Nil => Ok(None),
-            Value::BulkString(json) => parse::from_json(&String::from_utf8_lossy(&json)).map(Some),
+            Value::BulkString(json) => decode::from_json(&String::from_utf8_lossy(&json)).map(Some),
             other => Err(error::corrupt("redis.import_marker", format!("{other:?}"))),
         }
     }

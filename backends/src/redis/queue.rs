@@ -1,12 +1,16 @@
 //! The outbox of callback events. An event's id says in which partition it is.
 
+mod claim;
+pub mod due_index;
+mod inspection;
+pub mod pending_count;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::keys;
-use super::reply::Items;
-use super::{Inner, RedisStore, fresh_id, json, millis, parse};
+use super::{Inner, RedisStore, fresh_id, json, millis};
 use crate::callback_queue::{
     Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, EventPage, EventState, KeptEvent,
     QueueStats,
@@ -51,7 +55,7 @@ impl Inner {
 
     async fn stats(&self) -> Result<QueueStats> {
         let each = keys::all_partitions().map(async |partition| {
-            let call = self.scripts.stats.on(partition);
+            let call = self.scripts.count_events.on(partition);
             let mut items = call.run(&self.link).await?.items()?;
             Ok(QueueStats {
                 pending: items.number()?,
@@ -81,7 +85,7 @@ impl Inner {
             Some(attempt) => json("redis.conclude", &attempt)?,
             None => String::new(),
         };
-        let script = &self.scripts.conclude;
+        let script = &self.scripts.finish_claim;
         let call = script
             .on(keys::partition_of_event(id))
             .arg(id.as_str())
@@ -95,23 +99,6 @@ impl Inner {
         }
         Ok(was_there)
     }
-}
-
-/// The event's id, and what was claimed.
-pub fn parse_claimed(items: &mut Items) -> Result<(String, Claimed)> {
-    let id = items.text()?;
-    let value = items.text()?;
-    Ok((id, claimed(&value, &items.text()?)?))
-}
-
-/// `value` as it is stored, `attempts` as JSON with commas between them.
-pub fn claimed(value: &str, attempts: &str) -> Result<Claimed> {
-    let (queued_at_ms, event) = value.split_once(':').unwrap_or(("0", value));
-    Ok(Claimed {
-        event: parse::from_json(event)?,
-        attempts: parse::from_json(&format!("[{attempts}]"))?,
-        queued_at_ms: queued_at_ms.parse().unwrap_or_default(),
-    })
 }
 
 #[async_trait]

@@ -1,70 +1,81 @@
 //! The Lua scripts: one for each operation, each inside one partition.
 
+pub mod decode;
+mod reply;
+
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script, ScriptInvocation, ToRedisArgs};
 
+use super::connection::{Ask, Failure, Link};
 use super::keys::{self, Partition};
-use super::link::{Ask, Failure, Link};
-use super::reply::Reply;
 use crate::error::Result;
+pub use reply::{Items, Reply};
 
 macro_rules! scripts {
-    ($($name:ident: $wrote:expr),+ $(,)?) => {
+    ($($room:literal { $($name:ident: $wrote:expr,)+ })+) => {
         /// Every script, with the words they share before it.
         pub struct Scripts {
-            $(pub $name: Named,)+
+            $($(pub $name: Named,)+)+
         }
 
         impl Scripts {
             pub fn new() -> Self {
                 Self {
-                    $($name: Named {
+                    $($($name: Named {
                         operation: concat!("redis.", stringify!($name)),
                         wrote: $wrote,
                         script: Script::new(concat!(
-                            include_str!("lua/common.lua"),
-                            include_str!(concat!("lua/", stringify!($name), ".lua")),
+                            include_str!("scripts/common.lua"),
+                            include_str!(concat!("scripts/", $room, "/", stringify!($name), ".lua")),
                         )),
-                    },)+
+                    },)+)+
                 }
             }
         }
     };
 }
 
-scripts!(
-    reserve: Wrote::AsTheAnswerSays,
-    undo: Wrote::Nothing,
-    charge: Wrote::Always,
-    extend: Wrote::Always,
-    commit: Wrote::Always,
-    release: Wrote::Always,
-    usage: Wrote::Nothing,
-    create: Wrote::Always,
-    get: Wrote::Nothing,
-    patch: Wrote::Always,
-    delete: Wrote::Always,
-    list: Wrote::Nothing,
-    sweep: Wrote::Nothing,
-    bury_owner: Wrote::Nothing,
-    enqueue: Wrote::Always,
-    peek: Wrote::Nothing,
-    take: Wrote::Nothing,
-    conclude: Wrote::Nothing,
-    events: Wrote::Nothing,
-    event: Wrote::Nothing,
-    replay: Wrote::Always,
-    stats: Wrote::Nothing,
-    record_upload: Wrote::Always,
-    abandoned: Wrote::Nothing,
-    forget_upload: Wrote::Nothing,
-    settlement: Wrote::Nothing,
-    heartbeat: Wrote::Nothing,
-    live_nodes: Wrote::Nothing,
-    is_empty: Wrote::Nothing,
-    dump: Wrote::Nothing,
-    load: Wrote::Always,
-);
+scripts! {
+    "store" {
+        reserve: Wrote::AsTheAnswerSays,
+        undo_reserve: Wrote::Nothing,
+        charge: Wrote::Always,
+        renew: Wrote::Always,
+        commit: Wrote::Always,
+        release: Wrote::Always,
+        add_usage: Wrote::Nothing,
+        create: Wrote::Always,
+        get: Wrote::Nothing,
+        patch: Wrote::Always,
+        delete: Wrote::Always,
+        list: Wrote::Nothing,
+        record_upload: Wrote::Always,
+        abandoned_uploads: Wrote::Nothing,
+        forget_upload: Wrote::Nothing,
+        settlement: Wrote::Nothing,
+    }
+    "queue" {
+        enqueue: Wrote::Always,
+        find_due: Wrote::Nothing,
+        claim: Wrote::Nothing,
+        finish_claim: Wrote::Nothing,
+        list_events: Wrote::Nothing,
+        get_events: Wrote::Nothing,
+        replay: Wrote::Always,
+        count_events: Wrote::Nothing,
+    }
+    "maintenance" {
+        sweep: Wrote::Nothing,
+        interrupt_downloads: Wrote::Nothing,
+        note_node: Wrote::Nothing,
+        count_nodes: Wrote::Nothing,
+    }
+    "offline" {
+        is_empty: Wrote::Nothing,
+        export: Wrote::Nothing,
+        import: Wrote::Always,
+    }
+}
 
 /// Whether a script has written what somebody counts on, so that replicas have to have it.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::redis::RedisStore;
-use crate::redis::patience::Patience;
+use crate::redis::timeouts::Patience;
 use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::TokenStore;
 

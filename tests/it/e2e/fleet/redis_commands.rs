@@ -19,10 +19,12 @@ const TIMES: u64 = 20;
 
 /// The names of the scripts by the digests that Redis has given them.
 fn scripts(redis: &Server) -> BTreeMap<String, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("backends/src/redis/lua");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("backends/src/redis/scripts");
     let common = std::fs::read_to_string(folder.join("common.lua")).unwrap();
     let mut names = BTreeMap::new();
-    for entry in std::fs::read_dir(&folder).unwrap() {
+    let rooms = ["store", "queue", "maintenance", "offline"];
+    let entries = rooms.map(|room| std::fs::read_dir(folder.join(room)).unwrap());
+    for entry in entries.into_iter().flatten() {
         let path = entry.unwrap().path();
         let script = common.clone() + &std::fs::read_to_string(&path).unwrap();
         let load = [b"SCRIPT".to_vec(), b"LOAD".to_vec(), script.into_bytes()];
@@ -106,20 +108,20 @@ fn rows(hook: &str) -> Vec<Row> {
             "`GET`, `max_hits`, `callback`",
             json!({"method": "GET", "max_hits": 99, "callback": hook}),
             get,
-            &["commit", "conclude", "reserve", "take"],
+            &["claim", "commit", "finish_claim", "reserve"],
         ),
         row("`HEAD`", json!({"method": "HEAD"}), head, &["get"]),
         row(
             "`PUT`",
             json!({"method": "PUT", "max_hits": 99}),
             put,
-            &["commit", "extend", "reserve"],
+            &["commit", "renew", "reserve"],
         ),
         row(
             "`PUT`, `callback`",
             json!({"method": "PUT", "max_hits": 99, "callback": hook}),
             put,
-            &["commit", "conclude", "extend", "reserve", "take"],
+            &["claim", "commit", "finish_claim", "renew", "reserve"],
         ),
     ]
 }
@@ -168,11 +170,11 @@ async fn what_a_request_costs() {
         let partitions = partitions.map(|partition| format!("ag:{{{partition}}}:"));
         for (name, words) in named(&fleet.redis, said) {
             for (looks, partition) in looks.iter_mut().zip(&partitions) {
-                *looks += u64::from(name == "peek" && words[3] == *partition);
+                *looks += u64::from(name == "find_due" && words[3] == *partition);
             }
             let is_about = words.iter().any(|word| about.contains(&word.as_str()));
             // Hits of unlimited tokens are written together, twice a second.
-            if is_about && name != "usage" {
+            if is_about && name != "add_usage" {
                 *calls.entry(name).or_default() += 1;
             }
         }
@@ -181,7 +183,7 @@ async fn what_a_request_costs() {
             *expected.entry((*call).to_owned()).or_default() += TIMES;
         }
         // Events that come together are taken together.
-        if let (Some(taken), Some(most)) = (calls.get("take"), expected.get_mut("take")) {
+        if let (Some(taken), Some(most)) = (calls.get("claim"), expected.get_mut("claim")) {
             assert!((1..=*most).contains(taken), "{taken}");
             *most = *taken;
         }

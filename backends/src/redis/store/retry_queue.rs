@@ -12,12 +12,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::ending::Ending;
-use super::reply::Reply;
-use super::scripts::Call;
-use super::{Inner, keys};
+use super::commit_or_release::Ending;
 use crate::callback_queue::EventId;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::redis::scripts::Call;
+use crate::redis::scripts::Reply;
+use crate::redis::{Inner, keys};
 use crate::token_store::{ClientKey, TokenId};
 
 /// How long an orderly end waits for what is left, and the pauses between its tries.
@@ -67,7 +67,7 @@ impl Deed {
                 ..
             } => store
                 .scripts
-                .undo
+                .undo_reserve
                 .on(partition)
                 .arg(id.to_string())
                 .arg(keys::hex(*reserve))

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::keys::{self, Partition};
+use crate::redis::keys::{self, Partition};
 
 /// What others have queued they deliver themselves, unless they have died or have too much of it. A
 /// little below the third of the seconds after which somebody who waits for events looks again.

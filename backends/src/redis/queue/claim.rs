@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 
-use super::keys::{self, Partition};
-use super::queue::parse_claimed;
-use super::{Inner, millis};
 use crate::callback_queue::{Claimed, EventId};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
+use crate::redis::keys::{self, Partition};
+use crate::redis::scripts::decode;
+use crate::redis::{Inner, millis};
 
 /// How often a claim looks again where other nodes were faster.
 const ROUNDS: usize = 4;
@@ -46,7 +46,7 @@ impl Inner {
     ) -> Result<Vec<(u64, Partition, String)>> {
         unseen.partitions.lock().extend(&partitions);
         let each = partitions.into_iter().map(async |partition| {
-            let call = self.scripts.peek.on(partition).arg(most);
+            let call = self.scripts.find_due.on(partition).arg(most);
             let mut items = call.run(&self.link).await?.items()?;
             let mut more_in = items.optional()?;
             let mut items = items.part()?.items()?;
@@ -131,7 +131,7 @@ impl Inner {
         lease: Duration,
         unseen: &Unseen<'_>,
     ) -> Result<Vec<(u64, Claimed)>> {
-        let mut call = self.scripts.take.on(partition).arg(millis(lease));
+        let mut call = self.scripts.claim.on(partition).arg(millis(lease));
         for (_, event) in &events {
             call.push(event);
         }
@@ -149,7 +149,7 @@ impl Inner {
         unseen.forget(&events);
         let mut taken = Vec::new();
         for item in reply.items()? {
-            let (event, claimed) = match parse_claimed(&mut item.items()?) {
+            let (event, claimed) = match decode::parse_claimed(&mut item.items()?) {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     // It must not keep the others from being delivered.

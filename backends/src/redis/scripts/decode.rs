@@ -1,8 +1,10 @@
 //! Texts of the store become values.
 
-use super::error;
+use super::Items;
+use crate::callback_queue::Claimed;
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::token_store::{Method, TokenId, TokenRecord};
+use crate::redis::error;
+use crate::token_store::{Lease, Method, TokenId, TokenRecord};
 
 pub fn record(json: &str) -> Result<TokenRecord> {
     from_json(json)
@@ -29,4 +31,29 @@ pub fn method(text: &str) -> Result<Method> {
         .into_iter()
         .find(|method| method.as_str() == text)
         .ok_or_else(|| error::corrupt("redis.decode", format!("not a method: {text:?}")))
+}
+
+pub fn lease(text: &str) -> Result<Lease> {
+    match text {
+        "held" => Ok(Lease::Held),
+        "lost" => Ok(Lease::Lost),
+        other => Err(error::corrupt("redis.lease", other)),
+    }
+}
+
+/// The event's id, and what was claimed.
+pub fn parse_claimed(items: &mut Items) -> Result<(String, Claimed)> {
+    let id = items.text()?;
+    let value = items.text()?;
+    Ok((id, claimed(&value, &items.text()?)?))
+}
+
+/// `value` as it is stored, `attempts` as JSON with commas between them.
+pub fn claimed(value: &str, attempts: &str) -> Result<Claimed> {
+    let (queued_at_ms, event) = value.split_once(':').unwrap_or(("0", value));
+    Ok(Claimed {
+        event: from_json(event)?,
+        attempts: from_json(&format!("[{attempts}]"))?,
+        queued_at_ms: queued_at_ms.parse().unwrap_or_default(),
+    })
 }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::OfflineRedis;
 use crate::callback_queue::{Attempt, Event};
 use crate::error::Result;
-use crate::redis::create::admission_fields;
 use crate::redis::keys::{self, Partition};
+use crate::redis::store::create::admission_fields;
 use crate::redis::{FAN_OUT, error, json};
 use crate::transfer::{Entry, Page, Token};
 
@@ -47,7 +47,7 @@ impl OfflineRedis {
     }
 
     async fn load_group(&self, partition: Partition, group: &[Words]) -> Result<()> {
-        let mut call = self.scripts.load.on(partition);
+        let mut call = self.scripts.import.on(partition);
         for (kind, words) in group {
             call.push(*kind);
             call.push(words.len());

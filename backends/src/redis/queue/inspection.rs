@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::keys::{self, Partition};
-use super::queue::parse_claimed;
-use super::{Inner, json};
 use crate::callback_queue::{EventId, EventPage, EventState, KeptEvent, replayed};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
+use crate::redis::keys::{self, Partition};
+use crate::redis::scripts::decode;
+use crate::redis::{Inner, json};
 
 /// A place in the order of all events: when it was queued (Unix ms), and its id.
 type Place = (u64, String);
@@ -30,7 +30,7 @@ impl Inner {
             EventState::Dead => "dead",
         };
         let each = keys::all_partitions().map(async |partition| {
-            let script = &self.scripts.events;
+            let script = &self.scripts.list_events;
             let call = script
                 .on(partition)
                 .arg(index)
@@ -77,11 +77,11 @@ impl Inner {
     }
 
     async fn events(&self, partition: Partition, ids: Vec<String>) -> Result<Vec<KeptEvent>> {
-        let call = self.scripts.event.on(partition).arg(ids);
+        let call = self.scripts.get_events.on(partition).arg(ids);
         let mut events = Vec::new();
         for item in call.run(&self.link).await?.items()? {
             let mut items = item.items()?;
-            let claimed = match parse_claimed(&mut items) {
+            let claimed = match decode::parse_claimed(&mut items) {
                 Ok((_, claimed)) => claimed,
                 Err(error) => {
                     tracing::error!(%error, partition, "a callback cannot be read");

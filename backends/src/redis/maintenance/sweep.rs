@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::keys::{self, Partition};
-use super::reply::Items;
-use super::{Inner, json, millis, parse};
 use crate::callback_queue::{Outcome, Report};
 use crate::error::Result;
+use crate::redis::keys::{self, Partition};
+use crate::redis::scripts::Items;
+use crate::redis::scripts::decode;
+use crate::redis::{Inner, json, millis};
 use crate::token_store::{Hold, Reservation, Unsettled};
 
 /// Tokens, and leases, that one script looks after.
@@ -120,7 +121,7 @@ impl Inner {
             false => String::new(),
         };
         loop {
-            let script = &self.scripts.bury_owner;
+            let script = &self.scripts.interrupt_downloads;
             let mut call = script.on(partition).arg(owner).arg(&report);
             for _ in 0..ENDED_AT_ONCE {
                 call.push(keys::event_in(partition).as_str());
@@ -139,10 +140,10 @@ impl Inner {
 }
 
 fn parse_unsettled(items: &mut Items) -> Result<Unsettled> {
-    let token_id = parse::token_id(&items.text()?)?;
-    let record = parse::record(&items.text()?)?;
-    let incarnation = parse::hex(&items.text()?)?;
-    let lease = parse::hex(&items.text()?)?;
+    let token_id = decode::token_id(&items.text()?)?;
+    let record = decode::record(&items.text()?)?;
+    let incarnation = decode::hex(&items.text()?)?;
+    let lease = decode::hex(&items.text()?)?;
     let turn = u32::try_from(items.number()?).unwrap_or(u32::MAX);
     Ok(Unsettled {
         record,
@@ -152,10 +153,10 @@ fn parse_unsettled(items: &mut Items) -> Result<Unsettled> {
             hold: Hold::Leased { lease, turn },
             event: None,
         },
-        intent: parse::from_json(&items.text()?)?,
+        intent: decode::from_json(&items.text()?)?,
         open_upload: match items.text()?.as_str() {
             "" => None,
-            upload => Some(parse::from_json(upload)?),
+            upload => Some(decode::from_json(upload)?),
         },
     })
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::{Cmd, Value};
 
-use super::line::Failure;
+use super::server::Failure;
 use crate::redis::keys;
 
 /// Shut until it was looked for the marker, and there was none.

@@ -6,9 +6,9 @@ use super::OfflineRedis;
 use crate::callback_queue::{Event, Outcome, Report};
 use crate::error::Result;
 use crate::redis::keys::{self, Partition};
-use crate::redis::queue::claimed;
-use crate::redis::reply::Items;
-use crate::redis::{error, json, parse};
+use crate::redis::scripts::Items;
+use crate::redis::scripts::decode;
+use crate::redis::{error, json};
 use crate::transfer::{Dead, Entry, Finalising, Page, PartsUpload, Pending, Token, Window};
 
 /// Entries that one script reads: less than a second's answer, however large they are.
@@ -54,7 +54,7 @@ impl OfflineRedis {
         from: &str,
         read: Read,
     ) -> Result<(String, Page)> {
-        let call = self.scripts.dump.on(partition);
+        let call = self.scripts.export.on(partition);
         let call = call.arg(kind).arg(from).arg(PAGE);
         let mut items = call.run(&self.link).await?.items()?;
         let next = items.text()?;
@@ -66,9 +66,9 @@ impl OfflineRedis {
 
 fn token(row: &mut Items) -> Result<Entry> {
     Ok(Entry::Token(Token {
-        id: parse::token_id(&row.text()?)?,
-        record: parse::record(&row.text()?)?,
-        incarnation: parse::hex(&row.text()?)?,
+        id: decode::token_id(&row.text()?)?,
+        record: decode::record(&row.text()?)?,
+        incarnation: decode::hex(&row.text()?)?,
         used_hits: row.number()?,
         charged_bytes: row.number()?,
         uploaded_at: row.optional()?,
@@ -91,18 +91,18 @@ fn windows(row: &mut Items) -> Result<Vec<Window>> {
 
 fn finalising(row: &mut Items) -> Result<Entry> {
     Ok(Entry::Finalising(Finalising {
-        token_id: parse::token_id(&row.text()?)?,
-        lease: parse::hex(&row.text()?)?,
+        token_id: decode::token_id(&row.text()?)?,
+        lease: decode::hex(&row.text()?)?,
         turn: u32::try_from(row.number()?).unwrap_or(u32::MAX),
-        intent: parse::from_json(&row.text()?)?,
+        intent: decode::from_json(&row.text()?)?,
     }))
 }
 
 fn upload(row: &mut Items) -> Result<Entry> {
     Ok(Entry::Upload(PartsUpload {
-        token_id: parse::token_id(&row.text()?)?,
-        lease: parse::hex(&row.text()?)?,
-        upload: parse::from_json(&row.text()?)?,
+        token_id: decode::token_id(&row.text()?)?,
+        lease: decode::hex(&row.text()?)?,
+        upload: decode::from_json(&row.text()?)?,
     }))
 }
 
@@ -112,7 +112,7 @@ fn download(row: &mut Items) -> Result<Entry> {
     let id = json("redis.dump", &id)?;
     let report = json("redis.dump", &interrupted())?;
     let event = format!(r#"{{"id":{id},"report":{report},{tail}"#);
-    Ok(Entry::Download(parse::from_json::<Event>(&event)?))
+    Ok(Entry::Download(decode::from_json::<Event>(&event)?))
 }
 
 /// What is known of a download that nobody has ended.
@@ -147,7 +147,7 @@ fn dead(row: &mut Items) -> Result<Entry> {
 /// An event of either state; one that was given up is due at 0.
 fn event(row: &mut Items) -> Result<Pending> {
     let id = row.text()?;
-    let claimed = claimed(&row.text()?, &row.text()?)?;
+    let claimed = decode::claimed(&row.text()?, &row.text()?)?;
     if claimed.event.id.as_str() != id {
         return Err(error::corrupt("redis.dump", "an event under another's id"));
     }

@@ -2,8 +2,8 @@
 
 use redis::{FromRedisValue, ParsingError, Value};
 
-use super::error;
 use crate::error::Result;
+use crate::redis::error;
 
 /// An answer, or a part of one.
 #[derive(Debug)]

@@ -13,9 +13,9 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::ask::Ask;
+use super::connector::Target;
 use super::replicas::Replicas;
-use super::target::Target;
+use super::request::Ask;
 use crate::error::BackendError;
 use crate::redis::error;
 

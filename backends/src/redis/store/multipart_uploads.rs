@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::keys::{self, Partition};
-use super::settle::held;
-use super::{Inner, json, millis, parse};
 use crate::error::Result;
+use crate::redis::keys::{self, Partition};
+use crate::redis::scripts::decode;
+use crate::redis::{Inner, json, millis};
 use crate::token_store::{AbandonedUpload, Lease, LeaseId, OpenUpload};
 
 /// Uploads that one script looks at.
@@ -20,7 +20,7 @@ impl Inner {
             .arg(keys::hex(lease.lease))
             .arg(lease.turn)
             .arg(json("redis.record_upload", upload)?);
-        held(&call.run(&self.link).await?.text()?)
+        decode::lease(&call.run(&self.link).await?.text()?)
     }
 
     pub async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
@@ -35,16 +35,16 @@ impl Inner {
     ) -> Result<Vec<AbandonedUpload>> {
         let mut abandoned = Vec::new();
         loop {
-            let script = &self.scripts.abandoned;
+            let script = &self.scripts.abandoned_uploads;
             let call = script.on(partition).arg(millis(retry)).arg(TAKEN_AT_ONCE);
             let mut items = call.run(&self.link).await?.items()?;
             let more = items.number()? == 1;
             for item in items.part()?.items()? {
                 let mut item = item.items()?;
                 abandoned.push(AbandonedUpload {
-                    token_id: parse::token_id(&item.text()?)?,
-                    lease: parse::hex(&item.text()?)?,
-                    upload: parse::from_json(&item.text()?)?,
+                    token_id: decode::token_id(&item.text()?)?,
+                    lease: decode::hex(&item.text()?)?,
+                    upload: decode::from_json(&item.text()?)?,
                 });
             }
             if !more {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::Inner;
+use crate::redis::Inner;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Ticks from one sign of life to the next.

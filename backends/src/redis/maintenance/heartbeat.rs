@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue};
 
-use super::{Inner, error, keys, millis};
 use crate::error::Result;
+use crate::redis::{Inner, error, keys, millis};
 
 const ALIVE_FOR: Duration = Duration::from_secs(30);
 
@@ -31,7 +31,7 @@ impl Inner {
 
     /// Notes that this node uses the store: nobody may export it, or import into it.
     pub async fn note_node(&self) -> Result<()> {
-        let call = self.scripts.heartbeat.on(keys::NODES);
+        let call = self.scripts.note_node.on(keys::NODES);
         let call = call.arg(&self.owner).arg(millis(ALIVE_FOR));
         call.run(&self.link).await.map(drop)
     }

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::Inner;
-use super::keys::{self, Partition};
 use crate::error::Result;
+use crate::redis::Inner;
+use crate::redis::keys::{self, Partition};
 use crate::token_store::TokenId;
 
 /// Hits that are not written yet, as far as this node knows.
@@ -141,7 +141,7 @@ impl Inner {
     }
 
     async fn write_usage(&self, partition: Partition, batch: &Batch) -> Result<()> {
-        let mut call = self.scripts.usage.on(partition);
+        let mut call = self.scripts.add_usage.on(partition);
         call.push(&self.owner);
         call.push(batch.number);
         for (id, (incarnation, count)) in &batch.hits {

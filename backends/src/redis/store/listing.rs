@@ -1,9 +1,10 @@
 //! Listing and mass revocation: the partitions' indexes, one after the other.
 
-use super::keys::Partition;
-use super::reply::Items;
-use super::{Inner, parse};
 use crate::error::Result;
+use crate::redis::Inner;
+use crate::redis::keys::Partition;
+use crate::redis::scripts::Items;
+use crate::redis::scripts::decode;
 use crate::token_store::{Filter, Page, StoredToken, TokenState};
 
 /// Index entries that one page looks at, about; past it the page ends early, with a cursor.
@@ -173,8 +174,8 @@ impl Inner {
             true => None,
             false => {
                 let id = member.get(member.len().saturating_sub(32)..);
-                let id = parse::token_id(id.unwrap_or_default())?;
-                let record = parse::record(&items.text()?)?;
+                let id = decode::token_id(id.unwrap_or_default())?;
+                let record = decode::record(&items.text()?)?;
                 Some(self.stored(id, record, items)?)
             }
         };

@@ -14,10 +14,10 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::ask::Ask;
-use super::line::{FIRST, Failure, Line, settings};
+use super::connector::{Access, Target, host_and_port};
+use super::request::Ask;
+use super::server::{FIRST, Failure, Line, settings};
 use super::slots;
-use super::target::{Access, Target, host_and_port};
 use crate::redis::keys::Partition;
 
 /// How often the cluster is asked who serves what: while everybody answers, and while not.

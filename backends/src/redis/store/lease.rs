@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deeds::Deed;
-use super::ending::{Ending, How};
-use super::{Inner, error, fresh_id, json, keys, millis};
+use super::commit_or_release::{Ending, How};
+use super::retry_queue::Deed;
 use crate::callback_queue::{Claimed, Report};
 use crate::error::{ErrorKind, Result};
+use crate::redis::scripts::decode;
+use crate::redis::{Inner, error, fresh_id, json, keys, millis};
 use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation, Settlement};
 
 impl Inner {
@@ -49,7 +50,7 @@ impl Inner {
             Some(intent) => json("redis.extend", &intent)?,
             None => String::new(),
         };
-        let script = &self.scripts.extend;
+        let script = &self.scripts.renew;
         let call = script
             .on(keys::partition_of(lease.token_id))
             .arg(lease.token_id.to_string())
@@ -57,7 +58,7 @@ impl Inner {
             .arg(lease.turn)
             .arg(millis(by))
             .arg(intent);
-        held(&call.run(&self.link).await?.text()?)
+        decode::lease(&call.run(&self.link).await?.text()?)
     }
 
     pub async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
@@ -135,13 +136,5 @@ impl Inner {
                 Err(error)
             }
         }
-    }
-}
-
-pub fn held(text: &str) -> Result<Lease> {
-    match text {
-        "held" => Ok(Lease::Held),
-        "lost" => Ok(Lease::Lost),
-        other => Err(error::corrupt("redis.lease", other)),
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::deeds::Deed;
-use super::reply::{Items, Reply};
-use super::scripts::Call;
-use super::{Inner, error, fresh_id, keys, millis, parse};
+use super::retry_queue::Deed;
 use crate::callback_queue::EventId;
 use crate::error::Result;
+use crate::redis::scripts::Call;
+use crate::redis::scripts::decode;
+use crate::redis::scripts::{Items, Reply};
+use crate::redis::{Inner, error, fresh_id, keys, millis};
 use crate::token_store::{
     Access, ClientKey, Hold, Method, RIDDEN_WINDOWS, Refusal, Reservation, ReserveRequest,
     Reserved, TokenId, WINDOWS, WINDOWS_OF_ADDRESS, Window,
@@ -39,7 +40,7 @@ impl Inner {
             call: fresh_id()?,
             event: keys::event_in(keys::partition_of(id)),
         };
-        let caller = super::json("redis.reserve", &request.caller.to_caller())?;
+        let caller = crate::redis::json("redis.reserve", &request.caller.to_caller())?;
         let wanted = Wanted {
             declared: request.declared_size.map(|n| n.to_string()),
             checked: request.rules_checked.map(keys::hex),
@@ -117,7 +118,7 @@ impl Inner {
         let refusal = match items.text()?.as_str() {
             "not_found" => Refusal::NotFound,
             "expired" => Refusal::Expired,
-            "method" => Refusal::Method(parse::method(&items.text()?)?),
+            "method" => Refusal::Method(decode::method(&items.text()?)?),
             "size" => Refusal::SizeExceeded {
                 limit: items.number()?,
             },
@@ -125,8 +126,8 @@ impl Inner {
             "full" => Refusal::QueueFull,
             "rules" => {
                 return Ok(Reserved::CheckRules {
-                    record: parse::record(&items.text()?)?,
-                    incarnation: parse::hex(&items.text()?)?,
+                    record: decode::record(&items.text()?)?,
+                    incarnation: decode::hex(&items.text()?)?,
                 });
             }
             hold => return self.held(asked, hold, &mut items),
@@ -135,8 +136,8 @@ impl Inner {
     }
 
     fn held(&self, asked: &Asked, hold: &str, items: &mut Items) -> Result<Reserved> {
-        let record = parse::record(&items.text()?)?;
-        let incarnation = parse::hex(&items.text()?)?;
+        let record = decode::record(&items.text()?)?;
+        let incarnation = decode::hex(&items.text()?)?;
         let hold = match hold {
             "batched" => {
                 self.usage.lock().add(asked.id, incarnation, 1);

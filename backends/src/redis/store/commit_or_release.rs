@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::queue::claimed;
-use super::reply::Reply;
-use super::scripts::Call;
-use super::settle::held;
-use super::{Inner, fresh_id, keys, millis};
 use crate::callback_queue::{Claimed, EventId};
 use crate::error::Result;
+use crate::redis::scripts::Call;
+use crate::redis::scripts::Reply;
+use crate::redis::scripts::decode;
+use crate::redis::{Inner, fresh_id, keys, millis};
 use crate::token_store::{Hold, Lease, Reservation, TokenId, Window};
 
 /// How an access ended, as it is told to Redis.
@@ -112,14 +111,14 @@ impl Ending {
         match &self.how {
             How::Commit { claim, .. } => {
                 let mut items = reply.items()?;
-                let lease = held(&items.text()?)?;
+                let lease = decode::lease(&items.text()?)?;
                 if items.number()? == 1 {
                     store.queued(self.queued_as.clone(), *claim);
                 }
                 let value = items.text()?;
                 let claimed = match value.as_str() {
                     "" => None,
-                    value => Some(claimed(value, "")?),
+                    value => Some(decode::claimed(value, "")?),
                 };
                 Ok((lease, claimed))
             }

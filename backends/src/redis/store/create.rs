@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::deeds::Deed;
-use super::keys::{self, Partition};
-use super::{Inner, error, fresh_id, json};
+use super::retry_queue::Deed;
 use crate::error::{BackendError, Result};
+use crate::redis::keys::{self, Partition};
+use crate::redis::{Inner, error, fresh_id, json};
 use crate::token_store::{Created, HitOn, TokenId, TokenRecord};
 
 /// A token that is to be written, and its place in the input.

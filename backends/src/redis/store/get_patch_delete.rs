@@ -1,8 +1,9 @@
 //! The control plane's operations on single tokens that are there.
 
-use super::reply::Items;
-use super::{Inner, error, fresh_id, json, keys, parse};
 use crate::error::Result;
+use crate::redis::scripts::Items;
+use crate::redis::scripts::decode;
+use crate::redis::{Inner, error, fresh_id, json, keys};
 use crate::token_store::{Patch, StoredToken, TokenId, TokenRecord};
 
 /// How often a change is made again because somebody else has changed the token meanwhile.
@@ -17,7 +18,7 @@ impl Inner {
             return Ok(None);
         }
         let json = items.text()?;
-        let record = parse::record(&json)?;
+        let record = decode::record(&json)?;
         let stored = self.stored(id, record, &mut items)?;
         Ok(Some((json, stored)))
     }
@@ -29,7 +30,7 @@ impl Inner {
         record: TokenRecord,
         items: &mut Items,
     ) -> Result<StoredToken> {
-        let incarnation = parse::hex(&items.text()?)?;
+        let incarnation = decode::hex(&items.text()?)?;
         let unwritten = self.usage.lock().of(id, incarnation);
         Ok(StoredToken {
             id,

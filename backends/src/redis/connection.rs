@@ -1,25 +1,25 @@
 //! The way to Redis: to one server, to the master that sentinels name, or to the masters of a
 //! cluster.
 
-mod ask;
 mod cluster;
+mod connector;
 mod import_gate;
-mod line;
 mod replicas;
+mod request;
+mod server;
 mod slots;
-mod target;
 
 use std::sync::Arc;
 
 use super::keys::{self, Partition, all_partitions, prefix};
 use crate::error::Result;
 use crate::settings::{RedisMode, RedisSettings};
-pub use ask::Ask;
 use cluster::Cluster;
+use connector::{Access, Target};
 use import_gate::ImportGate;
-pub use line::Failure;
-use line::Line;
-use target::{Access, Target};
+pub use request::Ask;
+pub use server::Failure;
+use server::Line;
 
 /// Partitions from one that is probed to the next: some are on each master of a usual cluster.
 const PROBED_EVERY: usize = 16;

@@ -1,0 +1,5 @@
+//! What nodes do without being asked.
+
+pub mod background;
+mod heartbeat;
+mod sweep;

@@ -1,0 +1,138 @@
+//! The token store: one file for each operation.
+
+mod commit_or_release;
+pub mod create;
+mod get_patch_delete;
+mod lease;
+mod listing;
+mod multipart_uploads;
+mod reserve;
+pub mod retry_queue;
+pub mod usage_buffer;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::RedisStore;
+use crate::callback_queue::{Claimed, Report};
+use crate::error::Result;
+use crate::token_store::{
+    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
+    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, Unsettled,
+};
+
+#[async_trait]
+impl TokenStore for RedisStore {
+    async fn create(&self, tokens: Vec<(TokenId, TokenRecord)>) -> Result<Created> {
+        self.0.create(&tokens).await
+    }
+
+    async fn get(&self, id: TokenId) -> Result<Option<StoredToken>> {
+        self.0.get(id).await
+    }
+
+    async fn patch(&self, id: TokenId, patch: Patch) -> Result<Option<StoredToken>> {
+        self.0.patch(id, &patch).await
+    }
+
+    async fn delete(&self, id: TokenId) -> Result<bool> {
+        self.0.delete(id, None).await
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Option<Page>> {
+        self.0.list(filter, limit, cursor).await
+    }
+
+    async fn delete_matching(&self, filter: &Filter) -> Result<u64> {
+        self.0.delete_matching(filter).await
+    }
+
+    async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved> {
+        self.0.reserve(id, request).await
+    }
+
+    async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
+        self.0.charge(reservation, bytes, budget).await
+    }
+
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
+        self.0.extend(lease, duration, None).await
+    }
+
+    async fn finalise(
+        &self,
+        reservation: &Reservation,
+        intent: Intent,
+        lease: Duration,
+    ) -> Result<Lease> {
+        match reservation.lease() {
+            Some(held) => self.0.extend(held, lease, Some(intent)).await,
+            None => Ok(Lease::Held),
+        }
+    }
+
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
+        let (lease, _) = self.0.commit(reservation, report, None).await?;
+        Ok(lease)
+    }
+
+    async fn commit_claiming(
+        &self,
+        reservation: Reservation,
+        report: Report,
+        claim: Duration,
+    ) -> Result<(Lease, Option<Claimed>)> {
+        self.0.commit(reservation, report, Some(claim)).await
+    }
+
+    async fn release(
+        &self,
+        reservation: Reservation,
+        unsent: u64,
+        report: Option<Report>,
+    ) -> Result<()> {
+        self.0.release(&reservation, unsent, report).await
+    }
+
+    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+        self.0.sweep(lease).await
+    }
+
+    async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
+        self.0.settlement(lease).await
+    }
+
+    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+        self.0.record_upload(lease, &upload).await
+    }
+
+    async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
+        self.0.abandoned_uploads(retry).await
+    }
+
+    async fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
+        self.0.forget_upload(upload).await
+    }
+
+    async fn flush_usage(&self) -> Result<()> {
+        self.0.flush_usage().await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.0.link.ping().await
+    }
+
+    /// Everything is written as it happens, but for the hits of unlimited tokens.
+    async fn close(&self) -> Result<()> {
+        self.0.finish_deeds().await;
+        self.0.flush_usage().await?;
+        self.0.end_life().await
+    }
+}
