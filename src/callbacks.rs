@@ -6,6 +6,7 @@
 //!   sends it, `target_policy` decides where it may go, `retry` when to try again.
 //! - `host_limits` and `bulkhead` keep one slow receiver from taking all attempts, `circuit_breaker` one
 //!   failing receiver from filling the queue, `head_event_throttle` clients from filling it with `HEAD`.
+//! - `queue_metrics` watches the queue.
 //!
 //! Callbacks take events from the queue and never call `tokens`.
 
@@ -15,6 +16,7 @@ mod delivery;
 mod head_event_throttle;
 mod host_limits;
 mod message;
+pub mod queue_metrics;
 mod retry;
 mod sender;
 mod signature;

@@ -77,7 +77,9 @@ pub fn router(state: AppState) -> Router {
         ));
     let data = Router::new().route(
         "/object/{token}",
-        get(objects::get).head(objects::head).put(objects::put),
+        get(objects::get::get)
+            .head(objects::head::head)
+            .put(objects::put::put),
     );
     let operations = Router::new()
         .route("/healthz", get(health::healthz))

@@ -2,18 +2,17 @@
 //!
 //! In reading order: [`secret`] (a token and its digest), [`issue`] (what may be asked for),
 //! [`policy`] (who may come in), [`redeem`] (one access), [`lease`] (held while bytes move),
-//! [`lost`] (a lease that is over too early), [`settle`] (uploads whose node died), [`parts`] (what
-//! they have left in storage), [`maintenance`] (what runs beside the requests).
+//! [`lost`] (a lease that is over too early), [`upload`] (the upload protocol and its recovery),
+//! [`maintenance`] (what runs beside the requests).
 
 pub mod issue;
 pub mod lease;
 pub mod lost;
 pub mod maintenance;
-pub mod parts;
 pub mod policy;
 pub mod redeem;
 pub mod secret;
-pub mod settle;
+pub mod upload;
 
 pub use lost::AccessLease;
 pub use redeem::{Redeemer, Ticket};

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{AppState, Parts};
 use crate::buckets::Buckets;
 use crate::callbacks::{
-    CallbackSettings, CircuitBreaker, Deliverer, SetupError, TargetPolicy, Worker,
+    CallbackSettings, CircuitBreaker, Deliverer, SetupError, TargetPolicy, Worker, queue_metrics,
 };
 use crate::config::{Config, LimitsConfig, embedded};
 use crate::http::rate_limit::ClientLimiter;
@@ -130,7 +130,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         clock,
     ));
     beside.spawn(watch::upkeep(metrics.clone()));
-    beside.spawn(watch::queue(circuit_breaker));
+    beside.spawn(queue_metrics::update(circuit_breaker));
     let server = Server::new(ServerSettings {
         max_connections_per_client: config.limits.connections_per_client(),
         trusted_proxies: config.server.trusted_proxies.as_slice().into(),

@@ -2,31 +2,22 @@
 
 mod checksum;
 pub mod disposition;
-mod download;
+pub mod get;
+pub mod head;
+pub mod put;
 pub mod range;
+mod representation;
 mod response;
-mod upload;
 
-use asset_gateway_backends::ErrorKind;
-use asset_gateway_backends::callback_queue::{Enqueued, Event, EventId};
-use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend};
-use asset_gateway_backends::token_store::{Access, StoredToken};
-use axum::Extension;
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::response::Response;
-use bytes::Bytes;
-use futures_util::stream;
-use http::{HeaderMap, header};
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::context::RequestContext;
+use asset_gateway_backends::object_backend::ObjectBackend;
+use asset_gateway_backends::token_store::TokenId;
+use axum::response::Response;
+
 use super::observe::AboutToken;
 use crate::app::AppState;
 use crate::error::GatewayError;
-use crate::tokens::redeem::{Client, NotAdmitted};
-use crate::tokens::settle::uploaded;
 use crate::tokens::{AccessLease, TokenSecret};
 
 /// Why an access that was let in has no hit any more. Nothing was stored, or sent.
@@ -36,89 +27,6 @@ async fn lost(lease: &AccessLease) -> GatewayError {
         Ok(false) => GatewayError::Unavailable("the lease of the access was lost".into()),
         Err(error) => GatewayError::store(error),
     }
-}
-
-/// Downloads the object, or a range of it.
-#[utoipa::path(get, path = "/object/{token}", tag = "data plane",
-    params(("token" = String, Path, description = "temporary token")),
-    responses((status = 200, description = "the object"), (status = 206, description = "a range of it"),
-        (status = 304, description = "not modified"), super::openapi::DownloadErrors))]
-pub async fn get(
-    State(state): State<AppState>,
-    Extension(context): Extension<RequestContext>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, GatewayError> {
-    let token = parse(&token)?;
-    let client = context.client(&headers, state.public_base(), &token);
-    let ticket = state
-        .redeemer()
-        .admit(&token, Access::Get, None, client)
-        .await?;
-    let id = ticket.token_id();
-    let response = download::download(&state, ticket, &headers).await?;
-    Ok(about(response, id))
-}
-
-/// The headers of `GET`; uses no hit.
-#[utoipa::path(head, path = "/object/{token}", tag = "data plane",
-    params(("token" = String, Path, description = "temporary token")),
-    responses((status = 200, description = "the object's headers"),
-        (status = 304, description = "not modified"), super::openapi::DownloadErrors))]
-pub async fn head(
-    State(state): State<AppState>,
-    Extension(context): Extension<RequestContext>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, GatewayError> {
-    let token = parse(&token)?;
-    let client = context.client(&headers, state.public_base(), &token);
-    let stored = state.redeemer().peek(&token, client).await?;
-    let record = &stored.record;
-    let options = GetOptions {
-        range: None,
-        conditions: range::conditions(&headers)?,
-    };
-    let response = match bucket(&state, &record.bucket)?
-        .head(&record.key, &options)
-        .await
-    {
-        Ok(meta) => {
-            let response = response::whole(record, &meta);
-            report_head(&state, &stored, client, uploaded(&meta)).await?;
-            let (parts, ()) = response.into_parts();
-            // hyper sends a body's length with HEAD, and no body; of an unknown one, none.
-            let body = match parts.headers.contains_key(header::CONTENT_LENGTH) {
-                true => Body::empty(),
-                false => Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()),
-            };
-            Response::from_parts(parts, body)
-        }
-        Err(error) if error.kind == ErrorKind::NotModified => {
-            response::not_modified(record, &options.conditions)
-        }
-        Err(error) => return Err(GatewayError::reading(error)),
-    };
-    Ok(about(response, stored.id))
-}
-
-/// Uploads the object: the body is the file.
-#[utoipa::path(put, path = "/object/{token}", tag = "data plane",
-    params(("token" = String, Path, description = "temporary token")),
-    request_body(content_type = "application/octet-stream", description = "the file itself"),
-    responses((status = 200, description = "stored; with `callback_mode: sync` what the receiver said",
-            body = super::openapi::Uploaded),
-        (status = 203, description = "stored, but the receiver of a `sync` callback has not answered",
-            body = super::openapi::CallbackFailed),
-        super::openapi::UploadErrors))]
-pub async fn put(
-    State(state): State<AppState>,
-    Extension(context): Extension<RequestContext>,
-    Path(token): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, GatewayError> {
-    upload::upload(&state, &context, &token, &headers, body).await
 }
 
 fn parse(token: &str) -> Result<TokenSecret, GatewayError> {
@@ -135,59 +43,7 @@ fn bucket<'a>(
     })
 }
 
-fn about(mut response: Response, id: asset_gateway_backends::token_store::TokenId) -> Response {
+fn about(mut response: Response, id: TokenId) -> Response {
     response.extensions_mut().insert(AboutToken(id));
     response
-}
-
-/// Queues the event of a HEAD, before its answer goes out, where one is due.
-async fn report_head(
-    state: &AppState,
-    stored: &StoredToken,
-    client: Client<'_>,
-    report: asset_gateway_backends::callback_queue::Report,
-) -> Result<(), GatewayError> {
-    let record = &stored.record;
-    let Some(target) = &record.callback else {
-        return Ok(());
-    };
-    if !state
-        .head_event_throttle()
-        .is_due(stored, client.caller.client_ip)
-    {
-        return Ok(());
-    }
-    let event = Event {
-        id: EventId::generate(),
-        token_id: stored.id,
-        target: target.clone(),
-        method: "HEAD".to_owned(),
-        bucket: record.bucket.clone(),
-        key: record.key.clone(),
-        caller: client.caller.to_caller(),
-        report,
-        timestamp: state.redeemer().clock().now_seconds(),
-        metadata: record.metadata.clone(),
-        template: record.callback_body.clone(),
-    };
-    let queued = enqueue(state, event).await;
-    if queued.is_err() {
-        state
-            .head_event_throttle()
-            .forget(stored.id, client.caller.client_ip);
-    }
-    queued
-}
-
-async fn enqueue(state: &AppState, event: Event) -> Result<(), GatewayError> {
-    if !state.circuit_breaker().admits(&event.target) {
-        return Err(NotAdmitted::CircuitOpen.into());
-    }
-    match state.callbacks().enqueue(event).await {
-        Ok(Enqueued::Queued) => Ok(()),
-        Ok(Enqueued::Full) => Err(GatewayError::Unavailable(
-            "the callback queue is full".into(),
-        )),
-        Err(error) => Err(GatewayError::store(error)),
-    }
 }

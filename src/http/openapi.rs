@@ -129,7 +129,7 @@ impl Modify for ControlToken {
         tokens::show_by_id, tokens::change_by_id, tokens::revoke_by_id,
         tokens::batch::create_batch, tokens::listing::list, tokens::listing::delete_matching,
         callbacks::list, callbacks::show, callbacks::replay, callbacks::replay_since,
-        objects::get, objects::head, objects::put,
+        objects::get::get, objects::head::head, objects::put::put,
         health::healthz, health::readyz, serve,
     ),
     components(schemas(Error)),

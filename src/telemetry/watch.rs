@@ -1,15 +1,8 @@
 //! Metrics that have to be asked for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::gauge;
-
-use super::metrics::{
-    CALLBACK_QUEUE_DEAD, CALLBACK_QUEUE_OLDEST_SECONDS, CALLBACK_QUEUE_PENDING,
-    CALLBACK_RECEIVERS_FAILING, Metrics,
-};
-use crate::callbacks::CircuitBreaker;
+use super::metrics::Metrics;
 
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -18,25 +11,5 @@ pub async fn upkeep(metrics: Metrics) {
     loop {
         tokio::time::sleep(EVERY).await;
         metrics.run_upkeep();
-    }
-}
-
-/// Watches the callback queue and its receivers, for as long as it is polled.
-pub async fn queue(circuit_breaker: Arc<CircuitBreaker>) {
-    loop {
-        let failing = u32::try_from(circuit_breaker.failing()).unwrap_or(u32::MAX);
-        gauge!(CALLBACK_RECEIVERS_FAILING.name).set(failing);
-        match circuit_breaker.queue().stats().await {
-            Ok(stats) => {
-                #[allow(clippy::cast_precision_loss)] // Exact up to 2^53.
-                let [pending, dead, oldest] =
-                    [stats.pending, stats.dead, stats.oldest_ms].map(|n| n as f64);
-                gauge!(CALLBACK_QUEUE_PENDING.name).set(pending);
-                gauge!(CALLBACK_QUEUE_DEAD.name).set(dead);
-                gauge!(CALLBACK_QUEUE_OLDEST_SECONDS.name).set(oldest / 1000.0);
-            }
-            Err(error) => tracing::warn!(%error, "the callback queue's state is not known"),
-        }
-        tokio::time::sleep(EVERY).await;
     }
 }

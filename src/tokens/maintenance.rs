@@ -12,8 +12,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::MissedTickBehavior;
 
 use super::lease::{lease_duration, renewal_interval};
-use super::parts;
-use super::settle::{Settled, settle};
+use super::upload::multipart;
+use super::upload::recovery::{Settled, settle};
 use crate::buckets::Buckets;
 
 /// `used_hits` of unlimited tokens may lag by 1 s.
@@ -103,7 +103,7 @@ pub async fn abort_uploads(store: Arc<dyn TokenStore>, buckets: Buckets, clock: 
         };
         for upload in abandoned {
             let token_id = upload.token_id();
-            match parts::abort(store.as_ref(), &buckets, clock.now_ms(), &upload).await {
+            match multipart::abort(store.as_ref(), &buckets, clock.now_ms(), &upload).await {
                 Ok(()) => tracing::info!(%token_id, "aborted an upload that was left in parts"),
                 Err(error) => {
                     tracing::warn!(%error, %token_id, "upload not aborted, will be tried again");

@@ -17,9 +17,9 @@ use tokio_util::task::TaskTracker;
 
 use super::lease::{LeaseDeadline, LeaseKeeper, lease_duration};
 use super::lost::AccessLease;
-use super::parts::UploadRecorder;
 use super::policy::{self, Denied};
 use super::secret::{Digester, TokenSecret};
+use super::upload::multipart::UploadRecorder;
 use crate::callbacks::CircuitBreaker;
 use crate::telemetry::record::hits;
 

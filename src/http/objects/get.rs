@@ -6,9 +6,11 @@ use std::task::{Context, Poll};
 use asset_gateway_backends::callback_queue::{Outcome, Report};
 use asset_gateway_backends::error::Result as StorageResult;
 use asset_gateway_backends::object_backend::{GetOptions, GetResult, ObjectBackend};
-use asset_gateway_backends::token_store::Charged;
+use asset_gateway_backends::token_store::{Access, Charged};
 use asset_gateway_backends::{BackendError, ErrorKind};
+use axum::Extension;
 use axum::body::Body;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -16,13 +18,36 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::range::{self, Validator, Wanted};
-use super::{bucket, lost, response};
+use super::{about, bucket, lost, parse, response};
 use crate::app::AppState;
 use crate::error::GatewayError;
+use crate::http::context::RequestContext;
 use crate::telemetry::record::{Direction, InFlight};
 use crate::tokens::Ticket;
 
-pub async fn download(
+/// Downloads the object, or a range of it.
+#[utoipa::path(get, path = "/object/{token}", tag = "data plane",
+    params(("token" = String, Path, description = "temporary token")),
+    responses((status = 200, description = "the object"), (status = 206, description = "a range of it"),
+        (status = 304, description = "not modified"), crate::http::openapi::DownloadErrors))]
+pub async fn get(
+    State(state): State<AppState>,
+    Extension(context): Extension<RequestContext>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, GatewayError> {
+    let token = parse(&token)?;
+    let client = context.client(&headers, state.public_base(), &token);
+    let ticket = state
+        .redeemer()
+        .admit(&token, Access::Get, None, client)
+        .await?;
+    let id = ticket.token_id();
+    let response = download(&state, ticket, &headers).await?;
+    Ok(about(response, id))
+}
+
+async fn download(
     state: &AppState,
     mut ticket: Ticket,
     headers: &HeaderMap,
@@ -66,7 +91,8 @@ async fn fetch(
     };
     let if_range = range::if_range(headers)?.filter(|_| range.is_some());
     let options = GetOptions { range, conditions };
-    let object = match get(bucket.as_ref(), &record.key, options.clone(), if_range).await {
+    let object = match request_object(bucket.as_ref(), &record.key, options.clone(), if_range).await
+    {
         Ok(object) => object,
         Err(error) if error.kind == ErrorKind::NotModified => {
             let response = response::not_modified(record, &options.conditions);
@@ -83,7 +109,7 @@ async fn fetch(
 }
 
 /// One request, or a second one where `If-Range` turns out not to hold: then the whole object.
-async fn get(
+async fn request_object(
     bucket: &dyn ObjectBackend,
     key: &str,
     mut options: GetOptions,

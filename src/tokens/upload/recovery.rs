@@ -10,9 +10,9 @@ use asset_gateway_backends::token_store::{Intent, Lease, OpenUpload, TokenStore,
 use asset_gateway_backends::{BackendError, ErrorKind};
 use tokio::time::timeout;
 
-use super::lease::lease_duration;
 use crate::buckets::Buckets;
 use crate::telemetry::record::hits;
+use crate::tokens::lease::lease_duration;
 
 /// Clocks of gateway and storage may differ by this much where no marker tells uploads apart.
 const CLOCK_SKEW_MS: u64 = 2_000;

@@ -3,7 +3,6 @@
 
 mod answer;
 mod finish;
-mod representation;
 mod writing;
 
 use std::sync::Arc;
@@ -11,13 +10,16 @@ use std::sync::Arc;
 use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, PutOptions, Upload};
 use asset_gateway_backends::token_store::{Access, Intent, TokenRecord};
+use axum::Extension;
 use axum::body::Body;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::checksum::Checksums;
+use super::representation::Representation;
 use super::{about, bucket, lost, parse, range};
 use crate::app::AppState;
 use crate::error::GatewayError;
@@ -25,10 +27,28 @@ use crate::http::context::RequestContext;
 use crate::http::json;
 use crate::telemetry::record::{Direction, InFlight};
 use crate::tokens::Ticket;
-use representation::Representation;
 use writing::Writing;
 
-pub async fn upload(
+/// Uploads the object: the body is the file.
+#[utoipa::path(put, path = "/object/{token}", tag = "data plane",
+    params(("token" = String, Path, description = "temporary token")),
+    request_body(content_type = "application/octet-stream", description = "the file itself"),
+    responses((status = 200, description = "stored; with `callback_mode: sync` what the receiver said",
+            body = crate::http::openapi::Uploaded),
+        (status = 203, description = "stored, but the receiver of a `sync` callback has not answered",
+            body = crate::http::openapi::CallbackFailed),
+        crate::http::openapi::UploadErrors))]
+pub async fn put(
+    State(state): State<AppState>,
+    Extension(context): Extension<RequestContext>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, GatewayError> {
+    upload(&state, &context, &token, &headers, body).await
+}
+
+async fn upload(
     state: &AppState,
     context: &RequestContext,
     token: &str,

@@ -14,7 +14,7 @@ use super::writing::Writing;
 use crate::callbacks::{Deliverer, Failure, NotAnswered};
 use crate::error::GatewayError;
 use crate::tokens::AccessLease;
-use crate::tokens::settle::look;
+use crate::tokens::upload::recovery::look;
 
 /// What an upload becomes an object of.
 pub struct Target {
