@@ -4,9 +4,9 @@
 //! - [`error`]: the one error type, by the kinds that callers branch on.
 //! - [`clock`]: where time comes from.
 //! - [`settings`]: what an adapter needs to be opened; every backend is listed, compiled in or not.
-//! - [`private`]: folders and files that nobody else may read.
-//! - [`reserved`]: keys that are the gateway's own.
-//! - [`keys_file`]: keys of storage in a file, as Amazon's tools write them.
+//! - [`private_files`]: folders and files that only the gateway's user may enter or read.
+//! - [`reserved_keys`]: keys that the gateway keeps for itself.
+//! - [`credentials_file`]: a storage credential in the format of Amazon's shared credentials file.
 //! - [`token_store`], [`callback_queue`], [`object_backend`]: the three ports. Each trait's
 //!   documentation is its contract.
 //! - `embedded`: one implementation of the store and the queue, over sled or memory.
@@ -21,19 +21,18 @@ pub mod client_address;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(any(feature = "sled", feature = "opendal"))]
-mod durable;
+pub mod credentials_file;
 mod embedded;
 pub mod error;
-pub mod keys_file;
 pub mod metered;
 pub mod object_backend;
 pub mod open;
-pub mod private;
+pub mod private_files;
 #[cfg(feature = "redis")]
 mod redis;
-pub mod reserved;
+pub mod reserved_keys;
 pub mod settings;
+mod sync_folders;
 pub mod token_store;
 pub mod transfer;
 

@@ -1,36 +1,19 @@
 //! The port to object storage.
 
-#[cfg(any(feature = "opendal", feature = "aws"))]
-mod acknowledgement;
-#[cfg(any(feature = "opendal", feature = "aws"))]
-mod answer;
 #[cfg(feature = "aws")]
 pub mod aws;
 pub mod conditions;
 mod content_coding;
-#[cfg(any(feature = "opendal", feature = "aws"))]
-mod download;
-#[cfg(any(feature = "opendal", feature = "aws"))]
-mod endpoint;
 mod fence;
-#[cfg(feature = "opendal")]
 pub mod fs;
-#[cfg(any(feature = "opendal", feature = "aws"))]
-mod gather;
-#[cfg(any(feature = "opendal", feature = "aws"))]
-mod key_rules;
-#[cfg(feature = "opendal")]
 pub mod memory;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+mod multipart;
 #[cfg(feature = "opendal")]
 pub mod opendal;
+mod part_buffer;
 #[cfg(any(feature = "opendal", feature = "aws"))]
-mod part_size;
-#[cfg(any(feature = "opendal", feature = "aws"))]
-mod repeat;
-#[cfg(any(feature = "opendal", feature = "aws"))]
-mod unsent;
-#[cfg(any(feature = "opendal", feature = "aws"))]
-mod words;
+mod remote;
 
 use std::fmt;
 use std::ops::Range;
@@ -41,7 +24,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-#[cfg(any(feature = "opendal", feature = "aws"))]
 use self::fence::check_fence;
 use crate::error::Result;
 

@@ -9,6 +9,8 @@ use crate::embedded::kv::Kv;
 use crate::embedded::kv::memory::MemoryKv;
 use crate::embedded::offline::OfflineEmbedded;
 use crate::object_backend::ObjectBackend;
+use crate::object_backend::fs::FsBackend;
+use crate::object_backend::memory::MemoryBackend;
 use crate::settings::{Adapter, BucketSettings, Provider, QueueLimits, TokenStoreSettings};
 use crate::token_store::TokenStore;
 use crate::transfer::OfflineStore;
@@ -66,7 +68,6 @@ pub fn check_stores(settings: &TokenStoreSettings) -> Result<(), OpenError> {
 }
 
 /// Refuses a `path` where no folder is and none can be made, because something else is in its way.
-#[cfg(any(feature = "sled", feature = "opendal"))]
 fn can_be_folder(path: &std::path::Path) -> Result<(), String> {
     let path = std::path::absolute(path).map_err(|error| error.to_string())?;
     let there = path.ancestors().find(|path| path.exists());
@@ -203,7 +204,6 @@ pub fn open_bucket(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, 
     }
 }
 
-#[cfg(feature = "opendal")]
 fn check_local(settings: &BucketSettings) -> Result<(), OpenError> {
     match (settings.provider, &settings.root) {
         (Provider::Memory, _) => Ok(()),
@@ -215,14 +215,6 @@ fn check_local(settings: &BucketSettings) -> Result<(), OpenError> {
             Err(OpenError::Failed(missing.into()))
         }
     }
-}
-
-#[cfg(not(feature = "opendal"))]
-fn check_local(_: &BucketSettings) -> Result<(), OpenError> {
-    Err(OpenError::NotCompiledIn {
-        what: "a bucket of the provider `fs` or `memory`",
-        feature: "opendal",
-    })
 }
 
 #[cfg(feature = "opendal")]
@@ -253,11 +245,7 @@ fn check_aws(_: &BucketSettings) -> Result<(), OpenError> {
     })
 }
 
-#[cfg(feature = "opendal")]
 fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    use crate::object_backend::fs::FsBackend;
-    use crate::object_backend::memory::MemoryBackend;
-
     if settings.provider == Provider::Memory {
         return Ok(Arc::new(MemoryBackend::default()));
     }
@@ -269,11 +257,6 @@ fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenE
             root.display()
         ))),
     }
-}
-
-#[cfg(not(feature = "opendal"))]
-fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    Err(refused(check_local(settings)))
 }
 
 #[cfg(feature = "opendal")]

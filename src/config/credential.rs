@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use asset_gateway_backends::keys_file;
+use asset_gateway_backends::credentials_file;
 use asset_gateway_backends::settings::{CredentialSettings, Keys, Secret};
 use serde::Deserialize;
 
@@ -154,7 +154,7 @@ impl CredentialConfig {
     fn read_file(&self, name: &str, problems: &mut Problems) {
         if let CredentialSettings::File { path, profile } = self.settings()
             && !path.as_os_str().is_empty()
-            && let Err(error) = keys_file::read(&path, &profile)
+            && let Err(error) = credentials_file::read(&path, &profile)
         {
             problems.add(
                 &["credentials", name, "file"],

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use asset_gateway_backends::private;
+use asset_gateway_backends::private_files;
 use asset_gateway_backends::settings::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -40,7 +40,7 @@ pub fn prepare(config: &mut Config, data: &Path) -> io::Result<()> {
     }
     // Of an earlier version, or unpacked from a backup.
     if data.exists() {
-        private::folder(data)?;
+        private_files::create_folder(data)?;
     }
     if !config.control.tokens.is_empty() {
         return Ok(());
@@ -72,11 +72,11 @@ fn control_token(data: &Path) -> io::Result<String> {
     match kept(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         found => {
-            private::tighten(&file);
+            private_files::restrict(&file);
             return found.map_err(named);
         }
     }
-    private::folder(data).map_err(named)?;
+    private_files::create_folder(data).map_err(named)?;
 
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;

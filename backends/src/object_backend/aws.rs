@@ -1,7 +1,7 @@
 //! S3 and what speaks it, COS' S3 interface included, through aws-sdk-s3.
 //!
 //! - A download is one request, unless storage did not begin to answer. The SDK signs it; its
-//!   answer is read in [`answer`](super::answer). Conditions travel with it, but for lists of entity tags and
+//!   answer is read in [`response`](super::remote::response). Conditions travel with it, but for lists of entity tags and
 //!   `If-None-Match: *`, which stores read differently: those cost a HEAD first.
 //! - An upload of a known length is one request too, and its bytes go to storage as they come. Of
 //!   unknown length, and past 5 GiB, it goes in parts.
@@ -9,16 +9,16 @@
 //!   not signed.
 //! - Where COS keeps versions, it overwrites an object also where it must not exist.
 
-mod body;
-mod client;
+mod clients;
 mod credentials;
 mod error;
-mod http;
-mod meta;
+mod header_values;
+mod http_client;
 mod multipart;
-mod single;
-mod target;
-mod upload;
+mod multipart_upload;
+mod request_body;
+mod single_put;
+mod upload_target;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -27,16 +27,16 @@ use async_trait::async_trait;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use self::client::Clients;
+use self::clients::Clients;
 use self::error::{backend_error, is_answer, strange};
-use self::meta::{date, range_header};
-use self::single::SinglePut;
-use self::target::Target;
-use self::upload::PartedUpload;
-use super::answer::Answer;
-use super::answer::capture::{Captured, capture};
-use super::download::{self, Storage};
-use super::key_rules;
+use self::header_values::{date, range_header};
+use self::multipart_upload::PartedUpload;
+use self::single_put::SinglePut;
+use self::upload_target::Target;
+use super::remote::download::{self, Storage};
+use super::remote::object_key as key_rules;
+use super::remote::response::Answer;
+use super::remote::response::capture::{Captured, capture};
 use super::{
     ByteRange, Capabilities, Conditions, GetOptions, GetResult, ObjectBackend, ObjectMeta,
     PutOptions, Upload,
@@ -59,7 +59,7 @@ impl AwsBackend {
     /// What [`open`](Self::open) refuses for a reason that stands in the settings, or in a file that
     /// they name.
     pub fn check_settings(settings: &BucketSettings) -> Result<(), String> {
-        client::check(settings)
+        clients::check(settings)
     }
 
     /// Asks nobody. The error is for the operator: it says what to change.

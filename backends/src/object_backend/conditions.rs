@@ -1,8 +1,5 @@
 //! Conditions of RFC 9110 §13, for backends that have to judge them themselves.
 
-#[cfg(any(feature = "opendal", feature = "aws"))]
-pub mod forward;
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Conditions, ObjectMeta};

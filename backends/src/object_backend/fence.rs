@@ -1,6 +1,9 @@
 //! What keeps an upload from becoming visible once its writer has no right to it any more.
 
 use std::fmt;
+use std::sync::Arc;
+
+use crate::error::{BackendError, ErrorKind, Result};
 
 /// Says when a writer has no right to its upload any more.
 pub trait Fence: fmt::Debug + Send + Sync {
@@ -9,9 +12,7 @@ pub trait Fence: fmt::Debug + Send + Sync {
 }
 
 /// An error where the upload must not become visible any more.
-#[cfg(any(feature = "opendal", feature = "aws"))]
-pub fn check_fence(fence: Option<&std::sync::Arc<dyn Fence>>) -> crate::error::Result<()> {
-    use crate::error::{BackendError, ErrorKind};
+pub fn check_fence(fence: Option<&Arc<dyn Fence>>) -> Result<()> {
     match fence.is_some_and(|fence| fence.is_past()) {
         true => Err(BackendError::with_source(
             ErrorKind::Unavailable,

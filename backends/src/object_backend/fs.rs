@@ -4,14 +4,14 @@
 //! lead out of the root) is not there. `.asset-gateway` at the root is ours.
 
 mod attributes;
-mod beside;
 mod body;
 mod error;
+mod file_identity;
 mod folders;
 mod path;
 mod publish;
-mod stamp;
-mod temp;
+mod sidecar;
+mod temp_file;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -26,20 +26,20 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use self::attributes::Attributes;
-use self::beside::Beside;
 use self::error::{on_io, on_read};
+use self::file_identity::Stamp;
 use self::folders::Folders;
 use self::path::{NO_ACCESS, OWN_FOLDER, Root, relative};
-use self::stamp::Stamp;
-use self::temp::TempFolder;
+use self::sidecar::Beside;
+use self::temp_file::TempFolder;
 use self::upload::FsUpload;
 use super::conditions::judge;
 use super::{
     ByteRange, Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Upload,
 };
-use crate::durable::sync_folders;
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::private;
+use crate::private_files;
+use crate::sync_folders::sync_folders;
 
 /// A bucket in a folder. See the module's documentation.
 pub struct FsBackend {
@@ -73,10 +73,10 @@ impl FsBackend {
         let (temps, types) = (own.join("tmp"), own.join("types"));
         // The root and the objects may be shared with others; what is ours is not.
         std::fs::create_dir_all(&root)?;
-        private::folder(&own)?;
-        private::folder(&temps)?;
-        private::folder(&types)?;
-        private::tighten_all(&types);
+        private_files::create_folder(&own)?;
+        private_files::create_folder(&temps)?;
+        private_files::create_folder(&types)?;
+        private_files::restrict_all(&types);
         sync_folders(&own)?;
         Ok(Self {
             shared: Arc::new(Shared {

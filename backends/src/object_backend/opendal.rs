@@ -1,14 +1,14 @@
 //! S3 and what speaks it, COS and OSS through OpenDAL.
 //!
 //! - A download is one request, unless storage did not begin to answer. OpenDAL signs it; its
-//!   answer is read in [`answer`](super::answer). Conditions travel with it, but for lists of entity tags and
+//!   answer is read in [`response`](super::remote::response). Conditions travel with it, but for lists of entity tags and
 //!   `If-None-Match: *`, which stores read differently: those cost a HEAD first.
 //! - Where COS or OSS keep versions, they overwrite an object also where it must not exist.
 //! - Keys that OpenDAL would rewrite (it trims spaces and empty segments) are `InvalidKey`: what
 //!   was asked for is what is stored, or nothing.
 
 mod error;
-mod meta;
+mod reader_options;
 mod services;
 mod transport;
 mod upload;
@@ -21,12 +21,12 @@ use opendal::raw::normalize_path;
 use opendal::{BytesRange, Operator};
 
 use self::error::{backend_error, is_answer};
-use self::meta::reader_options;
+use self::reader_options::reader_options;
 use self::upload::OpendalUpload;
-use super::answer::Answer;
-use super::answer::capture::{Captured, capture};
-use super::download::{self, Storage};
-use super::key_rules;
+use super::remote::download::{self, Storage};
+use super::remote::object_key as key_rules;
+use super::remote::response::Answer;
+use super::remote::response::capture::{Captured, capture};
 use super::{
     ByteRange, Capabilities, Conditions, GetOptions, GetResult, MARKER, ObjectBackend, ObjectMeta,
     PutOptions, Upload,

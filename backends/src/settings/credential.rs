@@ -31,7 +31,7 @@ impl Keys {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSettings {
     Keys(Keys),
-    /// A file that is read again while requests go on, see [`crate::keys_file`]. `Aws` only.
+    /// A file that is read again while requests go on, see [`crate::credentials_file`]. `Aws` only.
     File {
         path: PathBuf,
         profile: String,

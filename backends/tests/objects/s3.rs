@@ -2,15 +2,15 @@
 //! counted.
 
 #[cfg(feature = "aws")]
-mod aws_keys_file;
+mod aws_credentials_file;
 #[cfg(feature = "aws")]
-mod aws_uploads;
-mod codings;
-mod cut_off;
-mod ends;
+mod aws_single_put;
+mod content_encoding;
+mod failures;
+mod interrupted_uploads;
 
-mod requests;
-mod storage_lies;
+mod misbehaving_storage;
+mod request_counts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,18 +119,18 @@ macro_rules! adapters {
     ($($(#[$attribute:meta])* $name:ident: $settings:path),+ $(,)?) => {
         $($(#[$attribute])*
         adapter! { $name, $settings,
-            requests: [
+            request_counts: [
                 a_download_is_one_request,
                 other_calls_are_one_request_too,
                 passing_trouble_is_overcome_where_repeating_is_harmless,
             ],
-            codings: [the_framing_of_s3_is_no_coding],
-            cut_off: [
+            content_encoding: [the_framing_of_s3_is_no_coding],
+            interrupted_uploads: [
                 what_was_cut_off_leaves_nothing,
                 a_refusal_comes_before_the_last_byte_and_names_no_secret,
                 a_write_that_was_given_up_spoils_the_upload,
             ],
-            ends: [
+            failures: [
                 no_multipart_upload_stays_open,
                 a_wrong_secret_is_refused_and_named_nowhere,
                 storage_that_is_away_is_unavailable,

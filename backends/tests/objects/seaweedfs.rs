@@ -9,7 +9,7 @@ use asset_gateway_backends::settings::BucketSettings;
 use bytes::Bytes;
 
 use crate::support::s3_settings;
-use crate::support::weed::Weed;
+use crate::support::seaweedfs::Weed;
 
 /// One test for all cases: the server takes seconds to start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

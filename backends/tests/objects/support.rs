@@ -2,7 +2,7 @@
 
 pub mod s3s_server;
 pub mod scripted_storage;
-pub mod weed;
+pub mod seaweedfs;
 
 use asset_gateway_backends::settings::{
     Adapter, BucketSettings, CredentialSettings, Keys, Provider, Secret,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use asset_gateway_backends::reserved::is_reserved;
+use asset_gateway_backends::reserved_keys::is_reserved;
 use asset_gateway_backends::token_store::{HitOn, Method, TokenRecord};
 use ipnet::IpNet;
 use url::Url;

@@ -1,19 +1,21 @@
 //! Settings to what signs: keys that are known, a file that is read again, Amazon's own chain.
 
-mod chain;
-mod file;
+mod default_chain;
+mod file_provider;
 
 use aws_sdk_s3::config::{Builder, Credentials, IdentityCache};
 
-use crate::keys_file;
-use crate::object_backend::endpoint::Refusal;
+use crate::credentials_file;
+use crate::object_backend::remote::endpoint::Refusal;
 use crate::settings::{CredentialSettings, Keys};
 
 /// Keys that are missing, or a file that holds none.
 pub fn check(settings: &CredentialSettings) -> Result<(), Refusal> {
     match settings {
         CredentialSettings::Keys(_) => settings.keys().map(drop),
-        CredentialSettings::File { path, profile } => keys_file::read(path, profile).map(drop),
+        CredentialSettings::File { path, profile } => {
+            credentials_file::read(path, profile).map(drop)
+        }
         CredentialSettings::DefaultChain { .. } => Ok(()),
     }
 }
@@ -34,11 +36,14 @@ pub fn signing(
         }
         // The provider keeps the keys; the SDK would hold them for a quarter of an hour.
         CredentialSettings::File { path, profile } => config
-            .credentials_provider(file::FileProvider::open(path.clone(), profile.clone())?)
+            .credentials_provider(file_provider::FileProvider::open(
+                path.clone(),
+                profile.clone(),
+            )?)
             .identity_cache(IdentityCache::no_cache()),
         // One memory for all clients made of this configuration.
         CredentialSettings::DefaultChain { profile } => config
-            .credentials_provider(chain::DefaultChain::new(profile.clone(), region)?)
+            .credentials_provider(default_chain::DefaultChain::new(profile.clone(), region)?)
             .identity_cache(IdentityCache::lazy().build()),
     })
 }

@@ -7,11 +7,11 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::{BackendError, ErrorKind};
-use crate::object_backend::acknowledgement::NotAcknowledged;
-use crate::object_backend::answer::headers::wait;
-use crate::object_backend::answer::refusal::is_passing_conflict;
-use crate::object_backend::unsent::is_unsent;
-use crate::object_backend::words::{chain, for_log};
+use crate::object_backend::remote::acknowledgement::NotAcknowledged;
+use crate::object_backend::remote::not_sent::is_unsent;
+use crate::object_backend::remote::redact::{chain, for_log};
+use crate::object_backend::remote::response::error_response::is_passing_conflict;
+use crate::object_backend::remote::response::headers::wait;
 
 /// Storage answered, whatever it said.
 pub fn is_answer<E>(error: &SdkError<E, HttpResponse>) -> bool {

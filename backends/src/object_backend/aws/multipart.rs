@@ -10,10 +10,10 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 
 use super::AwsBackend;
-use super::body::in_memory;
-use super::client::{COMPLETE, SILENCE};
+use super::clients::{COMPLETE, SILENCE};
 use super::error::{backend_error, is_missing, strange};
-use super::target::{Target, within};
+use super::request_body::in_memory;
+use super::upload_target::{Target, within};
 use crate::error::Result;
 use crate::object_backend::Stored;
 

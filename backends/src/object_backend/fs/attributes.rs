@@ -7,8 +7,8 @@ use std::path::Path;
 use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
-use super::beside::Beside;
-use super::stamp::Stamp;
+use super::file_identity::Stamp;
+use super::sidecar::Beside;
 
 /// The name that freedesktop.org's shared MIME database gives it.
 const TYPE: &str = "user.mime_type";

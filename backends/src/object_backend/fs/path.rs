@@ -7,10 +7,10 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::error::{BackendError, ErrorKind};
-use crate::reserved;
+use crate::reserved_keys;
 
 /// The folder at the root that is ours: temporary files and what file systems cannot keep.
-pub const OWN_FOLDER: &str = reserved::OWN_PREFIX;
+pub const OWN_FOLDER: &str = reserved_keys::OWN_PREFIX;
 
 /// Opens whatever is there, only to look at what it is.
 #[cfg(target_os = "linux")]
@@ -37,7 +37,7 @@ pub fn relative<'k>(operation: &'static str, key: &'k str) -> Result<&'k Path, B
     if key.contains('\0') {
         return invalid("a NUL");
     }
-    if reserved::is_own(key) {
+    if reserved_keys::is_own(key) {
         return invalid("the gateway's own folder");
     }
     for name in key.split('/') {

@@ -7,11 +7,11 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, linkat, openat, renameat, statat};
 use rustix::io::Errno;
 
-use super::beside::Beside;
 use super::error::on_write;
+use super::file_identity::Stamp;
 use super::path::{NO_ACCESS, Root};
-use super::stamp::Stamp;
-use super::temp::TempFile;
+use super::sidecar::Beside;
+use super::temp_file::TempFile;
 use super::{Shared, folders};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::{Fence, check_fence};

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use super::Shared;
 use super::attributes::Attributes;
 use super::error::on_io;
+use super::file_identity::Stamp;
 use super::publish::{check_target, publish};
 use super::run_blocking;
-use super::stamp::Stamp;
-use super::temp::TempFile;
+use super::temp_file::TempFile;
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::object_backend::gather::Gather;
+use crate::object_backend::part_buffer::PartBuffer;
 use crate::object_backend::{Fence, PutOptions, Stored, Upload};
 
 /// Bytes that are gathered before a thread is asked to write them.
@@ -30,7 +30,7 @@ pub struct FsUpload {
     must_not_exist: bool,
     fence: Option<Arc<dyn Fence>>,
     temp: TempFile,
-    gathered: Gather,
+    gathered: PartBuffer,
     /// Bytes in the file, or on the way there.
     written: u64,
     /// A write failed, or nobody waited for how it ended.
@@ -65,7 +65,7 @@ impl FsUpload {
             must_not_exist,
             fence: options.fence,
             temp,
-            gathered: Gather::default(),
+            gathered: PartBuffer::default(),
             written: 0,
             broken: false,
         })

@@ -6,8 +6,8 @@ use std::time::Duration;
 use opendal::ErrorKind as OpendalKind;
 
 use crate::error::{BackendError, ErrorKind};
-use crate::object_backend::acknowledgement::NotAcknowledged;
-use crate::object_backend::words::for_log;
+use crate::object_backend::remote::acknowledgement::NotAcknowledged;
+use crate::object_backend::remote::redact::for_log;
 
 /// What our transport saw and OpenDAL would blur.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

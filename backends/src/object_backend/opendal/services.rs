@@ -4,7 +4,7 @@ use opendal::services::{Cos, Oss, S3};
 use opendal::{HttpTransporter, OperationContext, Operator};
 
 use super::transport::Transport;
-use crate::object_backend::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
+use crate::object_backend::remote::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
 use crate::settings::{BucketSettings, Keys, Provider};
 
 /// The operator for a bucket at an object store. Asks nobody.
@@ -120,7 +120,7 @@ fn oss(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operato
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object_backend::endpoint::assert_refused;
+    use crate::object_backend::remote::endpoint::assert_refused;
     use crate::settings::{CredentialSettings, a_bucket as settings};
 
     #[test]

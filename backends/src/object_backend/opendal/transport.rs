@@ -1,7 +1,7 @@
 //! The HTTP client below OpenDAL: time limits, repeats, and the answers that OpenDAL mixes up.
 //!
 //! Answers to a GET or HEAD of an object do not come to OpenDAL at all: see
-//! [`answer`](crate::object_backend::answer).
+//! [`answer`](crate::object_backend::remote::response).
 //!
 //! OpenDAL's own layers do not fit: its retry layer resumes a body in the middle without saying
 //! which version it has begun with, and repeats the request that makes an upload visible; its
@@ -18,12 +18,12 @@ use opendal_http_transport_reqwest::ReqwestTransport;
 use reqwest::{Method, StatusCode};
 
 use super::error::Failure;
-use crate::object_backend::acknowledgement::Write;
-use crate::object_backend::answer::headers::retry_after;
-use crate::object_backend::answer::{capture, exchange};
-use crate::object_backend::repeat::SILENCE;
-use crate::object_backend::unsent::is_unsent;
-use crate::object_backend::words::{element, for_log};
+use crate::object_backend::remote::acknowledgement::Write;
+use crate::object_backend::remote::not_sent::is_unsent;
+use crate::object_backend::remote::redact::{element, for_log};
+use crate::object_backend::remote::response::headers::retry_after;
+use crate::object_backend::remote::response::{capture, exchange};
+use crate::object_backend::remote::retry::SILENCE;
 
 type Request = http::Request<Buffer>;
 type Response = http::Response<HttpBody>;
@@ -179,7 +179,7 @@ fn judged(write: Option<Write>, mut parts: Parts, body: Buffer) -> Result<Respon
 /// Requests whose repetition changes nothing: looking, deleting, aborting, sending one part again.
 ///
 /// Not what reads an object, which has a rule of its own
-/// ([`until_begun`](crate::object_backend::repeat::until_begun)). Not what begins an upload (two
+/// ([`until_begun`](crate::object_backend::remote::retry::until_begun)). Not what begins an upload (two
 /// would begin) nor what completes one (the second try of a success says that the key is taken).
 fn may_repeat(request: &Request) -> bool {
     let is_part = || {

@@ -12,8 +12,8 @@ use super::OpendalBackend;
 use super::error::backend_error;
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::conditions::bare_etag;
-use crate::object_backend::gather::Gather;
-use crate::object_backend::part_size::part_size;
+use crate::object_backend::multipart::part_size::part_size;
+use crate::object_backend::part_buffer::PartBuffer;
 use crate::object_backend::{Fence, GetOptions, ObjectBackend, Stored, Upload, check_fence};
 
 /// Memory: the part that is gathered, and the one before it, which OpenDAL holds back until it
@@ -25,7 +25,7 @@ pub struct OpendalUpload {
     fence: Option<Arc<dyn Fence>>,
     /// Bytes that the client said would come.
     announced: Option<u64>,
-    gathered: Gather,
+    gathered: PartBuffer,
     parts: u64,
     size: u64,
     /// A write failed or was given up in the middle: its bytes are missing.
@@ -56,7 +56,7 @@ impl OpendalUpload {
             must_not_exist,
             fence,
             announced,
-            gathered: Gather::default(),
+            gathered: PartBuffer::default(),
             parts: 0,
             size: 0,
             torn: false,

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::durable::sync_folders;
 use crate::error::{BackendError, ErrorKind};
-use crate::private;
+use crate::private_files;
+use crate::sync_folders::sync_folders;
 
 const TREE: &str = "asset-gateway";
 /// Bytes that must find room before a database is opened that has failed: sled begins a segment of
@@ -36,8 +36,8 @@ impl Open {
     /// Opens or makes the database in `folder`.
     pub fn at(folder: &Path, config: sled::Config) -> Result<Self, NotOpened> {
         let io = NotOpened::io;
-        private::folder(folder).map_err(io)?;
-        private::tighten_all(folder);
+        private_files::create_folder(folder).map_err(io)?;
+        private_files::restrict_all(folder);
         clear(folder)?;
         let config = config
             .path(folder)
@@ -47,7 +47,7 @@ impl Open {
         let tree = db.open_tree(TREE).map_err(NotOpened::sled)?;
         let log = File::options().write(true).open(folder.join("db"));
         let log = log.map_err(io)?;
-        private::tighten_new(folder);
+        private_files::restrict_new(folder);
         // Before anything in them is promised: the files' names, and the folder's own.
         sync_folders(folder).map_err(io)?;
         let open = Self {
@@ -204,7 +204,7 @@ pub fn room(folder: &Path) -> io::Result<()> {
 }
 
 fn write_room(path: &Path) -> io::Result<()> {
-    let mut options = private::file_options();
+    let mut options = private_files::file_options();
     let mut file = options.write(true).create(true).truncate(true).open(path)?;
     file.write_all(&vec![0; ROOM_BYTES])?;
     // Some file systems look for the room when bytes go to the disk.

@@ -11,13 +11,13 @@ const SMALL: usize = 4 * 1024;
 const BLOCK: usize = 64 * 1024;
 
 #[derive(Default)]
-pub struct Gather {
+pub struct PartBuffer {
     pieces: VecDeque<Bytes>,
     block: BytesMut,
     length: u64,
 }
 
-impl Gather {
+impl PartBuffer {
     pub fn push(&mut self, piece: Bytes) {
         self.length += piece.len() as u64;
         if piece.len() < SMALL {
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn order_is_kept_and_small_pieces_are_joined() {
-        let mut gather = Gather::default();
+        let mut gather = PartBuffer::default();
         let mut expected = Vec::new();
         for (length, times) in [(1, 100_000), (SMALL, 3), (0, 5), (100, 2), (SMALL - 1, 2)] {
             for time in 0..times {

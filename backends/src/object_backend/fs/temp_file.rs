@@ -60,7 +60,7 @@ impl TempFolder {
                     if let Some(root) = self.path.ancestors().nth(2) {
                         fs::create_dir_all(root)?;
                     }
-                    crate::private::folder(&self.path)?;
+                    crate::private_files::create_folder(&self.path)?;
                     options.open(&path)?
                 }
                 // A marker that is not one upload's own.

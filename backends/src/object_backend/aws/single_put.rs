@@ -5,10 +5,10 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::body::to_come;
-use super::client::{COMPLETE, SILENCE};
+use super::clients::{COMPLETE, SILENCE};
 use super::error::strange;
-use super::target::{Target, broken, task_error, within};
+use super::request_body::to_come;
+use super::upload_target::{Target, broken, task_error, within};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::{Stored, Upload};
 

@@ -1,7 +1,7 @@
 //! Which conditions are left to storage, and in which words.
 
-use super::{Tag, TagList};
 use crate::object_backend::Conditions;
+use crate::object_backend::conditions::{Tag, TagList};
 
 /// What storage is sent to judge: without what RFC 9110 §13.2.2 says to ignore, and without what is
 /// true of any object that exists. Lists hold one tag in quotes.

@@ -3,12 +3,12 @@
 
 use async_trait::async_trait;
 
-use super::answer::Answer;
-use super::conditions::forward::{for_storage, has_both_kinds, pinned};
-use super::conditions::judge;
-use super::repeat::until_begun;
-use super::{ByteRange, Conditions, GetOptions, GetResult, ObjectMeta};
+use super::response::Answer;
+use super::retry::until_begun;
+use super::sent_conditions::{for_storage, has_both_kinds, pinned};
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::conditions::judge;
+use crate::object_backend::{ByteRange, Conditions, GetOptions, GetResult, ObjectMeta};
 
 /// Storage with a request for each of these.
 #[async_trait]

@@ -14,21 +14,21 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 ///
 /// # Errors
 /// The folder cannot be made.
-pub fn folder(folder: &Path) -> io::Result<()> {
+pub fn create_folder(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     builder.mode(0o700);
     builder.create(folder)?;
-    tighten(folder);
+    restrict(folder);
     Ok(())
 }
 
 /// Takes from an existing folder or file what others than its owner may do with it. A file system
 /// that keeps no rights, or a file of another user, is a warning.
-pub fn tighten(path: &Path) {
+pub fn restrict(path: &Path) {
     #[cfg(unix)]
-    match tightened(path) {
+    match remove_group_and_other_rights(path) {
         Ok(None) => {}
         Ok(Some(mode)) => tracing::warn!(
             path = %path.display(),
@@ -46,17 +46,17 @@ pub fn tighten(path: &Path) {
     let _ = path;
 }
 
-/// [`tighten`] for everything in `folder` and below.
-pub fn tighten_all(folder: &Path) {
-    for_all(folder, &mut |path| tighten(path));
+/// [`restrict`] for everything in `folder` and below.
+pub fn restrict_all(folder: &Path) {
+    for_all(folder, &mut |path| restrict(path));
 }
 
 /// The same without a word, for what was made just now by code that knows no modes.
-pub fn tighten_new(folder: &Path) {
+pub fn restrict_new(folder: &Path) {
     #[cfg(unix)]
     for_all(folder, &mut |path| {
         // Nobody else gets through the folder.
-        let _ = tightened(path);
+        let _ = remove_group_and_other_rights(path);
     });
     #[cfg(not(unix))]
     let _ = folder;
@@ -80,7 +80,7 @@ fn for_all(folder: &Path, each: &mut dyn FnMut(&Path)) {
 
 /// The mode that was too open, where there was one.
 #[cfg(unix)]
-fn tightened(path: &Path) -> io::Result<Option<u32>> {
+fn remove_group_and_other_rights(path: &Path) -> io::Result<Option<u32>> {
     let mut permissions = path.metadata()?.permissions();
     let mode = permissions.mode() & 0o7777;
     if mode & 0o077 == 0 {

@@ -9,8 +9,8 @@ use aws_sdk_s3::config::{Credentials, ProvideCredentials};
 use parking_lot::Mutex;
 
 use super::credentials;
-use crate::keys_file;
-use crate::object_backend::endpoint::Refusal;
+use crate::credentials_file;
+use crate::object_backend::remote::endpoint::Refusal;
 use crate::settings::Keys;
 
 /// The file is read again after this long, by the next request. It is small: reading it costs
@@ -45,7 +45,7 @@ struct State {
 impl FileProvider {
     pub fn open(path: PathBuf, profile: String) -> Result<Self, Refusal> {
         let state = State {
-            keys: keys_file::read(&path, &profile)?,
+            keys: credentials_file::read(&path, &profile)?,
             read_at: Instant::now(),
             reading: false,
             wrong: None,
@@ -114,12 +114,12 @@ impl Inner {
 
     /// None, too, where somebody is writing: the next reading finds them.
     fn read_changed(&self) -> Result<Option<Keys>, String> {
-        let keys = keys_file::read(&self.path, &self.profile)?;
+        let keys = credentials_file::read(&self.path, &self.profile)?;
         if keys == self.state.lock().keys {
             return Ok(None);
         }
         std::thread::sleep(SETTLED);
-        let again = keys_file::read(&self.path, &self.profile)?;
+        let again = credentials_file::read(&self.path, &self.profile)?;
         Ok((again == keys).then_some(again))
     }
 }

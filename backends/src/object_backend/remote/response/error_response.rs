@@ -6,7 +6,7 @@ use http::header::CONTENT_RANGE;
 use super::Asked;
 use super::headers::{is_html, retry_after, single};
 use crate::error::{BackendError, ErrorKind};
-use crate::object_backend::words::{element, for_log};
+use crate::object_backend::remote::redact::{element, for_log};
 
 /// Bytes of an error's body that are read: storage's code and message.
 const MAX_ERROR: usize = 16 * 1024;

@@ -6,18 +6,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::client::COMPLETE;
+use super::clients::COMPLETE;
 use super::multipart::Multipart;
-use super::target::{Target, broken, task_error, within};
+use super::upload_target::{Target, broken, task_error, within};
 use crate::error::{BackendError, Result};
-use crate::object_backend::gather::Gather;
-use crate::object_backend::part_size::part_size;
+use crate::object_backend::multipart::part_size::part_size;
+use crate::object_backend::part_buffer::PartBuffer;
 use crate::object_backend::{Stored, Upload};
 
 /// Memory: the part that is gathered, and the one that is sent meanwhile.
 pub struct PartedUpload {
     announced: Option<u64>,
-    gathered: Gather,
+    gathered: PartBuffer,
     parts: u64,
     size: u64,
     /// A write was given up in the middle: nobody knows which of its bytes are here.
@@ -37,7 +37,7 @@ impl PartedUpload {
     pub fn new(target: Target) -> Self {
         Self {
             announced: target.options.content_length,
-            gathered: Gather::default(),
+            gathered: PartBuffer::default(),
             parts: 0,
             size: 0,
             torn: false,

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::object_backend::repeat::SILENCE;
-use crate::object_backend::words::{chain, for_log};
+use crate::object_backend::remote::redact::{chain, for_log};
+use crate::object_backend::remote::retry::SILENCE;
 
 /// Exactly `expected` bytes, or an error; where no length was announced, all that come before the
 /// last chunk's mark.

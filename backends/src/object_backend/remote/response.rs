@@ -9,8 +9,8 @@
 mod body;
 pub mod capture;
 mod content_range;
+pub mod error_response;
 pub mod headers;
-pub mod refusal;
 
 use std::ops::Range;
 
@@ -23,10 +23,10 @@ use http::{HeaderMap, StatusCode};
 
 use self::content_range::ContentRange;
 use self::headers::{is_page, object_meta, single};
-use super::unsent::is_unsent;
-use super::words::{chain, for_log};
-use super::{ByteRange, GetResult, ObjectMeta};
+use super::not_sent::is_unsent;
+use super::redact::{chain, for_log};
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::object_backend::{ByteRange, GetResult, ObjectMeta};
 
 /// The head of an answer with status 200 or 206; its body is still to be read.
 pub struct Answer {
@@ -94,7 +94,7 @@ pub async fn exchange(client: &reqwest::Client, request: Parts) -> Result<Answer
             operation: asked.operation,
             response,
         }),
-        _ => Err(refusal::of(response, asked).await),
+        _ => Err(error_response::of(response, asked).await),
     }
 }
 

@@ -7,7 +7,7 @@ use opendal::raw::Timestamp;
 
 use crate::object_backend::Conditions;
 
-/// What [`for_storage`](crate::object_backend::conditions::forward::for_storage) said to send.
+/// What [`for_storage`](crate::object_backend::remote::sent_conditions::for_storage) said to send.
 pub fn reader_options(sent: &Conditions) -> ReaderOptions {
     let timestamp = |time: Option<SystemTime>| time.and_then(|time| Timestamp::try_from(time).ok());
     ReaderOptions {

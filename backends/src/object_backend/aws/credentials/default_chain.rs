@@ -9,8 +9,8 @@ use aws_credential_types::provider::future::ProvideCredentials as Providing;
 use aws_sdk_s3::config::{ProvideCredentials, Region};
 use tokio::sync::OnceCell;
 
-use crate::object_backend::aws::http::Http;
-use crate::object_backend::endpoint::Refusal;
+use crate::object_backend::aws::http_client::Http;
+use crate::object_backend::remote::endpoint::Refusal;
 
 /// Where no instance is, nobody answers at its address: requests must not wait for that.
 const CONNECT: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! The HTTP client below the SDK: the gateway's own, with its one TLS stack.
 //!
 //! Answers to a GET or HEAD of an object do not come to the SDK at all: see
-//! [`answer`](crate::object_backend::answer). Those to an upload have to be storage's own.
+//! [`answer`](crate::object_backend::remote::response). Those to an upload have to be storage's own.
 //!
 //! Waiting for an answer has its limits where the request is made: how long is too long depends
 //! on it.
@@ -17,8 +17,8 @@ use aws_smithy_runtime_api::client::http::{
 };
 use http::request::Parts;
 
-use crate::object_backend::acknowledgement::Write;
-use crate::object_backend::answer::{capture, exchange};
+use crate::object_backend::remote::acknowledgement::Write;
+use crate::object_backend::remote::response::{capture, exchange};
 
 /// Unused connections are closed before storage closes them, which would fail an upload.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);

@@ -11,11 +11,11 @@ use aws_sdk_s3::config::{
 };
 
 use super::credentials::{self, signing};
-use super::http::Http;
-use crate::object_backend::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
+use super::http_client::Http;
+use crate::object_backend::remote::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
 use crate::settings::{BucketSettings, Provider};
 
-pub use crate::object_backend::repeat::SILENCE;
+pub use crate::object_backend::remote::retry::SILENCE;
 
 /// Storage puts the parts of a large upload together before it answers.
 pub const COMPLETE: Duration = Duration::from_secs(300);
@@ -118,7 +118,7 @@ fn endpoint(settings: &BucketSettings) -> Result<Option<String>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object_backend::endpoint::assert_refused;
+    use crate::object_backend::remote::endpoint::assert_refused;
     use crate::settings::{CredentialSettings, a_bucket as settings};
 
     #[test]

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::attributes::Attributes;
+use super::file_identity::Stamp;
 use super::folders;
-use super::stamp::Stamp;
-use crate::durable::sync_folders;
-use crate::private;
+use crate::private_files;
+use crate::sync_folders::sync_folders;
 
 /// A folder of one small file per inode. Each names the state of the file that it is about, so
 /// that a file that somebody else put or changed there is not given its type.
@@ -48,7 +48,7 @@ impl Beside {
     /// On disk when it returns.
     pub fn write(&self, stamp: Stamp, attributes: &Attributes) -> io::Result<()> {
         if !self.folder.exists() {
-            private::folder(&self.folder)?;
+            private_files::create_folder(&self.folder)?;
             sync_folders(&self.folder)?;
         }
         let entry = Entry {
@@ -56,7 +56,7 @@ impl Beside {
             attributes: attributes.clone(),
         };
         // Of a temporary file's inode there is no reader yet: no need to write it atomically.
-        let mut options = private::file_options();
+        let mut options = private_files::file_options();
         let options = options.write(true).create(true).truncate(true);
         let mut file = options.open(self.path(stamp.inode))?;
         file.write_all(&serde_json::to_vec(&entry)?)?;

@@ -7,8 +7,8 @@
 use http::header::ETAG;
 use http::{HeaderMap, Method, StatusCode};
 
-use super::answer::headers::{etag, is_html};
-use super::words::element;
+use super::redact::element;
+use super::response::headers::{etag, is_html};
 
 /// A success that is not storage's, or does not say what storage has done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

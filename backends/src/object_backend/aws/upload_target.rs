@@ -11,8 +11,8 @@ use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use bytes::Bytes;
 
 use super::AwsBackend;
-use super::body::fenced;
 use super::error::{backend_error, is_conflict, strange};
+use super::request_body::fenced;
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::conditions::bare_etag;
 use crate::object_backend::{GetOptions, MARKER, ObjectBackend, PutOptions, Stored, check_fence};
