@@ -117,6 +117,11 @@ impl BucketConfig {
         }
     }
 
+    /// Buckets of `fs` and `memory` are in every build and need no adapter.
+    pub(super) fn needs_adapter(&self) -> bool {
+        self.provider.is_remote() || self.backend.is_some()
+    }
+
     pub(super) fn settings(&self, credential: &CredentialConfig) -> BucketSettings {
         BucketSettings {
             provider: self.provider.provider(),

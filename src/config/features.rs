@@ -121,15 +121,11 @@ pub fn check_features(config: &Config, problems: &mut Problems) {
     }
     for (alias, bucket) in &config.buckets {
         let key = |key| ["buckets", alias.as_str(), key];
-        match bucket.adapter() {
-            Adapter::Opendal => need(
-                true,
-                Part::Opendal,
-                &key("backend"),
-                "the backend `opendal`",
-            ),
-            Adapter::Aws => need(true, Part::Aws, &key("backend"), "the backend `aws`"),
-        }
+        let (part, what) = match bucket.adapter() {
+            Adapter::Opendal => (Part::Opendal, "the backend `opendal`"),
+            Adapter::Aws => (Part::Aws, "the backend `aws`"),
+        };
+        need(bucket.needs_adapter(), part, &key("backend"), what);
         let public = !bucket.public_endpoint.is_empty();
         need(
             public,
