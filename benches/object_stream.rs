@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_gateway::app::{AppState, Parts};
 use asset_gateway::buckets::Buckets;
 use asset_gateway::callbacks::{CallbackSettings, CircuitBreaker, Deliverer};
 use asset_gateway::config::{CorsConfig, UnknownFields};
 use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
 use asset_gateway::http::server::{Server, ServerSettings, bind};
+use asset_gateway::http::state::{AppState, Dependencies};
 use asset_gateway::shutdown::Shutdown;
 use asset_gateway::tokens::{Digester, Redeemer, TokenSecret};
 use asset_gateway_backends::clock::{Clock, SystemClock};
@@ -79,7 +79,7 @@ async fn serve(folder: &std::path::Path) -> SocketAddr {
     let settings = CallbackSettings::default();
     let circuit_breaker = Arc::new(CircuitBreaker::new(stores.callbacks));
     let deliverer = Deliverer::new(circuit_breaker.clone(), clock.clone(), settings);
-    let state = AppState::new(Parts {
+    let state = AppState::new(Dependencies {
         redeemer: Redeemer::new(stores.tokens, clock, digester, circuit_breaker.clone()),
         circuit_breaker,
         deliverer: Arc::new(deliverer.expect("an HTTP client")),

@@ -1,7 +1,5 @@
-//! The running gateway: built from the configuration, served until it is told to stop.
+//! The running gateway: built from the configuration, served until a signal stops it.
 
 mod serve;
-mod state;
 
 pub use serve::{ServeError, serve};
-pub use state::{AppState, Parts};

@@ -1,107 +1,112 @@
-//! Every route, and the order of the middleware.
+//! Every route with its documentation, and the order of the middleware.
 //!
-//! - [`server`]: listeners, connections, limits; calls the router.
-//! - [`observe`]: the outermost layer. [`context`]: what it knows of a request. [`forwarded`]: whose
-//!   address counts behind trusted proxies.
-//! - [`auth`]: the control plane's door. [`cors`], [`rate_limit`]: by configuration.
-//! - [`tokens`], [`callbacks`]: the control plane. [`objects`]: the data plane. [`health`], [`openapi`],
-//!   [`scrape`]: operations.
-//! - [`headers`], [`json`], [`query`], [`referer`]: reading what clients send.
+//! - [`server`]: listeners, connections and their limits; calls the router.
+//! - Middleware, outermost first: [`access_log`] (with [`request_context`] and [`forwarded`], the
+//!   client's address behind proxies), [`cors`], [`rate_limit`], [`auth`] of the control plane, [`query`].
+//! - Handlers: [`tokens`] and [`callbacks`] (control plane), [`objects`] (data plane), [`health`],
+//!   [`openapi`] and [`metrics_endpoint`] (operations).
+//! - Below them: [`state`], [`readiness`], [`error_responses`], [`headers`], [`json`], [`referer`].
 
+pub mod access_log;
 pub mod auth;
 pub mod callbacks;
-pub mod context;
 pub mod cors;
+pub mod error_responses;
 pub mod forwarded;
 pub mod headers;
 pub mod health;
 pub mod json;
+pub mod metrics_endpoint;
 pub mod objects;
-pub mod observe;
 pub mod openapi;
 pub mod query;
 pub mod rate_limit;
+pub mod readiness;
 pub mod referer;
-pub mod scrape;
+pub mod request_context;
 pub mod server;
+pub mod state;
 pub mod tokens;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
-use crate::app::AppState;
 use crate::error::GatewayError;
+use state::AppState;
 
-/// The gateway's router. Layers run from the last to the first: observe, CORS, panics, rate limit.
+fn control_plane() -> OpenApiRouter<AppState> {
+    // Checked for methods that the route has: any other is a 405, whatever its query string.
+    let strict = |routes: UtoipaMethodRouter<AppState>| {
+        routes.map(|route| route.route_layer(from_fn(query::strict)))
+    };
+    OpenApiRouter::new()
+        .routes(strict(routes!(tokens::create)))
+        .routes(strict(routes!(
+            tokens::show,
+            tokens::change,
+            tokens::revoke
+        )))
+        .routes(strict(routes!(tokens::status)))
+        .routes(strict(routes!(
+            tokens::batch::create_batch,
+            tokens::listing::list,
+            tokens::listing::delete_matching
+        )))
+        .routes(strict(routes!(
+            tokens::show_by_id,
+            tokens::change_by_id,
+            tokens::revoke_by_id
+        )))
+        .routes(strict(routes!(callbacks::list)))
+        .routes(strict(routes!(callbacks::replay_since)))
+        .routes(strict(routes!(callbacks::show)))
+        .routes(strict(routes!(callbacks::replay)))
+}
+
+fn data_plane() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(
+        objects::get::get,
+        objects::head::head,
+        objects::put::put
+    ))
+}
+
+fn operations() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+}
+
+/// The gateway's router. Layers run from the last to the first.
 pub fn router(state: AppState) -> Router {
-    // Only for a method that the route has: others are a 405 whatever else is wrong with them.
-    let strict = |route: MethodRouter<AppState>| route.route_layer(from_fn(query::strict));
-    let control = Router::new()
-        .route("/token", strict(post(tokens::create)))
-        .route(
-            "/token/{token}",
-            strict(
-                get(tokens::show)
-                    .patch(tokens::change)
-                    .delete(tokens::revoke),
-            ),
-        )
-        .route("/token/{token}/status", strict(get(tokens::status)))
-        .route(
-            "/tokens",
-            strict(
-                post(tokens::create_batch)
-                    .get(tokens::list)
-                    .delete(tokens::delete_matching),
-            ),
-        )
-        .route(
-            "/tokens/{token_id}",
-            strict(
-                get(tokens::show_by_id)
-                    .patch(tokens::change_by_id)
-                    .delete(tokens::revoke_by_id),
-            ),
-        )
-        .route("/callbacks", strict(get(callbacks::list)))
-        .route("/callbacks/replay", strict(post(callbacks::replay_since)))
-        .route("/callbacks/{id}", strict(get(callbacks::show)))
-        .route("/callbacks/{id}/replay", strict(post(callbacks::replay)))
-        .route_layer(from_fn_with_state(
-            state.clone(),
-            auth::require_control_token,
-        ));
-    let data = Router::new().route(
-        "/object/{token}",
-        get(objects::get::get)
-            .head(objects::head::head)
-            .put(objects::put::put),
-    );
-    let operations = Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/openapi.json", get(openapi::serve));
-
-    let router = Router::new()
-        .merge(control)
-        .merge(data)
-        .merge(operations)
+    let require_token = from_fn_with_state(state.clone(), auth::require_control_token);
+    let (router, document) = OpenApiRouter::with_openapi(openapi::base())
+        .merge(control_plane().route_layer(require_token))
+        .merge(data_plane())
+        .merge(operations())
+        .split_for_parts();
+    let router = router
+        .route("/openapi.json", openapi::route(&document))
         .fallback(async || GatewayError::NotFound)
-        .layer(from_fn_with_state(state.clone(), rate_limit::rate_limit))
-        .layer(CatchPanicLayer::custom(observe::panicked));
+        .layer(from_fn_with_state(
+            state.client_limiter().clone(),
+            rate_limit::rate_limit,
+        ))
+        .layer(CatchPanicLayer::custom(access_log::panicked));
     let router = match cors::layer(state.cors()) {
         None => router,
         Some(cors) => router.layer(cors),
     };
     router
-        .layer(map_response(observe::guard_browsers))
+        .layer(map_response(access_log::guard_browsers))
         .layer(from_fn_with_state(
             Arc::clone(state.trusted_proxies()),
-            observe::observe,
+            access_log::log_access,
         ))
         .with_state(state)
 }

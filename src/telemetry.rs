@@ -1,7 +1,5 @@
-//! What the process says about itself: [`logs`] for people, [`metrics`] for Prometheus, [`record`]
-//! and [`watch`] to fill them.
+//! Telemetry: [`logs`] on stderr, [`metrics`] for Prometheus, and [`record`], which fills them.
 
 pub mod logs;
 pub mod metrics;
 pub mod record;
-pub mod watch;

@@ -8,13 +8,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use asset_gateway::app::{AppState, Parts};
 use asset_gateway::buckets::Buckets;
 use asset_gateway::callbacks::{CallbackSettings, CircuitBreaker, Deliverer};
 use asset_gateway::config::{ControlToken, CorsConfig, UnknownFields};
 use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
 use asset_gateway::http::server::{Server, ServerSettings};
+use asset_gateway::http::state::{AppState, Dependencies};
 use asset_gateway::shutdown::Shutdown;
 use asset_gateway::tokens::{Digester, Redeemer, TokenSecret};
 use asset_gateway_backends::clock::SystemClock;
@@ -170,7 +170,7 @@ async fn serve() -> SocketAddr {
         CallbackSettings::default(),
     );
     let shutdown = Shutdown::new();
-    let state = AppState::new(Parts {
+    let state = AppState::new(Dependencies {
         redeemer: Redeemer::new(tokens, clock, digester, circuit_breaker.clone()),
         circuit_breaker,
         deliverer: Arc::new(deliverer.expect("a client")),

@@ -14,7 +14,6 @@ use asset_gateway_backends::token_store::TokenStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::{AppState, Parts};
 use crate::buckets::Buckets;
 use crate::callbacks::{
     CallbackSettings, CircuitBreaker, Deliverer, SetupError, TargetPolicy, Worker, queue_metrics,
@@ -22,10 +21,10 @@ use crate::callbacks::{
 use crate::config::{Config, LimitsConfig, embedded};
 use crate::http::rate_limit::ClientLimiter;
 use crate::http::server::{BindError, Server, ServerSettings, bind};
-use crate::http::{router, scrape};
+use crate::http::state::{AppState, Dependencies};
+use crate::http::{metrics_endpoint, router};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::{InstallError, Metrics};
-use crate::telemetry::watch;
 use crate::tokens::{Digester, Redeemer, maintenance};
 
 /// Commits and releases are short; a store that does not answer must not hold up the end.
@@ -102,7 +101,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         },
     )?);
     let worker = Worker::new(Arc::clone(&deliverer), config.callback.concurrency);
-    let state = AppState::new(Parts {
+    let state = AppState::new(Dependencies {
         redeemer: redeemer.clone(),
         circuit_breaker: Arc::clone(&circuit_breaker),
         deliverer,
@@ -129,7 +128,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         buckets,
         clock,
     ));
-    beside.spawn(watch::upkeep(metrics.clone()));
+    beside.spawn(metrics.clone().run_upkeep());
     beside.spawn(queue_metrics::update(circuit_breaker));
     let server = Server::new(ServerSettings {
         max_connections_per_client: config.limits.connections_per_client(),
@@ -142,7 +141,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         // Its own connections: scraping must work while clients fill the gateway.
         let server = Server::new(server_settings(&config.limits));
         let shutdown = delivering.clone();
-        let router = scrape::router(metrics);
+        let router = metrics_endpoint::router(metrics);
         beside.spawn(async move { server.run(listener, router, shutdown).await });
     }
     let deliveries = tokio::spawn(worker.run(delivering.clone()));

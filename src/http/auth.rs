@@ -6,8 +6,8 @@ use axum::response::Response;
 use http::{HeaderMap, header};
 
 use super::headers::single;
-use crate::app::AppState;
 use crate::error::GatewayError;
+use crate::http::state::AppState;
 
 /// Lets only control tokens through.
 pub async fn require_control_token(

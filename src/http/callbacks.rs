@@ -6,10 +6,10 @@ use asset_gateway_backends::callback_queue::{EventId, EventState};
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 
-use super::openapi::CallbackErrors;
+use super::error_responses::CallbackErrors;
 use super::query;
-use crate::app::AppState;
 use crate::error::GatewayError;
+use crate::http::state::AppState;
 use crate::tokens::issue::times;
 use view::{CallbackPage, CallbackView, DetailView, Replayed};
 

@@ -1,13 +1,13 @@
 //! JSON bodies, bounded.
 
-mod distinct;
+mod unique_keys;
 
 use axum::body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
-use self::distinct::Distinct;
-use super::server::UploadStalled;
+use self::unique_keys::UniqueKeys;
+use super::server::UploadIdleTimeout;
 use crate::error::GatewayError;
 
 /// Reads a body of at most `limit` bytes as a JSON object in which no key stands twice, at any
@@ -23,8 +23,8 @@ pub async fn object(body: Body, limit: usize) -> Result<Map<String, Value>, Gate
         Err(error) => return Err(broken_body(error.as_ref())),
     };
     match serde_json::from_slice(&bytes) {
-        Ok(Distinct(Value::Object(object))) => Ok(object),
-        Ok(Distinct(_)) => Err(GatewayError::BadRequest(
+        Ok(UniqueKeys(Value::Object(object))) => Ok(object),
+        Ok(UniqueKeys(_)) => Err(GatewayError::BadRequest(
             "the body must be a JSON object".into(),
         )),
         Err(error) => Err(GatewayError::BadRequest(format!(
@@ -35,7 +35,7 @@ pub async fn object(body: Body, limit: usize) -> Result<Map<String, Value>, Gate
 
 /// Why a body ended before its end.
 pub fn broken_body(error: &(dyn std::error::Error + 'static)) -> GatewayError {
-    if UploadStalled::caused(error) {
+    if UploadIdleTimeout::caused(error) {
         GatewayError::RequestTimeout
     } else {
         GatewayError::BadRequest("the body did not arrive whole".into())

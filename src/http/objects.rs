@@ -15,9 +15,9 @@ use asset_gateway_backends::object_backend::ObjectBackend;
 use asset_gateway_backends::token_store::TokenId;
 use axum::response::Response;
 
-use super::observe::AboutToken;
-use crate::app::AppState;
+use super::access_log::LoggedTokenId;
 use crate::error::GatewayError;
+use crate::http::state::AppState;
 use crate::tokens::{AccessLease, TokenSecret};
 
 /// Why an access that was let in has no hit any more. Nothing was stored, or sent.
@@ -44,6 +44,6 @@ fn bucket<'a>(
 }
 
 fn about(mut response: Response, id: TokenId) -> Response {
-    response.extensions_mut().insert(AboutToken(id));
+    response.extensions_mut().insert(LoggedTokenId(id));
     response
 }

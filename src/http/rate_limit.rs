@@ -10,8 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use super::context::RequestContext;
-use crate::app::AppState;
+use super::request_context::RequestContext;
 use crate::error::GatewayError;
 
 /// Requests after which clients that have been quiet are forgotten.
@@ -50,12 +49,12 @@ impl ClientLimiter {
 }
 
 pub async fn rate_limit(
-    State(state): State<AppState>,
+    State(limiter): State<ClientLimiter>,
     request: Request,
     next: Next,
 ) -> Result<Response, GatewayError> {
     let context = request.extensions().get::<RequestContext>();
-    if context.is_some_and(|context| !state.client_limiter().admits(context.client_ip)) {
+    if context.is_some_and(|context| !limiter.admits(context.client_ip)) {
         return Err(GatewayError::RateLimited);
     }
     Ok(next.run(request).await)

@@ -17,19 +17,20 @@
 mod bind;
 mod client_connections;
 mod connection;
-mod drain;
-mod farewell;
+mod connection_io;
+mod connection_state;
+mod drain_on_drop;
 mod framing;
 mod head_timer;
-mod link;
+mod hyper_limits;
+mod idle_timeout;
+mod lingering_close;
+mod protocol_detection;
 mod proxy_protocol;
 mod request_head;
 mod service;
-mod sniff;
-mod stall;
-mod stream_budget;
-mod streams;
-mod wire;
+mod stream_executor;
+mod stream_limit;
 
 use std::io;
 use std::net::SocketAddr;
@@ -51,17 +52,17 @@ use crate::telemetry::metrics::{HTTP_CONNECTIONS, HTTP_CONNECTIONS_REFUSED};
 pub use bind::{BindError, bind};
 use client_connections::ClientConnections;
 use connection::Accepted;
-use farewell::TooMany;
-pub use stall::UploadStalled;
-use stream_budget::StreamBudget;
-use streams::Streams;
+pub use idle_timeout::UploadIdleTimeout;
+use lingering_close::TooMany;
+use stream_executor::StreamExecutor;
+use stream_limit::StreamLimit;
 
 /// Refusals that are answered at once; past it, connections are closed without an answer.
 const MAX_REFUSALS: usize = 256;
 /// Pause after an error that concerns the process and not one connection (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// Streams of connections that have ended need no time; a handler that blocks must not hold up the end.
+/// StreamExecutor of connections that have ended need no time; a handler that blocks must not hold up the end.
 const STREAMS_END: Duration = Duration::from_secs(1);
 
 /// Limits of every connection.
@@ -137,7 +138,7 @@ pub struct Server {
     settings: Arc<ServerSettings>,
     connections: Arc<Semaphore>,
     clients: ClientConnections,
-    budget: StreamBudget,
+    budget: StreamLimit,
     refusals: Arc<Semaphore>,
 }
 
@@ -146,7 +147,7 @@ impl Server {
         let connections = settings.max_connections.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             clients: ClientConnections::new(settings.max_connections_per_client),
-            budget: StreamBudget::default(),
+            budget: StreamLimit::default(),
             settings: Arc::new(settings),
             connections: Arc::new(Semaphore::new(connections)),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
@@ -158,7 +159,7 @@ impl Server {
     /// future cuts off everything.
     pub async fn run(&self, listener: TcpListener, router: Router, shutdown: Shutdown) {
         let mut open = JoinSet::new();
-        let streams = Streams::default();
+        let streams = StreamExecutor::default();
         loop {
             tokio::select! {
                 biased;
@@ -203,7 +204,7 @@ impl Server {
         stream: TcpStream,
         peer: Peer,
         router: &Router,
-        streams: &Streams,
+        streams: &StreamExecutor,
         shutdown: &Shutdown,
     ) {
         // Of a proxy's connections, those are counted that it announces somebody for.
@@ -240,7 +241,7 @@ impl Server {
         if let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() {
             let settings = Arc::clone(&self.settings);
             open.spawn(async move {
-                farewell::refuse(stream, too_many, &settings.cors).await;
+                lingering_close::refuse(stream, too_many, &settings.cors).await;
                 drop(permit);
             });
         }

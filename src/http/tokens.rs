@@ -4,9 +4,6 @@ pub(super) mod batch;
 pub(super) mod listing;
 mod view;
 
-pub use batch::create_batch;
-pub use listing::{delete_matching, list};
-
 use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::object_backend::GetOptions;
 use asset_gateway_backends::token_store::{Created, Method, StoredToken, TokenId};
@@ -16,11 +13,11 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::StatusCode;
 
+use super::access_log::LoggedTokenId;
+use super::error_responses::{ControlErrors, CreateErrors};
 use super::json;
-use super::observe::AboutToken;
-use super::openapi::{ControlErrors, CreateErrors};
-use crate::app::AppState;
 use crate::error::GatewayError;
+use crate::http::state::AppState;
 use crate::tokens::TokenSecret;
 use crate::tokens::issue::{self, IssueRequest, PatchRequest};
 use view::{CreatedView, StatusView, TokenView};
@@ -37,9 +34,12 @@ pub async fn create(State(state): State<AppState>, body: Body) -> Result<Respons
     let (token, id, record) = prepare(&state, body)?;
     let view = CreatedView::new(&state, &token, id, &record);
     match state.store().create(vec![(id, record)]).await {
-        Ok(Created::Done) => {
-            Ok((StatusCode::CREATED, Extension(AboutToken(id)), Json(view)).into_response())
-        }
+        Ok(Created::Done) => Ok((
+            StatusCode::CREATED,
+            Extension(LoggedTokenId(id)),
+            Json(view),
+        )
+            .into_response()),
         Ok(Created::Exists { .. }) => Err(GatewayError::TokenExists),
         Err(error) => Err(GatewayError::store(error)),
     }
@@ -103,7 +103,7 @@ async fn stored(state: &AppState, named: &Named) -> Result<StoredToken, GatewayE
 async fn shown(state: &AppState, named: Named) -> Result<Response, GatewayError> {
     let stored = stored(state, &named).await?;
     let view = TokenView::new(state, named.token.as_ref(), stored);
-    Ok((Extension(AboutToken(named.id)), Json(view)).into_response())
+    Ok((Extension(LoggedTokenId(named.id)), Json(view)).into_response())
 }
 
 async fn changed(state: &AppState, named: Named, body: Body) -> Result<Response, GatewayError> {
@@ -115,12 +115,14 @@ async fn changed(state: &AppState, named: Named, body: Body) -> Result<Response,
         .map_err(GatewayError::store)?
         .ok_or(GatewayError::TokenNotFound)?;
     let view = TokenView::new(state, named.token.as_ref(), stored);
-    Ok((Extension(AboutToken(named.id)), Json(view)).into_response())
+    Ok((Extension(LoggedTokenId(named.id)), Json(view)).into_response())
 }
 
 async fn revoked(state: &AppState, named: Named) -> Result<Response, GatewayError> {
     match state.store().delete(named.id).await {
-        Ok(true) => Ok((Extension(AboutToken(named.id)), StatusCode::NO_CONTENT).into_response()),
+        Ok(true) => {
+            Ok((Extension(LoggedTokenId(named.id)), StatusCode::NO_CONTENT).into_response())
+        }
         Ok(false) => Err(GatewayError::TokenNotFound),
         Err(error) => Err(GatewayError::store(error)),
     }
@@ -204,7 +206,7 @@ pub async fn revoke_by_id(
 #[utoipa::path(get, path = "/token/{token}/status", tag = "control plane",
     params(("token" = String, Path, description = "temporary token")),
     responses((status = 200, description = "record and object", body = StatusView),
-        ControlErrors, super::openapi::StorageErrors),
+        ControlErrors, super::error_responses::StorageErrors),
     security(("control_token" = [])))]
 pub async fn status(
     State(state): State<AppState>,
@@ -232,5 +234,5 @@ pub async fn status(
     let uploaded =
         object.is_some() && (stored.record.method != Method::Put || stored.uploaded_at.is_some());
     let view = StatusView::new(&state, named.token.as_ref(), stored, uploaded, object);
-    Ok((Extension(AboutToken(named.id)), Json(view)).into_response())
+    Ok((Extension(LoggedTokenId(named.id)), Json(view)).into_response())
 }

@@ -3,7 +3,7 @@
 //! Use the constants with the `metrics` macros: `counter!(HTTP_REQUESTS.name, …)`. Labels hold
 //! routes, aliases and outcomes, never a token, a key or an address.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use asset_gateway_backends::metered::{STORAGE_SECONDS, TOKEN_STORE_SECONDS};
 use metrics::{KeyName, Recorder, Unit};
@@ -29,6 +29,8 @@ enum Kind {
     /// With the upper bounds of its buckets.
     Histogram(&'static [f64]),
 }
+
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// From a cache's answer to a large file on a slow line.
 const REQUEST_SECONDS: &[f64] = &[
@@ -145,10 +147,12 @@ impl Metrics {
         self.handle.render()
     }
 
-    /// To be called every 5 seconds: folds what histograms have gathered, which else grows until
-    /// the next scrape.
-    pub fn run_upkeep(&self) {
-        self.handle.run_upkeep();
+    /// Folds the samples of histograms every 5 seconds; without it they grow until the next scrape.
+    pub async fn run_upkeep(self) {
+        loop {
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
+            self.handle.run_upkeep();
+        }
     }
 }
 
@@ -203,7 +207,7 @@ mod tests {
             metrics::histogram!(TOKEN_STORE_SECONDS, "operation" => "reserve", "outcome" => "ok")
                 .record(0.0003);
         });
-        metrics.run_upkeep();
+        metrics.handle.run_upkeep();
         let text = metrics.render();
         for line in [
             "# HELP asset_gateway_http_requests_total Requests answered",

@@ -19,9 +19,9 @@ use http_body::{Frame, SizeHint};
 
 use super::range::{self, Validator, Wanted};
 use super::{about, bucket, lost, parse, response};
-use crate::app::AppState;
 use crate::error::GatewayError;
-use crate::http::context::RequestContext;
+use crate::http::request_context::RequestContext;
+use crate::http::state::AppState;
 use crate::telemetry::record::{Direction, InFlight};
 use crate::tokens::Ticket;
 
@@ -29,7 +29,7 @@ use crate::tokens::Ticket;
 #[utoipa::path(get, path = "/object/{token}", tag = "data plane",
     params(("token" = String, Path, description = "temporary token")),
     responses((status = 200, description = "the object"), (status = 206, description = "a range of it"),
-        (status = 304, description = "not modified"), crate::http::openapi::DownloadErrors))]
+        (status = 304, description = "not modified"), crate::http::error_responses::DownloadErrors))]
 pub async fn get(
     State(state): State<AppState>,
     Extension(context): Extension<RequestContext>,

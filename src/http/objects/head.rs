@@ -15,9 +15,9 @@ use futures_util::stream;
 use http::{HeaderMap, header};
 
 use super::{about, bucket, parse, range, response};
-use crate::app::AppState;
 use crate::error::GatewayError;
-use crate::http::context::RequestContext;
+use crate::http::request_context::RequestContext;
+use crate::http::state::AppState;
 use crate::tokens::redeem::{Client, NotAdmitted};
 use crate::tokens::upload::recovery::uploaded;
 
@@ -25,7 +25,7 @@ use crate::tokens::upload::recovery::uploaded;
 #[utoipa::path(head, path = "/object/{token}", tag = "data plane",
     params(("token" = String, Path, description = "temporary token")),
     responses((status = 200, description = "the object's headers"),
-        (status = 304, description = "not modified"), crate::http::openapi::DownloadErrors))]
+        (status = 304, description = "not modified"), crate::http::error_responses::DownloadErrors))]
 pub async fn head(
     State(state): State<AppState>,
     Extension(context): Extension<RequestContext>,

@@ -21,10 +21,10 @@ use http_body_util::BodyExt;
 use super::checksum::Checksums;
 use super::representation::Representation;
 use super::{about, bucket, lost, parse, range};
-use crate::app::AppState;
 use crate::error::GatewayError;
-use crate::http::context::RequestContext;
 use crate::http::json;
+use crate::http::request_context::RequestContext;
+use crate::http::state::AppState;
 use crate::telemetry::record::{Direction, InFlight};
 use crate::tokens::Ticket;
 use writing::Writing;
@@ -34,10 +34,10 @@ use writing::Writing;
     params(("token" = String, Path, description = "temporary token")),
     request_body(content_type = "application/octet-stream", description = "the file itself"),
     responses((status = 200, description = "stored; with `callback_mode: sync` what the receiver said",
-            body = crate::http::openapi::Uploaded),
+            body = answer::Uploaded),
         (status = 203, description = "stored, but the receiver of a `sync` callback has not answered",
-            body = crate::http::openapi::CallbackFailed),
-        crate::http::openapi::UploadErrors))]
+            body = answer::CallbackFailed),
+        crate::http::error_responses::UploadErrors))]
 pub async fn put(
     State(state): State<AppState>,
     Extension(context): Extension<RequestContext>,

@@ -3,7 +3,6 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use http::StatusCode;
@@ -12,33 +11,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::farewell::{self, Answer, TooMany};
+use super::connection_io::ConnectionIo;
+use super::connection_state::{ConnectionState, ReleasedSocket};
 use super::framing::FramingGuard;
 use super::head_timer::HeadTimer;
-use super::link::{Link, Returned};
+use super::hyper_limits::{
+    BUFFER_BYTES, H2_CONNECTION_WINDOW, H2_IDLE_BYTES, H2_MAX_HEAD_BYTES, H2_MAX_STREAMS,
+    H2_PING_INTERVAL, H2_PING_TIMEOUT, H2_SEND_BUFFER_BYTES, H2_STREAM_WINDOW, MAX_HEADERS,
+};
+use super::lingering_close::{self, Answer, TooMany};
+use super::protocol_detection::{PeekedBytes, Protocol, detect_protocol};
 use super::proxy_protocol::{self, HeaderError};
-use super::service::PeerService;
-use super::sniff::{Prefix, Version, sniff};
-use super::streams::Streams;
-use super::wire::Wire;
+use super::service::ConnectionService;
+use super::stream_executor::StreamExecutor;
 use super::{Peer, Server, ServerSettings, Source};
 use crate::telemetry::metrics::HTTP_CONNECTIONS_REFUSED;
-
-/// hyper's read and write buffers, each: what one slow reader costs, and the longest head.
-pub(super) const BUFFER: usize = 64 * 1024;
-const MAX_HEADERS: usize = 100;
-
-/// Of one HTTP/2 connection. The windows bound what uploads may have in memory, the buffer what a
-/// stream may have read of its answer, see also [`super::stream_budget`].
-pub(super) const H2_STREAMS: u32 = 128;
-const H2_STREAM_WINDOW: u32 = 64 * 1024;
-const H2_CONNECTION_WINDOW: u32 = 128 * 1024;
-const H2_SEND_BUFFER: usize = 16 * 1024;
-const H2_MAX_HEAD: u32 = 16 * 1024;
-const H2_PING_EVERY: Duration = Duration::from_secs(20);
-const H2_PING_ANSWER: Duration = Duration::from_secs(20);
-/// Fewer bytes than this in `idle` are pings and nothing else.
-const H2_QUIET_BYTES: u64 = 256;
 
 /// A connection as the listener has it.
 pub(super) struct Accepted {
@@ -46,7 +33,7 @@ pub(super) struct Accepted {
     pub(super) peer: Peer,
     pub(super) router: Router,
     pub(super) server: Server,
-    pub(super) streams: Streams,
+    pub(super) streams: StreamExecutor,
 }
 
 /// Serves until the client leaves, a limit ends the connection, or `stop` asks it to finish.
@@ -70,31 +57,31 @@ pub(super) async fn serve(accepted: Accepted, stop: CancellationToken) {
     };
     let Opening {
         source,
-        version,
-        prefix,
+        protocol,
+        peeked,
     } = opening;
     // Those of other peers are counted when they are accepted.
     let counted = if settings.reads_proxy_header(peer) && !settings.trusts(source) {
         let Some(counted) = server.clients.admit(source.0) else {
             metrics::counter!(HTTP_CONNECTIONS_REFUSED.name).increment(1);
             let too_many = TooMany::ConnectionsOfClient;
-            return farewell::refuse(stream, too_many, &settings.cors).await;
+            return lingering_close::refuse(stream, too_many, &settings.cors).await;
         };
         Some(counted)
     } else {
         None
     };
-    let link = Arc::new(Link::new());
-    let (guard, budget) = match version {
-        Version::Http1 => (Some(FramingGuard::default()), None),
-        Version::Http2 => {
+    let link = Arc::new(ConnectionState::new());
+    let (guard, budget) = match protocol {
+        Protocol::Http1 => (Some(FramingGuard::default()), None),
+        Protocol::Http2 => {
             let budget = server.budget.of_connection(settings.trusts(source));
             (None, Some(budget))
         }
     };
-    let io = Wire::new(stream, prefix, guard, Arc::clone(&link), settings.idle);
+    let io = ConnectionIo::new(stream, peeked, guard, Arc::clone(&link), settings.idle);
     let io = TokioIo::new(io);
-    let service = PeerService {
+    let service = ConnectionService {
         router,
         peer,
         source,
@@ -102,9 +89,9 @@ pub(super) async fn serve(accepted: Accepted, stop: CancellationToken) {
         settings: Arc::clone(settings),
         budget,
     };
-    let ending = match version {
-        Version::Http1 => serve_http1(io, service, &link, settings, &stop).await,
-        Version::Http2 => serve_http2(io, service, &link, settings, streams, &stop).await,
+    let ending = match protocol {
+        Protocol::Http1 => serve_http1(io, service, &link, settings, &stop).await,
+        Protocol::Http2 => serve_http2(io, service, &link, settings, streams, &stop).await,
     };
     if let Some(returned) = link.take_back() {
         end(returned, ending, settings).await;
@@ -115,8 +102,8 @@ pub(super) async fn serve(accepted: Accepted, stop: CancellationToken) {
 /// What the first bytes of a connection tell.
 struct Opening {
     source: Source,
-    version: Version,
-    prefix: Prefix,
+    protocol: Protocol,
+    peeked: PeekedBytes,
 }
 
 /// `None` where there is nobody to serve.
@@ -133,24 +120,24 @@ async fn open(stream: &mut TcpStream, peer: Peer, server: &Server) -> io::Result
             }
         }
     }
-    let Some((version, prefix)) = sniff(stream).await? else {
+    let Some((protocol, peeked)) = detect_protocol(stream).await? else {
         return Ok(None);
     };
     Ok(Some(Opening {
         source,
-        version,
-        prefix,
+        protocol,
+        peeked,
     }))
 }
 
-async fn end(returned: Returned, ending: Ending, settings: &ServerSettings) {
-    let Returned { stream, guard } = returned;
+async fn end(returned: ReleasedSocket, ending: Ending, settings: &ServerSettings) {
+    let ReleasedSocket { stream, guard } = returned;
     match ending {
         Ending::Answer(answer) => {
             let origin = guard.as_ref().and_then(FramingGuard::origin);
-            farewell::answer(stream, &answer, &settings.cors, origin).await;
+            lingering_close::answer(stream, &answer, &settings.cors, origin).await;
         }
-        Ending::Linger => farewell::after_early_answer(stream).await,
+        Ending::Linger => lingering_close::after_early_answer(stream).await,
         Ending::Close => {}
     }
 }
@@ -164,9 +151,9 @@ enum Ending {
 }
 
 async fn serve_http1(
-    io: TokioIo<Wire>,
-    service: PeerService,
-    link: &Arc<Link>,
+    io: TokioIo<ConnectionIo>,
+    service: ConnectionService,
+    link: &Arc<ConnectionState>,
     settings: &ServerSettings,
     stop: &CancellationToken,
 ) -> Ending {
@@ -178,7 +165,7 @@ async fn serve_http1(
         })
         // The timer has limits of its own; a value only turns it on.
         .header_read_timeout(settings.header_read)
-        .max_buf_size(BUFFER)
+        .max_buf_size(BUFFER_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
@@ -192,7 +179,11 @@ async fn serve_http1(
     ending_of_http1(&result, link, settings)
 }
 
-fn ending_of_http1(result: &hyper::Result<()>, link: &Link, settings: &ServerSettings) -> Ending {
+fn ending_of_http1(
+    result: &hyper::Result<()>,
+    link: &ConnectionState,
+    settings: &ServerSettings,
+) -> Ending {
     if let Some(why) = link.refused_because() {
         return Ending::Answer(Answer {
             status: StatusCode::BAD_REQUEST,
@@ -231,7 +222,7 @@ fn refusal_of(error: &hyper::Error) -> Answer {
             code: "bad_request",
             message: format!(
                 "The request line and the headers may have {} KiB and {MAX_HEADERS} headers. Send less.",
-                BUFFER / 1024
+                BUFFER_BYTES / 1024
             ),
         }
     } else {
@@ -245,22 +236,22 @@ fn refusal_of(error: &hyper::Error) -> Answer {
 }
 
 async fn serve_http2(
-    io: TokioIo<Wire>,
-    service: PeerService,
-    link: &Link,
+    io: TokioIo<ConnectionIo>,
+    service: ConnectionService,
+    link: &ConnectionState,
     settings: &ServerSettings,
-    streams: Streams,
+    streams: StreamExecutor,
     stop: &CancellationToken,
 ) -> Ending {
     let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
-        .max_concurrent_streams(H2_STREAMS)
-        .max_send_buf_size(H2_SEND_BUFFER)
-        .max_header_list_size(H2_MAX_HEAD)
+        .max_concurrent_streams(H2_MAX_STREAMS)
+        .max_send_buf_size(H2_SEND_BUFFER_BYTES)
+        .max_header_list_size(H2_MAX_HEAD_BYTES)
         .initial_stream_window_size(H2_STREAM_WINDOW)
         .initial_connection_window_size(H2_CONNECTION_WINDOW)
-        .keep_alive_interval(H2_PING_EVERY)
-        .keep_alive_timeout(H2_PING_ANSWER)
+        .keep_alive_interval(H2_PING_INTERVAL)
+        .keep_alive_timeout(H2_PING_TIMEOUT)
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut finishing = false;
@@ -283,7 +274,7 @@ async fn serve_http2(
             }
             _ = tick.tick() => {
                 let moved = link.moved();
-                let was_quiet = std::mem::replace(&mut quiet, moved - seen < H2_QUIET_BYTES);
+                let was_quiet = std::mem::replace(&mut quiet, moved - seen < H2_IDLE_BYTES);
                 seen = moved;
                 if quiet && was_quiet {
                     return Ending::Close;

@@ -6,11 +6,12 @@
 //! bytes in front of hyper and stops at the first that is ambiguous. It is stricter than hyper in every
 //! rule, so hyper reads what it lets through in the same way.
 
-use super::request_head::Head;
+use super::hyper_limits::BUFFER_BYTES;
+use super::request_head::{Framing, Head, name_and_value};
 
 /// A line of a head that is longer is refused by hyper (431), which then closes: nothing behind it is
 /// read as a request.
-const MAX_LINE: usize = super::connection::BUFFER;
+const MAX_LINE: usize = BUFFER_BYTES;
 /// Digits of a chunk's size: 64 bits.
 const MAX_SIZE_DIGITS: usize = 16;
 
@@ -48,13 +49,6 @@ enum State {
     Trailer,
     /// A line is too long: hyper refuses the request.
     LeftToHyper,
-}
-
-/// How a request goes on behind its head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    Length(u64),
-    Chunked,
 }
 
 impl Default for FramingGuard {
@@ -189,7 +183,7 @@ impl FramingGuard {
             State::ChunkEnd => return Err(CHUNK_END),
             State::Trailer if line.is_empty() => State::RequestLine,
             State::Trailer => {
-                super::request_head::name_and_value(line)?;
+                name_and_value(line)?;
                 State::Trailer
             }
             other @ (State::Body(_) | State::Chunk(_) | State::LeftToHyper) => other,

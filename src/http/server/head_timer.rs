@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::Timer;
 
-use super::link::Link;
+use super::connection_state::ConnectionState;
 
 pub(super) struct HeadTimer {
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<ConnectionState>,
     pub(super) header_read: Duration,
     pub(super) idle: Duration,
 }
@@ -38,7 +38,7 @@ impl Timer for HeadTimer {
 }
 
 struct HeadSleep {
-    link: Arc<Link>,
+    link: Arc<ConnectionState>,
     header_read: Duration,
     head_started: bool,
     sleep: Pin<Box<tokio::time::Sleep>>,
@@ -68,7 +68,7 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(60);
 
     fn timer() -> HeadTimer {
-        let link = Arc::new(Link::new());
+        let link = Arc::new(ConnectionState::new());
         link.head_complete();
         HeadTimer {
             link,

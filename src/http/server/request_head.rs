@@ -2,9 +2,14 @@
 
 use http::uri::Authority;
 
-use super::framing::Framing;
-
 const MAX_ORIGIN: usize = 512;
+
+/// How a request goes on behind its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    Chunked,
+}
 
 /// What its lines have said so far.
 #[derive(Debug, Default)]

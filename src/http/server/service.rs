@@ -17,30 +17,30 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use pin_project_lite::pin_project;
 use tower::Service as _;
 
-use super::drain::DrainedUpload;
-use super::farewell::Answer;
-use super::link::Link;
-use super::stall::Watched;
-use super::stream_budget::{ConnectionBudget, Place, PlacedBody};
+use super::connection_state::ConnectionState;
+use super::drain_on_drop::DrainOnDrop;
+use super::idle_timeout::TimeoutBody;
+use super::lingering_close::Answer;
+use super::stream_limit::{ConnectionStreamLimit, PermitBody, StreamPermit};
 use super::{Peer, ServerSettings, Source};
 
 /// Serves the requests of one connection.
-pub(super) struct PeerService {
+pub(super) struct ConnectionService {
     pub(super) router: Router,
     pub(super) peer: Peer,
     pub(super) source: Source,
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<ConnectionState>,
     pub(super) settings: Arc<ServerSettings>,
     /// Of HTTP/2.
-    pub(super) budget: Option<ConnectionBudget>,
+    pub(super) budget: Option<ConnectionStreamLimit>,
 }
 
-impl hyper::service::Service<Request<Incoming>> for PeerService {
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Response = Response;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = ResponseFuture;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
+    fn call(&self, request: Request<Incoming>) -> ResponseFuture {
         self.link.head_complete();
         let has_body = !request.body().is_end_stream();
         let idle = self.settings.idle;
@@ -50,9 +50,9 @@ impl hyper::service::Service<Request<Incoming>> for PeerService {
         let mut request = request.map(|body| match &upload {
             Some(link) => {
                 let link = Arc::clone(link);
-                Body::new(Watched::new(Upload { body, link }, idle))
+                Body::new(TimeoutBody::new(Upload { body, link }, idle))
             }
-            None if has_body => Body::new(Watched::new(DrainedUpload::new(body), idle)),
+            None if has_body => Body::new(TimeoutBody::new(DrainOnDrop::new(body), idle)),
             None => Body::empty(),
         });
         request.extensions_mut().insert(self.peer);
@@ -61,12 +61,12 @@ impl hyper::service::Service<Request<Incoming>> for PeerService {
             None => State::routed(&self.router, request, None),
             Some(budget) => self.placed(budget, request),
         };
-        Answering { state, upload }
+        ResponseFuture { state, upload }
     }
 }
 
-impl PeerService {
-    fn placed(&self, budget: &ConnectionBudget, request: Request<Body>) -> State {
+impl ConnectionService {
+    fn placed(&self, budget: &ConnectionStreamLimit, request: Request<Body>) -> State {
         if is_misdirected(&request) {
             let answer = Answer {
                 status: StatusCode::BAD_REQUEST,
@@ -110,10 +110,10 @@ fn is_misdirected(request: &Request<Body>) -> bool {
 pin_project! {
     /// An answer that comes before the upload was read to its end says `Connection: close`: hyper
     /// closes then, and the client must not send its next request into that.
-    pub(super) struct Answering {
+    pub(super) struct ResponseFuture {
         #[pin]
         state: State,
-        upload: Option<Arc<Link>>,
+        upload: Option<Arc<ConnectionState>>,
     }
 }
 
@@ -130,13 +130,13 @@ pin_project! {
     #[project = StateProjection]
     enum State {
         Waiting {
-            place: Pin<Box<dyn Future<Output = Option<Place>> + Send>>,
+            place: Pin<Box<dyn Future<Output = Option<StreamPermit>> + Send>>,
             waiting: Option<Box<Waiting>>,
         },
         Routed {
             #[pin]
             route: RouteFuture<Infallible>,
-            place: Option<Place>,
+            place: Option<StreamPermit>,
         },
         Answered {
             answer: Option<Box<Response>>,
@@ -146,7 +146,7 @@ pin_project! {
 
 impl State {
     /// A router is always ready.
-    fn routed(router: &Router, request: Request<Body>, place: Option<Place>) -> Self {
+    fn routed(router: &Router, request: Request<Body>, place: Option<StreamPermit>) -> Self {
         Self::Routed {
             route: router.clone().call(request),
             place,
@@ -195,7 +195,7 @@ impl Future for State {
                 StateProjection::Routed { route, place } => {
                     let Ok(answer) = ready!(route.poll(cx));
                     return Poll::Ready(match place.take() {
-                        Some(place) => answer.map(|body| Body::new(PlacedBody::new(body, place))),
+                        Some(place) => answer.map(|body| Body::new(PermitBody::new(body, place))),
                         None => answer,
                     });
                 }
@@ -210,7 +210,7 @@ impl Future for State {
     }
 }
 
-impl Future for Answering {
+impl Future for ResponseFuture {
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -228,7 +228,7 @@ impl Future for Answering {
 /// Notes when the last byte was read.
 struct Upload {
     body: Incoming,
-    link: Arc<Link>,
+    link: Arc<ConnectionState>,
 }
 
 impl HttpBody for Upload {

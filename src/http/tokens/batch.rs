@@ -11,12 +11,21 @@ use serde_json::Value;
 
 use super::view::CreatedView;
 use super::{json, prepare};
-use crate::app::AppState;
 use crate::error::GatewayError;
-use crate::http::openapi::{CreateErrors, NewTokens};
+use crate::http::error_responses::CreateErrors;
+use crate::http::state::AppState;
+use crate::tokens::issue::IssueRequest;
 
 const MAX_TOKENS: usize = 1_000;
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// The body of `POST /tokens`.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code)]
+pub struct NewTokens {
+    /// 1 to 1,000.
+    tokens: Vec<IssueRequest>,
+}
 
 /// The answer, in the order of the request.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

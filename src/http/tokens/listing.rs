@@ -7,10 +7,10 @@ use axum::extract::State;
 use serde::Serialize;
 
 use super::view::TokenView;
-use crate::app::AppState;
 use crate::error::GatewayError;
-use crate::http::openapi::ControlErrors;
+use crate::http::error_responses::ControlErrors;
 use crate::http::query;
+use crate::http::state::AppState;
 
 /// A page of tokens, without their secrets.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

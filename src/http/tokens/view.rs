@@ -8,7 +8,7 @@ use asset_gateway_backends::token_store::{
 };
 use serde::Serialize;
 
-use crate::app::AppState;
+use crate::http::state::AppState;
 use crate::tokens::TokenSecret;
 
 fn object_url(state: &AppState, token: &TokenSecret) -> String {

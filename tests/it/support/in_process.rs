@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use asset_gateway::app::{AppState, Parts};
 use asset_gateway::buckets::Buckets;
 use asset_gateway::callbacks::{CallbackSettings, CircuitBreaker, Deliverer};
 use asset_gateway::config::{ControlToken, CorsConfig, UnknownFields};
 use asset_gateway::http::rate_limit::ClientLimiter;
 use asset_gateway::http::router;
 use asset_gateway::http::server::{Server, ServerSettings};
+use asset_gateway::http::state::{AppState, Dependencies};
 use asset_gateway::shutdown::Shutdown;
 use asset_gateway::tokens::{Digester, Redeemer, maintenance};
 use asset_gateway_backends::clock::{Clock, SystemClock};
@@ -102,7 +102,7 @@ impl InProcess {
         );
         let store = wrap(tokens);
         let buckets = Buckets::new(BTreeMap::from([("local".to_owned(), bucket)]));
-        let state = AppState::new(Parts {
+        let state = AppState::new(Dependencies {
             redeemer: Redeemer::new(
                 Arc::clone(&store),
                 clock.clone(),

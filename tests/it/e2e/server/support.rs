@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use asset_gateway::http::server::{Peer, Server, ServerSettings, UploadStalled, bind};
+use asset_gateway::http::server::{Peer, Server, ServerSettings, UploadIdleTimeout, bind};
 use asset_gateway::shutdown::Shutdown;
 use axum::body::{Body, Bytes};
 use axum::extract::Extension;
@@ -91,7 +91,7 @@ fn router() -> Router {
             put(|body: Body| async move {
                 match body.collect().await {
                     Ok(body) => body.to_bytes().len().to_string().into_response(),
-                    Err(error) if UploadStalled::caused(&error) => {
+                    Err(error) if UploadIdleTimeout::caused(&error) => {
                         StatusCode::REQUEST_TIMEOUT.into_response()
                     }
                     Err(_) => StatusCode::BAD_REQUEST.into_response(),

@@ -17,41 +17,41 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::connection_state::ConnectionState;
 use super::framing::{FramingGuard, Refused};
-use super::link::Link;
-use super::sniff::Prefix;
-use super::stall::Stall;
+use super::idle_timeout::IdleTimeout;
+use super::protocol_detection::PeekedBytes;
 
-pub(super) struct Wire {
+pub(super) struct ConnectionIo {
     /// `None` only while it is dropped.
     stream: Option<TcpStream>,
-    prefix: Prefix,
+    peeked: PeekedBytes,
     /// Only of HTTP/1.
     guard: Option<FramingGuard>,
     /// Nothing more is read.
     refused: Option<Refused>,
     /// hyper asked for more of that before it had written its answer.
     asked: Option<Waker>,
-    link: Arc<Link>,
-    stall: Stall,
+    link: Arc<ConnectionState>,
+    idle: IdleTimeout,
 }
 
-impl Wire {
+impl ConnectionIo {
     pub(super) fn new(
         stream: TcpStream,
-        prefix: Prefix,
+        peeked: PeekedBytes,
         guard: Option<FramingGuard>,
-        link: Arc<Link>,
+        link: Arc<ConnectionState>,
         idle: Duration,
     ) -> Self {
         Self {
             stream: Some(stream),
-            prefix,
+            peeked,
             guard,
             refused: None,
             asked: None,
             link,
-            stall: Stall::new(idle),
+            idle: IdleTimeout::new(idle),
         }
     }
 
@@ -96,7 +96,7 @@ impl Wire {
         self.link.set_mid_answer(true);
         match wrote {
             Poll::Ready(Ok(bytes)) => {
-                self.stall.over();
+                self.idle.over();
                 self.link.sent(bytes);
                 Poll::Ready(Ok(bytes))
             }
@@ -105,7 +105,7 @@ impl Wire {
                 Poll::Ready(Err(error))
             }
             Poll::Pending => {
-                ready!(self.stall.poll(cx));
+                ready!(self.idle.poll(cx));
                 self.link.lose();
                 if let Some(stream) = &self.stream {
                     // A reset: otherwise the kernel goes on offering what the client does not take.
@@ -120,7 +120,7 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for ConnectionIo {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take() {
             self.link.give_back(stream, self.guard.take());
@@ -132,7 +132,7 @@ fn gone() -> io::Error {
     io::Error::from(io::ErrorKind::NotConnected)
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for ConnectionIo {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -143,8 +143,8 @@ impl AsyncRead for Wire {
             return this.end_of_input(cx, refused);
         }
         let before = buf.filled().len();
-        if !this.prefix.is_empty() {
-            this.prefix.read_into(buf);
+        if !this.peeked.is_empty() {
+            this.peeked.read_into(buf);
             return this
                 .check_framing(cx, buf, before)
                 .unwrap_or(Poll::Ready(Ok(())));
@@ -166,7 +166,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for ConnectionIo {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -11,7 +11,7 @@ use crate::tokens::redeem::Client;
 
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Put into every request's extensions by [`super::observe`].
+/// Put into every request's extensions by [`super::access_log`].
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     /// Visible ASCII.

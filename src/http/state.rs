@@ -5,18 +5,17 @@ use std::sync::Arc;
 use asset_gateway_backends::callback_queue::CallbackQueue;
 use asset_gateway_backends::token_store::TokenStore;
 use ipnet::IpNet;
-use serde_json::Value;
 
+use super::rate_limit::ClientLimiter;
+use super::readiness::ReadinessCache;
 use crate::buckets::Buckets;
 use crate::callbacks::{CircuitBreaker, Deliverer, HeadEventThrottle, TargetPolicy};
 use crate::config::{ControlToken, CorsConfig, UnknownFields};
-use crate::http::health::ReadinessCache;
-use crate::http::rate_limit::ClientLimiter;
 use crate::shutdown::Shutdown;
 use crate::tokens::Redeemer;
 
-/// The parts that a router is built on.
-pub struct Parts {
+/// The dependencies that a router is built on.
+pub struct Dependencies {
     pub redeemer: Redeemer,
     pub circuit_breaker: Arc<CircuitBreaker>,
     /// Delivers the callbacks that uploads wait for.
@@ -39,24 +38,22 @@ pub struct Parts {
 pub struct AppState(Arc<Inner>);
 
 struct Inner {
-    parts: Parts,
+    dependencies: Dependencies,
     readiness: ReadinessCache,
     head_event_throttle: HeadEventThrottle,
-    openapi: Value,
 }
 
 impl AppState {
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(dependencies: Dependencies) -> Self {
         Self(Arc::new(Inner {
-            parts,
+            dependencies,
             readiness: ReadinessCache::default(),
             head_event_throttle: HeadEventThrottle::default(),
-            openapi: crate::http::openapi::document(),
         }))
     }
 
     pub fn redeemer(&self) -> &Redeemer {
-        &self.0.parts.redeemer
+        &self.0.dependencies.redeemer
     }
 
     pub fn store(&self) -> &Arc<dyn TokenStore> {
@@ -68,47 +65,47 @@ impl AppState {
     }
 
     pub fn circuit_breaker(&self) -> &CircuitBreaker {
-        &self.0.parts.circuit_breaker
+        &self.0.dependencies.circuit_breaker
     }
 
     pub fn deliverer(&self) -> &Arc<Deliverer> {
-        &self.0.parts.deliverer
+        &self.0.dependencies.deliverer
     }
 
     pub fn target_policy(&self) -> &TargetPolicy {
-        &self.0.parts.target_policy
+        &self.0.dependencies.target_policy
     }
 
     pub fn buckets(&self) -> &Buckets {
-        &self.0.parts.buckets
+        &self.0.dependencies.buckets
     }
 
     pub fn control_tokens(&self) -> &[ControlToken] {
-        &self.0.parts.control_tokens
+        &self.0.dependencies.control_tokens
     }
 
     pub fn unknown_fields(&self) -> UnknownFields {
-        self.0.parts.unknown_fields
+        self.0.dependencies.unknown_fields
     }
 
     pub fn public_base(&self) -> &str {
-        &self.0.parts.public_base
+        &self.0.dependencies.public_base
     }
 
     pub fn trusted_proxies(&self) -> &Arc<[IpNet]> {
-        &self.0.parts.trusted_proxies
+        &self.0.dependencies.trusted_proxies
     }
 
     pub fn cors(&self) -> &CorsConfig {
-        &self.0.parts.cors
+        &self.0.dependencies.cors
     }
 
     pub fn client_limiter(&self) -> &ClientLimiter {
-        &self.0.parts.client_limiter
+        &self.0.dependencies.client_limiter
     }
 
     pub fn shutdown(&self) -> &Shutdown {
-        &self.0.parts.shutdown
+        &self.0.dependencies.shutdown
     }
 
     pub fn readiness(&self) -> &ReadinessCache {
@@ -117,9 +114,5 @@ impl AppState {
 
     pub fn head_event_throttle(&self) -> &HeadEventThrottle {
         &self.0.head_event_throttle
-    }
-
-    pub fn openapi(&self) -> &Value {
-        &self.0.openapi
     }
 }

@@ -8,7 +8,7 @@ use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::get;
 use http::header;
 
-use super::observe;
+use super::access_log;
 use crate::error::GatewayError;
 use crate::telemetry::metrics::Metrics;
 
@@ -16,9 +16,9 @@ pub fn router(metrics: Metrics) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
         .fallback(async || GatewayError::NotFound)
-        .layer(map_response(observe::guard_browsers))
+        .layer(map_response(access_log::guard_browsers))
         // Nobody scrapes through a proxy that would have to be believed.
-        .layer(from_fn_with_state(Arc::default(), observe::observe))
+        .layer(from_fn_with_state(Arc::default(), access_log::log_access))
         .with_state(metrics)
 }
 

@@ -5,9 +5,9 @@ use tokio_util::task::TaskTracker;
 
 /// Runs them where they can be waited for.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Streams(TaskTracker);
+pub(super) struct StreamExecutor(TaskTracker);
 
-impl Streams {
+impl StreamExecutor {
     /// Returns when those of the connections that have ended have ended, too.
     pub(super) async fn ended(&self) {
         self.0.close();
@@ -15,7 +15,7 @@ impl Streams {
     }
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for StreamExecutor
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {

@@ -17,11 +17,11 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::connection::H2_STREAMS;
+use super::hyper_limits::H2_MAX_STREAMS;
 
-/// Streams that a connection always has.
+/// StreamExecutor that a connection always has.
 const OWN_STREAMS: usize = 2;
-/// Streams past those, of all connections. Each holds one piece of a body, mostly 64 KiB.
+/// StreamExecutor past those, of all connections. Each holds one piece of a body, mostly 64 KiB.
 const SHARED_STREAMS: usize = 512;
 /// KiB of streams that wait, heads included, over all connections.
 const WAITING_KIB: usize = 8 * 1024;
@@ -30,12 +30,12 @@ const WAITING_STREAM_KIB: usize = 4;
 
 /// Of one [`super::Server`].
 #[derive(Debug, Clone)]
-pub(super) struct StreamBudget {
+pub(super) struct StreamLimit {
     shared: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
 
-impl Default for StreamBudget {
+impl Default for StreamLimit {
     fn default() -> Self {
         Self {
             shared: Arc::new(Semaphore::new(SHARED_STREAMS)),
@@ -44,15 +44,15 @@ impl Default for StreamBudget {
     }
 }
 
-impl StreamBudget {
+impl StreamLimit {
     /// The part of one connection. A trusted proxy speaks for many clients: all its streams are its own.
-    pub(super) fn of_connection(&self, trusted: bool) -> ConnectionBudget {
+    pub(super) fn of_connection(&self, trusted: bool) -> ConnectionStreamLimit {
         let own = if trusted {
-            H2_STREAMS as usize
+            H2_MAX_STREAMS as usize
         } else {
             OWN_STREAMS
         };
-        ConnectionBudget {
+        ConnectionStreamLimit {
             own: Arc::new(Semaphore::new(own)),
             all: self.clone(),
         }
@@ -60,17 +60,17 @@ impl StreamBudget {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct ConnectionBudget {
+pub(super) struct ConnectionStreamLimit {
     own: Arc<Semaphore>,
-    all: StreamBudget,
+    all: StreamLimit,
 }
 
 /// A stream's place: held by its answer, and by the bytes of it that are not written.
-pub(super) type Place = Arc<OwnedSemaphorePermit>;
+pub(super) type StreamPermit = Arc<OwnedSemaphorePermit>;
 
-impl ConnectionBudget {
+impl ConnectionStreamLimit {
     /// A place that is free now.
-    pub(super) fn try_enter(&self) -> Option<Place> {
+    pub(super) fn try_enter(&self) -> Option<StreamPermit> {
         let own = Arc::clone(&self.own).try_acquire_owned();
         let place = own.or_else(|_| Arc::clone(&self.all.shared).try_acquire_owned());
         place.ok().map(Arc::new)
@@ -82,7 +82,7 @@ impl ConnectionBudget {
         &self,
         head: &HeaderMap,
         patience: Duration,
-    ) -> Option<impl Future<Output = Option<Place>> + Send + 'static> {
+    ) -> Option<impl Future<Output = Option<StreamPermit>> + Send + 'static> {
         let fields = head.iter();
         let bytes: usize = fields
             .map(|(name, value)| name.as_str().len() + value.len())
@@ -109,16 +109,16 @@ impl ConnectionBudget {
 
 /// An answer's body that keeps its place until its last byte is written, and reads its next piece when
 /// the one before is written.
-pub(super) struct PlacedBody {
+pub(super) struct PermitBody {
     body: Body,
-    place: Place,
+    place: StreamPermit,
     unwritten: Option<Arc<Unwritten>>,
     /// Waits for that piece.
     written: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-impl PlacedBody {
-    pub(super) fn new(body: Body, place: Place) -> Self {
+impl PermitBody {
+    pub(super) fn new(body: Body, place: StreamPermit) -> Self {
         Self {
             body,
             place,
@@ -138,7 +138,7 @@ struct Unwritten {
 struct Piece {
     bytes: Bytes,
     unwritten: Arc<Unwritten>,
-    _place: Place,
+    _place: StreamPermit,
 }
 
 impl AsRef<[u8]> for Piece {
@@ -154,7 +154,7 @@ impl Drop for Piece {
     }
 }
 
-impl HttpBody for PlacedBody {
+impl HttpBody for PermitBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -213,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_has_its_own_places_whatever_others_hold() {
-        let budget = StreamBudget::default();
+        let budget = StreamLimit::default();
         let greedy = budget.of_connection(false);
         let held: Vec<_> = std::iter::from_fn(|| greedy.try_enter()).collect();
         assert_eq!(held.len(), OWN_STREAMS + SHARED_STREAMS);
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(own.len(), OWN_STREAMS);
         let proxy = budget.of_connection(true);
         let streams = std::iter::from_fn(|| proxy.try_enter());
-        assert_eq!(streams.collect::<Vec<_>>().len(), H2_STREAMS as usize);
+        assert_eq!(streams.collect::<Vec<_>>().len(), H2_MAX_STREAMS as usize);
 
         let head = HeaderMap::new();
         let waits = other.enter(&head, PATIENCE).unwrap();
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_is_bounded_with_its_heads() {
-        let budget = StreamBudget::default();
+        let budget = StreamLimit::default();
         let connection = budget.of_connection(false);
         let mut head = HeaderMap::new();
         head.insert("x", "y".repeat(14 * 1024).parse().unwrap());
@@ -247,14 +247,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_free_when_the_last_byte_is_written() {
-        let budget = StreamBudget::default();
+        let budget = StreamLimit::default();
         let connection = budget.of_connection(false);
         let places = || connection.own.available_permits();
         let body = Body::from_stream(futures_util::stream::iter([
             Ok::<_, std::io::Error>(Bytes::from_static(b"one")),
             Ok(Bytes::from_static(b"two")),
         ]));
-        let mut body = PlacedBody::new(body, connection.try_enter().unwrap());
+        let mut body = PermitBody::new(body, connection.try_enter().unwrap());
         let one = body.frame().await.unwrap().unwrap().into_data().unwrap();
         let mut two = Box::pin(body.frame());
         assert!(is_pending(&mut two).await);

@@ -10,7 +10,7 @@ use super::framing::FramingGuard;
 /// Nothing orders other memory, so relaxed atomics do. Only HTTP/1 uses the flags, where one request
 /// at a time is in hand; `body_unread` may be written by a handler's own task.
 #[derive(Debug, Default)]
-pub(super) struct Link {
+pub(super) struct ConnectionState {
     /// hyper waits for the head of an HTTP/1 request: between the head timer's start and the call
     /// of the service.
     awaiting_head: AtomicBool,
@@ -28,18 +28,18 @@ pub(super) struct Link {
     moved: AtomicU64,
     /// Why the head of a request was refused, for the client.
     refused_because: Mutex<Option<&'static str>>,
-    returned: Mutex<Option<Returned>>,
+    returned: Mutex<Option<ReleasedSocket>>,
 }
 
 /// What is left of a connection when hyper is done with it.
 #[derive(Debug)]
-pub(super) struct Returned {
+pub(super) struct ReleasedSocket {
     pub(super) stream: TcpStream,
     /// Only of HTTP/1.
     pub(super) guard: Option<FramingGuard>,
 }
 
-impl Link {
+impl ConnectionState {
     /// `head_started`: the first request's bytes have been seen already.
     pub(super) fn new() -> Self {
         Self {
@@ -124,11 +124,11 @@ impl Link {
     }
 
     pub(super) fn give_back(&self, stream: TcpStream, guard: Option<FramingGuard>) {
-        *self.returned.lock() = Some(Returned { stream, guard });
+        *self.returned.lock() = Some(ReleasedSocket { stream, guard });
     }
 
     /// The socket, once hyper has dropped it.
-    pub(super) fn take_back(&self) -> Option<Returned> {
+    pub(super) fn take_back(&self) -> Option<ReleasedSocket> {
         self.returned.lock().take()
     }
 }

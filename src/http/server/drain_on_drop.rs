@@ -12,20 +12,20 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
 
-use super::farewell::LINGER;
+use super::lingering_close::LINGER;
 
-pub(super) struct DrainedUpload(
+pub(super) struct DrainOnDrop(
     /// `None` only while it is dropped.
     Option<Incoming>,
 );
 
-impl DrainedUpload {
+impl DrainOnDrop {
     pub(super) fn new(body: Incoming) -> Self {
         Self(Some(body))
     }
 }
 
-impl Drop for DrainedUpload {
+impl Drop for DrainOnDrop {
     fn drop(&mut self) {
         let Some(mut body) = self.0.take().filter(|body| !body.is_end_stream()) else {
             return;
@@ -38,7 +38,7 @@ impl Drop for DrainedUpload {
     }
 }
 
-impl HttpBody for DrainedUpload {
+impl HttpBody for DrainOnDrop {
     type Data = Bytes;
     type Error = hyper::Error;
 

@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::config::CorsConfig;
-use crate::http::context::X_REQUEST_ID;
 use crate::http::cors;
+use crate::http::request_context::X_REQUEST_ID;
 
 /// How long an early answer waits for the client to stop sending (contract: the rest of the body is
 /// drained for up to 5 s).

@@ -8,20 +8,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum Protocol {
     Http1,
     Http2,
 }
 
 /// Bytes that were read to tell the version, to be read again by hyper.
 #[derive(Debug, Default)]
-pub(super) struct Prefix {
+pub(super) struct PeekedBytes {
     bytes: [u8; H2_PREFACE.len()],
     read: usize,
     filled: usize,
 }
 
-impl Prefix {
+impl PeekedBytes {
     pub(super) fn is_empty(&self) -> bool {
         self.read == self.filled
     }
@@ -39,57 +39,60 @@ impl Prefix {
 ///
 /// hyper-util's own detection has no time limit, so a client that sends nothing, or half a preface,
 /// would keep its connection for ever; this one is run under the caller's.
-pub(super) async fn sniff<S: AsyncRead + Unpin>(
+pub(super) async fn detect_protocol<S: AsyncRead + Unpin>(
     stream: &mut S,
-) -> io::Result<Option<(Version, Prefix)>> {
-    let mut prefix = Prefix::default();
-    while prefix.filled < H2_PREFACE.len() {
-        let read = stream.read(&mut prefix.bytes[prefix.filled..]).await?;
+) -> io::Result<Option<(Protocol, PeekedBytes)>> {
+    let mut peeked = PeekedBytes::default();
+    while peeked.filled < H2_PREFACE.len() {
+        let read = stream.read(&mut peeked.bytes[peeked.filled..]).await?;
         if read == 0 {
             return Ok(None);
         }
-        prefix.filled += read;
-        if prefix.bytes[..prefix.filled] != H2_PREFACE[..prefix.filled] {
-            return Ok(Some((Version::Http1, prefix)));
+        peeked.filled += read;
+        if peeked.bytes[..peeked.filled] != H2_PREFACE[..peeked.filled] {
+            return Ok(Some((Protocol::Http1, peeked)));
         }
     }
-    Ok(Some((Version::Http2, prefix)))
+    Ok(Some((Protocol::Http2, peeked)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn version_of(mut bytes: &[u8]) -> Option<Version> {
-        sniff(&mut bytes).await.unwrap().map(|(version, _)| version)
+    async fn protocol_of(mut bytes: &[u8]) -> Option<Protocol> {
+        detect_protocol(&mut bytes)
+            .await
+            .unwrap()
+            .map(|(version, _)| version)
     }
 
     #[tokio::test]
     async fn tells_the_versions_apart() {
         assert_eq!(
-            version_of(b"GET / HTTP/1.1\r\n").await,
-            Some(Version::Http1)
+            protocol_of(b"GET / HTTP/1.1\r\n").await,
+            Some(Protocol::Http1)
         );
         assert_eq!(
-            version_of(b"PUT / HTTP/1.1\r\n").await,
-            Some(Version::Http1)
+            protocol_of(b"PUT / HTTP/1.1\r\n").await,
+            Some(Protocol::Http1)
         );
-        assert_eq!(version_of(H2_PREFACE).await, Some(Version::Http2));
-        assert_eq!(version_of(b"PRI * HT").await, None);
-        assert_eq!(version_of(b"").await, None);
+        assert_eq!(protocol_of(H2_PREFACE).await, Some(Protocol::Http2));
+        assert_eq!(protocol_of(b"PRI * HT").await, None);
+        assert_eq!(protocol_of(b"").await, None);
     }
 
     #[tokio::test]
     async fn gives_back_what_it_read() {
-        let (_, mut prefix) = sniff(&mut &b"GET /object/a HTTP/1.1\r\n"[..])
+        let (_, mut peeked) = detect_protocol(&mut &b"GET /object/a HTTP/1.1\r\n"[..])
             .await
             .unwrap()
             .unwrap();
         let mut all = Vec::new();
-        while !prefix.is_empty() {
+        while !peeked.is_empty() {
             let mut part = [0; 5];
             let mut buf = ReadBuf::new(&mut part);
-            prefix.read_into(&mut buf);
+            peeked.read_into(&mut buf);
             all.extend_from_slice(buf.filled());
         }
         assert_eq!(all, b"GET /object/a HTTP/1.1\r\n");

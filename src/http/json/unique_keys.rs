@@ -10,17 +10,17 @@ use serde_json::{Map, Number, Value};
 
 /// Refuses a key that stands twice in one object, at any depth, and names it. Keys are compared as
 /// they are read, without their escapes.
-pub struct Distinct(pub Value);
+pub struct UniqueKeys(pub Value);
 
-impl<'de> Deserialize<'de> for Distinct {
+impl<'de> Deserialize<'de> for UniqueKeys {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        input.deserialize_any(DistinctVisitor).map(Self)
+        input.deserialize_any(UniqueKeysVisitor).map(Self)
     }
 }
 
-struct DistinctVisitor;
+struct UniqueKeysVisitor;
 
-impl<'de> Visitor<'de> for DistinctVisitor {
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for DistinctVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Distinct(value)) = list.next_element()? {
+        while let Some(UniqueKeys(value)) = list.next_element()? {
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for DistinctVisitor {
                 let key = key.escape_debug();
                 return Err(A::Error::custom(format!("the key `{key}` is given twice")));
             }
-            let Distinct(value) = object.next_value()?;
+            let UniqueKeys(value) = object.next_value()?;
             values.insert(key, value);
         }
         Ok(Value::Object(values))
@@ -86,8 +86,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Value, String> {
-        let read = serde_json::from_str::<Distinct>(text);
-        read.map(|Distinct(value)| value)
+        let read = serde_json::from_str::<UniqueKeys>(text);
+        read.map(|UniqueKeys(value)| value)
             .map_err(|error| error.to_string())
     }
 

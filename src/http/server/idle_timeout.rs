@@ -12,14 +12,14 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 /// Runs while the other side is waited for; whatever moves starts it anew.
-pub(super) struct Stall {
+pub(super) struct IdleTimeout {
     limit: Duration,
     /// Made by the first client that is slower than we are: most never need it.
     sleep: Option<Pin<Box<Sleep>>>,
     running: bool,
 }
 
-impl Stall {
+impl IdleTimeout {
     pub(super) fn new(limit: Duration) -> Self {
         Self {
             limit,
@@ -48,9 +48,9 @@ impl Stall {
 /// An upload of which nothing has come for the idle limit while the handler waited for it: 408.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the client sends nothing")]
-pub struct UploadStalled;
+pub struct UploadIdleTimeout;
 
-impl UploadStalled {
+impl UploadIdleTimeout {
     /// Whether this is what broke a request's body, anywhere in the chain of sources.
     pub fn caused(error: &(dyn StdError + 'static)) -> bool {
         let mut next = Some(error);
@@ -64,23 +64,23 @@ impl UploadStalled {
     }
 }
 
-/// A body that ends with [`UploadStalled`] where nothing comes. The time in which nobody reads it
+/// A body that ends with [`UploadIdleTimeout`] where nothing comes. The time in which nobody reads it
 /// does not count.
-pub(super) struct Watched<B> {
+pub(super) struct TimeoutBody<B> {
     body: B,
-    stall: Stall,
+    idle: IdleTimeout,
 }
 
-impl<B> Watched<B> {
+impl<B> TimeoutBody<B> {
     pub(super) fn new(body: B, idle: Duration) -> Self {
         Self {
             body,
-            stall: Stall::new(idle),
+            idle: IdleTimeout::new(idle),
         }
     }
 }
 
-impl<B> HttpBody for Watched<B>
+impl<B> HttpBody for TimeoutBody<B>
 where
     B: HttpBody<Data = Bytes, Error = hyper::Error> + Unpin,
 {
@@ -93,11 +93,11 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            this.stall.over();
+            this.idle.over();
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        ready!(this.stall.poll(cx));
-        Poll::Ready(Some(Err(UploadStalled.into())))
+        ready!(this.idle.poll(cx));
+        Poll::Ready(Some(Err(UploadIdleTimeout.into())))
     }
 
     fn is_end_stream(&self) -> bool {

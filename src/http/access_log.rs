@@ -16,21 +16,21 @@ use http::{HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use ipnet::IpNet;
 
-use super::context::{self, RequestContext, X_REQUEST_ID};
 use super::forwarded::client_of_request;
+use super::request_context::{self, RequestContext, X_REQUEST_ID};
 use super::server::Source;
 use crate::error::{ErrorBody, GatewayError};
 use crate::telemetry::record;
 
 /// The handle of the token that a response is about, for the access line.
 #[derive(Debug, Clone, Copy)]
-pub struct AboutToken(pub TokenId);
+pub struct LoggedTokenId(pub TokenId);
 
 /// On a response that explains its error status itself.
 #[derive(Debug, Clone, Copy)]
-pub struct OwnBody;
+pub struct OwnErrorBody;
 
-pub async fn observe(
+pub async fn log_access(
     State(trusted_proxies): State<Arc<[IpNet]>>,
     mut request: Request,
     next: Next,
@@ -39,12 +39,12 @@ pub async fn observe(
     let source = request.extensions().get::<Source>();
     let source = source.map_or(ClientAddress::Unknown, |source| source.0);
     let context = RequestContext {
-        request_id: context::request_id(request.headers()),
+        request_id: request_context::request_id(request.headers()),
         client_ip: client_of_request(source, request.headers(), &trusted_proxies),
     };
     let mut line = AccessLine {
         began,
-        method: context::method_label(request.method()),
+        method: request_context::method_label(request.method()),
         route: request.extensions().get::<MatchedPath>().cloned(),
         status: StatusCode::OK,
         bytes: 0,
@@ -57,7 +57,7 @@ pub async fn observe(
     let mut response = next.run(request).await;
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
-    if is_error && response.extensions().get::<OwnBody>().is_none() {
+    if is_error && response.extensions().get::<OwnErrorBody>().is_none() {
         let error = error_of(&mut response);
         let body = serde_json::json!({
             "code": error.code,
@@ -75,7 +75,7 @@ pub async fn observe(
     let id = line.context.request_id.clone();
     response.headers_mut().insert(X_REQUEST_ID.clone(), id);
     line.status = response.status();
-    line.token = response.extensions().get::<AboutToken>().copied();
+    line.token = response.extensions().get::<LoggedTokenId>().copied();
     response.map(|inner| Body::new(ObservedBody { inner, line }))
 }
 
@@ -104,7 +104,7 @@ fn error_of(response: &mut Response) -> ErrorBody {
 }
 
 /// No answer of ours is to be guessed at, and none hands its own address on: a link is a secret.
-/// Answers that no handler makes say the same in `server::farewell`.
+/// Answers that no handler makes say the same in `server::lingering_close`.
 pub async fn guard_browsers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(
@@ -132,7 +132,7 @@ struct AccessLine {
     status: StatusCode,
     bytes: u64,
     error: Option<ErrorBody>,
-    token: Option<AboutToken>,
+    token: Option<LoggedTokenId>,
     context: RequestContext,
 }
 
