@@ -7,13 +7,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use asset_gateway_backends::callback_queue::{Caller, CallerRef, Outcome, Report};
+use asset_gateway_backends::caller::{Caller, CallerRef};
 use asset_gateway_backends::client_address::ClientAddress;
 use asset_gateway_backends::clock::{Clock, SystemClock};
+use asset_gateway_backends::event::{Outcome, Report};
 use asset_gateway_backends::open::open_stores;
 use asset_gateway_backends::settings::{QueueLimits, SledSettings, TokenStoreSettings};
 use asset_gateway_backends::token_store::{
-    Access, Intent, Lease, Method, ReserveRequest, Reserved, TokenId, TokenRecord, TokenStore,
+    Access, Intent, LeaseState, Method, ReserveRequest, Reserved, TokenId, TokenRecord, TokenStore,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
@@ -98,7 +99,7 @@ async fn redeem(store: &dyn TokenStore, id: TokenId, kind: Kind) {
             at_ms: 0,
         };
         let held = store.finalise(&reservation, intent, LEASE).await;
-        assert_eq!(held.expect("works"), Lease::Held);
+        assert_eq!(held.expect("works"), LeaseState::Held);
     }
     if reservation.wants_commit() {
         let report = Report {
@@ -109,7 +110,7 @@ async fn redeem(store: &dyn TokenStore, id: TokenId, kind: Kind) {
             content_type: "text/plain".into(),
         };
         let held = store.commit(reservation, report).await;
-        assert_eq!(held.expect("works"), Lease::Held);
+        assert_eq!(held.expect("works"), LeaseState::Held);
     }
 }
 

@@ -1,226 +1,20 @@
-//! The durable outbox of callback events.
+//! The port to the callback queue: a durable outbox of events and its dead letters.
 //!
 //! Events enter with the token store's own writes (a hit or a commit and its event are one atomic
-//! write), or by [`CallbackQueue::enqueue`] for accesses that count nothing. The same adapter
+//! write), or by [`CallbackQueue::enqueue`] for accesses that count nothing. One adapter therefore
 //! implements both ports.
 
-mod fresh;
+mod recent_events;
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
-use crate::client_address::ClientAddress;
 use crate::error::Result;
-use crate::token_store::{ADDRESS_BYTES, BodyTemplate, ClientKey, TokenId};
+use crate::event::{Attempt, ClaimedEvent, Event, EventId};
 
-pub(crate) use fresh::Fresh;
-
-/// Identifies an event from when it is queued; the receiver's idempotency key. `evt_` + UUIDv7 in
-/// hex: they sort by time.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EventId(String);
-
-impl EventId {
-    pub fn generate() -> Self {
-        Self(format!("evt_{}", uuid::Uuid::now_v7().simple()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// An id as it was handed out; not checked against any queue.
-    pub fn from_string(id: String) -> Self {
-        Self(id)
-    }
-}
-
-/// How an access ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Everything that was asked for went out, or came in.
-    Complete,
-    /// The client left before the last byte.
-    Aborted,
-    /// Storage broke in the middle.
-    Failed,
-    /// The node died in the middle.
-    Interrupted,
-}
-
-/// Who asked and for what: known when an access is admitted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Caller {
-    pub request_id: String,
-    /// `unknown` where it is not known.
-    pub client_ip: String,
-    pub user_agent: String,
-    pub referer: String,
-    /// The `Range` header, or empty.
-    pub range: String,
-}
-
-/// A [`Caller`] as a request holds it: turned into an owned one only where an event is written.
-#[derive(Debug, Clone, Copy)]
-pub struct CallerRef<'a> {
-    pub request_id: &'a str,
-    pub client_ip: ClientAddress,
-    pub user_agent: &'a str,
-    pub referer: &'a str,
-    pub range: &'a str,
-}
-
-/// What a stranger sends is kept no longer than this (bytes): events wait by the million.
-const CLIPPED: usize = 1_024;
-
-/// The beginning of a text that a client sent.
-pub fn clip(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(CLIPPED))
-        .unwrap_or(text)
-}
-
-impl CallerRef<'_> {
-    pub fn to_caller(&self) -> Caller {
-        Caller {
-            request_id: self.request_id.to_owned(),
-            client_ip: self.client_ip.to_string(),
-            user_agent: clip(self.user_agent).to_owned(),
-            referer: clip(self.referer).to_owned(),
-            range: clip(self.range).to_owned(),
-        }
-    }
-
-    /// Who this is for `hit_window`: its address (for IPv6 its /64, which is what one customer
-    /// has) and its user agent. An unknown client is a new one each time: it rides on nobody's hit.
-    pub fn client_key(&self) -> ClientKey {
-        let Some(ip) = self.client_ip.ip() else {
-            // Rides on nothing; together the unknown have the windows of one address.
-            let mut key = Uuid::new_v4().into_bytes();
-            key[..ADDRESS_BYTES].fill(0);
-            return key;
-        };
-        let network: [u8; 8] = match ip {
-            IpAddr::V4(ip) => {
-                let [a, b, c, d] = ip.octets();
-                [0, 0, 0, 4, a, b, c, d]
-            }
-            IpAddr::V6(ip) => u64::try_from(u128::from(ip) >> 64)
-                .unwrap_or_default()
-                .to_be_bytes(),
-        };
-        let address = Sha256::new().chain_update(network);
-        let client = address.clone().chain_update(self.user_agent);
-        let mut key = ClientKey::default();
-        let (of_address, of_agent) = key.split_at_mut(ADDRESS_BYTES);
-        of_address.copy_from_slice(&address.finalize()[..ADDRESS_BYTES]);
-        let rest = of_agent.len();
-        of_agent.copy_from_slice(&client.finalize()[..rest]);
-        key
-    }
-}
-
-/// How it went: known at the end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
-    pub outcome: Outcome,
-    /// HTTP status of the answer; 0 where the node died before anyone knew.
-    pub status: u16,
-    /// Bytes of the object for PUT and HEAD, bytes sent for GET.
-    pub size: u64,
-    /// Entity tag without quotes, or empty.
-    pub etag: String,
-    /// Media type of the object, or empty where none is known.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub content_type: String,
-}
-
-/// One access of an object through a token with a callback.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    pub id: EventId,
-    pub token_id: TokenId,
-    /// The callback URL.
-    pub target: String,
-    pub method: String,
-    pub bucket: String,
-    pub key: String,
-    pub caller: Caller,
-    pub report: Report,
-    /// Unix seconds of the access.
-    pub timestamp: u64,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
-    /// `None`: the gateway's own JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<BodyTemplate>,
-}
-
-/// One try to deliver.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Unix milliseconds at which the try began.
-    pub at_ms: u64,
-    pub duration_ms: u64,
-    /// HTTP status of the receiver, where there was an answer.
-    pub status: Option<u16>,
-    /// A stable word: `timeout`, `connect`, `status_500`, …; empty after a success.
-    pub error: String,
-    /// The beginning of the receiver's answer, up to 1 KiB.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub answer: String,
-}
-
-/// An event that this node has taken to deliver.
-#[derive(Debug, Clone)]
-pub struct Claimed {
-    pub event: Event,
-    /// Tries so far, oldest first.
-    pub attempts: Vec<Attempt>,
-    /// Unix milliseconds at which it was queued.
-    pub queued_at_ms: u64,
-}
-
-impl Claimed {
-    /// Tries since it was queued or, if it was, replayed: where the retry schedule stands.
-    pub fn tries(&self) -> usize {
-        let since = self.attempts.iter().rev();
-        since.take_while(|attempt| !attempt.is_replay()).count()
-    }
-}
-
-/// [`Attempt::error`] of an entry that is none: somebody had the event replayed then.
-const REPLAYED: &str = "replayed";
-/// Entries of an event's history that a replay leaves.
-const KEPT_AT_REPLAY: usize = 20;
-
-impl Attempt {
-    /// No try, but the moment of a replay.
-    pub fn is_replay(&self) -> bool {
-        self.error == REPLAYED
-    }
-}
-
-/// The history of an event that is replayed at `now_ms`.
-pub(crate) fn replayed(mut attempts: Vec<Attempt>, now_ms: u64) -> Vec<Attempt> {
-    attempts.drain(..attempts.len().saturating_sub(KEPT_AT_REPLAY));
-    attempts.push(Attempt {
-        at_ms: now_ms,
-        duration_ms: 0,
-        status: None,
-        error: REPLAYED.to_owned(),
-        answer: String::new(),
-    });
-    attempts
-}
+pub(crate) use recent_events::RecentEvents;
 
 /// Which events are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,7 +27,7 @@ pub enum EventState {
 
 /// An event as the queue keeps it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptEvent {
+pub struct StoredEvent {
     pub event: Event,
     /// Oldest first; a replay has an entry, too ([`Attempt::is_replay`]).
     pub attempts: Vec<Attempt>,
@@ -245,7 +39,7 @@ pub struct KeptEvent {
 
 #[derive(Debug, Clone)]
 pub struct EventPage {
-    pub events: Vec<KeptEvent>,
+    pub events: Vec<StoredEvent>,
     /// Where the next page begins; `None` = this was the last. Opaque, printable ASCII.
     pub cursor: Option<String>,
 }
@@ -283,7 +77,7 @@ pub enum Enqueued {
 /// - Delivery is at least once: a claim that is neither acked, retried nor buried before its lease
 ///   ends, or whose process dies, is handed out again.
 /// - Every method is durable when it returns. Dropping a future may or may not have done the work.
-/// - `ack`, `retry`, `bury` and `put_back` of an event that is not there do nothing.
+/// - `ack`, `retry`, `bury` and `release_claim` of an event that is not there do nothing.
 #[async_trait]
 pub trait CallbackQueue: Send + Sync {
     /// Adds an event that is due at once.
@@ -291,10 +85,10 @@ pub trait CallbackQueue: Send + Sync {
 
     /// Takes up to `max` events that are due, oldest due time first. Up to half of them may be ones
     /// that this node has queued since: a backlog does not hold up what happens now.
-    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>>;
+    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>>;
 
     /// Returns when an event may have become due since the last call, or after `at_most`.
-    async fn wait(&self, at_most: Duration);
+    async fn wait_until_due(&self, at_most: Duration);
 
     /// Delivered: the event is removed.
     async fn ack(&self, id: &EventId) -> Result<()>;
@@ -304,10 +98,10 @@ pub trait CallbackQueue: Send + Sync {
 
     /// Not tried: the claim is given up, and the event is due again at `at_ms`, Unix milliseconds.
     /// Its attempts stay as they are.
-    async fn put_back(&self, id: &EventId, at_ms: u64) -> Result<()>;
+    async fn release_claim(&self, id: &EventId, at_ms: u64) -> Result<()>;
 
     /// Not delivered and given up: kept as a dead letter.
-    async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()>;
+    async fn dead_letter(&self, id: &EventId, attempt: Attempt) -> Result<()>;
 
     /// A page of up to `limit` events, oldest first. `None`: the cursor is not one of this queue's.
     async fn list_events(
@@ -318,7 +112,7 @@ pub trait CallbackQueue: Send + Sync {
     ) -> Result<Option<EventPage>>;
 
     /// The event, waiting or dead; `None` where it is neither: delivered, or never there.
-    async fn get_event(&self, id: &EventId) -> Result<Option<KeptEvent>>;
+    async fn get_event(&self, id: &EventId) -> Result<Option<StoredEvent>>;
 
     /// A dead letter waits again, due at once, its schedule from the beginning. One that waits anyway
     /// is due at once. `false` where it is not there.

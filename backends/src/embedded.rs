@@ -36,14 +36,15 @@ use async_trait::async_trait;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use crate::callback_queue::{Claimed, EventId, Fresh, Report};
+use crate::callback_queue::RecentEvents;
 use crate::clock::Clock;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::event::{ClaimedEvent, EventId, Report};
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
-    TokenStore, Unsettled,
+    AbandonedUpload, Charged, Created, Filter, Intent, LeaseId, LeaseState, MultipartUpload, Page,
+    Patch, Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, UnsettledUpload,
 };
 use kv::{Batch, Kv};
 use usage::Usage;
@@ -77,7 +78,7 @@ struct Inner<K> {
     dead: AtomicU64,
     /// Events being delivered, and until when (Unix ms) they are claimed.
     claims: Mutex<HashMap<EventId, u64>>,
-    fresh: Fresh,
+    fresh: RecentEvents,
     queue_changed: Notify,
 }
 
@@ -98,7 +99,7 @@ impl<K: Kv> EmbeddedStore<K> {
             pending: AtomicU64::new(pending),
             dead: AtomicU64::new(dead),
             claims: Mutex::default(),
-            fresh: Fresh::default(),
+            fresh: RecentEvents::default(),
             queue_changed: Notify::new(),
         })))
     }
@@ -137,7 +138,7 @@ impl<K: Kv> Inner<K> {
     }
 
     fn reports(&self, report: &Report) -> bool {
-        self.limits.report_incomplete || report.outcome == crate::callback_queue::Outcome::Complete
+        self.limits.report_incomplete || report.outcome == crate::event::Outcome::Complete
     }
 
     fn queue_is_full(&self) -> bool {
@@ -240,7 +241,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
     }
 
     /// Not flushed: leases do not outlive this process anyway.
-    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<LeaseState> {
         self.0.extend(lease, duration, None)
     }
 
@@ -249,9 +250,9 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         reservation: &Reservation,
         intent: Intent,
         lease: Duration,
-    ) -> Result<Lease> {
+    ) -> Result<LeaseState> {
         let Some(held) = reservation.lease() else {
-            return Ok(Lease::Held);
+            return Ok(LeaseState::Held);
         };
         self.0.kv.writable()?;
         let held = self.0.extend(held, lease, Some(intent))?;
@@ -259,7 +260,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         Ok(held)
     }
 
-    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<LeaseState> {
         let (lease, _) = self.0.commit(reservation, report, None)?;
         self.0.kv.durable().await?;
         Ok(lease)
@@ -270,7 +271,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         reservation: Reservation,
         report: Report,
         claim: Duration,
-    ) -> Result<(Lease, Option<Claimed>)> {
+    ) -> Result<(LeaseState, Option<ClaimedEvent>)> {
         let committed = self.0.commit(reservation, report, Some(claim))?;
         self.0.kv.durable().await?;
         Ok(committed)
@@ -289,7 +290,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
     }
 
     /// Rests while the disk takes no writes.
-    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+    async fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
         if self.0.kv.writable().is_err() {
             return Ok(Vec::new());
         }
@@ -302,7 +303,7 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         self.0.settlement(lease)
     }
 
-    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+    async fn record_upload(&self, lease: LeaseId, upload: MultipartUpload) -> Result<LeaseState> {
         self.0.kv.writable()?;
         let held = self.0.record_upload(lease, upload)?;
         self.0.kv.durable().await?;

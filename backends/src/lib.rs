@@ -7,6 +7,7 @@
 //! - [`private_files`]: folders and files that only the gateway's user may enter or read.
 //! - [`reserved_keys`]: keys that the gateway keeps for itself.
 //! - [`credentials_file`]: a storage credential in the format of Amazon's shared credentials file.
+//! - [`caller`], [`event`]: who accessed an object, and what a callback reports of it.
 //! - [`token_store`], [`callback_queue`], [`object_backend`]: the three ports. Each trait's
 //!   documentation is its contract.
 //! - `embedded`: one implementation of the store and the queue, over sled or memory.
@@ -17,6 +18,7 @@
 //! - `conformance` (feature `conformance`): one suite of cases that every adapter passes.
 
 pub mod callback_queue;
+pub mod caller;
 pub mod client_address;
 pub mod clock;
 #[cfg(feature = "conformance")]
@@ -24,6 +26,7 @@ pub mod conformance;
 pub mod credentials_file;
 mod embedded;
 pub mod error;
+pub mod event;
 pub mod metered;
 pub mod object_backend;
 pub mod open;
@@ -33,6 +36,7 @@ mod redis;
 pub mod reserved_keys;
 pub mod settings;
 mod sync_folders;
+mod token_record;
 pub mod token_store;
 pub mod transfer;
 

@@ -25,8 +25,9 @@ use futures_util::stream;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::callback_queue::{EventId, Fresh, Outcome, Report};
+use crate::callback_queue::RecentEvents;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::event::{EventId, Outcome, Report};
 use crate::settings::{QueueLimits, RedisSettings};
 use connection::Link;
 use maintenance::background;
@@ -59,7 +60,7 @@ struct Inner {
     outlook: Outlook,
     deeds: Deeds,
     queue_changed: Notify,
-    fresh: Fresh,
+    fresh: RecentEvents,
     /// Nodes that have open entries and show no life, and since when.
     missed: Mutex<HashMap<String, Instant>>,
     patience: Patience,
@@ -95,7 +96,7 @@ impl RedisStore {
             outlook: Outlook::new(),
             deeds: Deeds::default(),
             queue_changed: Notify::new(),
-            fresh: Fresh::default(),
+            fresh: RecentEvents::default(),
             missed: Mutex::default(),
             patience,
         });

@@ -2,20 +2,20 @@
 
 mod filter;
 mod open_upload;
-mod record;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use filter::{Filter, TokenState};
-pub use open_upload::{AbandonedUpload, OpenUpload};
-pub use record::{
+pub use crate::token_record::{
     BodyTemplate, BodyType, CallbackMode, Disposition, HitOn, Method, TokenId, TokenRecord,
 };
+pub use filter::{Filter, TokenState};
+pub use open_upload::{AbandonedUpload, MultipartUpload};
 
-use crate::callback_queue::{Caller, CallerRef, Claimed, EventId, Report};
+use crate::caller::{Caller, CallerRef, ClientKey};
 use crate::error::Result;
+use crate::event::{ClaimedEvent, EventId, Report};
 
 /// A day: how long an expired token is still known (410) and can be revived.
 pub const GRACE_SECONDS: u64 = 24 * 3600;
@@ -69,19 +69,13 @@ pub enum Access {
     Put,
 }
 
-/// A client for `hit_window`, see [`CallerRef::client_key`]. Those of one address begin with the same
-/// [`ADDRESS_BYTES`].
-pub type ClientKey = [u8; 16];
-
-/// How much of a [`ClientKey`] its address makes.
-pub const ADDRESS_BYTES: usize = 8;
 /// Windows of `hit_window` that a token can have open at once.
-pub const WINDOWS: usize = 64;
+pub const MAX_WINDOWS_PER_TOKEN: usize = 64;
 /// How many of them are for clients of one address, which can make up as many as it likes.
-pub const WINDOWS_OF_ADDRESS: usize = 8;
+pub const MAX_WINDOWS_PER_ADDRESS: usize = 8;
 /// Marks of windows that somebody has ridden on: past it a token opens no window until some of them
 /// are forgotten.
-pub const RIDDEN_WINDOWS: usize = 512;
+pub const MAX_RIDDEN_WINDOWS: usize = 512;
 
 #[derive(Debug, Clone, Copy)]
 pub struct ReserveRequest<'a> {
@@ -155,11 +149,7 @@ impl Reservation {
     /// The lease that has to be renewed; `None` where there is none.
     pub fn lease(&self) -> Option<LeaseId> {
         match self.hold {
-            Hold::Leased { lease, turn } => Some(LeaseId {
-                token_id: self.token_id,
-                lease,
-                turn,
-            }),
+            Hold::Leased(lease) => Some(lease),
             Hold::Batched | Hold::Counted { .. } | Hold::Riding => None,
         }
     }
@@ -175,8 +165,8 @@ impl Reservation {
 pub struct LeaseId {
     pub(crate) token_id: TokenId,
     pub(crate) lease: u64,
-    /// Whose turn it is to settle it, see [`TokenStore::sweep`].
-    pub(crate) turn: u32,
+    /// Fails the calls of a holder whose lease a sweep has taken over, see [`TokenStore::sweep`].
+    pub(crate) fencing_token: u32,
 }
 
 impl LeaseId {
@@ -194,8 +184,7 @@ pub(crate) enum Hold {
     /// Rides on a counted hit of the same client.
     Riding,
     /// Held until commit, release or the lease's end.
-    /// `turn`: how often the lease was taken over; only the last holder has a say.
-    Leased { lease: u64, turn: u32 },
+    Leased(LeaseId),
 }
 
 /// A window that a counted hit has opened.
@@ -217,7 +206,7 @@ pub struct Intent {
 
 /// The answer of calls on a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lease {
+pub enum LeaseState {
     Held,
     /// The lease has lapsed, or the token was deleted. Nothing was changed.
     Lost,
@@ -246,12 +235,12 @@ pub enum Charged {
 /// An upload whose node died between "about to become visible" and the commit. The lease is
 /// renewed for whoever got this: commit or release it.
 #[derive(Debug)]
-pub struct Unsettled {
+pub struct UnsettledUpload {
     pub record: TokenRecord,
     pub reservation: Reservation,
     pub intent: Intent,
     /// The upload in parts that was recorded under the lease.
-    pub open_upload: Option<OpenUpload>,
+    pub open_upload: Option<MultipartUpload>,
 }
 
 /// Tokens, hits and leases.
@@ -295,7 +284,7 @@ pub trait TokenStore: Send + Sync {
     /// Decides, in this order: not found, expired, method, rules, size, hits, room in the callback
     /// queue. Then counts the hit, or leases it for uploads and limited `hit_on: complete`; within
     /// `hit_window` of its counted hit a client rides on that, even where none is left; of the
-    /// [`WINDOWS`] that a token can have open at once, [`WINDOWS_OF_ADDRESS`] are for one address. A
+    /// [`MAX_WINDOWS_PER_TOKEN`] that a token can have open at once, [`MAX_WINDOWS_PER_ADDRESS`] are for one address. A
     /// client without a window is counted each time. With a callback and `Access::Get`, an open event entry is part of the same write.
     async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Reserved>;
 
@@ -304,7 +293,7 @@ pub trait TokenStore: Send + Sync {
     async fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged>;
 
     /// Holds a leased hit until `duration` from now.
-    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease>;
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<LeaseState>;
 
     /// Records that the upload is about to become visible, and renews the lease. From here on a
     /// lapsed lease is not given back but handed out by [`sweep`](Self::sweep).
@@ -313,14 +302,14 @@ pub trait TokenStore: Send + Sync {
         reservation: &Reservation,
         intent: Intent,
         lease: Duration,
-    ) -> Result<Lease>;
+    ) -> Result<LeaseState>;
 
     /// The access happened: a leased hit is spent, the event (where the token has a callback) is
     /// queued if its outcome is one that is sent. An upload is one that was finalised: only then
     /// `uploaded_at` is set and an event queued, with the callback and metadata that the token has
     /// now. `Lost` (lapsed lease, even where nobody took the hit; taken over by a sweep; deleted or
     /// re-created token) spends and queues nothing, and drops the open event entry.
-    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease>;
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<LeaseState>;
 
     /// As [`commit`](Self::commit). The event that an upload queues is handed to the caller, claimed
     /// for `claim` as by [`CallbackQueue::claim`](crate::callback_queue::CallbackQueue::claim):
@@ -330,7 +319,7 @@ pub trait TokenStore: Send + Sync {
         reservation: Reservation,
         report: Report,
         claim: Duration,
-    ) -> Result<(Lease, Option<Claimed>)>;
+    ) -> Result<(LeaseState, Option<ClaimedEvent>)>;
 
     /// It did not: the hit is given back, once; `unsent` bytes of a charge too, even where the lease
     /// has lapsed; the open event entry is dropped, or queued where there is a `report` whose
@@ -346,7 +335,7 @@ pub trait TokenStore: Send + Sync {
 
     /// Housekeeping, in bounded steps: removes tokens past their grace, frees lapsed leases, queues
     /// or drops the open entries of dead nodes, and takes over uploads that were left finalising.
-    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>>;
+    async fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>>;
 
     /// What whoever took over a lease has made of its upload; that it was counted is known for a day.
     async fn settlement(&self, lease: LeaseId) -> Result<Settlement>;
@@ -354,7 +343,7 @@ pub trait TokenStore: Send + Sync {
     /// Writes down, durably, the upload in parts that storage has begun under a lease. `commit` of a
     /// finalised upload forgets it; whatever else becomes of the lease, the hit and the token,
     /// [`abandoned_uploads`](Self::abandoned_uploads) hands it out. `Lost`: nothing was written.
-    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease>;
+    async fn record_upload(&self, lease: LeaseId, upload: MultipartUpload) -> Result<LeaseState>;
 
     /// Uploads in parts whose lease has ended in any other way than by `commit`: abort each in
     /// storage, then [`forget_upload`](Self::forget_upload). One that is not forgotten is handed out

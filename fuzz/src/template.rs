@@ -2,7 +2,8 @@
 //! no value becomes anything but a value.
 
 use asset_gateway::callbacks::template::{TemplateError, check, render};
-use asset_gateway_backends::callback_queue::{Caller, Event, EventId, Outcome, Report};
+use asset_gateway_backends::caller::Caller;
+use asset_gateway_backends::event::{Event, EventId, Outcome, Report};
 use asset_gateway_backends::token_store::{BodyTemplate, BodyType, TokenId};
 use serde::de::IgnoredAny;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use asset_gateway_backends::BackendError;
-use asset_gateway_backends::callback_queue::{Attempt, Claimed, Event, EventId};
 use asset_gateway_backends::clock::Clock;
+use asset_gateway_backends::event::{Attempt, ClaimedEvent, Event, EventId};
 use bytes::Bytes;
 use reqwest::Url;
 use tokio::time::{Instant, timeout_at};
@@ -23,14 +23,14 @@ use crate::telemetry::metrics::CALLBACKS;
 
 /// An event that this node has claimed and not tried yet.
 pub(super) struct PendingAttempt {
-    pub(super) claimed: Claimed,
+    pub(super) claimed: ClaimedEvent,
     /// Host and port; all of the URL that is ever logged. Empty where there is none.
     pub(super) host: Arc<str>,
     pub(super) since: Instant,
 }
 
 impl PendingAttempt {
-    pub(super) fn new(claimed: Claimed) -> Self {
+    pub(super) fn new(claimed: ClaimedEvent) -> Self {
         let host = receiver_host(&claimed.event.target);
         Self {
             claimed,
@@ -187,7 +187,7 @@ impl Deliverer {
 
     /// Tries once, for an answer in JSON, and writes down how it went. An event without one is tried
     /// again later, as any other.
-    pub async fn deliver_and_wait(&self, claimed: Claimed) -> Result<Bytes, NotAnswered> {
+    pub async fn deliver_and_wait(&self, claimed: ClaimedEvent) -> Result<Bytes, NotAnswered> {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
         let pending = PendingAttempt::new(claimed);
@@ -221,7 +221,7 @@ impl Deliverer {
         if let Err(error) = self
             .circuit_breaker
             .queue()
-            .put_back(pending.id(), at_ms)
+            .release_claim(pending.id(), at_ms)
             .await
         {
             tracing::error!(event_id = pending.id().as_str(), %error, "a callback was not put back; it is handed out again when its lease ends");
@@ -290,7 +290,7 @@ impl Deliverer {
         };
         // 410: the receiver wants no more of it. What cannot be sent now cannot be sent later.
         let hopeless = matches!(failure, Failure::Status(410) | Failure::Invalid);
-        let tries_before = pending.claimed.tries();
+        let tries_before = pending.claimed.attempts_since_replay();
         let random = getrandom::u32().unwrap_or(u32::MAX / 2);
         match retry::pause(&self.schedule, tries_before, retry_after, random) {
             Some(pause) if !hopeless => Verdict::RetryAt {
@@ -333,7 +333,7 @@ impl Deliverer {
             }
             Verdict::GiveUp { attempt } => {
                 tracing::warn!(event_id, host, error = attempt.error, "callback given up");
-                queue.bury(id, attempt).await?;
+                queue.dead_letter(id, attempt).await?;
                 "dead"
             }
         };

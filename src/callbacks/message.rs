@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use asset_gateway_backends::callback_queue::{Event, Outcome};
+use asset_gateway_backends::event::{Event, Outcome};
 use asset_gateway_backends::token_store::BodyType;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
@@ -107,7 +107,8 @@ impl<'a> Payload<'a> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use asset_gateway_backends::callback_queue::{Caller, EventId, Report};
+    use asset_gateway_backends::caller::Caller;
+    use asset_gateway_backends::event::{EventId, Report};
     use asset_gateway_backends::token_store::{BodyTemplate, TokenId};
 
     pub fn event() -> Event {

@@ -5,7 +5,7 @@
 //! In a form, values are percent-encoded. In JSON a variable becomes a JSON value, text in its
 //! quotes: `{"object":${object},"size":${size}}`. Inside a string it becomes a part of it.
 
-use asset_gateway_backends::callback_queue::Event;
+use asset_gateway_backends::event::Event;
 use asset_gateway_backends::token_store::{BodyTemplate, BodyType};
 use serde::de::IgnoredAny;
 use url::form_urlencoded;

@@ -195,6 +195,6 @@ async fn look(queue: &dyn CallbackQueue, failed: bool) {
     if failed {
         tokio::time::sleep(LOOK).await;
     } else {
-        queue.wait(LOOK).await;
+        queue.wait_until_due(LOOK).await;
     }
 }

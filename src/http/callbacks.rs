@@ -2,7 +2,8 @@
 
 mod view;
 
-use asset_gateway_backends::callback_queue::{EventId, EventState};
+use asset_gateway_backends::callback_queue::EventState;
+use asset_gateway_backends::event::EventId;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 

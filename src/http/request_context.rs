@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use asset_gateway_backends::callback_queue::CallerRef;
+use asset_gateway_backends::caller::CallerRef;
 use asset_gateway_backends::client_address::ClientAddress;
 
 use super::referer;

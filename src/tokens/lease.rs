@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use asset_gateway_backends::clock::{Clock, Moment};
 use asset_gateway_backends::object_backend::Fence;
-use asset_gateway_backends::token_store::{Lease, LeaseId, Reservation, TokenStore};
+use asset_gateway_backends::token_store::{LeaseId, LeaseState, Reservation, TokenStore};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -131,11 +131,11 @@ async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, deadline: Arc<LeaseDea
         }
         // A store that does not answer must not make it late.
         match timeout(left, store.renew(lease, lease_duration())).await {
-            Ok(Ok(Lease::Held)) => {
+            Ok(Ok(LeaseState::Held)) => {
                 deadline.renewed(asked);
                 pause = renewal_interval();
             }
-            Ok(Ok(Lease::Lost)) | Err(_) => break,
+            Ok(Ok(LeaseState::Lost)) | Err(_) => break,
             Ok(Err(error)) => {
                 tracing::warn!(%error, token_id = %lease.token_id(), "lease not renewed");
                 pause = renewal_retry_delay().min(deadline.left());

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_gateway_backends::callback_queue::{CallerRef, Report};
+use asset_gateway_backends::caller::CallerRef;
 use asset_gateway_backends::client_address::ClientAddress;
 use asset_gateway_backends::error::Result;
+use asset_gateway_backends::event::Report;
 use asset_gateway_backends::token_store::{
-    Access, Intent, Lease, LeaseId, Refusal, ReserveRequest, Reserved, Settlement, TokenId,
+    Access, Intent, LeaseId, LeaseState, Refusal, ReserveRequest, Reserved, Settlement, TokenId,
     TokenStore,
 };
 use tokio::time::Instant;
@@ -97,16 +98,16 @@ impl AccessLease {
             .finalise(&reservation, intent.clone(), lease_duration())
             .await?;
         let committed = match finalised {
-            Lease::Held => self.store.commit(reservation, report).await?,
-            Lease::Lost => Lease::Lost,
+            LeaseState::Held => self.store.commit(reservation, report).await?,
+            LeaseState::Lost => LeaseState::Lost,
         };
         Ok(match committed {
-            Lease::Held => {
+            LeaseState::Held => {
                 hits::reserved();
                 hits::committed();
                 Ok(())
             }
-            Lease::Lost => Err(Refusal::NotFound),
+            LeaseState::Lost => Err(Refusal::NotFound),
         })
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::clock::Clock;
-use asset_gateway_backends::token_store::{TokenStore, Unsettled};
+use asset_gateway_backends::token_store::{TokenStore, UnsettledUpload};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::MissedTickBehavior;
@@ -47,7 +47,7 @@ pub async fn sweep(store: Arc<dyn TokenStore>, buckets: Buckets, clock: Arc<dyn 
                 continue;
             }
         };
-        let mut of_buckets = BTreeMap::<String, Vec<Unsettled>>::new();
+        let mut of_buckets = BTreeMap::<String, Vec<UnsettledUpload>>::new();
         for upload in unsettled {
             let bucket = upload.record.bucket.clone();
             of_buckets.entry(bucket).or_default().push(upload);
@@ -62,7 +62,7 @@ async fn settle_all(
     store: &dyn TokenStore,
     buckets: &Buckets,
     clock: &dyn Clock,
-    uploads: Vec<Unsettled>,
+    uploads: Vec<UnsettledUpload>,
 ) {
     let each = futures_util::stream::iter(uploads).map(Ok);
     let settled = each.try_for_each_concurrent(SETTLED_AT_ONCE, async |upload| {

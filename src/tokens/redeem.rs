@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_gateway_backends::callback_queue::{CallerRef, Claimed, Outcome, Report};
+use asset_gateway_backends::caller::CallerRef;
 use asset_gateway_backends::clock::{Clock, Moment};
 use asset_gateway_backends::error::Result as StoreResult;
+use asset_gateway_backends::event::{ClaimedEvent, Outcome, Report};
 use asset_gateway_backends::object_backend::{Fence, Recorder};
 use asset_gateway_backends::token_store::{
-    Access, Charged, Intent, Lease, Refusal, Reservation, ReserveRequest, Reserved, StoredToken,
-    TokenId, TokenRecord, TokenStore,
+    Access, Charged, Intent, LeaseState, Refusal, Reservation, ReserveRequest, Reserved,
+    StoredToken, TokenId, TokenRecord, TokenStore,
 };
 use asset_gateway_backends::{BackendError, ErrorKind};
 use tokio::task::JoinHandle;
@@ -290,7 +291,7 @@ impl Ticket {
     }
 
     /// See [`TokenStore::finalise`].
-    pub async fn finalise(&self, intent: Intent) -> StoreResult<Lease> {
+    pub async fn finalise(&self, intent: Intent) -> StoreResult<LeaseState> {
         match &self.reservation {
             Some(reservation) if !self.is_lost() => {
                 let asked = self.clock.moment();
@@ -298,22 +299,22 @@ impl Ticket {
                     .store
                     .finalise(reservation, intent, lease_duration())
                     .await?;
-                if let (Lease::Held, Some(keeper)) = (held, &self.keeper) {
+                if let (LeaseState::Held, Some(keeper)) = (held, &self.keeper) {
                     keeper.deadline().renewed(asked);
                 }
                 Ok(held)
             }
-            Some(_) | None => Ok(Lease::Lost),
+            Some(_) | None => Ok(LeaseState::Lost),
         }
     }
 
     /// The access happened.
-    pub async fn commit(mut self, report: Report) -> StoreResult<Lease> {
+    pub async fn commit(mut self, report: Report) -> StoreResult<LeaseState> {
         let Some(reservation) = self.reservation.take() else {
-            return Ok(Lease::Lost);
+            return Ok(LeaseState::Lost);
         };
         let outcome = self.store.commit(reservation, report).await?;
-        if outcome == Lease::Held {
+        if outcome == LeaseState::Held {
             hits::committed();
         }
         Ok(outcome)
@@ -324,13 +325,13 @@ impl Ticket {
         mut self,
         report: Report,
         claim: Duration,
-    ) -> StoreResult<(Lease, Option<Claimed>)> {
+    ) -> StoreResult<(LeaseState, Option<ClaimedEvent>)> {
         let Some(reservation) = self.reservation.take() else {
-            return Ok((Lease::Lost, None));
+            return Ok((LeaseState::Lost, None));
         };
         let store = &self.store;
         let committed = store.commit_claiming(reservation, report, claim).await?;
-        if committed.0 == Lease::Held {
+        if committed.0 == LeaseState::Held {
             hits::committed();
         }
         Ok(committed)

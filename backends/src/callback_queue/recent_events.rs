@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
-use super::EventId;
+use crate::event::EventId;
 
 /// More than this are not just now: they are found by their due time.
 const KEPT: usize = 1024;
 
 #[derive(Debug, Default)]
-pub struct Fresh(Mutex<Inner>);
+pub struct RecentEvents(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -20,7 +20,7 @@ struct Inner {
     odd: bool,
 }
 
-impl Fresh {
+impl RecentEvents {
     /// The event is queued, and nobody's.
     pub fn note(&self, id: EventId) {
         let mut inner = self.0.lock();
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn half_of_a_claim_and_the_first_ones_first() {
-        let fresh = Fresh::default();
+        let fresh = RecentEvents::default();
         (0..9).map(id).for_each(|id| fresh.note(id));
         assert_eq!(fresh.take(4), [id(0), id(1)]);
         // One at a time: every other one.
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_is_found_otherwise_is_not_new() {
-        let fresh = Fresh::default();
+        let fresh = RecentEvents::default();
         (0..4).map(id).for_each(|id| fresh.note(id));
         fresh.forget(|found| *found == id(0) || *found == id(2));
         assert_eq!(fresh.take(100), [id(1), id(3)]);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn what_is_old_is_forgotten() {
-        let fresh = Fresh::default();
+        let fresh = RecentEvents::default();
         (0..KEPT + 1).map(id).for_each(|id| fresh.note(id));
         let taken = fresh.take(2 * KEPT);
         assert_eq!((taken.len(), &taken[0]), (KEPT, &id(1)));

@@ -4,13 +4,14 @@ use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::callback_queue::{Attempt, CallerRef, Event, EventId, Outcome, Report};
+use crate::caller::CallerRef;
 use crate::client_address::ClientAddress;
 use crate::clock::{Clock, SystemClock, TestClock};
+use crate::event::{Attempt, Event, Outcome, Report};
 use crate::open::Stores;
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    Access, Created, Intent, Lease, Method, Refusal, Reservation, ReserveRequest, Reserved,
+    Access, Created, Intent, LeaseState, Method, Refusal, Reservation, ReserveRequest, Reserved,
     TokenId, TokenRecord,
 };
 
@@ -87,10 +88,10 @@ pub fn report(outcome: Outcome) -> Report {
 
 impl Fixture {
     /// Renews what is leased; anything else is held as it is.
-    pub async fn renew(&self, reservation: &Reservation) -> Lease {
+    pub async fn renew(&self, reservation: &Reservation) -> LeaseState {
         match reservation.lease() {
             Some(lease) => self.stores.tokens.renew(lease, LEASE).await.unwrap(),
-            None => Lease::Held,
+            None => LeaseState::Held,
         }
     }
 
@@ -174,16 +175,16 @@ impl Fixture {
     }
 
     /// The access happened, to its end.
-    pub async fn commit(&self, reservation: Reservation) -> Lease {
+    pub async fn commit(&self, reservation: Reservation) -> LeaseState {
         self.commit_as(reservation, Outcome::Complete).await
     }
 
-    pub async fn commit_as(&self, reservation: Reservation, outcome: Outcome) -> Lease {
+    pub async fn commit_as(&self, reservation: Reservation, outcome: Outcome) -> LeaseState {
         let committed = self.stores.tokens.commit(reservation, report(outcome));
         committed.await.unwrap()
     }
 
-    pub async fn finalise(&self, upload: &Reservation) -> Lease {
+    pub async fn finalise(&self, upload: &Reservation) -> LeaseState {
         let finalised = self.stores.tokens.finalise(upload, self.intent(), LEASE);
         finalised.await.unwrap()
     }
@@ -191,7 +192,7 @@ impl Fixture {
     pub fn intent(&self) -> Intent {
         Intent {
             size: 42,
-            caller: CALLER.to_caller(),
+            caller: CALLER.into(),
             at_ms: self.now_ms(),
         }
     }
@@ -215,21 +216,15 @@ impl Fixture {
     }
 }
 
-/// An event that no token has made; `timestamp`: Unix seconds.
+/// The event of a HEAD on `key` at `timestamp` (Unix seconds), through a token that no store knows.
 pub fn event(key: &str, timestamp: u64) -> Event {
-    Event {
-        id: EventId::generate(),
-        token_id: id(1),
-        target: "https://back.example.com/hook".into(),
-        method: "HEAD".into(),
-        bucket: "bucket".into(),
-        key: key.into(),
-        caller: CALLER.to_caller(),
-        report: report(Outcome::Complete),
-        timestamp,
+    let record = TokenRecord {
+        callback: Some("https://back.example.com/hook".into()),
         metadata: [("order".to_owned(), "7".to_owned())].into(),
-        template: None,
-    }
+        ..TokenRecord::new("bucket", key, Method::Head, timestamp, timestamp)
+    };
+    let report = report(Outcome::Complete);
+    Event::of(id(1), &record, Method::Head, CALLER, report, timestamp).unwrap()
 }
 
 /// A try that failed with this word; there was an answer where it is `status_…`.

@@ -4,11 +4,13 @@ use super::kv::{Batch, Kv};
 use super::usage::Usage;
 use super::values::{LeaseValue, OpenValue, TokenValue, WindowValue};
 use super::{Inner, fresh_id, keys, millis, values};
-use crate::callback_queue::{Event, EventId, Outcome, Report};
+use crate::caller::{CLIENT_KEY_ADDRESS_BYTES, ClientKey};
 use crate::error::Result;
+use crate::event::{Event, EventId, Report};
 use crate::token_store::{
-    ADDRESS_BYTES, Access, ClientKey, HitOn, Hold, Method, RIDDEN_WINDOWS, Refusal, Reservation,
-    ReserveRequest, Reserved, TokenId, TokenRecord, WINDOWS, WINDOWS_OF_ADDRESS, Window,
+    Access, HitOn, Hold, LeaseId, MAX_RIDDEN_WINDOWS, MAX_WINDOWS_PER_ADDRESS,
+    MAX_WINDOWS_PER_TOKEN, Method, Refusal, Reservation, ReserveRequest, Reserved, TokenId,
+    TokenRecord, Window,
 };
 
 /// How long it is known that somebody rode on a hit: longer than any access takes to begin.
@@ -72,7 +74,7 @@ impl<K: Kv> Inner<K> {
         }
         let outlives_process = match hold {
             Hold::Counted { .. } => true,
-            Hold::Batched | Hold::Riding | Hold::Leased { .. } => event.is_some(),
+            Hold::Batched | Hold::Riding | Hold::Leased(_) => event.is_some(),
         };
         Ok(Admission {
             reserved: Reserved::Admitted {
@@ -156,10 +158,14 @@ impl<K: Kv> Inner<K> {
             owner: self.owner,
             charged: 0,
             intent: None,
-            turn: 0,
+            fencing_token: 0,
         };
         batch.put(keys::lease(id, lease), values::encode(&value)?);
-        Ok(Some(Hold::Leased { lease, turn: 0 }))
+        Ok(Some(Hold::Leased(LeaseId {
+            token_id: id,
+            lease,
+            fencing_token: 0,
+        })))
     }
 
     /// How many hits are leased; the removal of those that have lapsed goes to `batch`.
@@ -244,14 +250,17 @@ impl<K: Kv> Inner<K> {
             match keys::parse_window(key) {
                 Some(other) => {
                     open += 1;
-                    let is_same = other[..ADDRESS_BYTES] == client[..ADDRESS_BYTES];
+                    let is_same =
+                        other[..CLIENT_KEY_ADDRESS_BYTES] == client[..CLIENT_KEY_ADDRESS_BYTES];
                     of_address += usize::from(is_same);
                 }
                 None => ridden += 1,
             }
             Ok(true)
         })?;
-        Ok(open < WINDOWS && of_address < WINDOWS_OF_ADDRESS && ridden < RIDDEN_WINDOWS)
+        Ok(open < MAX_WINDOWS_PER_TOKEN
+            && of_address < MAX_WINDOWS_PER_ADDRESS
+            && ridden < MAX_RIDDEN_WINDOWS)
     }
 
     /// For a download with a callback: what makes its event known, whatever happens to this node.
@@ -263,27 +272,13 @@ impl<K: Kv> Inner<K> {
         now_ms: u64,
         batch: &mut Batch,
     ) -> Result<Option<EventId>> {
-        let (Some(target), Access::Get) = (&record.callback, request.access) else {
-            return Ok(None);
+        let (caller, report) = (request.caller, Report::interrupted());
+        let event = match request.access {
+            Access::Get => Event::of(id, record, Method::Get, caller, report, now_ms / 1000),
+            Access::Put => None,
         };
-        let event = Event {
-            id: EventId::generate(),
-            token_id: id,
-            target: target.clone(),
-            method: Method::Get.as_str().to_owned(),
-            bucket: record.bucket.clone(),
-            key: record.key.clone(),
-            caller: request.caller.to_caller(),
-            report: Report {
-                outcome: Outcome::Interrupted,
-                status: 0,
-                size: 0,
-                etag: String::new(),
-                content_type: String::new(),
-            },
-            timestamp: now_ms / 1000,
-            metadata: record.metadata.clone(),
-            template: record.callback_body.clone(),
+        let Some(event) = event else {
+            return Ok(None);
         };
         let event_id = event.id.clone();
         let open = OpenValue {

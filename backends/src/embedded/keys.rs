@@ -20,8 +20,9 @@
 //! | `p` | when it was last tried to write; nothing hangs on it |
 //! | `i` | an import into this store that has not ended |
 
-use crate::callback_queue::EventId;
-use crate::token_store::{ClientKey, TokenId};
+use crate::caller::ClientKey;
+use crate::event::EventId;
+use crate::token_store::TokenId;
 
 pub const TOKENS: &[u8] = b"t";
 pub const LEASES: &[u8] = b"l";

@@ -10,10 +10,10 @@ use super::kv::{Batch, Kv};
 use super::values::EventValue;
 use super::{EmbeddedStore, Inner, keys, millis, values};
 use crate::callback_queue::{
-    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, EventPage, EventState, KeptEvent,
-    QueueStats, replayed,
+    CallbackQueue, Enqueued, EventPage, EventState, QueueStats, StoredEvent,
 };
 use crate::error::Result;
+use crate::event::{Attempt, ClaimedEvent, Event, EventId, history_after_replay};
 
 /// What an event becomes that was claimed.
 enum Becomes {
@@ -59,7 +59,7 @@ impl<K: Kv> Inner<K> {
         Ok(())
     }
 
-    fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+    fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>> {
         let mut claims = self.claims.lock();
         let fresh = self.fresh.take(max);
         // Not before: what has been queued since would not be due yet, and be new no more.
@@ -108,7 +108,7 @@ impl<K: Kv> Inner<K> {
         }
         self.fresh.forget(|id| claims.contains_key(id));
         claimed.sort_by(|a, b| (a.due_ms, &a.event.id).cmp(&(b.due_ms, &b.event.id)));
-        let claimed = claimed.into_iter().map(|value| Claimed {
+        let claimed = claimed.into_iter().map(|value| ClaimedEvent {
             event: value.event,
             attempts: value.attempts,
             queued_at_ms: value.queued_at_ms,
@@ -190,7 +190,7 @@ impl<K: Kv> Inner<K> {
         Ok(Some(EventPage { events, cursor }))
     }
 
-    fn get_event(&self, id: &EventId) -> Result<Option<KeptEvent>> {
+    fn get_event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
         for (key, state) in [
             (keys::event(id), EventState::Pending),
             (keys::dead(id), EventState::Dead),
@@ -210,7 +210,7 @@ impl<K: Kv> Inner<K> {
         let mut value: EventValue = match (&dead, self.kv.get(&keys::event(id))?) {
             (Some(bytes), _) => {
                 let mut value: EventValue = values::decode(bytes)?;
-                value.attempts = replayed(value.attempts, now_ms);
+                value.attempts = history_after_replay(value.attempts, now_ms);
                 batch.remove(keys::dead(id));
                 value
             }
@@ -269,7 +269,7 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
     /// settled anew, and reported under another id.
     ///
     /// Nothing is claimed while the disk takes no writes: that it was delivered could not be kept.
-    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>> {
         if self.0.kv.writable().is_err() {
             return Ok(Vec::new());
         }
@@ -286,7 +286,7 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         Ok(claimed)
     }
 
-    async fn wait(&self, at_most: Duration) {
+    async fn wait_until_due(&self, at_most: Duration) {
         // Running out of time is one of the two ways to return.
         let _ = tokio::time::timeout(at_most, self.0.queue_changed.notified()).await;
     }
@@ -305,11 +305,11 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
     }
 
     /// Not flushed: after the process' death the event is due at once.
-    async fn put_back(&self, id: &EventId, at_ms: u64) -> Result<()> {
+    async fn release_claim(&self, id: &EventId, at_ms: u64) -> Result<()> {
         self.0.reschedule(id, None, at_ms)
     }
 
-    async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
+    async fn dead_letter(&self, id: &EventId, attempt: Attempt) -> Result<()> {
         self.0.conclude(id, |mut value, batch| {
             value.attempts.push(attempt);
             batch.remove(keys::event(id));
@@ -328,7 +328,7 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         self.0.list_events(state, limit, cursor)
     }
 
-    async fn get_event(&self, id: &EventId) -> Result<Option<KeptEvent>> {
+    async fn get_event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
         self.0.get_event(id)
     }
 

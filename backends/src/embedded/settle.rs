@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::kv::{Batch, Kv};
 use super::values::{CountedValue, LeaseValue, OpenValue, TokenValue, WindowValue};
 use super::{Inner, keys, millis, values};
-use crate::callback_queue::{Claimed, Event, EventId, Report};
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::event::{ClaimedEvent, Event, EventId, Report};
 use crate::token_store::{
-    Charged, Hold, Intent, Lease, LeaseId, Reservation, Settlement, TokenId, Window,
+    Charged, Hold, Intent, LeaseId, LeaseState, Reservation, Settlement, TokenId, Window,
 };
 
 /// How long it is told that an upload was counted by whoever took it over: a day.
@@ -17,34 +17,28 @@ const TOLD_MS: u64 = 24 * 3600 * 1000;
 impl<K: Kv> Inner<K> {
     /// The lease, if nobody has taken it over. It goes with its token: where it is there, the token
     /// is the one that it was made on. The token's stripe is held by the caller.
-    fn own_lease(&self, id: TokenId, lease: u64, turn: u32) -> Result<Option<LeaseValue>> {
-        let Some(bytes) = self.kv.get(&keys::lease(id, lease))? else {
+    fn own_lease(&self, id: LeaseId) -> Result<Option<LeaseValue>> {
+        let Some(bytes) = self.kv.get(&keys::lease(id.token_id, id.lease))? else {
             return Ok(None);
         };
         let value: LeaseValue = values::decode(&bytes)?;
-        Ok((value.turn == turn).then_some(value))
+        Ok((value.fencing_token == id.fencing_token).then_some(value))
     }
 
     /// [`own_lease`](Self::own_lease), if it has not lapsed.
-    pub fn live_lease(
-        &self,
-        id: TokenId,
-        lease: u64,
-        turn: u32,
-        now_ms: u64,
-    ) -> Result<Option<LeaseValue>> {
-        let value = self.own_lease(id, lease, turn)?;
+    pub fn live_lease(&self, id: LeaseId, now_ms: u64) -> Result<Option<LeaseValue>> {
+        let value = self.own_lease(id)?;
         Ok(value.filter(|value| !value.has_lapsed(now_ms, self.owner)))
     }
 
     pub fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
         let id = reservation.token_id;
-        let Hold::Leased { lease, turn } = reservation.hold else {
+        let Hold::Leased(lease) = reservation.hold else {
             return Ok(Charged::Done);
         };
         let now_ms = self.clock.now_ms();
         let _stripe = self.stripe(id);
-        let Some(mut value) = self.live_lease(id, lease, turn, now_ms)? else {
+        let Some(mut value) = self.live_lease(lease, now_ms)? else {
             return Ok(Charged::Lost);
         };
         let mut charged = self.state(id)?.charged.saturating_add(bytes);
@@ -60,29 +54,32 @@ impl<K: Kv> Inner<K> {
         }
         value.charged = value.charged.saturating_add(bytes);
         let mut batch = Batch::default();
-        batch.put(keys::lease(id, lease), values::encode(&value)?);
+        batch.put(keys::lease(id, lease.lease), values::encode(&value)?);
         self.kv.apply(batch)?;
         Ok(Charged::Done)
     }
 
     /// Renews a lease and records an `intent` with it, if there is one.
-    pub fn extend(&self, lease: LeaseId, by: Duration, intent: Option<Intent>) -> Result<Lease> {
-        let LeaseId {
-            token_id: id,
-            lease,
-            turn,
-        } = lease;
+    pub fn extend(
+        &self,
+        lease: LeaseId,
+        by: Duration,
+        intent: Option<Intent>,
+    ) -> Result<LeaseState> {
         let now_ms = self.clock.now_ms();
-        let _stripe = self.stripe(id);
-        let Some(mut value) = self.live_lease(id, lease, turn, now_ms)? else {
-            return Ok(Lease::Lost);
+        let _stripe = self.stripe(lease.token_id);
+        let Some(mut value) = self.live_lease(lease, now_ms)? else {
+            return Ok(LeaseState::Lost);
         };
         value.until = now_ms.saturating_add(millis(by));
         value.intent = intent.or(value.intent);
         let mut batch = Batch::default();
-        batch.put(keys::lease(id, lease), values::encode(&value)?);
+        batch.put(
+            keys::lease(lease.token_id, lease.lease),
+            values::encode(&value)?,
+        );
         self.kv.apply(batch)?;
-        Ok(Lease::Held)
+        Ok(LeaseState::Held)
     }
 
     /// With `claim` the event of an upload is the caller's for so long.
@@ -91,26 +88,27 @@ impl<K: Kv> Inner<K> {
         reservation: Reservation,
         report: Report,
         claim: Option<Duration>,
-    ) -> Result<(Lease, Option<Claimed>)> {
+    ) -> Result<(LeaseState, Option<ClaimedEvent>)> {
         let id = reservation.token_id;
         let mut claimed = None;
         let mut batch = Batch::default();
         let _stripe = self.stripe(id);
-        if let Hold::Leased { lease, turn } = reservation.hold {
+        if let Hold::Leased(held) = reservation.hold {
             let now_ms = self.clock.now_ms();
-            let Some(value) = self.live_lease(id, lease, turn, now_ms)? else {
+            let lease = held.lease;
+            let Some(value) = self.live_lease(held, now_ms)? else {
                 if let Some(event) = &reservation.event {
                     self.close_entry(event, None, &mut batch)?;
                     self.kv.apply(batch)?;
                 }
-                return Ok((Lease::Lost, None));
+                return Ok((LeaseState::Lost, None));
             };
             batch.remove(keys::lease(id, lease));
             let mut state = self.state(id)?;
             state.used += 1;
             state.charged = state.charged.saturating_add(value.charged);
             if let Some(intent) = value.intent {
-                if turn > 0 {
+                if held.fencing_token > 0 {
                     // Whoever made the object visible may come and ask.
                     let until = now_ms.saturating_add(TOLD_MS);
                     let counted = values::encode(&CountedValue { until })?;
@@ -126,7 +124,7 @@ impl<K: Kv> Inner<K> {
                         let until = now_ms.saturating_add(millis(claim));
                         // Before anybody can see it.
                         self.claims.lock().insert(event.id.clone(), until);
-                        claimed = Some(Claimed {
+                        claimed = Some(ClaimedEvent {
                             event: event.clone(),
                             attempts: Vec::new(),
                             queued_at_ms: now_ms,
@@ -141,7 +139,7 @@ impl<K: Kv> Inner<K> {
             self.close_entry(event, Some(report), &mut batch)?;
         }
         self.apply_events(batch)?;
-        Ok((Lease::Held, claimed))
+        Ok((LeaseState::Held, claimed))
     }
 
     pub fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
@@ -186,9 +184,9 @@ impl<K: Kv> Inner<K> {
                     batch.put(keys::state(id), values::encode(&state)?);
                 }
             }
-            Hold::Leased { lease, turn } => {
-                if let Some(value) = self.own_lease(id, lease, turn)? {
-                    batch.remove(keys::lease(id, lease));
+            Hold::Leased(lease) => {
+                if let Some(value) = self.own_lease(lease)? {
+                    batch.remove(keys::lease(id, lease.lease));
                     let sent = value.charged.saturating_sub(unsent);
                     if sent > 0 {
                         let mut state = self.state(id)?;
@@ -244,22 +242,15 @@ impl<K: Kv> Inner<K> {
         let Some(TokenValue { record, .. }) = self.token_of(reservation)? else {
             return Ok(None);
         };
-        let Some(target) = record.callback else {
-            return Ok(None);
-        };
-        Ok(Some(Event {
-            id: EventId::generate(),
-            token_id: reservation.token_id,
-            target,
-            method: record.method.as_str().to_owned(),
-            bucket: record.bucket,
-            key: record.key,
-            caller: intent.caller,
-            report: report.clone(),
-            timestamp: now_ms / 1000,
-            metadata: record.metadata,
-            template: record.callback_body,
-        }))
+        let (id, method) = (reservation.token_id, record.method);
+        Ok(Event::of(
+            id,
+            &record,
+            method,
+            intent.caller,
+            report.clone(),
+            now_ms / 1000,
+        ))
     }
 
     /// Ends an open entry: queued with its `report` where such outcomes are sent, else dropped.

@@ -6,15 +6,15 @@ use std::time::Duration;
 use super::kv::{Batch, Kv};
 use super::values::{CountedValue, EventValue, LeaseValue, OpenValue, TokenValue, UploadValue};
 use super::{Inner, keys, millis, values};
-use crate::callback_queue::EventId;
 use crate::error::Result;
-use crate::token_store::{GRACE_SECONDS, Hold, Reservation, TokenId, Unsettled};
+use crate::event::EventId;
+use crate::token_store::{GRACE_SECONDS, Hold, LeaseId, Reservation, TokenId, UnsettledUpload};
 
 /// Expired tokens that are kept in mind at once.
 const PURGED_AT_ONCE: usize = 1_000;
 
 impl<K: Kv> Inner<K> {
-    pub fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+    pub fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
         while self.purge()? == PURGED_AT_ONCE {}
         if !self.recovered.load(Ordering::Acquire) {
             self.close_entries_of_the_dead()?;
@@ -129,7 +129,7 @@ impl<K: Kv> Inner<K> {
         }
     }
 
-    fn take_over_leases(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+    fn take_over_leases(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
         let now_ms = self.clock.now_ms();
         let mut lapsed = Vec::new();
         self.kv.scan(keys::LEASES, None, &mut |key, value| {
@@ -146,7 +146,12 @@ impl<K: Kv> Inner<K> {
     }
 
     /// Frees a lapsed lease, or takes it over where its upload may have become visible.
-    fn take_over(&self, id: TokenId, number: u64, lease: Duration) -> Result<Option<Unsettled>> {
+    fn take_over(
+        &self,
+        id: TokenId,
+        number: u64,
+        lease: Duration,
+    ) -> Result<Option<UnsettledUpload>> {
         let now_ms = self.clock.now_ms();
         let key = keys::lease(id, number);
         let _stripe = self.stripe(id);
@@ -164,15 +169,16 @@ impl<K: Kv> Inner<K> {
                 let token: TokenValue = values::decode(&token)?;
                 let parts = self.kv.get(&keys::upload(id, number))?;
                 let parts = parts.map(|bytes| values::decode::<UploadValue>(&bytes));
-                let unsettled = Unsettled {
+                let unsettled = UnsettledUpload {
                     record: token.record,
                     reservation: Reservation {
                         token_id: id,
                         incarnation: token.incarnation,
-                        hold: Hold::Leased {
+                        hold: Hold::Leased(LeaseId {
+                            token_id: id,
                             lease: number,
-                            turn: value.turn + 1,
-                        },
+                            fencing_token: value.fencing_token + 1,
+                        }),
                         event: None,
                     },
                     intent: intent.clone(),
@@ -180,7 +186,7 @@ impl<K: Kv> Inner<K> {
                 };
                 value.until = now_ms.saturating_add(millis(lease));
                 value.owner = self.owner;
-                value.turn += 1;
+                value.fencing_token += 1;
                 batch.put(key, values::encode(&value)?);
                 Some(unsettled)
             }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod crash;
-mod fresh;
 mod hits;
 mod model;
+mod recent_events;
 mod windows;
 mod world;

@@ -6,21 +6,14 @@ use super::kv::{Batch, Kv};
 use super::values::{LeaseValue, UploadValue};
 use super::{Inner, keys, millis, values};
 use crate::error::Result;
-use crate::token_store::{AbandonedUpload, Lease, LeaseId, OpenUpload, TokenId};
+use crate::token_store::{AbandonedUpload, LeaseId, LeaseState, MultipartUpload, TokenId};
 
 impl<K: Kv> Inner<K> {
-    pub fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
-        let LeaseId {
-            token_id: id,
-            lease,
-            turn,
-        } = lease;
-        let _stripe = self.stripe(id);
-        if self
-            .live_lease(id, lease, turn, self.clock.now_ms())?
-            .is_none()
-        {
-            return Ok(Lease::Lost);
+    pub fn record_upload(&self, lease: LeaseId, upload: MultipartUpload) -> Result<LeaseState> {
+        let _stripe = self.stripe(lease.token_id);
+        let live = self.live_lease(lease, self.clock.now_ms())?;
+        if live.is_none() {
+            return Ok(LeaseState::Lost);
         }
         let value = UploadValue {
             upload,
@@ -28,9 +21,12 @@ impl<K: Kv> Inner<K> {
             owner: 0,
         };
         let mut batch = Batch::default();
-        batch.put(keys::upload(id, lease), values::encode(&value)?);
+        batch.put(
+            keys::upload(lease.token_id, lease.lease),
+            values::encode(&value)?,
+        );
         self.kv.apply(batch)?;
-        Ok(Lease::Held)
+        Ok(LeaseState::Held)
     }
 
     pub fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {

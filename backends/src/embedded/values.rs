@@ -3,9 +3,10 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::callback_queue::{Attempt, Event, EventState, KeptEvent};
+use crate::callback_queue::{EventState, StoredEvent};
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::token_store::{GRACE_SECONDS, Intent, OpenUpload, TokenRecord};
+use crate::event::{Attempt, Event};
+use crate::token_store::{GRACE_SECONDS, Intent, MultipartUpload, TokenRecord};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TokenValue {
@@ -58,7 +59,7 @@ pub struct LeaseValue {
     pub intent: Option<Intent>,
     /// How often it was taken over.
     #[serde(rename = "n", default, skip_serializing_if = "is_default")]
-    pub turn: u32,
+    pub fencing_token: u32,
 }
 
 impl LeaseValue {
@@ -71,7 +72,7 @@ impl LeaseValue {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct UploadValue {
     #[serde(flatten)]
-    pub upload: OpenUpload,
+    pub upload: MultipartUpload,
     /// Somebody tries to abort it until then (Unix ms); of this process only.
     #[serde(default, skip_serializing_if = "is_default")]
     pub taken_until: u64,
@@ -114,8 +115,8 @@ pub struct EventValue {
 }
 
 impl EventValue {
-    pub fn kept(self, state: EventState) -> KeptEvent {
-        KeptEvent {
+    pub fn kept(self, state: EventState) -> StoredEvent {
+        StoredEvent {
             event: self.event,
             attempts: self.attempts,
             queued_at_ms: self.queued_at_ms,

@@ -6,12 +6,12 @@ use metrics::Histogram;
 use std::sync::OnceLock;
 
 use super::{TOKEN_STORE_SECONDS, outcome, seconds};
-use crate::callback_queue::{Claimed, Report};
 use crate::error::Result;
+use crate::event::{ClaimedEvent, Report};
 use crate::token_store::{
-    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
-    TokenStore, Unsettled,
+    AbandonedUpload, Charged, Created, Filter, Intent, LeaseId, LeaseState, MultipartUpload, Page,
+    Patch, Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, UnsettledUpload,
 };
 
 /// Times a token store's operations.
@@ -92,7 +92,7 @@ impl TokenStore for MeteredStore {
         timed("charge", self.inner.charge(reservation, bytes, budget)).await
     }
 
-    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<LeaseState> {
         timed("renew", self.inner.renew(lease, duration)).await
     }
 
@@ -101,11 +101,11 @@ impl TokenStore for MeteredStore {
         reservation: &Reservation,
         intent: Intent,
         lease: Duration,
-    ) -> Result<Lease> {
+    ) -> Result<LeaseState> {
         timed("finalise", self.inner.finalise(reservation, intent, lease)).await
     }
 
-    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<LeaseState> {
         timed("commit", self.inner.commit(reservation, report)).await
     }
 
@@ -114,7 +114,7 @@ impl TokenStore for MeteredStore {
         reservation: Reservation,
         report: Report,
         claim: Duration,
-    ) -> Result<(Lease, Option<Claimed>)> {
+    ) -> Result<(LeaseState, Option<ClaimedEvent>)> {
         let committing = self.inner.commit_claiming(reservation, report, claim);
         timed("commit", committing).await
     }
@@ -128,7 +128,7 @@ impl TokenStore for MeteredStore {
         timed("release", self.inner.release(reservation, unsent, report)).await
     }
 
-    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+    async fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
         timed("sweep", self.inner.sweep(lease)).await
     }
 
@@ -136,7 +136,7 @@ impl TokenStore for MeteredStore {
         timed("settlement", self.inner.settlement(lease)).await
     }
 
-    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+    async fn record_upload(&self, lease: LeaseId, upload: MultipartUpload) -> Result<LeaseState> {
         timed("record_upload", self.inner.record_upload(lease, upload)).await
     }
 

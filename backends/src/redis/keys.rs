@@ -4,7 +4,7 @@
 //! | key | | |
 //! |---|---|---|
 //! | `t:` id | hash | `r` record, `i` incarnation, `u` spent hits, `b` bytes sent under a budget, `a` last upload; what admission looks at: `x` expiry, `m` method, `n` max hits, `z` size, `w` window, `k` rules, `c` hit on complete, `cb` callback |
-//! | `l:` id | hash | lease → deadline `:` turn; `i` lease → intent; `c` lease → bytes charged |
+//! | `l:` id | hash | lease → deadline `:` fencing token; `i` lease → intent; `c` lease → bytes charged |
 //! | `u`, `parts` | hash, ZSET | id `:` lease → an upload in parts; when to look whether it was abandoned |
 //! | `w:` id | ZSET | client → end of its window; `r` client `:` end where somebody rode on it |
 //! | `s:` id `:` lease | string | an upload that was counted; for five minutes, for a day where it was taken over |
@@ -22,7 +22,7 @@
 //! first partition are also `nodes`, a ZSET: node → until when it counts as one that uses the store;
 //! and `import`, the marker of an import that has not ended.
 
-use crate::callback_queue::EventId;
+use crate::event::EventId;
 use crate::token_store::TokenId;
 
 /// A part of the store that one script can touch.

@@ -12,11 +12,11 @@ use async_trait::async_trait;
 use super::keys;
 use super::{Inner, RedisStore, fresh_id, json, millis};
 use crate::callback_queue::{
-    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, EventPage, EventState, KeptEvent,
-    QueueStats,
+    CallbackQueue, Enqueued, EventPage, EventState, QueueStats, StoredEvent,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
+use crate::event::{Attempt, ClaimedEvent, Event, EventId};
 
 impl Inner {
     pub fn queue_is_full(&self) -> bool {
@@ -115,11 +115,11 @@ impl CallbackQueue for RedisStore {
         Ok(Enqueued::Queued)
     }
 
-    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>> {
         self.0.claim(max, lease).await
     }
 
-    async fn wait(&self, at_most: Duration) {
+    async fn wait_until_due(&self, at_most: Duration) {
         // Running out of time is one of the two ways to return.
         let _ = tokio::time::timeout(at_most, self.0.queue_changed.notified()).await;
     }
@@ -137,12 +137,12 @@ impl CallbackQueue for RedisStore {
         Ok(())
     }
 
-    async fn put_back(&self, id: &EventId, at_ms: u64) -> Result<()> {
+    async fn release_claim(&self, id: &EventId, at_ms: u64) -> Result<()> {
         self.0.conclude(id, "retry", None, at_ms).await?;
         Ok(())
     }
 
-    async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
+    async fn dead_letter(&self, id: &EventId, attempt: Attempt) -> Result<()> {
         if self.0.conclude(id, "bury", Some(attempt), 0).await? {
             self.0.pending.add(-1);
         }
@@ -158,7 +158,7 @@ impl CallbackQueue for RedisStore {
         self.0.list_events(state, limit, cursor).await
     }
 
-    async fn get_event(&self, id: &EventId) -> Result<Option<KeptEvent>> {
+    async fn get_event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
         self.0.get_event(id).await
     }
 

@@ -15,12 +15,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::RedisStore;
-use crate::callback_queue::{Claimed, Report};
 use crate::error::Result;
+use crate::event::{ClaimedEvent, Report};
 use crate::token_store::{
-    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
-    TokenStore, Unsettled,
+    AbandonedUpload, Charged, Created, Filter, Intent, LeaseId, LeaseState, MultipartUpload, Page,
+    Patch, Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, UnsettledUpload,
 };
 
 #[async_trait]
@@ -62,7 +62,7 @@ impl TokenStore for RedisStore {
         self.0.charge(reservation, bytes, budget).await
     }
 
-    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<LeaseState> {
         self.0.extend(lease, duration, None).await
     }
 
@@ -71,14 +71,14 @@ impl TokenStore for RedisStore {
         reservation: &Reservation,
         intent: Intent,
         lease: Duration,
-    ) -> Result<Lease> {
+    ) -> Result<LeaseState> {
         match reservation.lease() {
             Some(held) => self.0.extend(held, lease, Some(intent)).await,
-            None => Ok(Lease::Held),
+            None => Ok(LeaseState::Held),
         }
     }
 
-    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<LeaseState> {
         let (lease, _) = self.0.commit(reservation, report, None).await?;
         Ok(lease)
     }
@@ -88,7 +88,7 @@ impl TokenStore for RedisStore {
         reservation: Reservation,
         report: Report,
         claim: Duration,
-    ) -> Result<(Lease, Option<Claimed>)> {
+    ) -> Result<(LeaseState, Option<ClaimedEvent>)> {
         self.0.commit(reservation, report, Some(claim)).await
     }
 
@@ -101,7 +101,7 @@ impl TokenStore for RedisStore {
         self.0.release(&reservation, unsent, report).await
     }
 
-    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+    async fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
         self.0.sweep(lease).await
     }
 
@@ -109,7 +109,7 @@ impl TokenStore for RedisStore {
         self.0.settlement(lease).await
     }
 
-    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+    async fn record_upload(&self, lease: LeaseId, upload: MultipartUpload) -> Result<LeaseState> {
         self.0.record_upload(lease, &upload).await
     }
 

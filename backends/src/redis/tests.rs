@@ -9,7 +9,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::RedisStore;
-use crate::callback_queue::{CallbackQueue, CallerRef, Outcome, Report};
+use crate::callback_queue::CallbackQueue;
+use crate::caller::CallerRef;
+use crate::event::{Outcome, Report};
 use crate::token_store::{
     Access, Method, Reservation, ReserveRequest, Reserved, TokenId, TokenRecord, TokenStore,
 };

@@ -4,7 +4,7 @@ use super::TokenId;
 
 /// An upload in parts that storage has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenUpload {
+pub struct MultipartUpload {
     /// Alias of the bucket.
     pub bucket: String,
     pub key: String,
@@ -20,7 +20,7 @@ pub struct OpenUpload {
 pub struct AbandonedUpload {
     pub(crate) token_id: TokenId,
     pub(crate) lease: u64,
-    pub upload: OpenUpload,
+    pub upload: MultipartUpload,
 }
 
 impl AbandonedUpload {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::callback_queue::{Attempt, Event};
-use crate::token_store::{GRACE_SECONDS, Intent, OpenUpload, TokenId, TokenRecord};
+use crate::event::{Attempt, Event};
+use crate::token_store::{GRACE_SECONDS, Intent, MultipartUpload, TokenId, TokenRecord};
 
 /// One line: `{"KIND":{…}}`.
 ///
@@ -49,7 +49,7 @@ pub struct Token {
 /// Until when a client rides on a counted hit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Window {
-    /// The [`ClientKey`](crate::token_store::ClientKey), hex.
+    /// The [`ClientKey`](crate::caller::ClientKey), hex.
     pub client: String,
     /// Unix milliseconds.
     pub until_ms: u64,
@@ -61,8 +61,8 @@ pub struct Finalising {
     #[serde(with = "hex_number")]
     pub lease: u64,
     /// How often the lease was taken over.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub turn: u32,
+    #[serde(rename = "turn", default, skip_serializing_if = "is_default")]
+    pub fencing_token: u32,
     pub intent: Intent,
 }
 
@@ -71,7 +71,7 @@ pub struct PartsUpload {
     pub token_id: TokenId,
     #[serde(with = "hex_number")]
     pub lease: u64,
-    pub upload: OpenUpload,
+    pub upload: MultipartUpload,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

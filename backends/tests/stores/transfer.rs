@@ -12,7 +12,7 @@ use asset_gateway_backends::error::Result as StoreResult;
 use asset_gateway_backends::open::{Stores, open_offline, open_stores, refuse_half_imported};
 use asset_gateway_backends::settings::{QueueLimits, SledSettings, TokenStoreSettings};
 use asset_gateway_backends::token_store::{
-    Access, Charged, HitOn, Lease, Method, OpenUpload, Refusal, ReserveRequest, Reserved,
+    Access, Charged, HitOn, LeaseState, Method, MultipartUpload, Refusal, ReserveRequest, Reserved,
 };
 use asset_gateway_backends::transfer::{
     Archive, Counts, Header, ImportMarker, OfflineStore, Page, TransferError, export, import,
@@ -84,7 +84,7 @@ async fn one_of_everything(settings: &TokenStoreSettings) {
     let whole = fixture.admit(id(2), Access::Get).await;
     let charged = fixture.stores.tokens.charge(&whole, 42, 100).await.unwrap();
     assert_eq!(charged, Charged::Done);
-    assert_eq!(fixture.commit(whole).await, Lease::Held);
+    assert_eq!(fixture.commit(whole).await, LeaseState::Held);
     // A plain lease, which ends with its process.
     let _left = fixture.admit(id(2), Access::Get).await;
 
@@ -105,10 +105,10 @@ async fn one_of_everything(settings: &TokenStoreSettings) {
         .create(id(6), fixture.reported(Method::Put, 2))
         .await;
     let uploaded = fixture.admit(id(6), Access::Put).await;
-    assert_eq!(fixture.finalise(&uploaded).await, Lease::Held);
-    assert_eq!(fixture.commit(uploaded).await, Lease::Held);
+    assert_eq!(fixture.finalise(&uploaded).await, LeaseState::Held);
+    assert_eq!(fixture.commit(uploaded).await, LeaseState::Held);
     let finalising = fixture.admit(id(6), Access::Put).await;
-    let parts = OpenUpload {
+    let parts = MultipartUpload {
         bucket: "bucket".into(),
         key: "a/key".into(),
         reference: "what storage calls it".into(),
@@ -118,8 +118,8 @@ async fn one_of_everything(settings: &TokenStoreSettings) {
         .stores
         .tokens
         .record_upload(finalising.lease().unwrap(), parts);
-    assert_eq!(recorded.await.unwrap(), Lease::Held);
-    assert_eq!(fixture.finalise(&finalising).await, Lease::Held);
+    assert_eq!(recorded.await.unwrap(), LeaseState::Held);
+    assert_eq!(fixture.finalise(&finalising).await, LeaseState::Held);
 
     // A download under way, with a callback.
     fixture
@@ -141,7 +141,10 @@ async fn one_of_everything(settings: &TokenStoreSettings) {
     }
     let claimed = queue.claim(1, LEASE).await.unwrap();
     let given_up = attempt("timeout", fixture.now_ms());
-    queue.bury(&claimed[0].event.id, given_up).await.unwrap();
+    queue
+        .dead_letter(&claimed[0].event.id, given_up)
+        .await
+        .unwrap();
     fixture.stores.tokens.close().await.unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! Callbacks as the control plane shows them.
 
-use asset_gateway_backends::callback_queue::{Attempt, KeptEvent};
+use asset_gateway_backends::callback_queue::StoredEvent;
+use asset_gateway_backends::event::Attempt;
 use serde::Serialize;
 
 use crate::callbacks::receiver_host;
@@ -44,7 +45,7 @@ pub struct CallbackView {
 }
 
 impl CallbackView {
-    pub fn new(kept: &KeptEvent) -> Self {
+    pub fn new(kept: &StoredEvent) -> Self {
         let tries = || kept.attempts.iter().filter(|attempt| !attempt.is_replay());
         let last_error = tries().next_back().map(|attempt| attempt.error.clone());
         Self {
@@ -90,7 +91,7 @@ struct AttemptView {
 }
 
 impl DetailView {
-    pub fn new(kept: KeptEvent) -> Self {
+    pub fn new(kept: StoredEvent) -> Self {
         Self {
             callback: CallbackView::new(&kept),
             method: kept.event.method,

@@ -3,8 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use asset_gateway_backends::callback_queue::{Outcome, Report};
 use asset_gateway_backends::error::Result as StorageResult;
+use asset_gateway_backends::event::{Outcome, Report};
 use asset_gateway_backends::object_backend::{GetOptions, GetResult, ObjectBackend};
 use asset_gateway_backends::token_store::{Access, Charged};
 use asset_gateway_backends::{BackendError, ErrorKind};

@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 
 use asset_gateway_backends::ErrorKind;
-use asset_gateway_backends::callback_queue::{Enqueued, Event, EventId, Report};
+use asset_gateway_backends::callback_queue::Enqueued;
+use asset_gateway_backends::event::{Event, Report};
 use asset_gateway_backends::object_backend::GetOptions;
-use asset_gateway_backends::token_store::StoredToken;
+use asset_gateway_backends::token_store::{Method, StoredToken};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -70,8 +71,9 @@ async fn report_head(
     client: Client<'_>,
     report: Report,
 ) -> Result<(), GatewayError> {
-    let record = &stored.record;
-    let Some(target) = &record.callback else {
+    let now = state.redeemer().clock().now_seconds();
+    let (id, record) = (stored.id, &stored.record);
+    let Some(event) = Event::of(id, record, Method::Head, client.caller, report, now) else {
         return Ok(());
     };
     if !state
@@ -80,19 +82,6 @@ async fn report_head(
     {
         return Ok(());
     }
-    let event = Event {
-        id: EventId::generate(),
-        token_id: stored.id,
-        target: target.clone(),
-        method: "HEAD".to_owned(),
-        bucket: record.bucket.clone(),
-        key: record.key.clone(),
-        caller: client.caller.to_caller(),
-        report,
-        timestamp: state.redeemer().clock().now_seconds(),
-        metadata: record.metadata.clone(),
-        template: record.callback_body.clone(),
-    };
     let queued = enqueue(state, event).await;
     if queued.is_err() {
         state

@@ -85,7 +85,7 @@ async fn upload(
     };
     let intent = Intent {
         size,
-        caller: client.caller.to_caller(),
+        caller: client.caller.into(),
         at_ms: state.redeemer().clock().now_ms(),
     };
     // From here on it has to be ended, whether the client stays or not.

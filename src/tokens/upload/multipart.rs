@@ -8,7 +8,7 @@ use asset_gateway_backends::clock::Clock;
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::object_backend::Recorder;
 use asset_gateway_backends::token_store::{
-    AbandonedUpload, Lease, LeaseId, OpenUpload, TokenStore,
+    AbandonedUpload, LeaseId, LeaseState, MultipartUpload, TokenStore,
 };
 use asset_gateway_backends::{BackendError, ErrorKind};
 use async_trait::async_trait;
@@ -38,15 +38,15 @@ impl fmt::Debug for UploadRecorder {
 #[async_trait]
 impl Recorder for UploadRecorder {
     async fn record(&self, reference: &str) -> Result<()> {
-        let upload = OpenUpload {
+        let upload = MultipartUpload {
             bucket: self.bucket.clone(),
             key: self.key.clone(),
             reference: reference.to_owned(),
             began_at_ms: self.clock.now_ms(),
         };
         match self.store.record_upload(self.lease, upload).await? {
-            Lease::Held => Ok(()),
-            Lease::Lost => Err(BackendError::with_source(
+            LeaseState::Held => Ok(()),
+            LeaseState::Lost => Err(BackendError::with_source(
                 ErrorKind::Unavailable,
                 "record_upload",
                 "the lease is lost",

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use asset_gateway_backends::callback_queue::{Outcome, Report};
 use asset_gateway_backends::error::Result;
+use asset_gateway_backends::event::{Outcome, Report};
 use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, ObjectMeta};
-use asset_gateway_backends::token_store::{Intent, Lease, OpenUpload, TokenStore, Unsettled};
+use asset_gateway_backends::token_store::{
+    Intent, LeaseState, MultipartUpload, TokenStore, UnsettledUpload,
+};
 use asset_gateway_backends::{BackendError, ErrorKind};
 use tokio::time::timeout;
 
@@ -40,9 +42,9 @@ pub async fn settle(
     store: &dyn TokenStore,
     buckets: &Buckets,
     now_ms: u64,
-    upload: Unsettled,
+    upload: UnsettledUpload,
 ) -> Result<Settled> {
-    let Unsettled {
+    let UnsettledUpload {
         record,
         reservation,
         intent,
@@ -81,7 +83,7 @@ pub async fn settle(
     match found {
         Some(meta) => {
             // Else somebody else has it by now.
-            if store.commit(reservation, uploaded(&meta)).await? == Lease::Lost {
+            if store.commit(reservation, uploaded(&meta)).await? == LeaseState::Lost {
                 return Ok(Settled::NotYet);
             }
             hits::committed();
@@ -103,7 +105,7 @@ async fn within<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
 async fn fence_off(
     bucket: &dyn ObjectBackend,
     marker: Option<&str>,
-    open_upload: Option<&OpenUpload>,
+    open_upload: Option<&MultipartUpload>,
 ) -> Result<()> {
     if let Some(marker) = marker {
         bucket.fence_off(marker).await?;

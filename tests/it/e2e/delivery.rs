@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use asset_gateway::callbacks::{CallbackSettings, CircuitBreaker, Deliverer, Worker};
 use asset_gateway::shutdown::Shutdown;
-use asset_gateway_backends::callback_queue::{CallbackQueue, Event, EventId};
+use asset_gateway_backends::callback_queue::CallbackQueue;
 use asset_gateway_backends::clock::{Clock, SystemClock};
 use asset_gateway_backends::conformance::fixture::event;
+use asset_gateway_backends::event::{Event, EventId};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -257,7 +258,7 @@ async fn a_burst_for_one_fast_receiver_stays_within_the_limit_and_is_not_put_bac
     running.delivered(201).await;
     assert_eq!(receiver.count(), 201);
     assert!(receiver.received.most.load(SeqCst) <= 3);
-    assert_eq!(running.queue.put_back.load(SeqCst), 0);
+    assert_eq!(running.queue.release_claim.load(SeqCst), 0);
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ async fn leave_finalising(
     let reservation = lease(tokens, id, alias).await;
     let intent = Intent {
         size: 5,
-        caller: CALLER.to_caller(),
+        caller: CALLER.into(),
         at_ms: 7,
     };
     tokens

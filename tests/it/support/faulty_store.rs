@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use asset_gateway_backends::callback_queue::{Claimed, Report};
 use asset_gateway_backends::error::Result;
+use asset_gateway_backends::event::{ClaimedEvent, Report};
 use asset_gateway_backends::token_store::{
-    AbandonedUpload, Charged, Created, Filter, Intent, Lease, LeaseId, OpenUpload, Page, Patch,
-    Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
-    TokenStore, Unsettled,
+    AbandonedUpload, Charged, Created, Filter, Intent, LeaseId, LeaseState, MultipartUpload, Page,
+    Patch, Reservation, ReserveRequest, Reserved, Settlement, StoredToken, TokenId, TokenRecord,
+    TokenStore, UnsettledUpload,
 };
 use asset_gateway_backends::{BackendError, ErrorKind};
 use async_trait::async_trait;
@@ -122,7 +122,7 @@ impl TokenStore for FaultyStore {
         charged
     }
 
-    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<Lease> {
+    async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<LeaseState> {
         self.there()?.renew(lease, duration).await
     }
 
@@ -131,11 +131,11 @@ impl TokenStore for FaultyStore {
         reservation: &Reservation,
         intent: Intent,
         lease: Duration,
-    ) -> Result<Lease> {
+    ) -> Result<LeaseState> {
         self.there()?.finalise(reservation, intent, lease).await
     }
 
-    async fn commit(&self, reservation: Reservation, report: Report) -> Result<Lease> {
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<LeaseState> {
         self.there()?.commit(reservation, report).await
     }
 
@@ -144,7 +144,7 @@ impl TokenStore for FaultyStore {
         reservation: Reservation,
         report: Report,
         claim: Duration,
-    ) -> Result<(Lease, Option<Claimed>)> {
+    ) -> Result<(LeaseState, Option<ClaimedEvent>)> {
         let store = self.there()?;
         store.commit_claiming(reservation, report, claim).await
     }
@@ -159,7 +159,7 @@ impl TokenStore for FaultyStore {
         self.there()?.release(reservation, unsent, report).await
     }
 
-    async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+    async fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
         self.there()?.sweep(lease).await
     }
 
@@ -167,7 +167,7 @@ impl TokenStore for FaultyStore {
         self.there()?.settlement(lease).await
     }
 
-    async fn record_upload(&self, lease: LeaseId, upload: OpenUpload) -> Result<Lease> {
+    async fn record_upload(&self, lease: LeaseId, upload: MultipartUpload) -> Result<LeaseState> {
         self.there()?.record_upload(lease, upload).await
     }
 

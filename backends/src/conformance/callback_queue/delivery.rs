@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
-use crate::callback_queue::{Claimed, Enqueued, EventId, QueueStats};
+use crate::callback_queue::{Enqueued, QueueStats};
 use crate::conformance::fixture::*;
+use crate::event::{ClaimedEvent, EventId};
 use crate::settings::QueueLimits;
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
@@ -17,7 +18,7 @@ pub(super) async fn enqueue(f: &Fixture, key: &str) -> EventId {
     id
 }
 
-pub(super) async fn claim(f: &Fixture, max: usize) -> Vec<Claimed> {
+pub(super) async fn claim(f: &Fixture, max: usize) -> Vec<ClaimedEvent> {
     f.stores.callbacks.claim(max, LEASE).await.unwrap()
 }
 
@@ -69,7 +70,11 @@ pub async fn a_new_event_does_not_stand_behind_a_backlog(f: Fixture) {
     // All are due again: a receiver that is not there.
     for claim in claim(&f, 100).await {
         let id = claim.event.id;
-        f.stores.callbacks.put_back(&id, f.now_ms()).await.unwrap();
+        f.stores
+            .callbacks
+            .release_claim(&id, f.now_ms())
+            .await
+            .unwrap();
     }
     f.advance(ms(5)).await;
     enqueue(&f, "new").await;
@@ -150,7 +155,7 @@ pub async fn a_buried_event_is_dead(f: Fixture) {
     let a = enqueue(&f, "a").await;
     claim(&f, 1).await;
     let last = f.attempt("status_500");
-    f.stores.callbacks.bury(&a, last).await.unwrap();
+    f.stores.callbacks.dead_letter(&a, last).await.unwrap();
     f.advance(PAST_LEASE).await;
     assert!(claim(&f, 1).await.is_empty());
     let dead = QueueStats {
@@ -175,7 +180,10 @@ pub async fn what_is_not_there_is_left_alone(f: Fixture) {
             .retry(id, f.attempt("timeout"), f.now_ms())
             .await
             .unwrap();
-        callbacks.bury(id, f.attempt("timeout")).await.unwrap();
+        callbacks
+            .dead_letter(id, f.attempt("timeout"))
+            .await
+            .unwrap();
     }
     assert!(claim(&f, 1).await.is_empty());
     assert_eq!(stats(&f).await, QueueStats::default());
@@ -197,10 +205,10 @@ pub async fn stats_tell_what_waits_and_for_how_long(f: Fixture) {
 }
 
 pub async fn waiting_ends_when_an_event_comes(f: Fixture) {
-    f.stores.callbacks.wait(ms(10)).await;
+    f.stores.callbacks.wait_until_due(ms(10)).await;
     let callbacks = f.stores.callbacks.clone();
     let began = Instant::now();
-    let waiting = tokio::spawn(async move { callbacks.wait(ms(20_000)).await });
+    let waiting = tokio::spawn(async move { callbacks.wait_until_due(ms(20_000)).await });
     tokio::time::sleep(ms(50)).await;
     enqueue(&f, "a").await;
     waiting.await.unwrap();
@@ -210,7 +218,7 @@ pub async fn waiting_ends_when_an_event_comes(f: Fixture) {
 pub async fn waiting_ends_at_once_for_what_came_before(f: Fixture) {
     let began = Instant::now();
     let a = enqueue(&f, "a").await;
-    f.stores.callbacks.wait(ms(20_000)).await;
+    f.stores.callbacks.wait_until_due(ms(20_000)).await;
     claim(&f, 1).await;
     let again = f.attempt("timeout");
     f.stores
@@ -218,13 +226,13 @@ pub async fn waiting_ends_at_once_for_what_came_before(f: Fixture) {
         .retry(&a, again, f.now_ms())
         .await
         .unwrap();
-    f.stores.callbacks.wait(ms(20_000)).await;
+    f.stores.callbacks.wait_until_due(ms(20_000)).await;
     assert!(began.elapsed() < ms(10_000));
 }
 
 pub async fn waiting_ends_when_its_time_is_up(f: Fixture) {
     let began = Instant::now();
-    f.stores.callbacks.wait(ms(100)).await;
+    f.stores.callbacks.wait_until_due(ms(100)).await;
     assert!(began.elapsed() >= ms(90));
 }
 
@@ -232,7 +240,7 @@ pub async fn an_event_put_back_waits_untried(f: Fixture) {
     let a = enqueue(&f, "a").await;
     assert_eq!(claim_keys(&f, 10).await, ["a"]);
     let later = f.now_ms() + 1_000;
-    f.stores.callbacks.put_back(&a, later).await.unwrap();
+    f.stores.callbacks.release_claim(&a, later).await.unwrap();
     assert!(claim(&f, 10).await.is_empty());
     f.advance(ms(1_100)).await;
     let claimed = claim(&f, 10).await.remove(0);

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::delivery::{claim, enqueue, stats};
-use crate::callback_queue::{Event, EventId, EventPage, EventState, KeptEvent, Replayed};
+use crate::callback_queue::{EventPage, EventState, Replayed, StoredEvent};
 use crate::conformance::fixture::*;
+use crate::event::{Event, EventId};
 use crate::settings::QueueLimits;
 
 pub const LIMITS: QueueLimits = QueueLimits {
@@ -17,11 +18,11 @@ async fn page(f: &Fixture, state: EventState, limit: usize, cursor: Option<&str>
     page.unwrap().expect("a cursor of this queue")
 }
 
-async fn all(f: &Fixture, state: EventState) -> Vec<KeptEvent> {
+async fn all(f: &Fixture, state: EventState) -> Vec<StoredEvent> {
     page(f, state, 1_000, None).await.events
 }
 
-async fn kept(f: &Fixture, id: &EventId) -> Option<KeptEvent> {
+async fn kept(f: &Fixture, id: &EventId) -> Option<StoredEvent> {
     f.stores.callbacks.get_event(id).await.unwrap()
 }
 
@@ -30,7 +31,7 @@ pub(super) async fn dead(f: &Fixture, key: &str) -> EventId {
     let id = enqueue(f, key).await;
     claim(f, 1).await;
     let last = f.attempt("status_500");
-    f.stores.callbacks.bury(&id, last).await.unwrap();
+    f.stores.callbacks.dead_letter(&id, last).await.unwrap();
     id
 }
 
@@ -103,14 +104,20 @@ pub async fn a_replayed_letter_starts_over(f: Fixture) {
 
     let again = callbacks.claim(9, LEASE).await.unwrap().remove(0);
     assert_eq!(again.event.id, id);
-    assert_eq!((again.tries(), again.attempts.len()), (0, 2));
+    assert_eq!(
+        (again.attempts_since_replay(), again.attempts.len()),
+        (0, 2)
+    );
     assert!(again.attempts[1].is_replay());
     let second = f.attempt("connect");
     callbacks.retry(&id, second, f.now_ms()).await.unwrap();
     let again = callbacks.claim(9, LEASE).await.unwrap().remove(0);
-    assert_eq!((again.tries(), again.attempts.len()), (1, 3));
+    assert_eq!(
+        (again.attempts_since_replay(), again.attempts.len()),
+        (1, 3)
+    );
     let last = f.attempt("status_410");
-    callbacks.bury(&id, last).await.unwrap();
+    callbacks.dead_letter(&id, last).await.unwrap();
     assert_eq!(kept(&f, &id).await.unwrap().attempts.len(), 4);
     let now = stats(&f).await;
     assert_eq!((now.pending, now.dead), (0, 1));
@@ -122,7 +129,7 @@ pub async fn a_long_history_is_cut_by_a_replay(f: Fixture) {
         assert!(f.stores.callbacks.replay(&id).await.unwrap());
         claim(&f, 1).await;
         let last = f.attempt("status_500");
-        f.stores.callbacks.bury(&id, last).await.unwrap();
+        f.stores.callbacks.dead_letter(&id, last).await.unwrap();
     }
     let history = kept(&f, &id).await.unwrap().attempts;
     assert!((10..=22).contains(&history.len()), "{}", history.len());
@@ -141,7 +148,10 @@ pub async fn an_event_that_waits_may_be_hurried(f: Fixture) {
     assert!(claim(&f, 1).await.is_empty());
     assert!(f.stores.callbacks.replay(&id).await.unwrap());
     let hurried = f.stores.callbacks.claim(9, LEASE).await.unwrap().remove(0);
-    assert_eq!((hurried.tries(), hurried.attempts.len()), (1, 1));
+    assert_eq!(
+        (hurried.attempts_since_replay(), hurried.attempts.len()),
+        (1, 1)
+    );
     assert_eq!(stats(&f).await.pending, 1);
 }
 
@@ -192,7 +202,7 @@ pub async fn a_letter_is_dropped_in_the_end(f: Fixture) {
     let claimed = claim(&f, 9).await;
     assert!(claimed.iter().any(|claimed| claimed.event.id == old));
     let last = f.attempt("status_500");
-    f.stores.callbacks.bury(&old, last).await.unwrap();
+    f.stores.callbacks.dead_letter(&old, last).await.unwrap();
     f.advance(ms(2_000)).await;
     tokens.sweep(LEASE).await.unwrap();
     assert!(kept(&f, &old).await.is_some());

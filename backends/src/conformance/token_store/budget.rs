@@ -2,7 +2,7 @@
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
-use crate::token_store::{Access, Charged, HitOn, Lease, Method, Reservation};
+use crate::token_store::{Access, Charged, HitOn, LeaseState, Method, Reservation};
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
@@ -30,7 +30,7 @@ pub async fn what_does_not_fit_is_not_charged(f: Fixture) {
     assert_eq!(charge(&f, &first, 1).await, Charged::OverBudget);
     assert_eq!(charge(&f, &first, 0).await, Charged::Done);
     // Being over budget ends nothing.
-    assert_eq!(f.commit(first).await, Lease::Held);
+    assert_eq!(f.commit(first).await, LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 

@@ -1,9 +1,10 @@
 //! Open entries: a download's event is written with its hit and finished when the body ends.
 
-use crate::callback_queue::Outcome;
+use crate::caller::Caller;
 use crate::conformance::fixture::*;
+use crate::event::Outcome;
 use crate::settings::QueueLimits;
-use crate::token_store::{Access, BodyTemplate, BodyType, HitOn, Lease, Method, TokenRecord};
+use crate::token_store::{Access, BodyTemplate, BodyType, HitOn, LeaseState, Method, TokenRecord};
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
@@ -26,7 +27,7 @@ pub async fn a_complete_download_is_queued_when_it_ends(f: Fixture) {
     let download = f.admit(id(1), Access::Get).await;
     assert!(download.wants_commit());
     assert!(f.take_events().await.is_empty());
-    assert_eq!(f.commit(download).await, Lease::Held);
+    assert_eq!(f.commit(download).await, LeaseState::Held);
     let events = f.take_events().await;
     assert_eq!(events.len(), 1);
     let event = &events[0];
@@ -37,7 +38,7 @@ pub async fn a_complete_download_is_queued_when_it_ends(f: Fixture) {
         (&*event.method, &*event.bucket, &*event.key),
         ("GET", "bucket", "a/key")
     );
-    assert_eq!(event.caller, CALLER.to_caller());
+    assert_eq!(event.caller, Caller::from(CALLER));
     assert_eq!(event.report, report(Outcome::Complete));
     assert_eq!(event.metadata["order"], "7");
     assert_eq!(event.template, Some(template()));
@@ -94,7 +95,7 @@ pub async fn a_lost_lease_queues_nothing(f: Fixture) {
     f.create(id(1), record).await;
     let download = f.admit(id(1), Access::Get).await;
     f.advance(PAST_LEASE).await;
-    assert_eq!(f.commit(download).await, Lease::Lost);
+    assert_eq!(f.commit(download).await, LeaseState::Lost);
     f.stores.tokens.sweep(LEASE).await.unwrap();
     assert!(f.take_events().await.is_empty());
     assert_eq!(f.used(id(1)).await, 0);
@@ -105,7 +106,7 @@ pub async fn a_counted_download_is_reported_though_its_token_is_deleted(f: Fixtu
     f.create(id(1), record(&f)).await;
     let download = f.admit(id(1), Access::Get).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
-    assert_eq!(f.commit(download).await, Lease::Held);
+    assert_eq!(f.commit(download).await, LeaseState::Held);
     assert_eq!(f.take_events().await.len(), 1);
 }
 

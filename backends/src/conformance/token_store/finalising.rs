@@ -1,10 +1,12 @@
 //! Uploads between "about to become visible" and the commit.
 
-use crate::callback_queue::Outcome;
+use crate::caller::Caller;
 use crate::conformance::fixture::*;
+use crate::event::Outcome;
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    Access, Intent, Lease, LeaseId, Method, Patch, Refusal, Reservation, Settlement, Unsettled,
+    Access, Intent, LeaseId, LeaseState, Method, Patch, Refusal, Reservation, Settlement,
+    UnsettledUpload,
 };
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
@@ -19,7 +21,7 @@ async fn finalised(f: &Fixture) -> (Reservation, Intent) {
         .tokens
         .finalise(&upload, intent.clone(), LEASE)
         .await;
-    assert_eq!(lease.unwrap(), Lease::Held);
+    assert_eq!(lease.unwrap(), LeaseState::Held);
     (upload, intent)
 }
 
@@ -30,7 +32,7 @@ pub async fn the_event_may_be_claimed_with_the_commit(f: Fixture) {
     let tokens = &f.stores.tokens;
     let committed = tokens.commit_claiming(upload, report.clone(), LEASE).await;
     let (lease, claimed) = committed.unwrap();
-    assert_eq!(lease, Lease::Held);
+    assert_eq!(lease, LeaseState::Held);
     let claimed = claimed.unwrap();
     assert_eq!(claimed.event.token_id, id(1));
     assert_eq!(claimed.event.report, report);
@@ -83,17 +85,24 @@ pub async fn without_a_callback_or_a_lease_nothing_is_claimed(f: Fixture) {
         }
         let committed = tokens.commit_claiming(upload, report.clone(), LEASE).await;
         let (lease, claimed) = committed.unwrap();
-        assert_eq!(lease, if lapsed { Lease::Lost } else { Lease::Held });
+        assert_eq!(
+            lease,
+            if lapsed {
+                LeaseState::Lost
+            } else {
+                LeaseState::Held
+            }
+        );
         assert!(claimed.is_none());
     }
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-async fn sweep(f: &Fixture) -> Vec<Unsettled> {
+async fn sweep(f: &Fixture) -> Vec<UnsettledUpload> {
     f.stores.tokens.sweep(LEASE).await.unwrap()
 }
 
-async fn taken_over(f: &Fixture) -> Unsettled {
+async fn taken_over(f: &Fixture) -> UnsettledUpload {
     let mut unsettled = sweep(f).await;
     assert_eq!(unsettled.len(), 1);
     unsettled.remove(0)
@@ -102,7 +111,7 @@ async fn taken_over(f: &Fixture) -> Unsettled {
 pub async fn an_upload_counts_and_reports_once(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     assert!(sweep(&f).await.is_empty());
-    assert_eq!(f.commit(upload).await, Lease::Held);
+    assert_eq!(f.commit(upload).await, LeaseState::Held);
     let stored = f.stores.tokens.get(id(1)).await.unwrap().unwrap();
     assert_eq!(stored.used_hits, 1);
     let uploaded_at = stored.uploaded_at.unwrap();
@@ -117,7 +126,7 @@ pub async fn an_upload_counts_and_reports_once(f: Fixture) {
         ("PUT", "bucket", "a/key")
     );
     // As the intent says: whoever settles it later was not there when it began.
-    assert_eq!(event.caller, CALLER.to_caller());
+    assert_eq!(event.caller, Caller::from(CALLER));
     assert_eq!(event.report, report(Outcome::Complete));
     f.advance(PAST_LEASE).await;
     assert!(sweep(&f).await.is_empty());
@@ -130,10 +139,10 @@ pub async fn finalising_renews(f: Fixture) {
     f.advance(ms(300)).await;
     f.finalise(&upload).await;
     f.advance(ms(300)).await;
-    assert_eq!(f.renew(&upload).await, Lease::Held);
+    assert_eq!(f.renew(&upload).await, LeaseState::Held);
     f.advance(ms(300)).await;
     assert!(sweep(&f).await.is_empty());
-    assert_eq!(f.commit(upload).await, Lease::Held);
+    assert_eq!(f.commit(upload).await, LeaseState::Held);
 }
 
 pub async fn a_lapsed_one_is_held_back_and_handed_out(f: Fixture) {
@@ -148,8 +157,8 @@ pub async fn a_lapsed_one_is_held_back_and_handed_out(f: Fixture) {
     assert_eq!(unsettled.reservation.marker(), upload.marker());
     assert!(sweep(&f).await.is_empty(), "handed out twice");
     assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
-    assert_eq!(f.commit(unsettled.reservation).await, Lease::Held);
-    assert_eq!(f.commit(upload).await, Lease::Lost);
+    assert_eq!(f.commit(unsettled.reservation).await, LeaseState::Held);
+    assert_eq!(f.commit(upload).await, LeaseState::Lost);
     assert_eq!(f.used(id(1)).await, 1);
     assert_eq!(f.take_events().await.len(), 1);
 }
@@ -158,12 +167,12 @@ pub async fn once_it_is_taken_over_the_original_has_no_say(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     f.advance(PAST_LEASE).await;
     let unsettled = taken_over(&f).await;
-    assert_eq!(f.renew(&upload).await, Lease::Lost);
-    assert_eq!(f.finalise(&upload).await, Lease::Lost);
-    assert_eq!(f.commit(upload).await, Lease::Lost);
+    assert_eq!(f.renew(&upload).await, LeaseState::Lost);
+    assert_eq!(f.finalise(&upload).await, LeaseState::Lost);
+    assert_eq!(f.commit(upload).await, LeaseState::Lost);
     assert_eq!(f.used(id(1)).await, 0);
     assert!(f.take_events().await.is_empty());
-    assert_eq!(f.commit(unsettled.reservation).await, Lease::Held);
+    assert_eq!(f.commit(unsettled.reservation).await, LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 
@@ -173,7 +182,7 @@ pub async fn once_it_is_taken_over_the_original_cannot_free_it(f: Fixture) {
     let unsettled = taken_over(&f).await;
     f.stores.tokens.release(upload, 0, None).await.unwrap();
     assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
-    assert_eq!(f.commit(unsettled.reservation).await, Lease::Held);
+    assert_eq!(f.commit(unsettled.reservation).await, LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 
@@ -186,7 +195,7 @@ pub async fn whoever_took_over_may_release(f: Fixture) {
         .release(unsettled.reservation, 0, None)
         .await
         .unwrap();
-    assert_eq!(f.commit(upload).await, Lease::Lost);
+    assert_eq!(f.commit(upload).await, LeaseState::Lost);
     assert_eq!(f.used(id(1)).await, 0);
     assert!(f.take_events().await.is_empty());
     f.admit(id(1), Access::Put).await;
@@ -199,8 +208,8 @@ pub async fn whoever_took_over_may_die_too(f: Fixture) {
     f.advance(PAST_LEASE).await;
     let third = taken_over(&f).await;
     assert_eq!(third.intent, intent);
-    assert_eq!(f.commit(second.reservation).await, Lease::Lost);
-    assert_eq!(f.commit(third.reservation).await, Lease::Held);
+    assert_eq!(f.commit(second.reservation).await, LeaseState::Lost);
+    assert_eq!(f.commit(third.reservation).await, LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 1);
     assert_eq!(f.take_events().await.len(), 1);
 }
@@ -219,7 +228,7 @@ pub async fn deleting_the_token_ends_it(f: Fixture) {
     f.stores.tokens.delete(id(1)).await.unwrap();
     f.advance(PAST_LEASE).await;
     assert!(sweep(&f).await.is_empty());
-    assert_eq!(f.commit(upload).await, Lease::Lost);
+    assert_eq!(f.commit(upload).await, LeaseState::Lost);
     assert!(f.take_events().await.is_empty());
 }
 
@@ -233,7 +242,7 @@ pub async fn the_event_goes_where_the_token_says_at_the_commit(f: Fixture) {
         ..Patch::default()
     };
     f.stores.tokens.patch(id(1), patch).await.unwrap();
-    assert_eq!(f.commit(upload).await, Lease::Held);
+    assert_eq!(f.commit(upload).await, LeaseState::Held);
     let events = f.take_events().await;
     assert_eq!(events[0].target, "https://other.example.com/");
     assert_eq!(events[0].metadata["order"], "8");
@@ -269,13 +278,13 @@ pub async fn whoever_lost_it_is_told_what_became_of_it(f: Fixture) {
     assert_eq!(settlement(&f, lease).await, Settlement::Open);
     let unsettled = taken_over(&f).await;
     assert_eq!(settlement(&f, lease).await, Settlement::Open);
-    assert_eq!(f.commit(unsettled.reservation).await, Lease::Held);
+    assert_eq!(f.commit(unsettled.reservation).await, LeaseState::Held);
     assert_eq!(settlement(&f, lease).await, Settlement::Counted);
     // It is remembered for longer than anything else of the lease.
     f.advance(PAST_LEASE).await;
     assert!(sweep(&f).await.is_empty());
     assert_eq!(settlement(&f, lease).await, Settlement::Counted);
-    assert_eq!(f.commit(upload).await, Lease::Lost);
+    assert_eq!(f.commit(upload).await, LeaseState::Lost);
     assert_eq!(f.used(id(1)).await, 1);
 }
 

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
-use crate::token_store::{Access, HitOn, Lease, Method, Refusal, Reserved};
+use crate::token_store::{Access, HitOn, LeaseState, Method, Refusal, Reserved};
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
@@ -50,7 +50,7 @@ pub async fn a_counted_hit_is_spent_at_once_and_given_back_once(f: Fixture) {
     f.stores.tokens.release(first, 0, None).await.unwrap();
     assert_eq!(f.used(id(1)).await, 1);
     let again = f.admit(id(1), Access::Get).await;
-    assert_eq!(f.commit(again).await, Lease::Held);
+    assert_eq!(f.commit(again).await, LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 2);
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
 }

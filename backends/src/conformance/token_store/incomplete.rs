@@ -1,9 +1,9 @@
 //! `report_incomplete`: no counted hit goes unreported.
 
-use crate::callback_queue::Outcome;
 use crate::conformance::fixture::*;
+use crate::event::Outcome;
 use crate::settings::QueueLimits;
-use crate::token_store::{Access, HitOn, Lease, Method, TokenRecord};
+use crate::token_store::{Access, HitOn, LeaseState, Method, TokenRecord};
 
 pub const LIMITS: QueueLimits = QueueLimits {
     report_incomplete: true,
@@ -46,6 +46,9 @@ pub async fn a_lost_lease_was_not_counted_and_is_not_queued(f: Fixture) {
     f.create(id(1), record).await;
     let download = f.admit(id(1), Access::Get).await;
     f.advance(PAST_LEASE).await;
-    assert_eq!(f.commit_as(download, Outcome::Aborted).await, Lease::Lost);
+    assert_eq!(
+        f.commit_as(download, Outcome::Aborted).await,
+        LeaseState::Lost
+    );
     assert!(f.take_events().await.is_empty());
 }

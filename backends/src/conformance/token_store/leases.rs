@@ -2,7 +2,7 @@
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
-use crate::token_store::{Access, HitOn, Lease, Method, Refusal};
+use crate::token_store::{Access, HitOn, LeaseState, Method, Refusal};
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
@@ -18,7 +18,7 @@ pub async fn a_held_hit_is_taken_but_not_spent(f: Fixture) {
         assert_eq!(f.refusal(id, access).await, Refusal::HitsExceeded);
         f.stores.tokens.release(held, 0, None).await.unwrap();
         let held = f.admit(id, access).await;
-        assert_eq!(f.commit(held).await, Lease::Held);
+        assert_eq!(f.commit(held).await, LeaseState::Held);
         assert_eq!(f.used(id).await, 1);
         assert_eq!(f.refusal(id, access).await, Refusal::HitsExceeded);
     }
@@ -28,22 +28,22 @@ pub async fn a_lapsed_lease_frees_its_hit(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let lapsed = f.admit(id(1), Access::Put).await;
     f.advance(PAST_LEASE).await;
-    assert_eq!(f.renew(&lapsed).await, Lease::Lost);
-    assert_eq!(f.finalise(&lapsed).await, Lease::Lost);
+    assert_eq!(f.renew(&lapsed).await, LeaseState::Lost);
+    assert_eq!(f.finalise(&lapsed).await, LeaseState::Lost);
     let next = f.admit(id(1), Access::Put).await;
-    assert_eq!(f.commit(lapsed).await, Lease::Lost);
+    assert_eq!(f.commit(lapsed).await, LeaseState::Lost);
     assert_eq!(f.used(id(1)).await, 0);
-    assert_eq!(f.renew(&next).await, Lease::Held);
+    assert_eq!(f.renew(&next).await, LeaseState::Held);
 }
 
 pub async fn housekeeping_frees_lapsed_leases_only(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let held = f.admit(id(1), Access::Put).await;
     assert!(f.stores.tokens.sweep(LEASE).await.unwrap().is_empty());
-    assert_eq!(f.renew(&held).await, Lease::Held);
+    assert_eq!(f.renew(&held).await, LeaseState::Held);
     f.advance(PAST_LEASE).await;
     assert!(f.stores.tokens.sweep(LEASE).await.unwrap().is_empty());
-    assert_eq!(f.commit(held).await, Lease::Lost);
+    assert_eq!(f.commit(held).await, LeaseState::Lost);
     f.admit(id(1), Access::Put).await;
 }
 
@@ -51,7 +51,7 @@ pub async fn a_lapsed_lease_that_nobody_took_is_lost_all_the_same(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let lapsed = f.admit(id(1), Access::Put).await;
     f.advance(PAST_LEASE).await;
-    assert_eq!(f.commit(lapsed).await, Lease::Lost);
+    assert_eq!(f.commit(lapsed).await, LeaseState::Lost);
     assert_eq!(f.used(id(1)).await, 0);
     f.admit(id(1), Access::Put).await;
 }
@@ -61,10 +61,10 @@ pub async fn renewing_keeps_a_hit(f: Fixture) {
     let held = f.admit(id(1), Access::Put).await;
     for _ in 0..4 {
         f.advance(ms(300)).await;
-        assert_eq!(f.renew(&held).await, Lease::Held);
+        assert_eq!(f.renew(&held).await, LeaseState::Held);
         assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
     }
-    assert_eq!(f.commit(held).await, Lease::Held);
+    assert_eq!(f.commit(held).await, LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 
@@ -73,8 +73,8 @@ pub async fn calls_on_a_hit_without_a_lease_are_harmless(f: Fixture) {
     f.create(id(2), f.record(Method::Get)).await;
     for id in [id(1), id(2)] {
         let counted = f.admit(id, Access::Get).await;
-        assert_eq!(f.renew(&counted).await, Lease::Held);
-        assert_eq!(f.commit(counted).await, Lease::Held);
+        assert_eq!(f.renew(&counted).await, LeaseState::Held);
+        assert_eq!(f.commit(counted).await, LeaseState::Held);
         assert_eq!(f.used(id).await, 1);
     }
 }
@@ -90,8 +90,8 @@ pub async fn an_upload_may_end_after_its_token_has_expired(f: Fixture) {
     };
     let upload = f.admit_with(id(1), &wanted).await;
     f.advance(ms(2500)).await;
-    assert_eq!(f.renew(&upload).await, Lease::Held);
-    assert_eq!(f.commit(upload).await, Lease::Held);
+    assert_eq!(f.renew(&upload).await, LeaseState::Held);
+    assert_eq!(f.commit(upload).await, LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 
@@ -99,9 +99,9 @@ pub async fn deleting_revokes_leases(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let held = f.admit(id(1), Access::Put).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
-    assert_eq!(f.renew(&held).await, Lease::Lost);
-    assert_eq!(f.finalise(&held).await, Lease::Lost);
-    assert_eq!(f.commit(held).await, Lease::Lost);
+    assert_eq!(f.renew(&held).await, LeaseState::Lost);
+    assert_eq!(f.finalise(&held).await, LeaseState::Lost);
+    assert_eq!(f.commit(held).await, LeaseState::Lost);
     assert_eq!(f.stores.tokens.get(id(1)).await.unwrap(), None);
 }
 
@@ -112,12 +112,12 @@ pub async fn a_new_life_does_not_know_old_leases(f: Fixture) {
     f.stores.tokens.delete(id(1)).await.unwrap();
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let new = f.admit(id(1), Access::Put).await;
-    assert_eq!(f.renew(&committed).await, Lease::Lost);
-    assert_eq!(f.commit(committed).await, Lease::Lost);
+    assert_eq!(f.renew(&committed).await, LeaseState::Lost);
+    assert_eq!(f.commit(committed).await, LeaseState::Lost);
     f.stores.tokens.release(released, 0, None).await.unwrap();
     assert_eq!(f.used(id(1)).await, 0);
     assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
-    assert_eq!(f.commit(new).await, Lease::Held);
+    assert_eq!(f.commit(new).await, LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 
@@ -129,7 +129,7 @@ pub async fn uploads_without_a_limit(f: Fixture) {
     }
     for upload in uploads {
         assert!(upload.lease().is_some());
-        assert_eq!(f.commit(upload).await, Lease::Held);
+        assert_eq!(f.commit(upload).await, LeaseState::Held);
     }
     assert_eq!(f.used(id(1)).await, 5);
 }

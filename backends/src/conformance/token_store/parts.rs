@@ -3,13 +3,13 @@
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    AbandonedUpload, Access, Lease, Method, OpenUpload, Reservation, TokenId,
+    AbandonedUpload, Access, LeaseState, Method, MultipartUpload, Reservation, TokenId,
 };
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
-fn upload(n: u64) -> OpenUpload {
-    OpenUpload {
+fn upload(n: u64) -> MultipartUpload {
+    MultipartUpload {
         bucket: "bucket".into(),
         key: "a/key \"ü\"".into(),
         reference: format!("reference/{n}+=:"),
@@ -17,7 +17,7 @@ fn upload(n: u64) -> OpenUpload {
     }
 }
 
-async fn record(f: &Fixture, reservation: &Reservation, n: u64) -> Lease {
+async fn record(f: &Fixture, reservation: &Reservation, n: u64) -> LeaseState {
     let lease = reservation.lease().unwrap();
     let recorded = f.stores.tokens.record_upload(lease, upload(n)).await;
     recorded.unwrap()
@@ -27,7 +27,7 @@ async fn record(f: &Fixture, reservation: &Reservation, n: u64) -> Lease {
 async fn begun(f: &Fixture, id: TokenId) -> Reservation {
     f.create(id, f.limited(Method::Put, 1)).await;
     let reservation = f.admit(id, Access::Put).await;
-    assert_eq!(record(f, &reservation, 7).await, Lease::Held);
+    assert_eq!(record(f, &reservation, 7).await, LeaseState::Held);
     reservation
 }
 
@@ -43,7 +43,7 @@ pub async fn an_upload_under_way_is_nobody_elses(f: Fixture) {
     let upload = begun(&f, id(1)).await;
     for _ in 0..4 {
         f.advance(ms(300)).await;
-        assert_eq!(f.renew(&upload).await, Lease::Held);
+        assert_eq!(f.renew(&upload).await, LeaseState::Held);
         assert_eq!(abandoned(&f).await, []);
     }
 }
@@ -77,7 +77,7 @@ pub async fn one_that_is_not_forgotten_comes_again(f: Fixture) {
 pub async fn a_commit_forgets_it(f: Fixture) {
     let upload = begun(&f, id(1)).await;
     f.finalise(&upload).await;
-    assert_eq!(f.commit(upload).await, Lease::Held);
+    assert_eq!(f.commit(upload).await, LeaseState::Held);
     f.advance(PAST_LEASE).await;
     assert_eq!(abandoned(&f).await, []);
 }
@@ -104,7 +104,7 @@ pub async fn one_left_finalising_waits_for_its_settlement(f: Fixture) {
         let mut unsettled = tokens.sweep(LEASE).await.unwrap();
         let reservation = unsettled.remove(0).reservation;
         if visible {
-            assert_eq!(f.commit(reservation).await, Lease::Held);
+            assert_eq!(f.commit(reservation).await, LeaseState::Held);
         } else {
             tokens.release(reservation, 0, None).await.unwrap();
         }
@@ -144,10 +144,10 @@ pub async fn a_lost_lease_records_nothing(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let upload = f.admit(id(1), Access::Put).await;
     f.advance(PAST_LEASE).await;
-    assert_eq!(record(&f, &upload, 1).await, Lease::Lost);
+    assert_eq!(record(&f, &upload, 1).await, LeaseState::Lost);
     let revoked = f.admit(id(1), Access::Put).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
-    assert_eq!(record(&f, &revoked, 2).await, Lease::Lost);
+    assert_eq!(record(&f, &revoked, 2).await, LeaseState::Lost);
     f.advance(PAST_LEASE).await;
     assert_eq!(abandoned(&f).await, []);
 }

@@ -3,7 +3,7 @@
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    Access, Charged, Created, Filter, GRACE_SECONDS, Lease, Method, Refusal, ReserveRequest,
+    Access, Charged, Created, Filter, GRACE_SECONDS, LeaseState, Method, Refusal, ReserveRequest,
 };
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
@@ -53,7 +53,7 @@ pub async fn a_new_life_knows_no_uploads_leases_or_charges(f: Fixture) {
     let upload = f.admit(id(1), Access::Put).await;
     let held = f.admit_with(id(1), &long_lease()).await;
     f.finalise(&upload).await;
-    assert_eq!(f.commit(upload).await, Lease::Held);
+    assert_eq!(f.commit(upload).await, LeaseState::Held);
     assert_eq!(
         f.stores.tokens.charge(&held, 90, 100).await.unwrap(),
         Charged::Done
@@ -70,14 +70,14 @@ pub async fn a_new_life_knows_no_uploads_leases_or_charges(f: Fixture) {
         Charged::Done
     );
     // What is left of the earlier life does not touch this one.
-    assert_eq!(f.renew(&held).await, Lease::Lost);
+    assert_eq!(f.renew(&held).await, LeaseState::Lost);
     f.stores.tokens.release(held, 90, None).await.unwrap();
     assert_eq!(
         f.stores.tokens.charge(&new, 20, 100).await.unwrap(),
         Charged::OverBudget
     );
     assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
-    assert_eq!(f.renew(&new).await, Lease::Held);
+    assert_eq!(f.renew(&new).await, LeaseState::Held);
 }
 
 fn long_lease() -> ReserveRequest<'static> {

@@ -2,13 +2,14 @@
 
 use tokio::sync::mpsc;
 
+use crate::caller::ClientKey;
 use crate::embedded::kv::Kv;
 use crate::embedded::values::{
     EventValue, LeaseValue, OpenValue, TokenValue, UploadValue, WindowValue, decode,
 };
 use crate::embedded::{keys, values};
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::token_store::{ClientKey, TokenId};
+use crate::token_store::TokenId;
 use crate::transfer::{Dead, Entry, Finalising, Page, PartsUpload, Pending, Token, Window};
 
 /// Entries of the tree that are read at once.
@@ -135,12 +136,16 @@ fn windows<K: Kv>(kv: &K, id: TokenId) -> Result<Vec<Window>> {
 /// A lease that is not finalising has ended with its process.
 fn finalising(key: &[u8], value: &[u8]) -> Result<Option<Entry>> {
     let (token_id, lease) = keys::parse_lease(key).ok_or_else(corrupt)?;
-    let LeaseValue { intent, turn, .. } = decode(value)?;
+    let LeaseValue {
+        intent,
+        fencing_token,
+        ..
+    } = decode(value)?;
     Ok(intent.map(|intent| {
         Entry::Finalising(Finalising {
             token_id,
             lease,
-            turn,
+            fencing_token,
             intent,
         })
     }))

@@ -1,5 +1,6 @@
 //! Entries of an archive become writes to the tree.
 
+use crate::caller::ClientKey;
 use crate::embedded::control::put_token;
 use crate::embedded::keys;
 use crate::embedded::kv::Batch;
@@ -7,7 +8,6 @@ use crate::embedded::values::{
     EventValue, LeaseValue, OpenValue, State, TokenValue, UploadValue, WindowValue, encode,
 };
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::token_store::ClientKey;
 use crate::transfer::{Entry, Token};
 
 /// The owner of what an import brings: no process is called so, so that it is a dead one's.
@@ -30,7 +30,7 @@ fn put(entry: Entry, batch: &mut Batch) -> Result<()> {
                 owner: NOBODY,
                 charged: 0,
                 intent: Some(finalising.intent),
-                turn: finalising.turn,
+                fencing_token: finalising.fencing_token,
             };
             let key = keys::lease(finalising.token_id, finalising.lease);
             batch.put(key, encode(&value)?);

@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::world::{Disk, Memory, World};
-use crate::callback_queue::{Caller, Outcome};
+use crate::caller::Caller;
 use crate::conformance::fixture::{CALLER, attempt, event, report};
+use crate::event::Outcome;
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    Access, Created, HitOn, Intent, Lease, Method, Reservation, ReserveRequest, Reserved, TokenId,
-    TokenRecord,
+    Access, Created, HitOn, Intent, LeaseState, Method, Reservation, ReserveRequest, Reserved,
+    TokenId, TokenRecord,
 };
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -62,7 +63,7 @@ async fn finalise(world: &World, reservation: &Reservation) {
         at_ms: 7,
     };
     let lease = world.store.finalise(reservation, intent, LEASE).await;
-    assert_eq!(lease.unwrap(), Lease::Held);
+    assert_eq!(lease.unwrap(), LeaseState::Held);
 }
 
 /// Runs `case` in memory and on disk.
@@ -126,7 +127,7 @@ fn an_upload_left_finalising_is_settled_once() {
             .store
             .commit(unsettled.reservation, report(Outcome::Complete))
             .await;
-        assert_eq!(lease.unwrap(), Lease::Held);
+        assert_eq!(lease.unwrap(), LeaseState::Held);
         world.crash();
         assert!(world.store.sweep(LEASE).await.unwrap().is_empty());
         assert_eq!(used(&world, 1).await, 1);
@@ -172,7 +173,7 @@ fn the_queue_is_as_it_was_but_for_claims() {
             .unwrap();
         world
             .store
-            .bury(&events[2].id, attempt.clone())
+            .dead_letter(&events[2].id, attempt.clone())
             .await
             .unwrap();
         world.crash();

@@ -8,12 +8,13 @@ use std::task::{Context, Waker};
 
 use super::hits::Op;
 use super::world::World;
-use crate::callback_queue::{Caller, Outcome};
+use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::conformance::fixture::{CALLER, report};
+use crate::event::Outcome;
 use crate::token_store::{
-    Access, Created, HitOn, Intent, Lease, Method, Refusal, Reservation, ReserveRequest, Reserved,
-    TokenId, TokenRecord,
+    Access, Created, HitOn, Intent, LeaseState, Method, Refusal, Reservation, ReserveRequest,
+    Reserved, TokenId, TokenRecord,
 };
 
 const LEASE_MS: u64 = 500;
@@ -210,16 +211,16 @@ impl Run {
             Some(intent) => self.world.store.finalise(reservation, intent, LEASE).await,
             None => match reservation.lease() {
                 Some(lease) => self.world.store.renew(lease, LEASE).await,
-                None => Ok(Lease::Held),
+                None => Ok(LeaseState::Held),
             },
         };
         let expected = if leased(held.token) && held.lost {
-            Lease::Lost
+            LeaseState::Lost
         } else {
-            Lease::Held
+            LeaseState::Held
         };
         assert_eq!(answer.unwrap(), expected);
-        if expected == Lease::Held {
+        if expected == LeaseState::Held {
             held.until = until;
             held.finalised |= finalising && leased(held.token);
         }
@@ -235,9 +236,13 @@ impl Run {
             .await
             .unwrap();
         if !leased(held.token) {
-            return assert_eq!(answer, Lease::Held);
+            return assert_eq!(answer, LeaseState::Held);
         }
-        let expected = if held.lost { Lease::Lost } else { Lease::Held };
+        let expected = if held.lost {
+            LeaseState::Lost
+        } else {
+            LeaseState::Held
+        };
         assert_eq!(answer, expected);
         if held.lost {
             // Its upload may be visible: that is for a sweep to find out.

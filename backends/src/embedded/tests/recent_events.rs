@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 use super::super::EmbeddedStore;
 use super::super::kv::Batch;
 use super::super::kv::memory::MemoryKv;
-use crate::callback_queue::{CallbackQueue, Event};
+use crate::callback_queue::CallbackQueue;
 use crate::clock::Clock;
 use crate::conformance::fixture::event;
+use crate::event::Event;
 use crate::settings::QueueLimits;
 
 const LEASE: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use crate::clock::TestClock;
 use crate::conformance::fixture::{id, request};
 use crate::settings::QueueLimits;
 use crate::token_store::{
-    Access, Method, RIDDEN_WINDOWS, Reserved, TokenRecord, TokenStore, WINDOWS,
+    Access, MAX_RIDDEN_WINDOWS, MAX_WINDOWS_PER_TOKEN, Method, Reserved, TokenRecord, TokenStore,
 };
 
 const CREATED: u64 = 1_780_000_000;
@@ -38,14 +38,14 @@ async fn clients_without_number_leave_little() {
             access(round * 100 + client).await;
             access(round * 100 + client).await;
             assert!(
-                kept() <= (2 * WINDOWS + RIDDEN_WINDOWS) as u64,
+                kept() <= (2 * MAX_WINDOWS_PER_TOKEN + MAX_RIDDEN_WINDOWS) as u64,
                 "{}",
                 kept()
             );
         }
         clock.advance(Duration::from_secs(1));
     }
-    assert!(kept() >= RIDDEN_WINDOWS as u64, "{}", kept());
+    assert!(kept() >= MAX_RIDDEN_WINDOWS as u64, "{}", kept());
     clock.advance(Duration::from_secs(600));
     access(1).await;
     assert_eq!(kept(), 1);

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::callback_queue::{Outcome, Report};
 use crate::error::Result;
+use crate::event::Report;
 use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::Items;
 use crate::redis::scripts::decode;
 use crate::redis::{Inner, json, millis};
-use crate::token_store::{Hold, Reservation, Unsettled};
+use crate::token_store::{Hold, LeaseId, Reservation, UnsettledUpload};
 
 /// Tokens, and leases, that one script looks after.
 const SWEPT_AT_ONCE: usize = 100;
@@ -17,7 +17,7 @@ const SWEPT_AT_ONCE: usize = 100;
 const ENDED_AT_ONCE: usize = 100;
 
 impl Inner {
-    pub async fn sweep(&self, lease: Duration) -> Result<Vec<Unsettled>> {
+    pub async fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
         // Where it fails others may take this node's part; the rest goes on.
         if let Err(error) = self.show_life().await {
             tracing::debug!(%error, "no sign of life given");
@@ -47,7 +47,7 @@ impl Inner {
         &self,
         partition: Partition,
         lease: Duration,
-    ) -> Result<(Partition, Vec<Unsettled>, Vec<String>)> {
+    ) -> Result<(Partition, Vec<UnsettledUpload>, Vec<String>)> {
         let mut unsettled = Vec::new();
         loop {
             let script = &self.scripts.sweep;
@@ -109,13 +109,7 @@ impl Inner {
     }
 
     async fn end_entries(&self, owner: &str, partition: Partition) -> Result<()> {
-        let interrupted = Report {
-            outcome: Outcome::Interrupted,
-            status: 0,
-            size: 0,
-            etag: String::new(),
-            content_type: String::new(),
-        };
+        let interrupted = Report::interrupted();
         let report = match self.reports(&interrupted) {
             true => json("redis.sweep", &interrupted)?,
             false => String::new(),
@@ -139,18 +133,22 @@ impl Inner {
     }
 }
 
-fn parse_unsettled(items: &mut Items) -> Result<Unsettled> {
+fn parse_unsettled(items: &mut Items) -> Result<UnsettledUpload> {
     let token_id = decode::token_id(&items.text()?)?;
     let record = decode::record(&items.text()?)?;
     let incarnation = decode::hex(&items.text()?)?;
     let lease = decode::hex(&items.text()?)?;
-    let turn = u32::try_from(items.number()?).unwrap_or(u32::MAX);
-    Ok(Unsettled {
+    let fencing_token = u32::try_from(items.number()?).unwrap_or(u32::MAX);
+    Ok(UnsettledUpload {
         record,
         reservation: Reservation {
             token_id,
             incarnation,
-            hold: Hold::Leased { lease, turn },
+            hold: Hold::Leased(LeaseId {
+                token_id,
+                lease,
+                fencing_token,
+            }),
             event: None,
         },
         intent: decode::from_json(&items.text()?)?,

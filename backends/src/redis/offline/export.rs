@@ -3,8 +3,8 @@
 use tokio::sync::mpsc;
 
 use super::OfflineRedis;
-use crate::callback_queue::{Event, Outcome, Report};
 use crate::error::Result;
+use crate::event::{Event, Report};
 use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::Items;
 use crate::redis::scripts::decode;
@@ -93,7 +93,7 @@ fn finalising(row: &mut Items) -> Result<Entry> {
     Ok(Entry::Finalising(Finalising {
         token_id: decode::token_id(&row.text()?)?,
         lease: decode::hex(&row.text()?)?,
-        turn: u32::try_from(row.number()?).unwrap_or(u32::MAX),
+        fencing_token: u32::try_from(row.number()?).unwrap_or(u32::MAX),
         intent: decode::from_json(&row.text()?)?,
     }))
 }
@@ -110,20 +110,9 @@ fn upload(row: &mut Items) -> Result<Entry> {
 fn download(row: &mut Items) -> Result<Entry> {
     let (id, tail) = (row.text()?, row.text()?);
     let id = json("redis.dump", &id)?;
-    let report = json("redis.dump", &interrupted())?;
+    let report = json("redis.dump", &Report::interrupted())?;
     let event = format!(r#"{{"id":{id},"report":{report},{tail}"#);
     Ok(Entry::Download(decode::from_json::<Event>(&event)?))
-}
-
-/// What is known of a download that nobody has ended.
-fn interrupted() -> Report {
-    Report {
-        outcome: Outcome::Interrupted,
-        status: 0,
-        size: 0,
-        etag: String::new(),
-        content_type: String::new(),
-    }
 }
 
 fn pending(row: &mut Items) -> Result<Entry> {

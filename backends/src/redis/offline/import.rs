@@ -7,8 +7,8 @@ use futures_util::stream;
 use serde_json::Value;
 
 use super::OfflineRedis;
-use crate::callback_queue::{Attempt, Event};
 use crate::error::Result;
+use crate::event::{Attempt, Event};
 use crate::redis::keys::{self, Partition};
 use crate::redis::store::create::admission_fields;
 use crate::redis::{FAN_OUT, error, json};
@@ -77,7 +77,7 @@ fn words(entry: &Entry) -> Result<Words> {
             vec![
                 finalising.token_id.to_string(),
                 keys::hex(finalising.lease),
-                finalising.turn.to_string(),
+                finalising.fencing_token.to_string(),
                 json("redis.load", &finalising.intent)?,
             ],
         ),

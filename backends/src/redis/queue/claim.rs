@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 
-use crate::callback_queue::{Claimed, EventId};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
+use crate::event::{ClaimedEvent, EventId};
 use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::decode;
 use crate::redis::{Inner, millis};
@@ -69,10 +69,10 @@ impl Inner {
         Ok(due)
     }
 
-    pub async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+    pub async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>> {
         // One at a time on a node: they would only take from each other.
         let _alone = self.claiming.lock().await;
-        let mut claimed: Vec<(u64, Claimed)> = Vec::new();
+        let mut claimed: Vec<(u64, ClaimedEvent)> = Vec::new();
         if max == 0 {
             return Ok(Vec::new());
         }
@@ -130,7 +130,7 @@ impl Inner {
         events: Vec<(u64, String)>,
         lease: Duration,
         unseen: &Unseen<'_>,
-    ) -> Result<Vec<(u64, Claimed)>> {
+    ) -> Result<Vec<(u64, ClaimedEvent)>> {
         let mut call = self.scripts.claim.on(partition).arg(millis(lease));
         for (_, event) in &events {
             call.push(event);

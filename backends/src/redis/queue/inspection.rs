@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::callback_queue::{EventId, EventPage, EventState, KeptEvent, replayed};
+use crate::callback_queue::{EventPage, EventState, StoredEvent};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
+use crate::event::{EventId, history_after_replay};
 use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::decode;
 use crate::redis::{Inner, json};
@@ -64,19 +65,19 @@ impl Inner {
         // Some may have come to life, or died, meanwhile.
         events.retain(|kept| kept.due_ms.is_none() == (state == EventState::Dead));
         events.sort_by(|a, b| {
-            let place = |kept: &KeptEvent| (kept.queued_at_ms, kept.event.id.clone());
+            let place = |kept: &StoredEvent| (kept.queued_at_ms, kept.event.id.clone());
             place(a).cmp(&place(b))
         });
         Ok(Some(EventPage { events, cursor }))
     }
 
-    pub async fn get_event(&self, id: &EventId) -> Result<Option<KeptEvent>> {
+    pub async fn get_event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
         let partition = keys::partition_of_event(id);
         let events = self.events(partition, vec![id.as_str().to_owned()]).await?;
         Ok(events.into_iter().next())
     }
 
-    async fn events(&self, partition: Partition, ids: Vec<String>) -> Result<Vec<KeptEvent>> {
+    async fn events(&self, partition: Partition, ids: Vec<String>) -> Result<Vec<StoredEvent>> {
         let call = self.scripts.get_events.on(partition).arg(ids);
         let mut events = Vec::new();
         for item in call.run(&self.link).await?.items()? {
@@ -88,7 +89,7 @@ impl Inner {
                     continue;
                 }
             };
-            events.push(KeptEvent {
+            events.push(StoredEvent {
                 event: claimed.event,
                 attempts: claimed.attempts,
                 queued_at_ms: claimed.queued_at_ms,
@@ -105,7 +106,7 @@ impl Inner {
         let partition = keys::partition_of_event(id);
         let attempts = json(
             "redis.replay",
-            &replayed(kept.attempts, SystemClock.now_ms()),
+            &history_after_replay(kept.attempts, SystemClock.now_ms()),
         )?;
         // Stored without the brackets, so that more can be put behind.
         let attempts = attempts.trim_start_matches('[').trim_end_matches(']');

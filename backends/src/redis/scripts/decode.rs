@@ -1,10 +1,10 @@
 //! Texts of the store become values.
 
 use super::Items;
-use crate::callback_queue::Claimed;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::event::ClaimedEvent;
 use crate::redis::error;
-use crate::token_store::{Lease, Method, TokenId, TokenRecord};
+use crate::token_store::{LeaseState, Method, TokenId, TokenRecord};
 
 pub fn record(json: &str) -> Result<TokenRecord> {
     from_json(json)
@@ -33,25 +33,25 @@ pub fn method(text: &str) -> Result<Method> {
         .ok_or_else(|| error::corrupt("redis.decode", format!("not a method: {text:?}")))
 }
 
-pub fn lease(text: &str) -> Result<Lease> {
+pub fn lease(text: &str) -> Result<LeaseState> {
     match text {
-        "held" => Ok(Lease::Held),
-        "lost" => Ok(Lease::Lost),
+        "held" => Ok(LeaseState::Held),
+        "lost" => Ok(LeaseState::Lost),
         other => Err(error::corrupt("redis.lease", other)),
     }
 }
 
 /// The event's id, and what was claimed.
-pub fn parse_claimed(items: &mut Items) -> Result<(String, Claimed)> {
+pub fn parse_claimed(items: &mut Items) -> Result<(String, ClaimedEvent)> {
     let id = items.text()?;
     let value = items.text()?;
     Ok((id, claimed(&value, &items.text()?)?))
 }
 
 /// `value` as it is stored, `attempts` as JSON with commas between them.
-pub fn claimed(value: &str, attempts: &str) -> Result<Claimed> {
+pub fn claimed(value: &str, attempts: &str) -> Result<ClaimedEvent> {
     let (queued_at_ms, event) = value.split_once(':').unwrap_or(("0", value));
-    Ok(Claimed {
+    Ok(ClaimedEvent {
         event: from_json(event)?,
         attempts: from_json(&format!("[{attempts}]"))?,
         queued_at_ms: queued_at_ms.parse().unwrap_or_default(),

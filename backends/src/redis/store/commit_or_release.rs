@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use crate::callback_queue::{Claimed, EventId};
 use crate::error::Result;
+use crate::event::{ClaimedEvent, EventId};
 use crate::redis::scripts::Call;
 use crate::redis::scripts::Reply;
 use crate::redis::scripts::decode;
 use crate::redis::{Inner, fresh_id, keys, millis};
-use crate::token_store::{Hold, Lease, Reservation, TokenId, Window};
+use crate::token_store::{Hold, LeaseState, Reservation, TokenId, Window};
 
 /// How an access ended, as it is told to Redis.
 pub struct Ending {
     pub token_id: TokenId,
     incarnation: u64,
     lease: String,
-    turn: u32,
+    fencing_token: u32,
     open: Option<EventId>,
     queued_as: EventId,
     /// JSON; empty where nobody wants to know.
@@ -38,12 +38,12 @@ pub enum How {
 
 impl Ending {
     pub fn new(reservation: &Reservation, how: How, report: String) -> Result<Self> {
-        let (lease, turn) = lease_of(reservation);
+        let (lease, fencing_token) = lease_of(reservation);
         Ok(Self {
             token_id: reservation.token_id,
             incarnation: reservation.incarnation,
             lease,
-            turn,
+            fencing_token,
             open: reservation.event.clone(),
             queued_as: keys::event_in(keys::partition_of(reservation.token_id)),
             report,
@@ -75,7 +75,7 @@ impl Ending {
                 .on(partition)
                 .arg(self.token_id.to_string())
                 .arg(&self.lease)
-                .arg(self.turn)
+                .arg(self.fencing_token)
                 .arg(&store.owner)
                 .arg(open)
                 .arg(self.queued_as.as_str())
@@ -96,7 +96,7 @@ impl Ending {
                 .arg(keys::hex(self.incarnation))
                 .arg(keys::hex(self.call))
                 .arg(&self.lease)
-                .arg(self.turn)
+                .arg(self.fencing_token)
                 .arg(*unsent)
                 .arg(window.map_or_else(String::new, |window| hex::encode(window.client)))
                 .arg(window.map_or_else(String::new, |window| window.until.to_string()))
@@ -107,7 +107,7 @@ impl Ending {
         }
     }
 
-    pub fn done(&self, store: &Inner, reply: Reply) -> Result<(Lease, Option<Claimed>)> {
+    pub fn done(&self, store: &Inner, reply: Reply) -> Result<(LeaseState, Option<ClaimedEvent>)> {
         match &self.how {
             How::Commit { claim, .. } => {
                 let mut items = reply.items()?;
@@ -126,16 +126,16 @@ impl Ending {
                 if reply.number()? == 1 {
                     store.queued(self.queued_as.clone(), None);
                 }
-                Ok((Lease::Held, None))
+                Ok((LeaseState::Held, None))
             }
         }
     }
 }
 
-/// The lease and its turn; empty where there is none.
+/// The lease and its fencing token; empty where there is none.
 fn lease_of(reservation: &Reservation) -> (String, u32) {
     match reservation.hold {
-        Hold::Leased { lease, turn } => (keys::hex(lease), turn),
+        Hold::Leased(lease) => (keys::hex(lease.lease), lease.fencing_token),
         Hold::Batched | Hold::Counted { .. } | Hold::Riding => (String::new(), 0),
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::commit_or_release::{Ending, How};
 use super::retry_queue::Deed;
-use crate::callback_queue::{Claimed, Report};
 use crate::error::{ErrorKind, Result};
+use crate::event::{ClaimedEvent, Report};
 use crate::redis::scripts::decode;
 use crate::redis::{Inner, error, fresh_id, json, keys, millis};
-use crate::token_store::{Charged, Hold, Intent, Lease, LeaseId, Reservation, Settlement};
+use crate::token_store::{Charged, Hold, Intent, LeaseId, LeaseState, Reservation, Settlement};
 
 impl Inner {
     pub async fn charge(
@@ -18,7 +18,7 @@ impl Inner {
         bytes: u64,
         budget: u64,
     ) -> Result<Charged> {
-        let Hold::Leased { lease, turn } = reservation.hold else {
+        let Hold::Leased(lease) = reservation.hold else {
             return Ok(Charged::Done);
         };
         let id = reservation.token_id;
@@ -26,8 +26,8 @@ impl Inner {
         let call = script
             .on(keys::partition_of(id))
             .arg(id.to_string())
-            .arg(keys::hex(lease))
-            .arg(turn)
+            .arg(keys::hex(lease.lease))
+            .arg(lease.fencing_token)
             .arg(bytes)
             .arg(budget)
             .arg(keys::hex(fresh_id()?));
@@ -45,7 +45,7 @@ impl Inner {
         lease: LeaseId,
         by: Duration,
         intent: Option<Intent>,
-    ) -> Result<Lease> {
+    ) -> Result<LeaseState> {
         let intent = match intent {
             Some(intent) => json("redis.extend", &intent)?,
             None => String::new(),
@@ -55,7 +55,7 @@ impl Inner {
             .on(keys::partition_of(lease.token_id))
             .arg(lease.token_id.to_string())
             .arg(keys::hex(lease.lease))
-            .arg(lease.turn)
+            .arg(lease.fencing_token)
             .arg(millis(by))
             .arg(intent);
         decode::lease(&call.run(&self.link).await?.text()?)
@@ -82,9 +82,9 @@ impl Inner {
         reservation: Reservation,
         report: Report,
         claim: Option<Duration>,
-    ) -> Result<(Lease, Option<Claimed>)> {
+    ) -> Result<(LeaseState, Option<ClaimedEvent>)> {
         if reservation.lease().is_none() && reservation.event.is_none() {
-            return Ok((Lease::Held, None));
+            return Ok((LeaseState::Held, None));
         }
         let sent = self.reports(&report);
         let report = json("redis.commit", &report)?;
@@ -107,7 +107,7 @@ impl Inner {
             }
             Hold::Riding => ("riding", None),
             Hold::Counted { window } => ("counted", window),
-            Hold::Leased { .. } => ("leased", None),
+            Hold::Leased(_) => ("leased", None),
         };
         let is_nothing = matches!(reservation.hold, Hold::Batched | Hold::Riding);
         if is_nothing && reservation.event.is_none() {
@@ -126,7 +126,7 @@ impl Inner {
         self.end(ending).await.map(drop)
     }
 
-    async fn end(self: &Arc<Self>, ending: Ending) -> Result<(Lease, Option<Claimed>)> {
+    async fn end(self: &Arc<Self>, ending: Ending) -> Result<(LeaseState, Option<ClaimedEvent>)> {
         match ending.call(self).run(&self.link).await {
             Ok(reply) => ending.done(self, reply),
             Err(error) => {

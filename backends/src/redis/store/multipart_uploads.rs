@@ -6,19 +6,23 @@ use crate::error::Result;
 use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::decode;
 use crate::redis::{Inner, json, millis};
-use crate::token_store::{AbandonedUpload, Lease, LeaseId, OpenUpload};
+use crate::token_store::{AbandonedUpload, LeaseId, LeaseState, MultipartUpload};
 
 /// Uploads that one script looks at.
 const TAKEN_AT_ONCE: usize = 100;
 
 impl Inner {
-    pub async fn record_upload(&self, lease: LeaseId, upload: &OpenUpload) -> Result<Lease> {
+    pub async fn record_upload(
+        &self,
+        lease: LeaseId,
+        upload: &MultipartUpload,
+    ) -> Result<LeaseState> {
         let script = &self.scripts.record_upload;
         let call = script
             .on(keys::partition_of(lease.token_id))
             .arg(lease.token_id.to_string())
             .arg(keys::hex(lease.lease))
-            .arg(lease.turn)
+            .arg(lease.fencing_token)
             .arg(json("redis.record_upload", upload)?);
         decode::lease(&call.run(&self.link).await?.text()?)
     }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::retry_queue::Deed;
-use crate::callback_queue::EventId;
+use crate::caller::{Caller, ClientKey};
 use crate::error::Result;
+use crate::event::EventId;
 use crate::redis::scripts::Call;
 use crate::redis::scripts::decode;
 use crate::redis::scripts::{Items, Reply};
 use crate::redis::{Inner, error, fresh_id, keys, millis};
 use crate::token_store::{
-    Access, ClientKey, Hold, Method, RIDDEN_WINDOWS, Refusal, Reservation, ReserveRequest,
-    Reserved, TokenId, WINDOWS, WINDOWS_OF_ADDRESS, Window,
+    Access, Hold, LeaseId, MAX_RIDDEN_WINDOWS, MAX_WINDOWS_PER_ADDRESS, MAX_WINDOWS_PER_TOKEN,
+    Method, Refusal, Reservation, ReserveRequest, Reserved, TokenId, Window,
 };
 
 /// What the answer is read with.
@@ -40,7 +41,7 @@ impl Inner {
             call: fresh_id()?,
             event: keys::event_in(keys::partition_of(id)),
         };
-        let caller = crate::redis::json("redis.reserve", &request.caller.to_caller())?;
+        let caller = crate::redis::json("redis.reserve", &Caller::from(request.caller))?;
         let wanted = Wanted {
             declared: request.declared_size.map(|n| n.to_string()),
             checked: request.rules_checked.map(keys::hex),
@@ -108,9 +109,9 @@ impl Inner {
             .arg(u8::from(self.queue_is_full()))
             .arg(unwritten)
             .arg(keys::hex(unwritten_of))
-            .arg(WINDOWS)
-            .arg(WINDOWS_OF_ADDRESS)
-            .arg(RIDDEN_WINDOWS)
+            .arg(MAX_WINDOWS_PER_TOKEN)
+            .arg(MAX_WINDOWS_PER_ADDRESS)
+            .arg(MAX_RIDDEN_WINDOWS)
     }
 
     fn admitted(&self, asked: &Asked, reply: Reply) -> Result<Reserved> {
@@ -144,10 +145,11 @@ impl Inner {
                 Hold::Batched
             }
             "riding" => Hold::Riding,
-            "leased" => Hold::Leased {
+            "leased" => Hold::Leased(LeaseId {
+                token_id: asked.id,
                 lease: asked.call,
-                turn: 0,
-            },
+                fencing_token: 0,
+            }),
             "counted" => Hold::Counted {
                 window: items.optional()?.map(|until| Window {
                     client: asked.client,

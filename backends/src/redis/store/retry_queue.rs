@@ -13,12 +13,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::commit_or_release::Ending;
-use crate::callback_queue::EventId;
+use crate::caller::ClientKey;
 use crate::error::{BackendError, ErrorKind, Result};
+use crate::event::EventId;
 use crate::redis::scripts::Call;
 use crate::redis::scripts::Reply;
 use crate::redis::{Inner, keys};
-use crate::token_store::{ClientKey, TokenId};
+use crate::token_store::TokenId;
 
 /// How long an orderly end waits for what is left, and the pauses between its tries.
 const AT_THE_END: Duration = Duration::from_secs(3);

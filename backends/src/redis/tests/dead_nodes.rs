@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::server::{MISSED_FOR, Server, reached};
 use super::{ID, create, download, outcomes, report, sweep};
-use crate::callback_queue::Outcome;
+use crate::event::Outcome;
 use crate::token_store::TokenStore;
 
 /// Its downloads are ended by another node, those of the living are not.

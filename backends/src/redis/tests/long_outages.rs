@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::server::{LONGER, MISSED_FOR, Server, all_done, reached};
 use super::{ID, create, download, outcomes, report, sweep};
-use crate::callback_queue::Outcome;
+use crate::event::Outcome;
 use crate::redis::RedisStore;
 use crate::token_store::TokenStore;
 

@@ -1,11 +1,11 @@
 //! A script that Redis runs twice counts once; and how many calls there are.
 
-use asset_gateway_backends::callback_queue::Outcome;
 use asset_gateway_backends::conformance::fixture::{
     DEFAULT_LIMITS, Fixture, LEASE, Time, id, ms, report, request,
 };
+use asset_gateway_backends::event::Outcome;
 use asset_gateway_backends::token_store::{
-    Access, Charged, Created, HitOn, Lease, Method, Patch, Refusal,
+    Access, Charged, Created, HitOn, LeaseState, Method, Patch, Refusal,
 };
 
 use super::monitor::{commands, twice};
@@ -79,7 +79,7 @@ async fn leased_hits() {
     .unwrap();
     let report = report(Outcome::Complete);
     let lease = twice(&server, f.stores.tokens.commit(upload, report)).await;
-    assert_eq!(lease.unwrap(), Lease::Held);
+    assert_eq!(lease.unwrap(), LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 1);
     assert_eq!(f.take_events().await.len(), 1);
     twice(&server, f.stores.tokens.release(other, 0, None))

@@ -34,7 +34,7 @@ async fn use_it(settings: RedisSettings) -> Result<()> {
     f.create(id(1), record).await;
     let hit = f.admit(id(1), Access::Get).await;
     let report = asset_gateway_backends::conformance::fixture::report(
-        asset_gateway_backends::callback_queue::Outcome::Complete,
+        asset_gateway_backends::event::Outcome::Complete,
     );
     f.stores.tokens.commit(hit, report).await.unwrap();
     assert_eq!(f.take_events().await.len(), 1);

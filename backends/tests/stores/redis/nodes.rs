@@ -1,9 +1,9 @@
 //! Two gateways on one Redis.
 
-use asset_gateway_backends::callback_queue::Outcome;
 use asset_gateway_backends::conformance::fixture::{
     DEFAULT_LIMITS, Fixture, LEASE, Time, id, ms, report, request,
 };
+use asset_gateway_backends::event::Outcome;
 use asset_gateway_backends::token_store::{Access, HitOn, Method, Refusal, Reserved};
 use futures_util::future::join_all;
 
@@ -59,7 +59,7 @@ async fn a_revoked_token_is_refused_by_the_other_node() {
     let lost = b.stores.tokens.commit(upload, report(Outcome::Complete));
     assert_eq!(
         lost.await.unwrap(),
-        asset_gateway_backends::token_store::Lease::Lost
+        asset_gateway_backends::token_store::LeaseState::Lost
     );
     // What the other node had not written of the token that is gone is not the new one's.
     a.create(id(1), a.record(Method::Get)).await;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use asset_gateway_backends::ErrorKind;
-use asset_gateway_backends::callback_queue::Outcome;
 use asset_gateway_backends::conformance::fixture::{Fixture, Time, id, report};
+use asset_gateway_backends::event::Outcome;
 use asset_gateway_backends::settings::QueueLimits;
 use asset_gateway_backends::token_store::{Access, Method, Refusal};
 

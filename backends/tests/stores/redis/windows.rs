@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, Time, id, request};
-use asset_gateway_backends::token_store::{Access, Method, WINDOWS};
+use asset_gateway_backends::token_store::{Access, MAX_WINDOWS_PER_TOKEN, Method};
 
 use super::server::Server;
 
@@ -28,5 +28,5 @@ async fn clients_without_number_leave_little() {
     let count = "return redis.call('ZCARD', redis.call('KEYS', 'ag:*:w:*')[1])";
     let kept: usize = server.ask(&["EVAL", count, "0"]).trim().parse().unwrap();
     // Each with the mark of its ride.
-    assert_eq!(kept, 2 * WINDOWS);
+    assert_eq!(kept, 2 * MAX_WINDOWS_PER_TOKEN);
 }

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use asset_gateway_backends::callback_queue::{Outcome, Report, clip};
+use asset_gateway_backends::caller::truncate_client_text;
+use asset_gateway_backends::event::{Outcome, Report};
 use asset_gateway_backends::object_backend::{ObjectBackend, Stored};
-use asset_gateway_backends::token_store::{CallbackMode, Intent, Lease, Settlement};
+use asset_gateway_backends::token_store::{CallbackMode, Intent, LeaseState, Settlement};
 use asset_gateway_backends::{BackendError, ErrorKind};
 use bytes::Bytes;
 
@@ -49,7 +50,7 @@ pub async fn finish(
     };
     let lease = ticket.lease();
     let held = ticket.finalise(intent.clone()).await;
-    if !matches!(held, Ok(Lease::Held)) {
+    if !matches!(held, Ok(LeaseState::Held)) {
         writing.undo().await;
         return match held {
             Ok(_) => Err(lost(&lease).await),
@@ -97,7 +98,7 @@ pub async fn finish(
         status: 200,
         size: stored.size,
         etag: stored.etag.clone(),
-        content_type: clip(&target.content_type).to_owned(),
+        content_type: truncate_client_text(&target.content_type).to_owned(),
     };
     let mode = ticket.record.callback_mode;
     let committed = match mode {
@@ -111,15 +112,15 @@ pub async fn finish(
         }
     };
     match committed {
-        Ok((Lease::Held, None)) => Ok(Finished {
+        Ok((LeaseState::Held, None)) => Ok(Finished {
             stored,
             answer: None,
         }),
-        Ok((Lease::Held, Some(claimed))) => Ok(Finished {
+        Ok((LeaseState::Held, Some(claimed))) => Ok(Finished {
             stored,
             answer: Some(target.deliverer.deliver_and_wait(claimed).await),
         }),
-        Ok((Lease::Lost, _)) => {
+        Ok((LeaseState::Lost, _)) => {
             is_counted(&lease, intent, report).await?;
             Ok(later(stored, mode))
         }

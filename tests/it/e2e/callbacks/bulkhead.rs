@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use asset_gateway_backends::callback_queue::{CallbackQueue, Enqueued, Event};
+use asset_gateway_backends::callback_queue::{CallbackQueue, Enqueued};
 use asset_gateway_backends::clock::SystemClock;
 use asset_gateway_backends::conformance::fixture::event;
+use asset_gateway_backends::event::Event;
 use asset_gateway_backends::open::{Stores, open_stores};
 use asset_gateway_backends::settings::{QueueLimits, SledSettings, TokenStoreSettings};
 use futures_util::StreamExt;

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use asset_gateway_backends::callback_queue::{
-    Attempt, CallbackQueue, Claimed, Enqueued, Event, EventId, EventPage, EventState, KeptEvent,
-    QueueStats,
+    CallbackQueue, Enqueued, EventPage, EventState, QueueStats, StoredEvent,
 };
 use asset_gateway_backends::clock::{Clock, SystemClock};
 use asset_gateway_backends::error::Result;
+use asset_gateway_backends::event::{Attempt, ClaimedEvent, Event, EventId};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -31,7 +31,7 @@ pub(super) struct MemoryQueue {
     pub(super) rows: Mutex<BTreeMap<String, Row>>,
     pub(super) delivered: Mutex<Vec<String>>,
     pub(super) dead: Mutex<HashMap<String, Vec<Attempt>>>,
-    pub(super) put_back: AtomicUsize,
+    pub(super) release_claim: AtomicUsize,
     /// So many calls of `ack` panic.
     pub(super) panics: AtomicUsize,
     changed: Notify,
@@ -87,7 +87,7 @@ impl CallbackQueue for MemoryQueue {
         Ok(Enqueued::Queued)
     }
 
-    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<Claimed>> {
+    async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>> {
         let now_ms = SystemClock.now_ms();
         let mut rows = self.rows.lock();
         let mut due: Vec<_> = rows
@@ -100,7 +100,7 @@ impl CallbackQueue for MemoryQueue {
             .take(max)
             .map(|row| {
                 row.claimed_until_ms = now_ms + lease.as_millis() as u64;
-                Claimed {
+                ClaimedEvent {
                     event: row.event.clone(),
                     attempts: row.attempts.clone(),
                     queued_at_ms: now_ms,
@@ -109,7 +109,7 @@ impl CallbackQueue for MemoryQueue {
             .collect())
     }
 
-    async fn wait(&self, at_most: Duration) {
+    async fn wait_until_due(&self, at_most: Duration) {
         let now_ms = SystemClock.now_ms();
         let next_due = self
             .rows
@@ -138,13 +138,13 @@ impl CallbackQueue for MemoryQueue {
         Ok(())
     }
 
-    async fn put_back(&self, id: &EventId, at_ms: u64) -> Result<()> {
-        self.put_back.fetch_add(1, SeqCst);
+    async fn release_claim(&self, id: &EventId, at_ms: u64) -> Result<()> {
+        self.release_claim.fetch_add(1, SeqCst);
         self.release(id, None, at_ms);
         Ok(())
     }
 
-    async fn bury(&self, id: &EventId, attempt: Attempt) -> Result<()> {
+    async fn dead_letter(&self, id: &EventId, attempt: Attempt) -> Result<()> {
         let row = self.rows.lock().remove(id.as_str());
         if let Some(mut row) = row {
             row.attempts.push(attempt);
@@ -166,7 +166,7 @@ impl CallbackQueue for MemoryQueue {
         Ok(None)
     }
 
-    async fn get_event(&self, _: &EventId) -> Result<Option<KeptEvent>> {
+    async fn get_event(&self, _: &EventId) -> Result<Option<StoredEvent>> {
         Ok(None)
     }
 

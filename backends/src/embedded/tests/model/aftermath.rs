@@ -1,9 +1,9 @@
 //! Sweeps, kills, and the last reckoning.
 
 use super::{Held, LEASE, LEASE_MS, Run, TOKENS, id};
-use crate::callback_queue::Outcome;
 use crate::conformance::fixture::report;
-use crate::token_store::{Lease, Refusal, Reserved};
+use crate::event::Outcome;
+use crate::token_store::{LeaseState, Refusal, Reserved};
 
 impl Run {
     pub async fn sweep(&mut self) {
@@ -77,7 +77,7 @@ impl Run {
                     .store
                     .commit(unsettled.reservation, report(Outcome::Complete))
                     .await;
-                assert_eq!(committed.unwrap(), Lease::Held);
+                assert_eq!(committed.unwrap(), LeaseState::Held);
                 self.lives[token].as_mut().unwrap().spent += 1;
             } else {
                 self.world
