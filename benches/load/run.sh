@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Measures a release build as a whole process, beside nginx that serves the same files.
+# Measures a release build as a whole process, beside nginx on the same files.
 #
 #   benches/load/run.sh [all|throughput|gigabyte|slow|streams] [BINARY]
 #
 # Needs nginx, wrk, curl, openssl and python3 (Debian: nginx-light wrk curl openssl python3), and
-# 3 GiB below $TMPDIR. Ratios within one run are what counts: both servers and the client share the
-# machine. SECONDS_EACH (5) and ROUNDS (3) make it longer and steadier.
+# 3 GiB below $TMPDIR. Compare ratios within one run: both servers and the client share the machine.
+# Larger SECONDS_EACH (5) and ROUNDS (3) make the run longer and steadier.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 what=${1:-all}
@@ -46,21 +46,21 @@ stop_gateway() {
   kill "$gateway_pid"
   wait "$gateway_pid" || true
 }
-# METHOD KEY → a token
+# METHOD KEY → a new token
 token() {
   curl -fs "$gateway/token" -H 'Authorization: Bearer load-test' -H 'Content-Type: application/json' \
     -d "{\"method\":\"$1\",\"bucket\":\"local\",\"key\":\"$2\",\"expire_at\":4102444800}" |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["token"])'
 }
-# The most memory that the gateway has had since it started, in MiB.
+# Peak memory of the gateway since its start, in MiB.
 peak() { awk '/VmHWM/ {printf "%.1f", $2 / 1024}' "/proc/$gateway_pid/status"; }
 
-# CPU time of some processes, in clock ticks.
+# PID… → CPU time of these processes, in clock ticks
 ticks() {
   local pid
   for pid in "$@"; do cat "/proc/$pid/stat"; done | awk '{sum += $14 + $15} END {print sum}'
 }
-# URL PID… → requests each second, and CPU microseconds of these processes for each request
+# URL PID… → requests per second, and CPU microseconds of these processes per request
 rate() {
   local url=$1 before output
   shift
@@ -84,7 +84,7 @@ throughput() {
   pids+=("$nginx_pid")
   start_gateway
   until curl -fs "$nginx/plain/1K" -o /dev/null; do sleep 0.1; done
-  # Its workers do the work.
+  # The workers serve the requests, so their CPU time counts.
   mapfile -t workers < <(pgrep -P "$nginx_pid")
   printf '%-5s %10s %10s %10s %14s %15s   %s\n' \
     size plain signed gateway gateway/plain gateway/signed 'CPU us: plain signed gateway'

@@ -1,7 +1,7 @@
-"""Downloads one URL many times at once, slowly: READERS connections, each BYTES_PER_SECOND.
+"""Downloads one URL slowly over many connections: READERS connections, each at BYTES_PER_SECOND.
 
 Usage: slow_readers.py HOST PORT PATH READERS BYTES_PER_SECOND SECONDS
-Ends with an error unless every reader was served to the end of the time.
+Fails unless the server serves every reader for all SECONDS.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import time
 
 async def read(host, port, path, rate, until):
     connection = socket.socket()
-    # The kernel must not read for us.
+    # A small buffer: the kernel must not read ahead of the slow client.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
     connection.setblocking(False)
     loop = asyncio.get_running_loop()
@@ -21,12 +21,12 @@ async def read(host, port, path, rate, until):
     await loop.sock_sendall(connection, request.encode())
     total, began = 0, time.monotonic()
     while time.monotonic() < until:
-        piece = await loop.sock_recv(connection, 8 * 1024)
-        if not piece:
+        chunk = await loop.sock_recv(connection, 8 * 1024)
+        if not chunk:
             raise ConnectionError(f"closed after {total} bytes")
-        if total == 0 and not piece.startswith(b"HTTP/1.1 200 "):
-            raise ConnectionError(piece[:200])
-        total += len(piece)
+        if total == 0 and not chunk.startswith(b"HTTP/1.1 200 "):
+            raise ConnectionError(chunk[:200])
+        total += len(chunk)
         await asyncio.sleep(max(0, began + total / rate - time.monotonic()))
     connection.close()
     return total

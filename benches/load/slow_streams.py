@@ -1,9 +1,9 @@
-"""Slow streams of HTTP/2 beside other clients.
+"""Measures memory and other clients' latency beside many slow HTTP/2 streams.
 
 Usage: slow_streams.py HOST PORT SLOW_PATH QUICK_PATH CONNECTIONS STREAMS SECONDS PID
-Opens CONNECTIONS x STREAMS downloads of SLOW_PATH whose windows are never opened again, and asks for
-QUICK_PATH one request after the other, before and meanwhile. Prints the process' memory and the 99th
-percentiles. Speaks HTTP/2 by hand (RFC 9113), so that it obeys no limit of the server's.
+Opens CONNECTIONS x STREAMS downloads of SLOW_PATH and never updates their flow-control windows. Requests
+QUICK_PATH sequentially before and during that. Prints the process' memory and the 99th percentiles.
+Writes HTTP/2 frames directly (RFC 9113), so that no client library enforces the server's limits.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def head(host, path):
 
 async def slow(host, port, path, streams, opened):
     reader, writer = await asyncio.open_connection(host, port, limit=16 * 1024)
-    # SETTINGS_INITIAL_WINDOW_SIZE of 256 bytes: every stream takes that much and no more.
+    # SETTINGS_INITIAL_WINDOW_SIZE of 256 bytes: every stream reads that much and no more.
     writer.write(PREFACE + frame(4, 0, 0, struct.pack(">HI", 4, 256)))
     fields = head(host, path)
     for number in range(streams):
@@ -109,7 +109,7 @@ async def main():
         for _ in range(int(connections))
     ]
     highest = at_rest
-    # Until all that will be answered is.
+    # Five seconds, in which the server answers every stream that it will answer.
     for _ in range(50):
         await asyncio.sleep(0.1)
         highest = max(highest, rss(pid))
