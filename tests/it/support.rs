@@ -3,7 +3,6 @@
 pub mod api;
 pub mod callback_receiver;
 pub mod chromium;
-pub mod described;
 pub mod faulty_backend;
 pub mod faulty_store;
 #[cfg(feature = "redis")]
@@ -11,11 +10,12 @@ pub mod fleet;
 pub mod gateway;
 pub mod in_process;
 pub mod nginx;
-pub mod pausing_s3;
+
 pub mod process;
 pub mod raw;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod s3;
 pub mod s3_stub;
 #[path = "../../backends/tests/objects/support/scripted_storage.rs"]
 pub mod scripted_storage;

@@ -1,10 +1,9 @@
 //! Callbacks from a queue in memory to receivers on real sockets.
 
 mod queue;
-mod receiver;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use asset_gateway::callbacks::{CallbackSettings, CircuitBreaker, Deliverer, Worker};
@@ -13,11 +12,16 @@ use asset_gateway_backends::callback_queue::CallbackQueue;
 use asset_gateway_backends::clock::{Clock, SystemClock};
 use asset_gateway_backends::conformance::fixture::event;
 use asset_gateway_backends::event::{Event, EventId};
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use queue::MemoryQueue;
-use receiver::Receiver;
+
+use crate::support::api::{install_crypto, until};
+use crate::support::callback_receiver::{Attempt, CallbackReceiver};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,12 +46,7 @@ impl Running {
 
     /// With so many tries at the same time.
     fn with(concurrency: usize, settings: CallbackSettings) -> Self {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            rustls::crypto::ring::default_provider()
-                .install_default()
-                .unwrap();
-        });
+        install_crypto();
         let queue = Arc::<MemoryQueue>::default();
         let shutdown = Shutdown::new();
         let circuit_breaker = Arc::new(CircuitBreaker::new(
@@ -90,30 +89,64 @@ impl Running {
     }
 }
 
+/// A receiver that answers as the path says.
+async fn start_receiver() -> CallbackReceiver {
+    let receiver = CallbackReceiver::start().await;
+    receiver.reply_to(answer_by_path);
+    receiver
+}
+
+async fn answer_by_path(attempt: Attempt) -> Response {
+    match attempt.path.as_str() {
+        "slow" => {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            StatusCode::OK.into_response()
+        }
+        "stuck" => std::future::pending().await,
+        "huge" => {
+            let chunk = Bytes::from(vec![b'x'; 1 << 16]);
+            let chunks =
+                futures_util::stream::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone()));
+            Body::from_stream(chunks).into_response()
+        }
+        "stalled" => {
+            let nothing = futures_util::stream::pending::<std::io::Result<Bytes>>();
+            Body::from_stream(nothing).into_response()
+        }
+        "later" => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "3600")]).into_response(),
+        "moved" => (StatusCode::FOUND, [("location", "/200")]).into_response(),
+        "shaky" if attempt.number < 3 => StatusCode::BAD_GATEWAY.into_response(),
+        "shaky" => StatusCode::NO_CONTENT.into_response(),
+        status => StatusCode::from_bytes(status.as_bytes())
+            .unwrap()
+            .into_response(),
+    }
+}
+
 #[tokio::test]
 async fn tries_that_panic_do_not_use_up_the_hosts_share() {
-    let (receiver, running) = (Receiver::start().await, Running::start(settings()));
+    let (receiver, running) = (start_receiver().await, Running::start(settings()));
     running.queue.panics.store(4, SeqCst);
     for _ in 0..5 {
-        running.enqueue(receiver.url("200")).await;
+        running.enqueue(receiver.url_of("200")).await;
     }
     running.delivered(1).await;
 }
 
 #[tokio::test]
 async fn an_event_is_posted_once_and_removed() {
-    let (receiver, running) = (Receiver::start().await, Running::start(settings()));
-    let id = running.enqueue(receiver.url("200")).await;
+    let (receiver, running) = (start_receiver().await, Running::start(settings()));
+    let id = running.enqueue(receiver.url_of("200")).await;
     running.delivered(1).await;
-    let requests = receiver.received.requests.lock().clone();
-    let [(headers, body)] = requests.as_slice() else {
-        panic!("one request");
-    };
+    let Attempt {
+        headers,
+        event: body,
+        ..
+    } = receiver.all(1).await.remove(0);
     assert_eq!(headers["webhook-id"], id.as_str());
     assert_eq!(headers["content-type"], "application/json");
     let agent = concat!("AssetGateway/", env!("CARGO_PKG_VERSION"));
     assert_eq!(headers["user-agent"], agent);
-    let body: serde_json::Value = serde_json::from_slice(body).unwrap();
     assert_eq!(body["event"], "asset.access");
     assert_eq!(body["event_id"], id.as_str());
     assert!(running.queue.rows.lock().is_empty());
@@ -121,39 +154,35 @@ async fn an_event_is_posted_once_and_removed() {
 
 #[tokio::test]
 async fn a_failure_is_tried_again_with_the_same_id() {
-    let (receiver, running) = (Receiver::start().await, Running::start(settings()));
-    let id = running.enqueue(receiver.url("shaky")).await;
+    let (receiver, running) = (start_receiver().await, Running::start(settings()));
+    let id = running.enqueue(receiver.url_of("shaky")).await;
     running.delivered(1).await;
-    let requests = receiver.received.requests.lock();
-    assert_eq!(requests.len(), 3);
-    assert!(
-        requests
-            .iter()
-            .all(|(headers, _)| headers["webhook-id"] == id.as_str())
-    );
+    for attempt in receiver.all(3).await {
+        assert_eq!(attempt.headers["webhook-id"], id.as_str());
+    }
 }
 
 #[tokio::test]
 async fn what_fails_to_the_end_of_the_schedule_is_dead() {
-    let (receiver, running) = (Receiver::start().await, Running::start(settings()));
-    let id = running.enqueue(receiver.url("500")).await;
+    let (receiver, running) = (start_receiver().await, Running::start(settings()));
+    let id = running.enqueue(receiver.url_of("500")).await;
     assert_eq!(running.errors(&id).await, ["status_500"; 3]);
 }
 
 #[tokio::test]
 async fn gone_is_dead_at_once() {
-    let (receiver, running) = (Receiver::start().await, Running::start(settings()));
-    let id = running.enqueue(receiver.url("410")).await;
+    let (receiver, running) = (start_receiver().await, Running::start(settings()));
+    let id = running.enqueue(receiver.url_of("410")).await;
     assert_eq!(running.errors(&id).await, ["status_410"]);
-    assert_eq!(receiver.count(), 1);
+    assert_eq!(receiver.attempts().len(), 1);
 }
 
 #[tokio::test]
 async fn a_redirect_is_a_failure_and_not_followed() {
-    let (receiver, running) = (Receiver::start().await, Running::start(settings()));
-    let id = running.enqueue(receiver.url("moved")).await;
+    let (receiver, running) = (start_receiver().await, Running::start(settings()));
+    let id = running.enqueue(receiver.url_of("moved")).await;
     assert_eq!(running.errors(&id).await, ["status_302"; 3]);
-    assert_eq!(receiver.count(), 3);
+    assert_eq!(receiver.attempts().len(), 3);
 }
 
 #[tokio::test]
@@ -162,7 +191,7 @@ async fn failures_have_stable_words() {
         retry: Vec::new(),
         ..settings()
     });
-    let receiver = Receiver::start().await;
+    let receiver = start_receiver().await;
 
     // Accepts and closes.
     let dropping = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -178,7 +207,7 @@ async fn failures_have_stable_words() {
     drop(closed);
 
     for (target, word) in [
-        (receiver.url("stuck"), "timeout"),
+        (receiver.url_of("stuck"), "timeout"),
         (format!("http://{dropping_at}/"), "protocol"),
         (format!("http://{closed_at}/"), "connect"),
         (format!("https://{}/", receiver.address), "tls"),
@@ -192,21 +221,21 @@ async fn failures_have_stable_words() {
 
 #[tokio::test]
 async fn an_answer_counts_by_its_head() {
-    let (receiver, running) = (Receiver::start().await, Running::start(settings()));
+    let (receiver, running) = (start_receiver().await, Running::start(settings()));
     let began = Instant::now();
     for how in ["huge", "stalled"] {
-        running.enqueue(receiver.url(how)).await;
+        running.enqueue(receiver.url_of(how)).await;
     }
     running.delivered(2).await;
     assert!(began.elapsed() < Duration::from_secs(2));
-    assert_eq!(receiver.count(), 2);
+    assert_eq!(receiver.attempts().len(), 2);
 }
 
 #[tokio::test]
 async fn retry_after_is_a_lower_bound() {
-    let (receiver, running) = (Receiver::start().await, Running::start(settings()));
+    let (receiver, running) = (start_receiver().await, Running::start(settings()));
     let before_ms = SystemClock.now_ms();
-    let id = running.enqueue(receiver.url("later")).await;
+    let id = running.enqueue(receiver.url_of("later")).await;
     running
         .queue
         .until(|queue| !queue.row(&id).attempts.is_empty())
@@ -223,72 +252,73 @@ async fn a_dead_receiver_does_not_delay_another_one() {
         ..settings()
     };
     let running = Running::with(8, settings);
-    let (dead, alive) = (Receiver::start().await, Receiver::start().await);
+    let (dead, alive) = (start_receiver().await, start_receiver().await);
     for _ in 0..100 {
-        running.enqueue(dead.url("stuck")).await;
+        running.enqueue(dead.url_of("stuck")).await;
     }
-    dead_is_busy(&dead, 2).await;
+    until_busy(&dead, 2).await;
     for _ in 0..100 {
-        running.enqueue(alive.url("200")).await;
+        running.enqueue(alive.url_of("200")).await;
     }
     running.delivered(100).await;
-    assert_eq!(dead.count(), 2, "a quarter of the tries");
+    assert_eq!(dead.attempts().len(), 2, "a quarter of the tries");
     let rows = running.queue.rows.lock();
     assert!(rows.values().all(|row| row.attempts.is_empty()));
 }
 
-async fn dead_is_busy(dead: &Receiver, tries: usize) {
-    let busy = async {
-        while dead.count() < tries {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, busy).await.unwrap();
+async fn until_busy(receiver: &CallbackReceiver, attempts: usize) {
+    until("the attempts begin", async || {
+        receiver.attempts().len() >= attempts
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_burst_for_one_fast_receiver_stays_within_the_limit_and_is_not_put_back() {
-    let receiver = Receiver::start().await;
+    let receiver = start_receiver().await;
     let running = Running::start(settings());
-    running.enqueue(receiver.url("200")).await;
+    running.enqueue(receiver.url_of("200")).await;
     running.delivered(1).await;
     for _ in 0..200 {
-        running.enqueue(receiver.url("200")).await;
+        running.enqueue(receiver.url_of("200")).await;
     }
     running.delivered(201).await;
-    assert_eq!(receiver.count(), 201);
-    assert!(receiver.received.most.load(SeqCst) <= 3);
+    assert_eq!(receiver.attempts().len(), 201);
+    assert!(receiver.most_running.load(SeqCst) <= 3);
     assert_eq!(running.queue.release_claim.load(SeqCst), 0);
 }
 
 #[tokio::test]
 async fn shutdown_lets_running_tries_end_and_gives_the_rest_back() {
-    let receiver = Receiver::start().await;
+    let receiver = start_receiver().await;
     let running = Running::start(CallbackSettings {
         timeout: Duration::from_secs(5),
         ..settings()
     });
     for _ in 0..6 {
-        running.enqueue(receiver.url("slow")).await;
+        running.enqueue(receiver.url_of("slow")).await;
     }
-    dead_is_busy(&receiver, 1).await;
+    until_busy(&receiver, 1).await;
     running.shutdown.begin();
     timeout(PATIENCE, running.task).await.unwrap().unwrap();
-    assert_eq!(running.queue.delivered.lock().len(), receiver.count());
+    assert_eq!(
+        running.queue.delivered.lock().len(),
+        receiver.attempts().len()
+    );
     let rows = running.queue.rows.lock();
-    assert_eq!(rows.len(), 6 - receiver.count());
+    assert_eq!(rows.len(), 6 - receiver.attempts().len());
     assert!(rows.values().all(|row| row.claimed_until_ms == 0));
 }
 
 #[tokio::test]
 async fn a_forced_shutdown_does_not_wait_for_a_try() {
-    let receiver = Receiver::start().await;
+    let receiver = start_receiver().await;
     let running = Running::start(CallbackSettings {
         timeout: Duration::from_secs(3600),
         ..settings()
     });
-    running.enqueue(receiver.url("stuck")).await;
-    dead_is_busy(&receiver, 1).await;
+    running.enqueue(receiver.url_of("stuck")).await;
+    until_busy(&receiver, 1).await;
     running.shutdown.begin();
     running.shutdown.force();
     timeout(PATIENCE, running.task).await.unwrap().unwrap();

@@ -36,10 +36,10 @@ async fn writes_are_refused_while_it_is_full_and_go_on_by_themselves() {
     let disk = SmallDisk::new(24);
     let gateway = disk.start();
     gateway.store("k", "text/plain", "content").await;
-    let unlimited = gateway.token("GET", "k", json!({})).await;
-    let limited = gateway.token("GET", "k", json!({"max_hits": 3})).await;
-    let revoked = gateway.token("GET", "k", json!({})).await;
-    let put = gateway.token("PUT", "up", json!({})).await;
+    let unlimited = gateway.token("GET", "k").await;
+    let limited = gateway.token("GET", "k").max_hits(3).await;
+    let revoked = gateway.token("GET", "k").await;
+    let put = gateway.token("PUT", "up").await;
     assert_eq!(gateway.get(&limited).await.status, 200);
     assert!(is_ready(&gateway).await);
 
@@ -121,7 +121,7 @@ async fn ready_is_who_can_write() {
 async fn a_start_on_a_full_disk_says_what_to_do() {
     let disk = SmallDisk::new(24);
     let gateway = disk.start();
-    let token = gateway.token("GET", "k", json!({})).await;
+    let token = gateway.token("GET", "k").await;
     // Past what sled has taken of the disk already.
     disk.fill();
     until_refused(&gateway).await;

@@ -142,7 +142,7 @@ async fn empty_strings_nulls_and_zero_expiry_mean_not_given() {
         &json!({"filename": "", "callback": "", "max_hits": 1, "size": -1, "used_hits": 0}),
     );
     for method in ["GET", "HEAD"] {
-        let token = gateway.token(method, "a", json!({})).await;
+        let token = gateway.token(method, "a").await;
         assert_eq!(gateway.record(&token).await["max_hits"], -1);
     }
 }
@@ -152,7 +152,10 @@ async fn a_callback_has_the_thirteen_fields() {
     let gateway = Gateway::start();
     let receiver = CallbackReceiver::start().await;
     let fields = json!({"callback": receiver.url()});
-    let token = gateway.token("PUT", "uploads/report.pdf", fields).await;
+    let token = gateway
+        .token("PUT", "uploads/report.pdf")
+        .with(fields)
+        .await;
     let put = gateway.object("PUT", &token);
     let put = put
         .header("user-agent", "curl/8.7.1")

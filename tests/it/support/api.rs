@@ -1,9 +1,11 @@
-//! A gateway as a client sees it: a base URL and a control token.
+//! A client of a gateway: its base URL and a control token.
 
+use std::future::IntoFuture;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
 use reqwest::RequestBuilder;
@@ -11,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 pub const CONTROL: &str = "control-token-of-the-tests";
-/// Far more than anything takes, so that a machine under load does not fail a test.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Far more than anything takes, so that a loaded machine does not fail a test.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// reqwest is built without a rustls provider of its own.
 pub fn install_crypto() {
@@ -27,6 +29,7 @@ pub fn client() -> reqwest::Client {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .timeout(PATIENCE)
         .build()
         .unwrap()
 }
@@ -35,11 +38,52 @@ pub fn client() -> reqwest::Client {
 pub struct Api {
     pub base: String,
     pub client: reqwest::Client,
-    /// Tokens that were handed out and are long enough to be told from other text.
+    /// Tokens that are long enough to be found in a log.
     pub handed_out: Arc<Mutex<Vec<String>>>,
 }
 
-/// An answer, read to its end.
+/// A token that is about to be created; awaiting it gives the token.
+#[must_use]
+pub struct NewToken<'a> {
+    api: &'a Api,
+    fields: Value,
+}
+
+impl NewToken<'_> {
+    /// Adds fields of `POST /token`.
+    pub fn with(mut self, fields: Value) -> Self {
+        self.fields = merge(self.fields, fields);
+        self
+    }
+
+    pub fn set(self, field: &str, value: impl Into<Value>) -> Self {
+        self.with(json!({field: value.into()}))
+    }
+
+    pub fn callback(self, url: impl Into<String>) -> Self {
+        self.set("callback", url.into())
+    }
+
+    pub fn max_hits(self, hits: impl Into<Value>) -> Self {
+        self.set("max_hits", hits)
+    }
+}
+
+impl<'a> IntoFuture for NewToken<'a> {
+    type Output = String;
+    type IntoFuture = BoxFuture<'a, String>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        async move {
+            let created = self.api.create(self.fields).await;
+            assert_eq!(created.status, 201, "{created:?}");
+            created.json()["token"].as_str().unwrap().to_owned()
+        }
+        .boxed()
+    }
+}
+
+/// A complete answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -97,14 +141,22 @@ impl Api {
         created
     }
 
-    /// A token for `method` on `key`, with more `fields`.
-    pub async fn token(&self, method: &str, key: &str, fields: Value) -> String {
-        let mut body = fields;
-        body["method"] = json!(method);
-        body["key"] = json!(key);
-        let created = self.create(body).await;
-        assert_eq!(created.status, 201, "{created:?}");
-        created.json()["token"].as_str().unwrap().to_owned()
+    /// A token for `method` on `key`; awaited, it is created.
+    pub fn token(&self, method: &str, key: &str) -> NewToken<'_> {
+        let fields = json!({"method": method, "key": key});
+        NewToken { api: self, fields }
+    }
+
+    /// `DELETE /token/{token}`.
+    pub async fn revoke(&self, token: &str) {
+        let revoked = answer(self.control("DELETE", &format!("/token/{token}"))).await;
+        assert_eq!(revoked.status, 204, "{revoked:?}");
+    }
+
+    /// `PATCH /token/{token}`.
+    pub async fn patch(&self, token: &str, change: Value) -> Answer {
+        let patch = self.control("PATCH", &format!("/token/{token}"));
+        answer(patch.json(&change)).await
     }
 
     /// `GET /token/{token}`.
@@ -126,7 +178,7 @@ impl Api {
 
     /// Uploads through a token of its own.
     pub async fn store(&self, key: &str, content_type: &str, body: impl Into<reqwest::Body>) {
-        let token = self.token("PUT", key, json!({})).await;
+        let token = self.token("PUT", key).await;
         let put = self
             .object("PUT", &token)
             .header("content-type", content_type)
@@ -137,14 +189,19 @@ impl Api {
 }
 
 pub async fn answer(request: RequestBuilder) -> Answer {
-    let response = request.send().await.expect("an answer");
+    try_answer(request).await.expect("a complete answer")
+}
+
+/// The answer of a gateway that may be killed meanwhile.
+pub async fn try_answer(request: RequestBuilder) -> reqwest::Result<Answer> {
+    let response = request.send().await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = response.bytes().await.expect("a whole body");
-    Answer {
+    let body = response.bytes().await?;
+    Ok(Answer {
         status,
         headers,
         body,
-    }
+    })
 }
 
 impl Answer {
@@ -156,7 +213,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// An error as the contract has it: status, code, a message, one request id in header and body.
+    /// Checks an error's status, code, message and request id, as the contract has them.
     #[track_caller]
     pub fn assert_error(&self, status: u16, code: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
@@ -173,7 +230,7 @@ impl Answer {
         self
     }
 
-    /// The message of an error says this.
+    /// Checks that an error's message contains `part`.
     #[track_caller]
     pub fn says(&self, part: &str) -> &Self {
         let body = self.json();
@@ -183,13 +240,25 @@ impl Answer {
     }
 }
 
-/// Asks until it holds.
+/// Waits until `holds` says so.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
         assert!(Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// `whole` with the fields of `changes` in place of its own; `null` removes one.
+pub fn merge(mut whole: Value, changes: Value) -> Value {
+    let fields = whole.as_object_mut().unwrap();
+    for (name, value) in changes.as_object().unwrap().clone() {
+        match value.is_null() {
+            true => fields.remove(&name),
+            false => fields.insert(name, value),
+        };
+    }
+    whole
 }
 
 /// Unix seconds, `offset` from now.

@@ -1,16 +1,17 @@
-//! A receiver of callbacks.
+//! A receiver of callbacks on a real socket.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use asset_gateway::http::server::{Peer, Server, ServerSettings};
 use asset_gateway::shutdown::Shutdown;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Extension;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -19,24 +20,32 @@ use tokio::time::Instant;
 
 use super::api::until;
 
-/// A try, as it came in.
+/// An attempt to deliver a callback, as it was received.
 #[derive(Debug, Clone)]
-pub struct Try {
+pub struct Attempt {
+    /// The first is 1.
+    pub number: usize,
+    /// Of the request, without its slash.
+    pub path: String,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// The connection that it came on.
+    /// The body's JSON, `null` where it is none.
+    pub event: Value,
+    /// The address of the connection's other side.
     pub peer: SocketAddr,
     pub at: Instant,
 }
 
-/// The answer to the try of this number; the first is 1.
-type Reply = Arc<dyn Fn(usize) -> BoxFuture<'static, Response> + Send + Sync>;
+type Reply = Arc<dyn Fn(Attempt) -> BoxFuture<'static, Response> + Send + Sync>;
 
-/// Answers what it is told to, and keeps what it gets.
+/// Answers as it is told to, and keeps what it receives.
 #[derive(Clone)]
 pub struct CallbackReceiver {
     pub address: SocketAddr,
-    tries: Arc<Mutex<Vec<Try>>>,
+    attempts: Arc<Mutex<Vec<Attempt>>>,
+    running: Arc<AtomicUsize>,
+    /// The most attempts that were under way together.
+    pub most_running: Arc<AtomicUsize>,
     reply: Arc<Mutex<Reply>>,
 }
 
@@ -49,25 +58,16 @@ impl CallbackReceiver {
         let listener = TcpListener::bind(address).await.unwrap();
         let receiver = Self {
             address: listener.local_addr().unwrap(),
-            tries: Arc::default(),
+            attempts: Arc::default(),
+            running: Arc::default(),
+            most_running: Arc::default(),
             reply: Arc::new(Mutex::new(status(204))),
         };
         let this = receiver.clone();
-        let receive = |Extension(Peer(peer)), headers: HeaderMap, body: Bytes| async move {
-            let number = {
-                let mut tries = this.tries.lock();
-                tries.push(Try {
-                    headers,
-                    body,
-                    peer,
-                    at: Instant::now(),
-                });
-                tries.len()
-            };
-            let reply = this.reply.lock().clone();
-            reply(number).await
+        let receive = |Extension(Peer(peer)), uri: Uri, headers: HeaderMap, body: Bytes| async move {
+            this.receive(peer, uri, headers, body).await
         };
-        let router = Router::new().route("/hook", post(receive));
+        let router = Router::new().fallback(receive);
         tokio::spawn(async move {
             let server = Server::new(ServerSettings::default());
             server.run(listener, router, Shutdown::new()).await;
@@ -75,54 +75,100 @@ impl CallbackReceiver {
         receiver
     }
 
-    pub fn url(&self) -> String {
-        format!("http://{}/hook", self.address)
+    async fn receive(
+        self,
+        peer: SocketAddr,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Response {
+        let attempt = {
+            let mut attempts = self.attempts.lock();
+            let number = attempts.len() + 1;
+            attempts.push(Attempt {
+                number,
+                path: uri.path()[1..].to_owned(),
+                headers,
+                event: serde_json::from_slice(&body).unwrap_or_default(),
+                body,
+                peer,
+                at: Instant::now(),
+            });
+            attempts.last().cloned().unwrap()
+        };
+        let running = self.running.fetch_add(1, SeqCst) + 1;
+        self.most_running.fetch_max(running, SeqCst);
+        let reply = self.reply.lock().clone();
+        let answer = reply(attempt).await;
+        self.running.fetch_sub(1, SeqCst);
+        answer
     }
 
-    /// What every later try is answered.
+    pub fn url(&self) -> String {
+        self.url_of("hook")
+    }
+
+    pub fn url_of(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.address)
+    }
+
+    /// Answers every later attempt with a status.
     pub fn answer(&self, code: u16) {
         *self.reply.lock() = status(code);
     }
 
-    /// The same, with more than a status.
+    /// Answers every later attempt by its number.
     pub fn reply<R: IntoResponse, F: Future<Output = R> + Send + 'static>(
         &self,
         reply: impl Fn(usize) -> F + Send + Sync + 'static,
     ) {
-        *self.reply.lock() = Arc::new(move |number| {
-            let answer = reply(number);
+        self.reply_to(move |attempt| reply(attempt.number));
+    }
+
+    pub fn reply_to<R: IntoResponse, F: Future<Output = R> + Send + 'static>(
+        &self,
+        reply: impl Fn(Attempt) -> F + Send + Sync + 'static,
+    ) {
+        *self.reply.lock() = Arc::new(move |attempt| {
+            let answer = reply(attempt);
             async move { answer.await.into_response() }.boxed()
         });
     }
 
-    pub fn tries(&self) -> Vec<Try> {
-        self.tries.lock().clone()
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.attempts.lock().clone()
     }
 
-    /// Waits until there are `count` tries; then there are no more.
-    pub async fn all(&self, count: usize) -> Vec<Try> {
+    /// Waits until there are `count` attempts, and checks that there are no more.
+    pub async fn all(&self, count: usize) -> Vec<Attempt> {
         until("as many callbacks", async || {
-            self.tries.lock().len() >= count
+            self.attempts.lock().len() >= count
         })
         .await;
-        let tries = self.tries();
-        assert_eq!(tries.len(), count, "{tries:?}");
-        tries
+        let attempts = self.attempts();
+        assert_eq!(attempts.len(), count, "{attempts:?}");
+        attempts
     }
 
-    /// Headers and event of each try.
-    pub fn received(&self) -> Vec<(HeaderMap, Value)> {
-        let tries = self.tries().into_iter();
-        tries
-            .map(|one| (one.headers, serde_json::from_slice(&one.body).unwrap()))
+    /// The event of each attempt.
+    pub fn received(&self) -> Vec<Value> {
+        let attempts = self.attempts();
+        attempts.into_iter().map(|one| one.event).collect()
+    }
+
+    /// Ids of the received events that are `meant`; an event that was received twice counts once.
+    pub fn ids(&self, meant: impl Fn(&Value) -> bool) -> BTreeSet<String> {
+        let attempts = self.attempts.lock();
+        let events = attempts.iter().map(|one| &one.event);
+        let ids = events.filter(|event| meant(event));
+        ids.map(|event| event["event_id"].as_str().unwrap().to_owned())
             .collect()
     }
 
     /// Waits for `count` events, sorted by the order of their accesses.
     pub async fn events(&self, count: usize) -> Vec<Value> {
         self.all(count).await;
-        let events = self.received().into_iter();
-        let mut events: Vec<_> = events.map(|(_, event)| event).collect();
+        let mut events = self.received();
         events.sort_by_key(|event| event["event_id"].as_str().unwrap().to_owned());
         events
     }

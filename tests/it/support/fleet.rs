@@ -1,10 +1,12 @@
 //! Several gateways on one Redis and one bucket.
 
+use std::time::Duration;
+
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::api::Api;
+use super::api::{Api, merge};
 use super::gateway::Gateway;
 use super::redis::server::Server;
 
@@ -13,6 +15,7 @@ pub struct Fleet {
     pub redis: Server,
     objects: TempDir,
     sections: Value,
+    lease: Duration,
 }
 
 impl Fleet {
@@ -20,22 +23,25 @@ impl Fleet {
         Self::with(nodes, Server::start(), json!({}))
     }
 
-    /// `sections` go over those that every node has.
+    /// `sections` replace those that every node has.
     pub fn with(nodes: usize, redis: Server, sections: Value) -> Self {
+        Self::with_lease(nodes, redis, Duration::from_secs(60), sections)
+    }
+
+    /// The same with shortened leases.
+    pub fn with_lease(nodes: usize, redis: Server, lease: Duration, sections: Value) -> Self {
         let objects = tempfile::tempdir().unwrap();
-        let mut whole = json!({
+        let common = json!({
             "redis": {"addr": redis.address()},
             "token_store": {"kind": "redis"},
             "buckets": {"local": {"provider": "fs", "root": objects.path()}},
         });
-        for (name, section) in sections.as_object().unwrap() {
-            whole[name] = section.clone();
-        }
         let mut fleet = Self {
             nodes: Vec::new(),
             redis,
             objects,
-            sections: whole,
+            sections: merge(common, sections),
+            lease,
         };
         for _ in 0..nodes {
             fleet.add();
@@ -43,19 +49,20 @@ impl Fleet {
         fleet
     }
 
-    /// The folder of the bucket that all share.
+    /// The folder of the shared bucket.
     pub fn root(&self) -> &std::path::Path {
         self.objects.path()
     }
 
-    /// Nodes that are added from now on have this `section`.
-    pub fn set(&mut self, name: &str, section: Value) {
-        self.sections[name] = section;
+    /// Replaces sections for nodes that are added later.
+    pub fn set(&mut self, sections: Value) {
+        self.sections = merge(self.sections.take(), sections);
     }
 
-    /// One node more.
+    /// Starts one more node.
     pub fn add(&mut self) {
-        self.nodes.push(Gateway::with(self.sections.clone()));
+        let builder = Gateway::builder().with(self.sections.clone());
+        self.nodes.push(builder.lease(self.lease).start());
     }
 
     /// SIGKILL.
@@ -78,43 +85,43 @@ impl Fleet {
     }
 }
 
-/// What a client saw of a node that may die.
+/// What a client sees of a node that may be killed.
 #[derive(Debug)]
 pub enum Seen {
-    Whole {
+    Complete {
         status: u16,
     },
-    /// The head of an answer, and not all of its body.
-    Part {
+    /// The head of an answer and a part of its body.
+    Partial {
         status: u16,
     },
     /// The connection was refused, or broke before an answer.
-    Nothing,
+    NoAnswer,
 }
 
 impl Seen {
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Whole { status } | Self::Part { status } => Some(*status),
-            Self::Nothing => None,
+            Self::Complete { status } | Self::Partial { status } => Some(*status),
+            Self::NoAnswer => None,
         }
     }
 
-    pub fn is_whole(&self) -> bool {
-        matches!(self, Self::Whole { .. })
+    pub fn is_complete(&self) -> bool {
+        matches!(self, Self::Complete { .. })
     }
 }
 
 pub async fn seen(request: RequestBuilder) -> Seen {
     let Ok(mut response) = request.send().await else {
-        return Seen::Nothing;
+        return Seen::NoAnswer;
     };
     let status = response.status().as_u16();
     loop {
         match response.chunk().await {
             Ok(Some(_)) => {}
-            Ok(None) => return Seen::Whole { status },
-            Err(_) => return Seen::Part { status },
+            Ok(None) => return Seen::Complete { status },
+            Err(_) => return Seen::Partial { status },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The router in this process, over parts that a test can break.
+//! The router in the test's process, over a store and a bucket in memory that can fail.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -41,7 +41,7 @@ impl Deref for InProcess {
 }
 
 impl InProcess {
-    /// The process shuts down; whoever is connected gets its time.
+    /// Begins a graceful shutdown.
     pub fn begin_shutdown(&self) {
         self.shutdown.begin();
     }
@@ -55,7 +55,7 @@ impl InProcess {
         port.parse().unwrap()
     }
 
-    /// Settles uploads that were left finalising, as every node does, until the test ends.
+    /// Recovers uploads that were left finalising, as every node does, until the test ends.
     pub fn sweep(&self) {
         tokio::spawn(maintenance::sweep(
             Arc::clone(&self.store),
@@ -64,24 +64,25 @@ impl InProcess {
         ));
     }
 
-    /// Over a bucket in memory and a store that has faults when it is told to.
+    /// Over a store that fails on demand.
     pub async fn with_faulty_store() -> (Self, Arc<StoreFaults>) {
         let faults = Arc::<StoreFaults>::default();
-        let its = Arc::clone(&faults);
-        let wrap = |store| -> Arc<dyn TokenStore> { Arc::new(FaultyStore::new(store, its)) };
-        (Self::start(MemoryBackend::default(), wrap).await, faults)
+        let of_store = Arc::clone(&faults);
+        let wrap = |store| -> Arc<dyn TokenStore> { Arc::new(FaultyStore::new(store, of_store)) };
+        let bucket = MemoryBackend::default();
+        (
+            Self::start(Arc::new(SystemClock), bucket, wrap).await,
+            faults,
+        )
     }
 
-    /// Over `bucket` as `local` and a token store that `wrap` may put something in front of.
+    /// Over `bucket` as `local`.
+    pub async fn over(bucket: impl ObjectBackend + 'static) -> Self {
+        Self::start(Arc::new(SystemClock), bucket, |store| store).await
+    }
+
+    /// The same with a clock, and with a token store that `wrap` may decorate.
     pub async fn start(
-        bucket: impl ObjectBackend + 'static,
-        wrap: impl FnOnce(Arc<dyn TokenStore>) -> Arc<dyn TokenStore>,
-    ) -> Self {
-        Self::start_at(Arc::new(SystemClock), bucket, wrap).await
-    }
-
-    /// As [`start`](Self::start), by a clock of the test's own.
-    pub async fn start_at(
         clock: Arc<dyn Clock>,
         bucket: impl ObjectBackend + 'static,
         wrap: impl FnOnce(Arc<dyn TokenStore>) -> Arc<dyn TokenStore>,

@@ -13,12 +13,13 @@ use super::api::PATIENCE;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_asset-gateway");
 
-/// The binary without what the environment of the tests would tell it.
+/// The binary, without variables of the tests' environment that it would read.
 pub fn command() -> Command {
     let mut command = Command::new(BINARY);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("ASSET_GATEWAY") || name == "RUST_LOG" {
+        let is_read = ["ASSET_GATEWAY", "AWS_", "RUST_LOG"];
+        if is_read.iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(name);
         }
     }

@@ -16,8 +16,7 @@ use tokio::time::Instant;
 
 use crate::support::api::until;
 use crate::support::callback_receiver::CallbackReceiver;
-use crate::support::gateway::{Gateway, configuration};
-use crate::support::process;
+use crate::support::gateway::Gateway;
 
 const BACKLOG: usize = 100_000;
 /// What a healthy receiver may wait; the contract.
@@ -59,16 +58,10 @@ async fn queue(path: std::path::PathBuf, target: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_of_one_receiver_does_not_delay_another_one() {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    queue(folder.path().join("tokens"), &dead_receiver().await).await;
-    let mut whole = configuration(folder.path());
-    // Short, so that tries end, and what is known of the receiver changes, while the test looks.
-    whole["callback"] = json!({"timeout_seconds": 3});
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, whole.to_string()).unwrap();
-    let mut command = process::command();
-    command.arg("--config").arg(&file);
-    let gateway = Gateway::run(command, folder);
+    // Short, so that attempts end, and what is known of the receiver changes, while the test looks.
+    let builder = Gateway::builder().with(json!({"callback": {"timeout_seconds": 3}}));
+    queue(builder.folder().join("tokens"), &dead_receiver().await).await;
+    let gateway = builder.start();
     let pending = gateway.scrape().await;
     assert!(pending.contains("queue_pending 1000"), "{pending}");
 
@@ -77,14 +70,12 @@ async fn a_backlog_of_one_receiver_does_not_delay_another_one() {
     let began = Instant::now();
     let mut count = 0;
     while began.elapsed() < Duration::from_secs(8) {
-        let token = gateway
-            .token("PUT", "k", json!({"callback": receiver.url()}))
-            .await;
+        let token = gateway.token("PUT", "k").callback(receiver.url()).await;
         assert_eq!(gateway.put(&token, "bytes").await.status, 200);
         let asked = Instant::now();
         count += 1;
         until("the healthy receiver's event", async || {
-            receiver.tries().len() >= count
+            receiver.attempts().len() >= count
         })
         .await;
         slowest = slowest.max(asked.elapsed());
@@ -92,5 +83,5 @@ async fn a_backlog_of_one_receiver_does_not_delay_another_one() {
     }
     println!("{count} events beside the backlog, the slowest after {slowest:?}");
     assert!(slowest < PROMPT, "{slowest:?} of {count}");
-    assert_eq!(receiver.tries().len(), count);
+    assert_eq!(receiver.attempts().len(), count);
 }

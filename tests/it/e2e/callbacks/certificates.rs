@@ -68,10 +68,10 @@ async fn refuses(shown: impl FnOnce(&Authority) -> Arc<ServerConfig>) {
     let authority = Authority::new();
     let trusted = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&trusted, authority.0.pem()).unwrap();
-    let gateway = Gateway::with_environment(
-        json!({"callback": {"retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1]}}),
-        &[("SSL_CERT_FILE", trusted.path().to_str().unwrap())],
-    );
+    let gateway = Gateway::builder()
+        .with(json!({"callback": {"retry_seconds": vec![1; 8]}}))
+        .variable("SSL_CERT_FILE", trusted.path().to_str().unwrap())
+        .start();
     let receiver = CallbackReceiver::start().await;
     let shown = Arc::new(Mutex::new(shown(&authority)));
     let port = terminate_tls(&receiver, Arc::clone(&shown)).await;
@@ -80,7 +80,7 @@ async fn refuses(shown: impl FnOnce(&Authority) -> Arc<ServerConfig>) {
     assert!(errors(&gateway).iter().all(|error| error == "tls"));
     let row = rows(&gateway, "state=pending").await.remove(0);
     assert_eq!(row["last_error"], "tls", "{row}");
-    assert!(receiver.tries().is_empty());
+    assert!(receiver.attempts().is_empty());
 
     *shown.lock() = authority.certify("localhost");
     receiver.all(1).await;

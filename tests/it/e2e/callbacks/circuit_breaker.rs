@@ -20,8 +20,8 @@ async fn a_receiver_that_fails_leaves_half_of_the_queue_to_the_others() {
     gateway.place("k", "bytes");
     let fields =
         |receiver: &CallbackReceiver| json!({"callback": receiver.url(), "max_hits": 1000});
-    let get = gateway.token("GET", "k", fields(&failing)).await;
-    let put = gateway.token("PUT", "new", fields(&failing)).await;
+    let get = gateway.token("GET", "k").with(fields(&failing)).await;
+    let put = gateway.token("PUT", "new").with(fields(&failing)).await;
 
     until("refused", async || gateway.get(&get).await.status == 503).await;
     let used = gateway.used_hits(&get).await;
@@ -42,7 +42,7 @@ async fn a_receiver_that_fails_leaves_half_of_the_queue_to_the_others() {
     .await;
 
     // Whoever answers, or has not been tried yet, is served.
-    let other = gateway.token("GET", "k", fields(&well)).await;
+    let other = gateway.token("GET", "k").with(fields(&well)).await;
     for count in 1..=20 {
         assert_eq!(gateway.get(&other).await.status, 200);
         well.all(count).await;

@@ -26,8 +26,7 @@ pub(super) async fn rows(gateway: &Api, parameters: &str) -> Vec<Value> {
 /// Uploads whose callbacks are given up; their rows.
 async fn given_up(gateway: &Gateway, receiver: &CallbackReceiver, keys: &[&str]) -> Vec<Value> {
     for key in keys {
-        let fields = json!({"callback": receiver.url()});
-        let token = gateway.token("PUT", key, fields).await;
+        let token = gateway.token("PUT", key).callback(receiver.url()).await;
         assert_eq!(gateway.put(&token, "content").await.status, 200);
     }
     until("all are given up", async || {
@@ -77,7 +76,7 @@ async fn a_dead_letter_is_seen_and_replayed() {
         (200, &json!("pending"))
     );
     receiver.all(3).await;
-    assert_eq!(receiver.tries()[2].headers["webhook-id"], id.as_str());
+    assert_eq!(receiver.attempts()[2].headers["webhook-id"], id.as_str());
     until("it is delivered", async || {
         answer(gateway.control("GET", &path)).await.status == 404
     })
@@ -94,7 +93,7 @@ async fn a_waiting_one_is_seen_and_hurried() {
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [3600]}}));
     let receiver = CallbackReceiver::start().await;
     receiver.answer(503);
-    let token = gateway.token("PUT", "a", json!({"callback": receiver.url()}));
+    let token = gateway.token("PUT", "a").callback(receiver.url());
     assert_eq!(gateway.put(&token.await, "content").await.status, 200);
     until("it was tried", async || {
         let rows = rows(&gateway, "state=pending").await;

@@ -16,7 +16,7 @@ async fn none_is_lost_when_the_gateway_is_stopped_right_after_the_upload() {
     let mut tokens = Vec::new();
     for n in 0..5 {
         let fields = json!({"callback": receiver.url(), "metadata": {"n": n.to_string()}});
-        tokens.push(gateway.token("PUT", &format!("k{n}"), fields).await);
+        tokens.push(gateway.token("PUT", &format!("k{n}")).with(fields).await);
     }
     for token in &tokens {
         assert_eq!(gateway.put(token, "bytes").await.status, 200);
@@ -28,7 +28,7 @@ async fn none_is_lost_when_the_gateway_is_stopped_right_after_the_upload() {
         let events = receiver.received();
         let numbers = events
             .into_iter()
-            .map(|(_, event)| event["metadata"]["n"].to_string());
+            .map(|event| event["metadata"]["n"].to_string());
         numbers.collect::<std::collections::BTreeSet<_>>().len()
     };
     until("all five", async || all() == 5).await;
@@ -42,18 +42,14 @@ async fn a_failure_is_tried_again_with_the_same_id() {
     receiver.answer(500);
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1, 1, 1, 1, 1, 1]}}));
     gateway.place("k", "bytes");
-    let token = gateway
-        .token("GET", "k", json!({"callback": receiver.url()}))
-        .await;
+    let token = gateway.token("GET", "k").callback(receiver.url()).await;
     gateway.get(&token).await;
     until("two tries", async || receiver.received().len() >= 2).await;
     receiver.answer(200);
     let tries = receiver.received().len();
     until("the last try", async || receiver.received().len() > tries).await;
-    let ids = receiver
-        .received()
-        .into_iter()
-        .map(|(headers, _)| headers["webhook-id"].clone());
+    let attempts = receiver.attempts().into_iter();
+    let ids = attempts.map(|one| one.headers["webhook-id"].clone());
     assert_eq!(ids.collect::<std::collections::HashSet<_>>().len(), 1);
     outcome(&gateway, "delivered", 1).await;
 }

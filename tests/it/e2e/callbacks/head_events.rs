@@ -11,8 +11,8 @@ async fn a_used_up_token_reports_no_heads() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     gateway.place("k", "0123456789");
     let fields = json!({"callback": receiver.url(), "max_hits": 1});
-    let used_up = gateway.token("GET", "k", fields.clone()).await;
-    let other = gateway.token("GET", "k", fields).await;
+    let used_up = gateway.token("GET", "k").with(fields.clone()).await;
+    let other = gateway.token("GET", "k").with(fields).await;
     assert_eq!(gateway.get(&used_up).await.status, 200);
     receiver.events(1).await;
     for _ in 0..50 {
@@ -34,8 +34,8 @@ async fn heads_of_one_client_are_reported_once_a_minute() {
     let receiver = CallbackReceiver::start().await;
     gateway.place("k", "0123456789");
     let fields = json!({"callback": receiver.url(), "max_hits": 9});
-    let first = gateway.token("GET", "k", fields.clone()).await;
-    let second = gateway.token("GET", "k", fields).await;
+    let first = gateway.token("GET", "k").with(fields.clone()).await;
+    let second = gateway.token("GET", "k").with(fields).await;
     for number in 0..30 {
         for token in [&first, &second] {
             for client in ["203.0.113.1", "203.0.113.2", "unknown"] {

@@ -13,7 +13,7 @@ use http::{StatusCode, header};
 use serde_json::json;
 
 use crate::support::api::until;
-use crate::support::callback_receiver::{CallbackReceiver, Try};
+use crate::support::callback_receiver::{Attempt, CallbackReceiver};
 use crate::support::gateway::Gateway;
 
 const MIB: u64 = 1 << 20;
@@ -24,8 +24,7 @@ fn gateway() -> Gateway {
 
 /// Uploads through a token with this callback.
 pub(super) async fn upload(gateway: &Gateway, callback: String) {
-    let fields = json!({"callback": callback});
-    let token = gateway.token("PUT", "k", fields).await;
+    let token = gateway.token("PUT", "k").callback(callback).await;
     assert_eq!(gateway.put(&token, "bytes").await.status, 200);
 }
 
@@ -52,7 +51,7 @@ pub(super) fn errors(gateway: &Gateway) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_same_event(tries: &[Try]) {
+fn assert_same_event(tries: &[Attempt]) {
     let ids: HashSet<_> = tries.iter().map(|one| &one.headers["webhook-id"]).collect();
     assert_eq!(ids.len(), 1);
 }
@@ -70,7 +69,7 @@ async fn one_that_is_down_for_the_first_tries_gets_the_event_when_it_is_back() {
     let late = CallbackReceiver::start_at(address).await;
     late.all(1).await;
     outcome(&gateway, "delivered", 1).await;
-    assert!(receiver.tries().is_empty());
+    assert!(receiver.attempts().is_empty());
 }
 
 #[tokio::test]
@@ -118,7 +117,7 @@ async fn an_error_and_a_redirect_are_tried_again_and_gone_is_not() {
     // One more try was due by now, if there was to be one.
     tokio::time::sleep(Duration::from_millis(1_300)).await;
     assert_same_event(&receiver.all(3).await);
-    assert!(elsewhere.tries().is_empty());
+    assert!(elsewhere.attempts().is_empty());
 }
 
 #[tokio::test]
@@ -185,7 +184,7 @@ async fn an_answer_of_100_mib_is_not_read_and_memory_stays_flat() {
     }
     outcome(&gateway, "delivered", 40).await;
     most = most.max(gateway.memory());
-    assert_eq!(receiver.tries().len(), 40);
+    assert_eq!(receiver.attempts().len(), 40);
     let sent = sent.load(SeqCst);
     println!(
         "of 2,000 MiB the receiver sent {} MiB; memory grew from {} KiB by {} KiB",

@@ -18,8 +18,8 @@ async fn left_and_whole(gateway: &Gateway, receiver: &CallbackReceiver) -> Vec<V
     place_large(gateway);
     gateway.place("small", "bytes");
     let fields = json!({"callback": receiver.url(), "max_hits": 5});
-    let large = gateway.token("GET", "large", fields.clone()).await;
-    let small = gateway.token("GET", "small", fields).await;
+    let large = gateway.token("GET", "large").with(fields.clone()).await;
+    let small = gateway.token("GET", "small").with(fields).await;
     let lines = "X-Request-Id: left\r\n";
     drop(raw::begin_download(gateway.port, &large, lines).await);
     until("the access line", async || {
@@ -32,14 +32,10 @@ async fn left_and_whole(gateway: &Gateway, receiver: &CallbackReceiver) -> Vec<V
         receiver
             .received()
             .iter()
-            .any(|(_, event)| event["outcome"] == "complete")
+            .any(|event| event["outcome"] == "complete")
     })
     .await;
-    receiver
-        .received()
-        .into_iter()
-        .map(|(_, event)| event)
-        .collect()
+    receiver.received()
 }
 
 #[tokio::test]

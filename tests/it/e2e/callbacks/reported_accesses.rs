@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::api::{answer, now};
-use crate::support::callback_receiver::CallbackReceiver;
+use crate::support::callback_receiver::{Attempt, CallbackReceiver};
 use crate::support::gateway::Gateway;
 
 const FIELDS: [&str; 17] = [
@@ -30,8 +30,8 @@ const FIELDS: [&str; 17] = [
 async fn each_access_is_reported_with_exactly_these_fields() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let fields = json!({"callback": receiver.url(), "metadata": {"order": "7"}, "max_hits": 9});
-    let put = gateway.token("PUT", "dir/k", fields.clone()).await;
-    let get = gateway.token("GET", "dir/k", fields).await;
+    let put = gateway.token("PUT", "dir/k").with(fields.clone()).await;
+    let get = gateway.token("GET", "dir/k").with(fields).await;
     let send = async |method: &str, token: &str, id: &str, range: &str| {
         let mut request = gateway.object(method, token).header("x-request-id", id);
         request = request
@@ -99,7 +99,7 @@ async fn each_access_is_reported_with_exactly_these_fields() {
         assert!(event["event_id"].as_str().unwrap().starts_with("evt_"));
         assert!(!event.to_string().contains(token.as_str()));
     }
-    for (headers, event) in receiver.received() {
+    for Attempt { headers, event, .. } in receiver.attempts() {
         assert_eq!(headers["webhook-id"], event["event_id"].as_str().unwrap());
         assert_eq!(headers["content-type"], "application/json");
         let stamp: i64 = headers["webhook-timestamp"]
@@ -116,10 +116,11 @@ async fn what_does_not_succeed_is_not_reported() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     gateway.place("k", "0123456789");
     let fields = json!({"callback": receiver.url(), "max_hits": 1});
-    let get = gateway.token("GET", "k", fields.clone()).await;
-    let absent = gateway.token("GET", "absent", fields.clone()).await;
+    let get = gateway.token("GET", "k").with(fields.clone()).await;
+    let absent = gateway.token("GET", "absent").with(fields.clone()).await;
     let put = gateway
-        .token("PUT", "new", json!({"callback": receiver.url(), "size": 3}))
+        .token("PUT", "new")
+        .with(json!({"callback": receiver.url(), "size": 3}))
         .await;
     gateway
         .get(&absent)

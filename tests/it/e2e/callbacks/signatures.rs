@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::callback_receiver::{CallbackReceiver, Try};
+use crate::support::callback_receiver::{Attempt, CallbackReceiver};
 use crate::support::gateway::Gateway;
 
 const OLD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -27,7 +27,7 @@ except WebhookVerificationError as error:
 "#;
 
 /// What a receiver with `secret` thinks of a try.
-fn verify(secret: &str, body: &[u8], one: &Try) -> String {
+fn verify(secret: &str, body: &[u8], one: &Attempt) -> String {
     let headers = one.headers.iter().map(|(name, value)| {
         let value = value.to_str().unwrap();
         (name.as_str().to_owned(), json!(value))
@@ -65,7 +65,7 @@ async fn every_secret_verifies_every_try_and_nothing_else_does() {
     let callback = json!({"secret": [NEW, OLD], "retry_seconds": [1, 1]});
     let gateway = Gateway::with(json!({"callback": callback}));
     let fields = json!({"callback": receiver.url(), "metadata": {"name": "报告 \"7\""}});
-    let token = gateway.token("PUT", "dir/报告.pdf", fields).await;
+    let token = gateway.token("PUT", "dir/报告.pdf").with(fields).await;
     assert_eq!(gateway.put(&token, "bytes").await.status, 200);
 
     let tries = receiver.all(2).await;
@@ -109,9 +109,8 @@ async fn secrets_come_from_a_file_and_nothing_is_signed_without_one() {
     std::fs::write(&file, format!("{OLD}\n\n")).unwrap();
     for (callback, signed) in [(json!({"secret_file": file}), true), (json!({}), false)] {
         let gateway = Gateway::with(json!({"callback": callback}));
-        let fields = json!({"callback": receiver.url()});
-        let token = gateway.token("PUT", "k", fields).await;
-        let before = receiver.tries().len();
+        let token = gateway.token("PUT", "k").callback(receiver.url()).await;
+        let before = receiver.attempts().len();
         assert_eq!(gateway.put(&token, "bytes").await.status, 200);
         let one = receiver.all(before + 1).await.remove(before);
         assert_eq!(one.headers.contains_key("webhook-signature"), signed);

@@ -15,7 +15,7 @@ use crate::support::gateway::{Gateway, Stopped};
 
 async fn token(gateway: &Gateway, receiver: &str, key: &str) -> String {
     let fields = json!({"callback": receiver, "callback_mode": "sync"});
-    gateway.token("PUT", key, fields).await
+    gateway.token("PUT", key).with(fields).await
 }
 
 async fn metric(gateway: &Gateway, line: &str) -> bool {
@@ -62,24 +62,18 @@ async fn the_receivers_answer_is_the_uploaders() {
         metric(&gateway, "asset_gateway_callback_queue_pending 0").await
     })
     .await;
-    assert_eq!(receiver.tries().len(), 1);
+    assert_eq!(receiver.attempts().len(), 1);
 }
 
 #[tokio::test]
 async fn without_a_callback_any_more_the_gateway_answers() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let token = token(&gateway, &receiver.url(), "k").await;
-    let path = format!("/token/{token}");
-    let change = json!({"callback": null});
-    assert_eq!(
-        answer(gateway.control("PATCH", &path).json(&change))
-            .await
-            .status,
-        200
-    );
+    let changed = gateway.patch(&token, json!({"callback": null})).await;
+    assert_eq!(changed.status, 200);
     let put = gateway.put(&token, "bytes").await;
     assert_eq!((put.status, put.json()["size"].clone()), (200, json!(5)));
-    assert!(receiver.tries().is_empty());
+    assert!(receiver.attempts().is_empty());
 }
 
 /// The uploader knows what happened, and the event goes on as any other.
@@ -155,7 +149,7 @@ async fn a_receiver_that_is_gone_or_not_there_or_denied() {
     let denied = token(&gateway, &url, "denied").await;
     let put = gateway.put(&denied, "bytes").await;
     assert_stored_without_answer(&put, "target_denied", 5);
-    assert!(receiver.tries().is_empty());
+    assert!(receiver.attempts().is_empty());
 
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [60]}}));
     let gone = token(&gateway, &receiver.url(), "gone").await;
@@ -234,7 +228,7 @@ async fn an_uploader_that_leaves_while_the_receiver_thinks_changes_nothing() {
     receiver.all(1).await;
     uploading.abort();
     outcome(&gateway, "delivered", 1).await;
-    assert_eq!(receiver.tries().len(), 1);
+    assert_eq!(receiver.attempts().len(), 1);
 }
 
 #[tokio::test]
@@ -251,7 +245,7 @@ async fn a_receiver_that_hangs_does_not_hold_up_the_uploads_of_another() {
         let token = token(&gateway, &hanging.url(), &format!("hanging/{number}")).await;
         waiting.spawn(answer(gateway.object("PUT", &token).body("bytes")));
     }
-    until("some of them hang", async || !hanging.tries().is_empty()).await;
+    until("some of them hang", async || !hanging.attempts().is_empty()).await;
     for number in 0..8 {
         let token = token(&gateway, &well.url(), &format!("well/{number}")).await;
         assert_eq!(gateway.put(&token, "bytes").await.status, 200);
@@ -274,7 +268,7 @@ async fn an_event_whose_turn_did_not_come_was_not_tried() {
     });
     let first = token(&gateway, &receiver.url(), "first").await;
     let first = tokio::spawn(answer(gateway.object("PUT", &first).body("bytes")));
-    until("it hangs", async || !receiver.tries().is_empty()).await;
+    until("it hangs", async || !receiver.attempts().is_empty()).await;
     let second = token(&gateway, &receiver.url(), "second").await;
     let put = gateway.put(&second, "bytes").await;
     assert_stored_without_answer(&put, "timeout", 5);
@@ -283,7 +277,7 @@ async fn an_event_whose_turn_did_not_come_was_not_tried() {
         receiver
             .received()
             .iter()
-            .any(|(_, event)| event["key"] == "second")
+            .any(|event| event["key"] == "second")
     })
     .await;
     assert_stored_without_answer(&first.await.unwrap(), "timeout", 5);

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::support::api::{answer, until};
 use crate::support::callback_receiver::CallbackReceiver;
-use crate::support::gateway::{Gateway, configuration};
+use crate::support::gateway::Gateway;
 
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
@@ -55,10 +55,9 @@ async fn a_denied_address_is_refused_in_every_form() {
             .says("callback: ")
             .says("`callback.deny_networks`");
     }
-    let token = gateway.token("GET", "k", json!({})).await;
+    let token = gateway.token("GET", "k").await;
     let change = json!({"callback": "http://127.0.0.1/"});
-    let path = format!("/token/{token}");
-    let changed = answer(gateway.control("PATCH", &path).json(&change)).await;
+    let changed = gateway.patch(&token, change).await;
     changed.assert_error(400, "bad_request").says("callback");
     assert_eq!(gateway.record(&token).await["callback"], "");
     let batch = json!({"tokens": [{"bucket": "local", "key": "k", "method": "GET",
@@ -102,8 +101,8 @@ async fn metadata_services_are_denied_and_back_ends_are_not() {
         receiver.url().replace("127.0.0.1", "localhost"),
         url,
     ] {
-        let before = receiver.tries().len();
-        let token = gateway.token("GET", "k", json!({"callback": url})).await;
+        let before = receiver.attempts().len();
+        let token = gateway.token("GET", "k").callback(url).await;
         gateway.get(&token).await;
         receiver.all(before + 1).await;
     }
@@ -119,7 +118,7 @@ async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it(
     let hidden = format!("http://user:in-the-url@localhost:{port}/");
     let healed = receiver.url().replace("127.0.0.1", "localhost");
     for url in [hidden, healed] {
-        let token = gateway.token("GET", "k", json!({"callback": url})).await;
+        let token = gateway.token("GET", "k").callback(url).await;
         assert_eq!(gateway.get(&token).await.status, 200);
     }
     until("two tries of both", async || failures(&gateway).len() >= 4).await;
@@ -128,14 +127,11 @@ async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it(
         assert_eq!(failure["error"], "target_denied", "{failure}");
     }
     assert_eq!(*caught.lock(), 0);
-    assert!(receiver.tries().is_empty());
+    assert!(receiver.attempts().is_empty());
 
     let stopped = gateway.stop();
     assert!(!stopped.log.contains("in-the-url"), "{}", stopped.log);
-    let mut open = configuration(stopped.folder());
-    open["callback"] = json!({"deny_networks": []});
-    std::fs::write(stopped.folder().join("config.yaml"), open.to_string()).unwrap();
-    let gateway = stopped.start();
+    let gateway = stopped.start_with(json!({"callback": {"deny_networks": []}}));
     receiver.all(1).await;
     until("the other one", async || *caught.lock() > 0).await;
     assert!(!gateway.log().contains("in-the-url"));
@@ -172,7 +168,7 @@ async fn one_key_closes_private_networks() {
     }
     gateway.place("k", "bytes");
     let hidden = json!({"callback": format!("http://localhost:{port}/")});
-    let token = gateway.token("GET", "k", hidden).await;
+    let token = gateway.token("GET", "k").with(hidden).await;
     assert_eq!(gateway.get(&token).await.status, 200);
     until("it is given up", async || !failures(&gateway).is_empty()).await;
     assert_eq!(failures(&gateway).remove(0)["error"], "target_denied");
@@ -185,12 +181,9 @@ async fn what_was_allowed_once_is_looked_at_before_each_try() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let fields = json!({"callback": format!("http://127.0.0.1:{port}/")});
-    let token = gateway.token("GET", "k", fields).await;
-    let stopped = gateway.stop();
-    let mut denying = configuration(stopped.folder());
-    denying["callback"] = json!({"deny_networks": ["127.0.0.0/8"], "retry_seconds": []});
-    std::fs::write(stopped.folder().join("config.yaml"), denying.to_string()).unwrap();
-    let gateway = stopped.start();
+    let token = gateway.token("GET", "k").with(fields).await;
+    let denying = json!({"deny_networks": ["127.0.0.0/8"], "retry_seconds": []});
+    let gateway = gateway.stop().start_with(json!({"callback": denying}));
     assert_eq!(gateway.get(&token).await.status, 200);
     until("it is given up", async || !failures(&gateway).is_empty()).await;
     let failure = failures(&gateway).remove(0);
@@ -221,15 +214,12 @@ async fn hosts_that_are_not_allowed_are_refused() {
     }
     gateway.place("k", "bytes");
     let url = receiver.url().replace("127.0.0.1", "LOCALHOST");
-    let token = gateway.token("GET", "k", json!({"callback": url})).await;
+    let token = gateway.token("GET", "k").callback(url).await;
     gateway.get(&token).await;
     receiver.all(1).await;
     gateway
-        .token(
-            "GET",
-            "k",
-            json!({"callback": "https://a.example.com/hook"}),
-        )
+        .token("GET", "k")
+        .with(json!({"callback": "https://a.example.com/hook"}))
         .await;
 }
 
@@ -238,13 +228,13 @@ async fn proxies_of_the_environment_are_not_used() {
     let (proxy, caught) = trap().await;
     let receiver = CallbackReceiver::start().await;
     let proxy = format!("http://127.0.0.1:{proxy}");
-    let variables = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-    let variables = variables.map(|name| (name, proxy.as_str()));
-    let gateway = Gateway::with_environment(json!({}), &variables);
+    let mut builder = Gateway::builder();
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        builder = builder.variable(name, &proxy);
+    }
+    let gateway = builder.start();
     gateway.place("k", "bytes");
-    let token = gateway
-        .token("GET", "k", json!({"callback": receiver.url()}))
-        .await;
+    let token = gateway.token("GET", "k").callback(receiver.url()).await;
     gateway.get(&token).await;
     receiver.all(1).await;
     tokio::time::sleep(Duration::from_millis(50)).await;

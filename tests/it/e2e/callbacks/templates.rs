@@ -20,9 +20,8 @@ async fn a_form_as_receivers_of_oss_know_it() {
     let template = "bucket=${bucket}&object=${object}&etag=${etag}&size=${size}&mimeType=${mimeType}\
                     &method=${method}&ip=${clientIp}&req=${reqId}&my_var=${x:my_var}&no=${x:no}";
     let token = gateway
-        .token(
-            "PUT",
-            "dir/报告 1+1&2.pdf",
+        .token("PUT", "dir/报告 1+1&2.pdf")
+        .with(
             json!({"callback": receiver.url(), "callback_body": template,
                 "metadata": {"my_var": "a=b&c%20\"d\""}}),
         )
@@ -64,8 +63,8 @@ async fn json_of_every_method() {
     let with = json!({"callback": receiver.url(), "callback_body_type": JSON,
         "callback_body": r#"{"m":${method},"o":${object},"s":${size},"t":${mimeType},"x:n":${x:n},"u":"/${object}?${size}"}"#,
         "metadata": {"n": "\"quoted\" \\ 报告\n"}});
-    let put = gateway.token("PUT", "a/\"k\".txt", with.clone()).await;
-    let get = gateway.token("GET", "a/\"k\".txt", with).await;
+    let put = gateway.token("PUT", "a/\"k\".txt").with(with.clone()).await;
+    let get = gateway.token("GET", "a/\"k\".txt").with(with).await;
     let upload = gateway
         .object("PUT", &put)
         .header("content-type", "text/plain");
@@ -91,10 +90,8 @@ async fn metadata_may_change_and_the_template_stays() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let with =
         json!({"callback": receiver.url(), "callback_body": "n=${x:n}", "metadata": {"n": "1"}});
-    let token = gateway.token("PUT", "k", with).await;
-    let path = format!("/token/{token}");
-    let change = json!({"metadata": {"n": "2"}});
-    let changed = answer(gateway.control("PATCH", &path).json(&change)).await;
+    let token = gateway.token("PUT", "k").with(with).await;
+    let changed = gateway.patch(&token, json!({"metadata": {"n": "2"}})).await;
     assert_eq!(changed.json()["callback_body"], "n=${x:n}");
     assert_eq!(gateway.put(&token, "x").await.status, 200);
     assert_eq!(receiver.all(1).await[0].body, "n=2");
@@ -106,14 +103,12 @@ async fn it_is_shown_and_what_is_wrong_with_it_is_named() {
     let hook = "https://h.example/";
     let asked = json!({"callback": hook, "callback_body": "s=${size}", "callback_mode": "async"});
     let shown = gateway
-        .record(&gateway.token("GET", "k", asked).await)
+        .record(&gateway.token("GET", "k").with(asked).await)
         .await;
     assert_eq!(shown["callback_body"], "s=${size}");
     assert_eq!(shown["callback_body_type"], FORM);
     assert_eq!(shown["callback_mode"], "async");
-    let plain = gateway
-        .record(&gateway.token("GET", "k", json!({})).await)
-        .await;
+    let plain = gateway.record(&gateway.token("GET", "k").await).await;
     assert!(plain.get("callback_body").is_none() && plain.get("callback_body_type").is_none());
 
     for (with, says) in [
@@ -158,10 +153,8 @@ async fn it_is_shown_and_what_is_wrong_with_it_is_named() {
         let refused = gateway.create(body).await;
         refused.assert_error(400, "bad_request").says(says);
     }
-    let token = gateway.token("GET", "k", json!({"callback": hook})).await;
-    let change = json!({"callback_body": "a"});
-    let path = format!("/token/{token}");
-    let changed = answer(gateway.control("PATCH", &path).json(&change)).await;
+    let token = gateway.token("GET", "k").callback(hook).await;
+    let changed = gateway.patch(&token, json!({"callback_body": "a"})).await;
     changed
         .assert_error(400, "bad_request")
         .says("`callback_body`");

@@ -78,7 +78,7 @@ async fn a_wrong_one_is_named_and_nothing_is_made() {
 #[tokio::test]
 async fn a_conflict_undoes_the_batch() {
     let gateway = Gateway::start();
-    gateway.token("GET", "old", json!({"token": "taken"})).await;
+    gateway.token("GET", "old").set("token", "taken").await;
     let named = |token: &str| {
         let mut item = item("new");
         item["token"] = json!(token);

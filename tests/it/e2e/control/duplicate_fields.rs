@@ -8,7 +8,7 @@ use crate::support::gateway::Gateway;
 #[tokio::test]
 async fn an_empty_parameter_revokes_nothing() {
     let gateway = Gateway::start();
-    let kept = gateway.token("GET", "a/1", json!({"tags": ["t"]})).await;
+    let kept = gateway.token("GET", "a/1").set("tags", ["t"]).await;
     for (query, named) in [
         ("tag=&bucket=local", "`tag`"),
         ("bucket=local&prefix=", "`prefix`"),
@@ -35,7 +35,7 @@ async fn an_empty_parameter_revokes_nothing() {
 #[tokio::test]
 async fn an_empty_parameter_is_refused_by_every_call_that_changes_something() {
     let gateway = Gateway::start();
-    let token = gateway.token("GET", "a", json!({})).await;
+    let token = gateway.token("GET", "a").await;
     let id = gateway.record(&token).await["token_id"].clone();
     let id = id.as_str().unwrap();
     for (method, path) in [
@@ -62,7 +62,7 @@ async fn an_empty_parameter_is_refused_by_every_call_that_changes_something() {
 #[tokio::test]
 async fn a_parameter_given_twice_is_named() {
     let gateway = Gateway::start();
-    let token = gateway.token("GET", "a", json!({"tags": ["t"]})).await;
+    let token = gateway.token("GET", "a").set("tags", ["t"]).await;
     for (method, query, named) in [
         ("DELETE", "/tokens?tag=t&tag=u", "`tag`"),
         ("DELETE", "/tokens?tag=u&%74ag=t", "`tag`"),
@@ -84,7 +84,7 @@ async fn a_parameter_given_twice_is_named() {
 #[tokio::test]
 async fn a_json_key_given_twice_is_named_and_changes_nothing() {
     let gateway = Gateway::start();
-    let token = gateway.token("GET", "a", json!({"max_hits": 3})).await;
+    let token = gateway.token("GET", "a").max_hits(3).await;
     let one = r#""bucket": "local", "method": "GET""#;
     let send = async |method: &str, path: &str, body: &str| {
         let request = gateway.control(method, path);

@@ -48,7 +48,7 @@ async fn a_request_id_is_echoed_in_header_and_body_or_made() {
 #[tokio::test]
 async fn a_taken_token_is_409_and_an_unknown_one_404() {
     let gateway = Gateway::start();
-    gateway.token("GET", "a", json!({"token": "mine"})).await;
+    gateway.token("GET", "a").set("token", "mine").await;
     let again = gateway
         .create(json!({"token": "mine", "method": "GET", "key": "b"}))
         .await;
@@ -93,8 +93,8 @@ async fn a_body_that_is_too_long_is_413() {
 #[tokio::test]
 async fn the_status_of_a_token_says_how_storage_fails() {
     let bucket = FaultyBackend::default();
-    let gateway = InProcess::start(bucket.clone(), |store| store).await;
-    let token = gateway.token("GET", "a", json!({})).await;
+    let gateway = InProcess::over(bucket.clone()).await;
+    let token = gateway.token("GET", "a").await;
     let path = format!("/token/{token}/status");
     for (fault, status, code) in FAULTS {
         bucket.fail(fault);
@@ -134,8 +134,8 @@ fn through(storage: SocketAddr, adapter: &str) -> Gateway {
 #[tokio::test]
 async fn a_real_storage_that_answers_500_is_502() {
     let gateway = over(s3_stub::start(500, 500).await);
-    let get = gateway.token("GET", "a", json!({"max_hits": 1})).await;
-    let put = gateway.token("PUT", "a", json!({})).await;
+    let get = gateway.token("GET", "a").max_hits(1).await;
+    let put = gateway.token("PUT", "a").await;
     for _ in 0..2 {
         let failed = gateway.get(&get).await;
         failed.assert_error(502, "upstream_error");
@@ -157,7 +157,7 @@ async fn a_real_storage_that_answers_500_is_502() {
 async fn an_upload_that_storage_refused_gives_its_hit_back() {
     let storage = s3_stub::start(500, 404).await;
     for gateway in over_each(storage) {
-        let put = gateway.token("PUT", "a", json!({})).await;
+        let put = gateway.token("PUT", "a").await;
         for _ in 0..2 {
             let failed = gateway.put(&put, "body").await;
             failed.assert_error(502, "upstream_error");
@@ -175,7 +175,7 @@ async fn an_upload_whose_answer_was_lost_keeps_its_hit() {
         s3_stub::start_hanging_up().await,
     ] {
         for gateway in over_each(storage) {
-            let put = gateway.token("PUT", "a", json!({})).await;
+            let put = gateway.token("PUT", "a").await;
             let failed = gateway.put(&put, "body").await;
             failed.assert_error(502, "upstream_error");
             let held = gateway.put(&put, "body").await;

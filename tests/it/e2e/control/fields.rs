@@ -95,7 +95,7 @@ async fn an_unknown_field_is_named_or_ignored_where_that_is_configured() {
         .says("`max_hit`");
     let mut patch = mistyped.clone();
     patch["token"] = json!("t");
-    let token = gateway.token("GET", "k", json!({})).await;
+    let token = gateway.token("GET", "k").await;
     let path = format!("/token/{token}");
     let changed = answer(gateway.control("PATCH", &path).json(&json!({"size": 5}))).await;
     changed.assert_error(400, "bad_request").says("`size`");
@@ -137,7 +137,7 @@ async fn what_is_asked_for_is_shown() {
         assert_eq!(shown[field], expected, "{field} of {shown}");
     }
     let window = json!({"hit_window": 86_400, "token": "window"});
-    gateway.token("GET", "k", window).await;
+    gateway.token("GET", "k").with(window).await;
     assert_eq!(gateway.record("window").await["hit_window"], 86_400);
 }
 

@@ -104,6 +104,6 @@ async fn other_keys_are_as_good_as_ever() {
     }
     for (bucket, key) in good {
         let fields = json!({"bucket": bucket, "method": "PUT"});
-        gateway.token("PUT", &key, fields).await;
+        gateway.token("PUT", &key).with(fields).await;
     }
 }

@@ -41,20 +41,16 @@ async fn pages_and_filters() {
         "local": {"provider": "memory"}, "other": {"provider": "memory"}}}));
     for key in ["a/1", "a/2", "a/3", "b/1", "b/2"] {
         let fields = json!({"tags": [&key[..1], "all"]});
-        gateway.token("GET", key, fields).await;
+        gateway.token("GET", key).with(fields).await;
     }
     gateway
-        .token("PUT", "a/4", json!({"tags": ["all", "a b&c"]}))
+        .token("PUT", "a/4")
+        .with(json!({"tags": ["all", "a b&c"]}))
         .await;
+    gateway.token("HEAD", "x/1").set("bucket", "other").await;
     gateway
-        .token("HEAD", "x/1", json!({"bucket": "other"}))
-        .await;
-    gateway
-        .token(
-            "GET",
-            "a/5",
-            json!({"bucket": "other", "expire_at": now(2)}),
-        )
+        .token("GET", "a/5")
+        .with(json!({"bucket": "other", "expire_at": now(2)}))
         .await;
 
     let everything = set(&["a/1", "a/2", "a/3", "a/4", "a/5", "b/1", "b/2", "x/1"]);
@@ -91,7 +87,8 @@ async fn used_up_tokens_are_exhausted() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     gateway
-        .token("GET", "k", json!({"token": "t", "max_hits": 1}))
+        .token("GET", "k")
+        .with(json!({"token": "t", "max_hits": 1}))
         .await;
     assert!(keys(&gateway, "state=exhausted").await.is_empty());
     gateway.get("t").await;
@@ -102,9 +99,7 @@ async fn used_up_tokens_are_exhausted() {
 #[tokio::test]
 async fn a_listing_opens_nothing() {
     let gateway = Gateway::start();
-    let token = gateway
-        .token("GET", "k", json!({"token": "never-listed"}))
-        .await;
+    let token = gateway.token("GET", "k").set("token", "never-listed").await;
     let listed = page(&gateway, "").await;
     assert!(!listed.to_string().contains(&token));
     let row = &listed["tokens"][0];

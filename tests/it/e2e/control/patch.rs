@@ -1,45 +1,36 @@
 //! `PATCH`: by token and by id.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::api::{Answer, answer, now, until};
+use crate::support::api::{answer, now, until};
 use crate::support::gateway::Gateway;
-
-async fn patch(gateway: &Gateway, token: &str, body: Value) -> Answer {
-    answer(
-        gateway
-            .control("PATCH", &format!("/token/{token}"))
-            .json(&body),
-    )
-    .await
-}
 
 #[tokio::test]
 async fn only_what_is_named_changes_and_null_clears() {
     let gateway = Gateway::start();
     let fields = json!({"max_hits": 3, "callback": "https://a.example/", "metadata": {"a": "b"},
         "tags": ["t"], "token": "t"});
-    gateway.token("GET", "k", fields).await;
+    gateway.token("GET", "k").with(fields).await;
     let before = gateway.record("t").await;
 
     let expire_at = now(9000);
-    let changed = patch(&gateway, "t", json!({"expire_at": expire_at})).await;
+    let changed = gateway.patch("t", json!({"expire_at": expire_at})).await;
     assert_eq!(changed.status, 200);
     let mut expected = before.clone();
     expected["expire_at"] = json!(expire_at);
     assert_eq!(changed.json(), expected);
     assert_eq!(gateway.record("t").await, expected);
 
-    assert_eq!(patch(&gateway, "t", json!({})).await.json(), expected);
+    assert_eq!(gateway.patch("t", json!({})).await.json(), expected);
 
     let all = json!({"max_hits": 9, "callback": "http://b.example/x", "metadata": {"c": "d"}});
-    let changed = patch(&gateway, "t", all.clone()).await.json();
+    let changed = gateway.patch("t", all.clone()).await.json();
     for (field, value) in all.as_object().unwrap() {
         assert_eq!(&changed[field], value);
     }
 
     let nulls = json!({"max_hits": null, "callback": null, "metadata": null, "expire_at": null});
-    let cleared = patch(&gateway, "t", nulls).await.json();
+    let cleared = gateway.patch("t", nulls).await.json();
     assert_eq!(
         (&cleared["max_hits"], &cleared["callback"]),
         (&json!(-1), &json!(""))
@@ -53,7 +44,7 @@ async fn only_what_is_named_changes_and_null_clears() {
 #[tokio::test]
 async fn wrong_changes_change_nothing() {
     let gateway = Gateway::start();
-    gateway.token("GET", "k", json!({"token": "t"})).await;
+    gateway.token("GET", "k").set("token", "t").await;
     let before = gateway.record("t").await;
     for (body, part) in [
         (json!({"max_hits": 0}), "max_hits"),
@@ -64,7 +55,7 @@ async fn wrong_changes_change_nothing() {
         (json!({"max_hits": 5, "expire_at": 5}), "expire_at"),
         (json!([]), "object"),
     ] {
-        let refused = patch(&gateway, "t", body).await;
+        let refused = gateway.patch("t", body).await;
         refused.assert_error(400, "bad_request").says(part);
     }
     assert_eq!(gateway.record("t").await, before);
@@ -75,11 +66,12 @@ async fn more_hits_let_in_again() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     gateway
-        .token("GET", "k", json!({"token": "t", "max_hits": 1}))
+        .token("GET", "k")
+        .with(json!({"token": "t", "max_hits": 1}))
         .await;
     assert_eq!(gateway.get("t").await.status, 200);
     gateway.get("t").await.assert_error(409, "hits_exceeded");
-    patch(&gateway, "t", json!({"max_hits": 2})).await;
+    gateway.patch("t", json!({"max_hits": 2})).await;
     assert_eq!(gateway.get("t").await.status, 200);
     gateway.get("t").await.assert_error(409, "hits_exceeded");
     assert_eq!(gateway.used_hits("t").await, 2);
@@ -90,9 +82,10 @@ async fn an_expired_token_is_410_revived_and_retaken() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let fields = json!({"token": "t", "expire_at": now(2), "max_hits": 5});
-    gateway.token("GET", "k", fields.clone()).await;
+    gateway.token("GET", "k").with(fields.clone()).await;
     gateway
-        .token("PUT", "k", json!({"token": "put", "expire_at": now(2)}))
+        .token("PUT", "k")
+        .with(json!({"token": "put", "expire_at": now(2)}))
         .await;
     assert_eq!(gateway.get("t").await.status, 200);
     until("410", async || gateway.head("t").await.status == 410).await;
@@ -115,7 +108,7 @@ async fn an_expired_token_is_410_revived_and_retaken() {
         .json();
     assert_eq!(expired["tokens"].as_array().unwrap().len(), 2);
 
-    let revived = patch(&gateway, "t", json!({"expire_at": now(600)})).await;
+    let revived = gateway.patch("t", json!({"expire_at": now(600)})).await;
     assert_eq!(revived.status, 200);
     assert_eq!(gateway.get("t").await.status, 200);
     assert_eq!(gateway.used_hits("t").await, 2);

@@ -11,7 +11,7 @@ const ASKS: &str = "seconds, not milliseconds?";
 #[tokio::test]
 async fn a_time_in_milliseconds_is_asked_about() {
     let gateway = Gateway::start();
-    let kept = gateway.token("GET", "a", json!({})).await;
+    let kept = gateway.token("GET", "a").await;
     let before = gateway.record(&kept).await["expire_at"].clone();
     for far in [
         json!(1_795_709_590_000_i64),
@@ -32,8 +32,7 @@ async fn a_time_in_milliseconds_is_asked_about() {
         let batch = gateway.control("POST", "/tokens");
         let refused = answer(batch.json(&json!({"tokens": [token]}))).await;
         refused.assert_error(400, "bad_request").says(ASKS);
-        let patch = gateway.control("PATCH", &format!("/token/{kept}"));
-        let refused = answer(patch.json(&json!({"expire_at": far}))).await;
+        let refused = gateway.patch(&kept, json!({"expire_at": far})).await;
         refused.assert_error(400, "bad_request").says(ASKS);
         let replay = gateway.control("POST", &format!("/callbacks/replay?since={far}"));
         let refused = answer(replay).await;
@@ -46,9 +45,10 @@ async fn a_time_in_milliseconds_is_asked_about() {
 async fn ten_years_are_allowed() {
     let gateway = Gateway::start();
     let fields = json!({"expire_at": now(TEN_YEARS), "not_before": now(TEN_YEARS - 1)});
-    let token = gateway.token("GET", "a", fields).await;
-    let patch = gateway.control("PATCH", &format!("/token/{token}"));
-    let changed = answer(patch.json(&json!({"expire_at": now(TEN_YEARS)}))).await;
+    let token = gateway.token("GET", "a").with(fields).await;
+    let changed = gateway
+        .patch(&token, json!({"expire_at": now(TEN_YEARS)}))
+        .await;
     assert_eq!(changed.status, 200, "{changed:?}");
 }
 

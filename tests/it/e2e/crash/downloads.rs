@@ -1,11 +1,14 @@
-//! Downloads of tokens with a limit, with an event for each hit, and without either.
+//! Downloads through tokens with and without a limit, with and without a callback.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use serde_json::json;
 
-use super::scene::{Gateway, Scene, content, token, until};
+use super::{content, token};
+use crate::support::api::{Api, try_answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
+use crate::support::gateway::Gateway;
 
 const KEY: &str = "seed.bin";
 const SEED: u64 = 1;
@@ -13,7 +16,7 @@ const LENGTH: usize = 150_000;
 /// The first are used up soon, the last never.
 const LIMITS: [i64; 5] = [3, 20, 100, 10_000, -1];
 
-/// Tokens on one object, and what clients saw of them in all lives of the gateway.
+/// Tokens for one object, and what clients saw of them across all restarts of the gateway.
 pub(super) struct Downloads(Vec<Counted>);
 
 struct Counted {
@@ -22,22 +25,22 @@ struct Counted {
     max_hits: i64,
     has_callback: bool,
     attempts: AtomicU64,
-    /// Refused because all hits were used or held.
+    /// Refused because all hits were used or reserved.
     refused: AtomicU64,
     /// The whole object arrived.
     delivered: AtomicU64,
 }
 
 impl Downloads {
-    pub(super) async fn prepare(scene: &Scene, gateway: &Gateway) -> Arc<Self> {
-        std::fs::write(scene.object(KEY), content(SEED, LENGTH)).unwrap();
+    pub(super) async fn prepare(gateway: &Gateway, receiver: &CallbackReceiver) -> Arc<Self> {
+        gateway.place(KEY, content(SEED, LENGTH));
         let mut tokens = Vec::new();
         for (max_hits, has_callback) in LIMITS.into_iter().flat_map(|n| [(n, false), (n, true)]) {
-            let mut fields = token("GET", "local", KEY, max_hits);
+            let mut fields = token("GET", KEY, max_hits);
             if has_callback {
-                fields["callback"] = json!(scene.callback_url());
+                fields["callback"] = json!(receiver.url());
             }
-            let created = gateway.create(&fields).await.unwrap();
+            let created = gateway.create(fields).await.json();
             tokens.push(Counted {
                 token: created["token"].as_str().unwrap().to_owned(),
                 token_id: created["token_id"].as_str().unwrap().to_owned(),
@@ -52,7 +55,7 @@ impl Downloads {
     }
 
     /// Downloads until the process is gone, each task from another token on.
-    pub(super) async fn work(self: Arc<Self>, gateway: Gateway, first: usize, progress: impl Fn()) {
+    pub(super) async fn work(self: Arc<Self>, gateway: Api, first: usize, progress: impl Fn()) {
         for one in self.0.iter().cycle().skip(first) {
             match one.download(&gateway).await {
                 Seen::Delivered => progress(),
@@ -63,7 +66,7 @@ impl Downloads {
     }
 
     /// The hits are between what clients had and what they can have been admitted to.
-    pub(super) async fn check(&self, gateway: &Gateway) {
+    pub(super) async fn check(&self, gateway: &Api) {
         for one in &self.0 {
             let used = gateway.used_hits(&one.token).await;
             let delivered = one.delivered.load(SeqCst);
@@ -77,7 +80,7 @@ impl Downloads {
     }
 
     /// Uses up what is left of the small limits: never more deliveries than hits.
-    pub(super) async fn drain(&self, gateway: &Gateway) {
+    pub(super) async fn drain(&self, gateway: &Api) {
         for one in self
             .0
             .iter()
@@ -90,7 +93,7 @@ impl Downloads {
     }
 
     /// No counted hit goes unreported, and none is reported twice under two ids.
-    pub(super) async fn check_events(&self, scene: &Scene, gateway: &Gateway) {
+    pub(super) async fn check_events(&self, receiver: &CallbackReceiver, gateway: &Api) {
         for one in self
             .0
             .iter()
@@ -100,16 +103,16 @@ impl Downloads {
             let about = |event: &serde_json::Value| event["token_id"] == one.token_id.as_str();
             let what = format!("each of {used} hits is reported");
             until(&what, async || {
-                let events = scene.events(about).len() as u64;
+                let events = receiver.ids(about).len() as u64;
                 assert!(events <= used, "{events} events for {used} hits");
-                (events == used).then_some(())
+                events == used
             })
             .await;
         }
     }
 
-    /// Whole deliveries of the unlimited tokens, and the hits that the gateway has counted of them.
-    pub(super) async fn unlimited(&self, gateway: &Gateway) -> Vec<(u64, u64)> {
+    /// Complete deliveries through the unlimited tokens, and their counted hits.
+    pub(super) async fn unlimited(&self, gateway: &Api) -> Vec<(u64, u64)> {
         let mut found = Vec::new();
         for one in self.0.iter().filter(|one| one.max_hits < 0) {
             let used = gateway.used_hits(&one.token).await;
@@ -119,7 +122,7 @@ impl Downloads {
     }
 
     /// Downloads each unlimited token `times` times.
-    pub(super) async fn download_unlimited(&self, gateway: &Gateway, times: u64) {
+    pub(super) async fn download_unlimited(&self, gateway: &Api, times: u64) {
         for one in self.0.iter().filter(|one| one.max_hits < 0) {
             for _ in 0..times {
                 assert!(one.download(gateway).await == Seen::Delivered);
@@ -136,24 +139,22 @@ enum Seen {
 }
 
 impl Counted {
-    async fn download(&self, gateway: &Gateway) -> Seen {
+    async fn download(&self, gateway: &Api) -> Seen {
         self.attempts.fetch_add(1, SeqCst);
-        let Ok(answer) = gateway.get(&self.token).await else {
+        let Ok(answer) = try_answer(gateway.object("GET", &self.token)).await else {
             return Seen::Gone;
         };
-        match answer.status().as_u16() {
-            200 => {}
+        match answer.status {
+            200 => {
+                assert!(answer.body == content(SEED, LENGTH), "other bytes");
+                self.delivered.fetch_add(1, SeqCst);
+                Seen::Delivered
+            }
             409 => {
                 self.refused.fetch_add(1, SeqCst);
-                return Seen::Refused;
+                Seen::Refused
             }
-            other => panic!("{other}: {:?}", answer.text().await),
+            _ => panic!("{answer:?}"),
         }
-        let Ok(body) = answer.bytes().await else {
-            return Seen::Gone;
-        };
-        assert!(body == content(SEED, LENGTH), "other bytes");
-        self.delivered.fetch_add(1, SeqCst);
-        Seen::Delivered
     }
 }

@@ -1,125 +1,115 @@
-//! Killed in the middle of an upload in parts: what storage has of it is aborted by its name.
+//! Killed in a multipart upload: its parts in storage are aborted by the upload's name.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use tokio::task::JoinHandle;
 
-use tokio::time::timeout;
-
-use super::scene::{Gateway, PATIENCE, Scene, content, token, until};
-use crate::support::pausing_s3::{Pause, PausingS3};
+use super::{content, start_over};
+use crate::support::api::{try_answer, until};
+use crate::support::gateway::{Gateway, Stopped};
+use crate::support::s3::{Pause, S3sServer};
 
 const KEY: &str = "a.bin";
 /// Two parts, and a piece of the third.
 const SENT: usize = 17 * 1024 * 1024;
 
-async fn token_for_one(gateway: &Gateway) -> String {
-    let created = gateway.create(&token("PUT", "s3", KEY, 1)).await.unwrap();
-    created["token"].as_str().unwrap().to_owned()
+async fn token(gateway: &Gateway) -> String {
+    gateway
+        .token("PUT", KEY)
+        .set("bucket", "s3")
+        .max_hits(1)
+        .await
 }
 
-/// Sends parts of an upload of unknown length, and not its end, until the process is gone.
-fn stall(gateway: &Gateway, token: &str) -> tokio::task::JoinHandle<()> {
-    let (gateway, token) = (gateway.clone(), token.to_owned());
+/// Sends parts of an upload of unknown length, and its end only if `complete`, until the process is gone.
+fn begin_upload(gateway: &Gateway, token: &str, complete: bool) -> JoinHandle<()> {
+    let bytes = stream::iter([Ok::<_, std::io::Error>(Bytes::from(content(3, SENT)))]);
+    let body = match complete {
+        true => reqwest::Body::wrap_stream(bytes),
+        false => reqwest::Body::wrap_stream(bytes.chain(stream::pending())),
+    };
+    let uploading = try_answer(gateway.object("PUT", token).body(body));
     tokio::spawn(async move {
-        let bytes = Bytes::from(content(3, SENT));
-        let beginning = stream::iter([Ok::<_, std::io::Error>(bytes)]);
-        let body = reqwest::Body::wrap_stream(beginning.chain(stream::pending()));
-        let answer = gateway.put(&token, body).await;
-        assert!(answer.is_err(), "acknowledged without its end");
+        let answer = uploading.await;
+        assert!(
+            answer.is_err(),
+            "acknowledged before it was visible: {answer:?}"
+        );
     })
 }
 
-async fn until_parts_are_there(s3: &PausingS3) {
+async fn until_no_upload_is_open(s3: &S3sServer) {
+    until("no upload is open in storage", async || {
+        s3.open_uploads().is_empty()
+    })
+    .await;
+}
+
+/// Kills a gateway while an upload has parts in storage, after `before`; returns the upload's token.
+async fn kill_between_parts(
+    s3: &S3sServer,
+    before: impl AsyncFnOnce(&Gateway, &str),
+) -> (Stopped, String) {
+    let gateway = start_over(s3);
+    let token = token(&gateway).await;
+    let uploading = begin_upload(&gateway, &token, false);
     until("a part is in storage", async || {
         let open = s3.open_uploads();
-        open.iter()
-            .any(|name| name.contains(".part-"))
-            .then_some(())
+        open.iter().any(|name| name.contains(".part-"))
     })
     .await;
-}
-
-async fn until_nothing_is_left(s3: &PausingS3) {
-    until("no upload is open in storage", async || {
-        s3.open_uploads().is_empty().then_some(())
-    })
-    .await;
-}
-
-/// Kills a gateway while an upload has parts in storage, after `before`; the upload's token.
-async fn killed_between_parts(
-    s3: &PausingS3,
-    scene: &Scene,
-    before: impl AsyncFnOnce(&Gateway, &str),
-) -> String {
-    let (process, gateway) = scene.start().await;
-    let secret = token_for_one(&gateway).await;
-    let uploading = stall(&gateway, &secret);
-    until_parts_are_there(s3).await;
-    before(&gateway, &secret).await;
-    process.kill();
+    before(&gateway, &token).await;
+    let stopped = gateway.kill();
     uploading.await.unwrap();
-    secret
+    (stopped, token)
 }
 
 #[tokio::test]
-async fn it_is_aborted_soon_after_the_start_and_its_hit_is_free_at_once() {
-    let s3 = PausingS3::start().await;
-    let scene = Scene::new(&s3.bucket()).await;
-    let secret = killed_between_parts(&s3, &scene, async |_, _| {}).await;
+async fn an_unfinished_upload_is_aborted_after_the_restart_and_its_hit_is_free_at_once() {
+    let s3 = S3sServer::start().await;
+    let (stopped, token) = kill_between_parts(&s3, async |_, _| {}).await;
     assert!(!s3.open_uploads().is_empty(), "nobody was left to abort it");
 
-    let (_process, gateway) = scene.start().await;
-    let again = gateway.put(&secret, "again").await.unwrap();
-    assert_eq!(again.status(), 200, "{:?}", again.text().await);
-    until_nothing_is_left(&s3).await;
+    let gateway = stopped.start();
+    let again = gateway.put(&token, "again").await;
+    assert_eq!(again.status, 200, "{again:?}");
+    until_no_upload_is_open(&s3).await;
     assert_eq!(s3.object(KEY).as_deref(), Some(&b"again"[..]));
-    assert_eq!(gateway.used_hits(&secret).await, 1);
+    assert_eq!(gateway.used_hits(&token).await, 1);
 }
 
 #[tokio::test]
-async fn it_is_aborted_though_its_token_is_revoked() {
-    let s3 = PausingS3::start().await;
-    let scene = Scene::new(&s3.bucket()).await;
-    killed_between_parts(&s3, &scene, async |gateway, secret| {
-        gateway.revoke(secret).await.unwrap();
+async fn an_unfinished_upload_of_a_revoked_token_is_aborted() {
+    let s3 = S3sServer::start().await;
+    let (stopped, _) = kill_between_parts(&s3, async |gateway, token| {
+        gateway.revoke(token).await;
     })
     .await;
 
-    let (_process, _gateway) = scene.start().await;
-    until_nothing_is_left(&s3).await;
+    let _gateway = stopped.start();
+    until_no_upload_is_open(&s3).await;
     assert_eq!(s3.object(KEY), None);
 }
 
-/// Storage has all parts and was asked to put them together: first it has to be known that it did
-/// not.
+/// Storage has all parts and was asked to complete the upload: recovery has to find out first that it did not.
 #[tokio::test]
-async fn one_that_was_becoming_visible_is_aborted_once_it_is_settled() {
-    let mut s3 = PausingS3::start().await;
-    let scene = Scene::new(&s3.bucket()).await;
-    let (process, gateway) = scene.start().await;
-    let secret = token_for_one(&gateway).await;
-    s3.set(Pause::Before);
-    let (uploader, to) = (gateway.clone(), secret.clone());
-    let uploading = tokio::spawn(async move {
-        let whole = stream::iter([Ok::<_, std::io::Error>(Bytes::from(content(3, SENT)))]);
-        let answer = uploader.put(&to, reqwest::Body::wrap_stream(whole)).await;
-        assert!(answer.is_err(), "acknowledged before it was visible");
-    });
-    let held = timeout(PATIENCE, s3.holds()).await;
-    held.expect("storage is asked to complete it");
-    process.kill();
+async fn an_upload_that_was_being_completed_is_aborted_after_its_recovery() {
+    let s3 = S3sServer::start().await;
+    let gateway = start_over(&s3);
+    let token = token(&gateway).await;
+    s3.pause_at(Pause::BeforeExecution);
+    let uploading = begin_upload(&gateway, &token, true);
+    s3.paused().await;
+    let stopped = gateway.kill();
     uploading.await.unwrap();
-    s3.set(Pause::Nothing);
+    s3.pause_at(Pause::Never);
+    s3.take_requests();
 
-    let (_process, gateway) = scene.start().await;
-    until("the next life has looked", async || {
-        (s3.looks() > 0).then_some(())
-    })
-    .await;
+    let gateway = stopped.start();
+    until("the new process asks storage", async || s3.was_looked_at()).await;
     assert!(!s3.open_uploads().is_empty(), "it may yet become visible");
-    until_nothing_is_left(&s3).await;
+    until_no_upload_is_open(&s3).await;
     assert_eq!(s3.object(KEY), None);
-    let again = gateway.put(&secret, "again").await.unwrap();
-    assert_eq!(again.status(), 200, "{:?}", again.text().await);
+    let again = gateway.put(&token, "again").await;
+    assert_eq!(again.status, 200, "{again:?}");
 }

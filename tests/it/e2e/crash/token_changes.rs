@@ -1,14 +1,14 @@
-//! Tokens that are made, changed and revoked until the process dies.
+//! Tokens that are created, changed and revoked until the process is killed.
 
 use serde_json::{Value, json};
 
-use super::scene::{Answered, Gateway};
+use crate::support::api::{Answer, Api, answer, try_answer};
 
-/// A token whose creation was acknowledged, and what may be known of it.
+/// A token whose creation was acknowledged, and the states that it may be in.
 pub(super) struct Issued {
     token: String,
     fields: Value,
-    /// One, or two while a change was not acknowledged.
+    /// One note, or two while a change is not acknowledged.
     notes: Vec<u64>,
     fate: Fate,
 }
@@ -16,16 +16,16 @@ pub(super) struct Issued {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Kept,
-    /// Revoked, and nobody said that it was done.
+    /// The revocation was not acknowledged.
     Unknown,
     Revoked,
 }
 
-/// Works until the process is gone; returns every token that somebody was handed.
-pub(super) async fn work(gateway: Gateway, name: String, progress: impl Fn()) -> Vec<Issued> {
+/// Works until the process is gone; returns every acknowledged token.
+pub(super) async fn work(gateway: Api, name: String, progress: impl Fn()) -> Vec<Issued> {
     let mut issued = Vec::new();
-    for turn in 0.. {
-        if step(&gateway, &name, turn, &mut issued).await.is_err() {
+    for number in 0.. {
+        if step(&gateway, &name, number, &mut issued).await.is_err() {
             break;
         }
         progress();
@@ -33,54 +33,69 @@ pub(super) async fn work(gateway: Gateway, name: String, progress: impl Fn()) ->
     issued
 }
 
-async fn step(gateway: &Gateway, name: &str, turn: u64, issued: &mut Vec<Issued>) -> Answered<()> {
-    let method = ["GET", "PUT", "HEAD"][turn as usize % 3];
+async fn step(
+    gateway: &Api,
+    name: &str,
+    number: u64,
+    issued: &mut Vec<Issued>,
+) -> reqwest::Result<()> {
+    let expect = |answer: &Answer, status| assert_eq!(answer.status, status, "{answer:?}");
+    let method = ["GET", "PUT", "HEAD"][number as usize % 3];
     let fields = json!({
         "method": method,
         "bucket": "local",
-        "key": format!("{name}/{turn}.bin"),
-        "filename": format!("file {turn} ü.bin"),
-        "max_hits": turn + 1,
-        "size": 1000 + turn,
+        "key": format!("{name}/{number}.bin"),
+        "filename": format!("file {number} ü.bin"),
+        "max_hits": number + 1,
+        "size": 1000 + number,
         "metadata": {"note": "0"},
         "tags": [name],
     });
-    let mut created = gateway.create(&fields).await?;
-    let Value::String(token) = created["token"].take() else {
-        panic!("{created}");
-    };
+    let created = try_answer(gateway.control("POST", "/token").json(&fields)).await?;
+    expect(&created, 201);
+    let mut created = created.json();
+    let token = created["token"].as_str().unwrap().to_owned();
+    let path = format!("/token/{token}");
     let mut fields = fields;
     fields["expire_at"] = created["expire_at"].take();
     issued.push(Issued {
-        token: token.clone(),
+        token,
         fields,
         notes: vec![0],
         fate: Fate::Kept,
     });
     let index = issued.len() - 1;
-    for note in 1..=turn % 3 {
+    for note in 1..=number % 3 {
         issued[index].notes.push(note);
         let change = json!({"metadata": {"note": note.to_string()}});
-        gateway.patch(&token, &change).await?;
+        expect(
+            &try_answer(gateway.control("PATCH", &path).json(&change)).await?,
+            200,
+        );
         issued[index].notes = vec![note];
     }
-    if turn % 4 == 3 {
+    if number % 4 == 3 {
         issued[index].fate = Fate::Unknown;
-        gateway.revoke(&token).await?;
+        expect(&try_answer(gateway.control("DELETE", &path)).await?, 204);
         issued[index].fate = Fate::Revoked;
     }
     Ok(())
 }
 
-/// Every token is as it was left.
-pub(super) async fn check(gateway: &Gateway, issued: &[Issued]) {
+/// Every token is in the state in which it was left.
+pub(super) async fn check(gateway: &Api, issued: &[Issued]) {
     for one in issued {
-        let shown = gateway.show(&one.token).await.unwrap();
+        let shown = answer(gateway.control("GET", &format!("/token/{}", one.token))).await;
+        let shown = match shown.status {
+            404 => None,
+            200 => Some(shown.json()),
+            _ => panic!("{shown:?}"),
+        };
         match (shown, one.fate) {
             (None, Fate::Revoked | Fate::Unknown) => {}
             (Some(shown), Fate::Kept | Fate::Unknown) => one.check(&shown),
             (None, Fate::Kept) => panic!("lost: {}", one.fields),
-            (Some(shown), Fate::Revoked) => panic!("revoked and there again: {shown}"),
+            (Some(shown), Fate::Revoked) => panic!("revoked and back: {shown}"),
         }
     }
 }

@@ -1,10 +1,12 @@
-//! Killed between "about to become visible" and the commit: the object itself tells.
+//! Killed between the intent of an upload and its commit: the object itself decides.
 
-use serde_json::{Value, json};
-use tokio::time::timeout;
+use serde_json::json;
 
-use super::scene::{Gateway, PATIENCE, Scene, content, token, until};
-use crate::support::pausing_s3::{Pause, PausingS3};
+use super::{content, events_about, start_over};
+use crate::support::api::{Api, try_answer, until};
+use crate::support::callback_receiver::CallbackReceiver;
+use crate::support::gateway::Gateway;
+use crate::support::s3::{Pause, S3sServer};
 
 const KEY: &str = "a.bin";
 /// One request.
@@ -12,141 +14,126 @@ const SMALL: usize = 10_000;
 /// Two parts and a completion.
 const LARGE: usize = 9 * 1024 * 1024;
 
-/// An upload whose gateway was killed while storage held its last request.
+/// An upload whose gateway was killed while storage paused its last request.
 struct Killed {
-    s3: PausingS3,
-    scene: Scene,
+    s3: S3sServer,
+    receiver: CallbackReceiver,
     token: String,
     body: Vec<u8>,
-    /// The next life.
+    /// After the restart.
     gateway: Gateway,
-    _process: super::victim::Victim,
 }
 
-async fn kill_while(hold: Pause, length: usize) -> Killed {
-    let mut s3 = PausingS3::start().await;
-    let scene = Scene::new(&s3.bucket()).await;
-    let (process, gateway) = scene.start().await;
-    let mut fields = token("PUT", "s3", KEY, 1);
-    fields["callback"] = json!(scene.callback_url());
-    let created = gateway.create(&fields).await.unwrap();
-    let token = created["token"].as_str().unwrap().to_owned();
+async fn kill_at(pause: Pause, length: usize) -> Killed {
+    let (s3, receiver) = (S3sServer::start().await, CallbackReceiver::start().await);
+    let gateway = start_over(&s3);
+    let fields = json!({"bucket": "s3", "max_hits": 1, "callback": receiver.url()});
+    let token = gateway.token("PUT", KEY).with(fields).await;
     let body = content(7, length);
 
-    s3.set(hold);
-    let (uploader, sent) = (gateway.clone(), body.clone());
-    let secret = token.clone();
-    let uploading = tokio::spawn(async move { uploader.put(&secret, sent).await });
-    timeout(PATIENCE, s3.holds())
-        .await
-        .expect("storage is asked");
-    assert_eq!(
-        gateway.used_hits(&token).await,
-        0,
-        "not counted before it is visible"
-    );
-    process.kill();
-    assert!(
-        uploading.await.unwrap().is_err(),
-        "nobody was told anything"
-    );
-    assert!(scene.events(about).is_empty());
+    s3.pause_at(pause);
+    let put = Api::clone(&gateway)
+        .object("PUT", &token)
+        .body(body.clone());
+    let uploading = tokio::spawn(try_answer(put));
+    s3.paused().await;
+    let used = gateway.used_hits(&token).await;
+    assert_eq!(used, 0, "counted before it is visible");
+    let stopped = gateway.kill();
+    assert!(uploading.await.unwrap().is_err(), "somebody was answered");
+    assert_eq!(events_about(&receiver, KEY), 0);
 
-    s3.set(Pause::Nothing);
-    let (process, gateway) = scene.start().await;
+    s3.pause_at(Pause::Never);
+    s3.take_requests();
     Killed {
         s3,
-        scene,
+        receiver,
         token,
         body,
-        gateway,
-        _process: process,
+        gateway: stopped.start(),
     }
-}
-
-fn about(event: &Value) -> bool {
-    event["key"] == KEY && event["method"] == "PUT"
 }
 
 impl Killed {
+    async fn until_counted(&self) {
+        until("the upload is counted", async || {
+            self.gateway.used_hits(&self.token).await == 1
+        })
+        .await;
+    }
+
     /// One object, one hit, one event.
-    async fn is_counted_and_reported(&self, stored: &[u8]) {
+    async fn assert_counted_and_reported(&self, stored: &[u8]) {
         assert!(self.s3.object(KEY).as_deref() == Some(stored));
         assert_eq!(self.gateway.used_hits(&self.token).await, 1);
         until("the upload is reported", async || {
-            (!self.scene.events(about).is_empty()).then_some(())
+            events_about(&self.receiver, KEY) > 0
         })
         .await;
-        let as_stored = |event: &Value| about(event) && event["size"] == stored.len();
-        assert_eq!(self.scene.events(as_stored).len(), 1);
-        assert_eq!(self.scene.events(about).len(), 1);
-        let again = self.gateway.put(&self.token, "again").await.unwrap();
-        assert_eq!(again.status(), 409);
+        let sizes = self.receiver.ids(|event| {
+            event["method"] == "PUT" && event["key"] == KEY && event["size"] == stored.len()
+        });
+        assert_eq!((sizes.len(), events_about(&self.receiver, KEY)), (1, 1));
+        let again = self.gateway.put(&self.token, "again").await;
+        assert_eq!(again.status, 409);
     }
 }
 
-async fn visible(length: usize) {
-    let killed = kill_while(Pause::After, length).await;
-    until("the upload is counted", async || {
-        (killed.gateway.used_hits(&killed.token).await == 1).then_some(())
-    })
-    .await;
-    killed.is_counted_and_reported(&killed.body).await;
+async fn assert_visible_upload_is_counted(length: usize) {
+    let killed = kill_at(Pause::AfterExecution, length).await;
+    killed.until_counted().await;
+    killed.assert_counted_and_reported(&killed.body).await;
 }
 
-async fn not_visible(length: usize) {
-    let killed = kill_while(Pause::Before, length).await;
-    let hit_is_back = async || {
-        let answer = killed.gateway.put(&killed.token, "again").await.unwrap();
-        match answer.status().as_u16() {
-            200 => Some(()),
+async fn assert_missing_upload_frees_its_hit(length: usize) {
+    let killed = kill_at(Pause::BeforeExecution, length).await;
+    until("the hit is free", async || {
+        let answer = killed.gateway.put(&killed.token, "again").await;
+        match answer.status {
+            200 => true,
             409 => {
                 assert_eq!(killed.s3.object(KEY), None);
-                None
+                false
             }
-            other => panic!("{other}: {:?}", answer.text().await),
+            _ => panic!("{answer:?}"),
         }
-    };
-    until("the hit is given back", hit_is_back).await;
-    killed.is_counted_and_reported(b"again").await;
+    })
+    .await;
+    killed.assert_counted_and_reported(b"again").await;
 }
 
-/// Remote storage may do what it was asked for when nobody waits for it any more: the hit is not
-/// freed before that is over.
+/// Remote storage may execute a request whose sender is gone: the hit is not freed before that is over.
 #[tokio::test]
 async fn an_upload_that_becomes_visible_after_the_restart_is_counted_and_reported() {
-    let killed = kill_while(Pause::Late, SMALL).await;
-    until("the next life has looked", async || {
-        (killed.s3.looks() > 0).then_some(())
+    let killed = kill_at(Pause::LateExecution, SMALL).await;
+    until("the new process asks storage", async || {
+        killed.s3.was_looked_at()
     })
     .await;
-    let again = killed.gateway.put(&killed.token, "again").await.unwrap();
-    assert_eq!(again.status(), 409, "the hit is held");
+    let again = killed.gateway.put(&killed.token, "again").await;
+    assert_eq!(again.status, 409, "the hit is free");
     assert_eq!(killed.s3.object(KEY), None);
-    killed.s3.go_on();
-    until("the upload is counted", async || {
-        (killed.gateway.used_hits(&killed.token).await == 1).then_some(())
-    })
-    .await;
-    killed.is_counted_and_reported(&killed.body).await;
+    killed.s3.resume();
+    killed.until_counted().await;
+    killed.assert_counted_and_reported(&killed.body).await;
 }
 
 #[tokio::test]
 async fn a_small_upload_that_became_visible_is_counted_and_reported() {
-    visible(SMALL).await;
+    assert_visible_upload_is_counted(SMALL).await;
 }
 
 #[tokio::test]
-async fn an_upload_in_parts_that_became_visible_is_counted_and_reported() {
-    visible(LARGE).await;
+async fn a_multipart_upload_that_became_visible_is_counted_and_reported() {
+    assert_visible_upload_is_counted(LARGE).await;
 }
 
 #[tokio::test]
-async fn a_small_upload_that_did_not_become_visible_gives_its_hit_back() {
-    not_visible(SMALL).await;
+async fn a_small_upload_that_did_not_become_visible_frees_its_hit() {
+    assert_missing_upload_frees_its_hit(SMALL).await;
 }
 
 #[tokio::test]
-async fn an_upload_in_parts_that_did_not_become_visible_gives_its_hit_back() {
-    not_visible(LARGE).await;
+async fn a_multipart_upload_that_did_not_become_visible_frees_its_hit() {
+    assert_missing_upload_frees_its_hit(LARGE).await;
 }

@@ -10,15 +10,16 @@ use axum::{Json, Router};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{PausingS3, start, works};
+use super::{start, works};
 use crate::support::api::{answer, until};
+use crate::support::s3::S3sServer;
 
 const PROFILES: &str = "[default]\naws_access_key_id = other\naws_secret_access_key = other\n\
     [gateway]\naws_access_key_id = test-access-key\naws_secret_access_key = test-secret-key\n";
 
 #[tokio::test]
 async fn from_a_file() {
-    let s3 = PausingS3::start().await;
+    let s3 = S3sServer::start().await;
     let credential = json!({"source": "file", "file": "keys", "profile": "gateway"});
     let gateway = start(&s3, credential, &[], &[("keys", PROFILES)]);
     works(&gateway, &s3).await;
@@ -41,7 +42,7 @@ async fn from_a_file() {
 
 #[tokio::test]
 async fn from_a_profile_of_the_default_chain() {
-    let s3 = PausingS3::start().await;
+    let s3 = S3sServer::start().await;
     let at = [("AWS_SHARED_CREDENTIALS_FILE", "keys")];
     let named = json!({"source": "default_chain", "profile": "gateway"});
     works(&start(&s3, named, &at, &[("keys", PROFILES)]), &s3).await;
@@ -78,7 +79,7 @@ async fn works_through_the_chain(
     asked: &AtomicUsize,
     secrets: &[&str],
 ) {
-    let s3 = PausingS3::start().await;
+    let s3 = S3sServer::start().await;
     let gateway = start(&s3, json!({"source": "default_chain"}), variables, files);
     works(&gateway, &s3).await;
     works(&gateway, &s3).await;
@@ -185,9 +186,9 @@ async fn from_a_web_identity_through_the_default_chain() {
 
 #[tokio::test]
 async fn a_chain_that_finds_nothing_is_storage_that_refuses() {
-    let s3 = PausingS3::start().await;
+    let s3 = S3sServer::start().await;
     let gateway = start(&s3, json!({"source": "default_chain"}), &[], &[]);
-    let token = gateway.token("GET", "k", json!({"bucket": "s3"})).await;
+    let token = gateway.token("GET", "k").set("bucket", "s3").await;
     let refused = gateway.get(&token).await;
     refused.assert_error(502, "upstream_error");
     let ready = answer(gateway.plain("GET", "/readyz")).await;

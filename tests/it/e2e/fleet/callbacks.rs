@@ -21,12 +21,12 @@ async fn what_a_dead_node_has_queued_is_delivered_by_the_others() {
     for n in 0..UPLOADS {
         let fields = json!({"callback": receiver.url()});
         let key = format!("up-{n}");
-        let token = fleet.nodes[0].token("PUT", &key, fields).await;
+        let token = fleet.nodes[0].token("PUT", &key).with(fields).await;
         assert_eq!(fleet.nodes[0].put(&token, "bytes").await.status, 200);
         expected.insert(key);
     }
-    let keys = |received: &[(http::HeaderMap, Value)]| -> BTreeSet<String> {
-        let keys = received.iter().map(|(_, event)| event["key"].as_str());
+    let keys = |received: &[Value]| -> BTreeSet<String> {
+        let keys = received.iter().map(|event| event["key"].as_str());
         keys.map(|key| key.unwrap().to_owned()).collect()
     };
     // Each was tried once, and nobody holds it until its next try.

@@ -1,7 +1,8 @@
-//! Many clients on all nodes at once, while one of the nodes is killed.
+//! Many concurrent clients on all nodes, while one of the nodes is killed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use reqwest::RequestBuilder;
@@ -11,20 +12,25 @@ use crate::support::fleet::{Fleet, Seen, seen};
 
 const WORKERS: usize = 60;
 
-/// What became of the requests.
+/// How many requests ended how.
 #[derive(Debug, Default)]
 pub struct Count {
     requests: AtomicUsize,
     /// An answer of 200 began.
     pub delivered: AtomicUsize,
-    /// It came to its end.
-    pub whole: AtomicUsize,
+    /// An answer of 200 was complete.
+    pub complete: AtomicUsize,
     pub refused: AtomicUsize,
-    /// Sent to the node that died, and no answer came.
+    /// No answer came from the node that was killed.
     pub unanswered: AtomicUsize,
+    killed_at: OnceLock<Instant>,
 }
 
 impl Count {
+    pub fn killed_at(&self) -> Instant {
+        *self.killed_at.get().unwrap()
+    }
+
     pub fn of(counter: &AtomicUsize) -> u64 {
         counter.load(SeqCst) as u64
     }
@@ -33,7 +39,8 @@ impl Count {
         match seen.status() {
             Some(200) => {
                 self.delivered.fetch_add(1, SeqCst);
-                self.whole.fetch_add(usize::from(seen.is_whole()), SeqCst);
+                self.complete
+                    .fetch_add(usize::from(seen.is_complete()), SeqCst);
             }
             Some(409) => {
                 self.refused.fetch_add(1, SeqCst);
@@ -46,8 +53,8 @@ impl Count {
     }
 }
 
-/// Sends `requests` requests over all nodes. The first node is killed when `kill_after` have
-/// succeeded; its clients go on at the others.
+/// Sends `requests` requests to all nodes. The first node is killed after `kill_after` successes; its
+/// clients continue at the others.
 pub async fn crowd(
     fleet: &mut Fleet,
     requests: usize,
@@ -64,7 +71,7 @@ pub async fn crowd(
             while count.requests.fetch_add(1, SeqCst) < requests {
                 let seen = seen(request(&clients[node])).await;
                 count.note(&seen);
-                if !seen.is_whole() {
+                if !seen.is_complete() {
                     assert_eq!(node, 0, "a node that lives does not answer: {seen:?}");
                     node = 1 + worker % (clients.len() - 1);
                 }
@@ -73,10 +80,11 @@ pub async fn crowd(
     });
     let workers: Vec<_> = workers.collect();
     until("the moment to kill", async || {
-        count.whole.load(SeqCst) >= kill_after
+        count.complete.load(SeqCst) >= kill_after
     })
     .await;
     fleet.kill(0);
+    count.killed_at.set(Instant::now()).unwrap();
     let at = count.requests.load(SeqCst);
     assert!(at < requests, "killed after the end");
     for worker in join_all(workers).await {

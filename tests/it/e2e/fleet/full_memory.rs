@@ -28,14 +28,14 @@ async fn full_memory_is_503_and_nothing_is_lost() {
     let node = &fleet.nodes[0];
     fleet.place("k", vec![7; 8 << 20]);
     let receiver = CallbackReceiver::start().await;
-    let limited = node.token("GET", "k", json!({"max_hits": 3})).await;
-    let unlimited = node.token("GET", "k", json!({})).await;
-    let revoked = node.token("GET", "k", json!({})).await;
+    let limited = node.token("GET", "k").max_hits(3).await;
+    let unlimited = node.token("GET", "k").await;
+    let revoked = node.token("GET", "k").await;
     let whole = json!({"max_hits": 2, "hit_on": "complete"});
-    let whole = node.token("GET", "k", whole).await;
+    let whole = node.token("GET", "k").with(whole).await;
     let reported = json!({"callback": receiver.url()});
-    let reported = node.token("PUT", "reported", reported).await;
-    let put = node.token("PUT", "up", json!({})).await;
+    let reported = node.token("PUT", "reported").with(reported).await;
+    let put = node.token("PUT", "up").await;
     assert_eq!(node.get(&limited).await.status, 200);
     // A receiver that is down: the event waits.
     receiver.answer(500);

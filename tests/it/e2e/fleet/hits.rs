@@ -1,7 +1,5 @@
 //! Never more deliveries than hits, whichever node dies.
 
-use serde_json::json;
-
 use super::concurrent_clients::{Count, crowd};
 use crate::support::fleet::Fleet;
 
@@ -13,8 +11,7 @@ async fn fifty_hits_are_fifty_deliveries_though_a_node_dies() {
     let mut fleet = Fleet::start(3);
     fleet.place("k", vec![7; 1 << 20]);
     for kill_after in [1, 15, 40] {
-        let fields = json!({"max_hits": HITS});
-        let token = fleet.nodes[0].token("GET", "k", fields).await;
+        let token = fleet.nodes[0].token("GET", "k").max_hits(HITS).await;
         let name = token.clone();
         let count = crowd(&mut fleet, REQUESTS, kill_after, move |node| {
             node.object("GET", &name)

@@ -13,8 +13,8 @@ use asset_gateway_backends::transfer::{Entry, Header, Token, export};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::store_move::{configure, entries, fails, store, succeeds};
-use crate::support::gateway::configuration;
+use super::store_move::{entries, fails, store, succeeds};
+use crate::support::gateway::{configuration, configure};
 use crate::support::process::command;
 use crate::support::redis::server::Server;
 
@@ -40,10 +40,12 @@ fn token(n: u64) -> Entry {
 
 /// An archive of many tokens in `folder`, beside a configuration of both stores.
 async fn archive(folder: &Path, redis: &Server) {
-    let mut whole = configuration(folder);
-    whole["redis"] = json!({"addr": redis.address()});
-    whole["token_store"] = json!({"kind": "sled"});
-    std::fs::write(folder.join("config.yaml"), whole.to_string()).unwrap();
+    configure(folder, configuration(folder));
+    let redis = json!({"addr": redis.address()});
+    configure(
+        folder,
+        json!({"redis": redis, "token_store": {"kind": "sled"}}),
+    );
     let store = open_offline(&TokenStoreSettings::Memory, true).unwrap();
     store.load((0..TOKENS).map(token).collect()).await.unwrap();
     let now_ms = SystemClock.now_ms();
@@ -184,8 +186,7 @@ async fn through_a_pipe_without_a_file() {
 #[tokio::test]
 async fn a_store_that_the_configuration_does_not_have() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("config.yaml");
-    std::fs::write(file, configuration(folder.path()).to_string()).unwrap();
+    configure(folder.path(), configuration(folder.path()));
     let output = store(folder.path(), &["export", "--store", "redis", "x"]);
     fails(&output, 2, "a section `redis`");
     assert_eq!(store(folder.path(), &["export"]).status.code(), Some(2));

@@ -60,7 +60,7 @@ struct Client {
 impl Traffic {
     pub async fn start(fleet: &Fleet, callback: &str, round: usize) -> Self {
         let limited = json!({"max_hits": HITS});
-        let limited = fleet.nodes[0].token("GET", "k", limited).await;
+        let limited = fleet.nodes[0].token("GET", "k").with(limited).await;
         let mut traffic = Self {
             shared: Arc::default(),
             steps: Vec::new(),
@@ -148,7 +148,7 @@ async fn all_reported(receiver: &CallbackReceiver, mut keys: Vec<String>) {
         let received = receiver.received();
         let reported: BTreeSet<&str> = received
             .iter()
-            .filter_map(|(_, event)| event["key"].as_str())
+            .filter_map(|event| event["key"].as_str())
             .collect();
         keys.retain(|key| !reported.contains(key.as_str()));
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,7 +1,7 @@
-//! A node that is stopped between "the upload is about to become visible" and the moment it is, and
-//! goes on when its hits are somebody else's.
+//! A node is paused between the intent of its uploads and their visibility, and resumes after its
+//! hits were given to others.
 //!
-//! Like `leases`, this waits for a lease of Redis' own clock.
+//! The leases of these nodes are short, because they go by Redis' clock, which no test can move.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,12 +14,13 @@ use tokio::sync::watch;
 use crate::support::api::{Answer, answer, until};
 use crate::support::fleet::Fleet;
 use crate::support::gateway::Gateway;
-use crate::support::pausing_s3::PausingS3;
 use crate::support::raw;
 use crate::support::redis::server::Server;
+use crate::support::s3::S3sServer;
 
-/// A lease, the pause between two sweeps, and what a busy machine needs.
-const STOPPED: Duration = Duration::from_secs(72);
+const LEASE: Duration = Duration::from_secs(10);
+/// A lease, the pause between two sweeps, and time for a loaded machine.
+const PAUSED: Duration = Duration::from_secs(22);
 /// More than the sockets between take in.
 const LARGE: usize = 16 << 20;
 /// Two parts.
@@ -111,36 +112,29 @@ async fn of_unknown_length(port: u16, token: &str) -> Begun {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_it_held_is_over_when_it_goes_on() {
-    let s3 = PausingS3::start().await;
+    let s3 = S3sServer::start().await;
     let redis = Server::start();
     let gate = Gate::before(redis.address().parse().unwrap()).await;
-    let sections = json!({
-        "credentials": {"test": {"access_key": "test-access-key", "secret_key": "test-secret-key"}},
-    });
-    let mut fleet = Fleet::with(0, redis, sections);
-    let buckets = json!({
-        "local": {"provider": "fs", "root": fleet.root()},
-        "s3": {"provider": "s3", "bucket": "held", "region": "us-east-1",
-            "endpoint": s3.endpoint, "credential": "test", "force_path_style": true},
-    });
-    fleet.set("buckets", buckets);
+    let mut fleet = Fleet::with_lease(0, redis, LEASE, json!({}));
+    let local = json!({"local": {"provider": "fs", "root": fleet.root()}});
+    fleet.set(s3.sections(local));
     fleet.add();
     let other = fleet.nodes.remove(0);
-    fleet.set("redis", json!({"addr": gate.address.to_string()}));
+    fleet.set(json!({"redis": {"addr": gate.address.to_string()}}));
     fleet.add();
     let node = fleet.nodes.remove(0);
 
     // Redis has every script: what the node will say then takes one call.
     for bucket in ["local", "s3"] {
-        let token = node.token("PUT", "warm", json!({"bucket": bucket})).await;
+        let token = node.token("PUT", "warm").set("bucket", bucket).await;
         assert_eq!(node.put(&token, "bytes").await.status, 200);
     }
     fleet.place("large", vec![7; LARGE]);
     let complete = json!({"max_hits": 1, "hit_on": "complete"});
-    let download = node.token("GET", "large", complete).await;
-    let file = node.token("PUT", "file", json!({})).await;
-    let small = node.token("PUT", "small", json!({"bucket": "s3"})).await;
-    let parts = node.token("PUT", "parts", json!({"bucket": "s3"})).await;
+    let download = node.token("GET", "large").with(complete).await;
+    let file = node.token("PUT", "file").await;
+    let small = node.token("PUT", "small").set("bucket", "s3").await;
+    let parts = node.token("PUT", "parts").set("bucket", "s3").await;
     let mut downloading = raw::begin_download(node.port, &download, "").await;
     let mut uploads = [
         of_known_length(node.port, &file).await,
@@ -153,7 +147,7 @@ async fn what_it_held_is_over_when_it_goes_on() {
     })
     .await;
     stop_while_finalising(&fleet.redis, &gate, &node, &mut uploads).await;
-    tokio::time::sleep(STOPPED).await;
+    tokio::time::sleep(PAUSED).await;
 
     // Its hits are free, and are used.
     let whole = other.get(&download).await;

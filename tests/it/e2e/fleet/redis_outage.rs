@@ -36,7 +36,7 @@ async fn nothing_acknowledged_is_lost_and_every_node_comes_back_by_itself() {
     let mut fleet = Fleet::with(3, Server::durable(), sections);
     fleet.place("k", vec![7; 10_000]);
     let spare = json!({"max_hits": 1_000_000});
-    let spare = fleet.nodes[0].token("GET", "k", spare).await;
+    let spare = fleet.nodes[0].token("GET", "k").with(spare).await;
     for round in 0..2 {
         let traffic = Traffic::start(&fleet, &receiver.url(), round).await;
         traffic.wait_for(BEFORE).await;

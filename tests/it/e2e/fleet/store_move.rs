@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use crate::support::api::{Api, CONTROL, answer, now, until};
 use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::fleet::seen;
-use crate::support::gateway::{Gateway, Stopped};
-use crate::support::pausing_s3::{Pause, PausingS3};
+use crate::support::gateway::{Gateway, Stopped, configure};
 use crate::support::process::command;
 use crate::support::redis::server::Server;
+use crate::support::s3::{Pause, S3sServer};
 
 /// Two parts, and a piece of the third.
 const PARTS: usize = 17 * 1024 * 1024;
@@ -43,17 +43,6 @@ pub(super) fn fails(output: &Output, code: i32, part: &str) {
     assert!(said.contains(part), "`{part}` is not in `{said}`");
 }
 
-/// Changes keys of the configuration in `folder`.
-pub(super) fn configure(folder: &Path, sections: Value) {
-    let file = folder.join("config.yaml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    let mut whole: Value = serde_json::from_str(&text).unwrap();
-    for (name, section) in sections.as_object().unwrap() {
-        whole[name] = section.clone();
-    }
-    std::fs::write(&file, whole.to_string()).unwrap();
-}
-
 /// The lines between header and trailer, in one order.
 pub(super) fn entries(archive: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(archive).unwrap();
@@ -66,10 +55,10 @@ pub(super) fn entries(archive: &Path) -> Vec<String> {
 
 struct Scene {
     redis: Server,
-    s3: PausingS3,
-    /// Fails until it is told otherwise.
+    s3: S3sServer,
+    /// Answers 500 at first.
     failing: CallbackReceiver,
-    /// Wants nothing more of anybody.
+    /// Answers 410 at first.
     gone: CallbackReceiver,
     secrets: TempDir,
 }
@@ -88,7 +77,7 @@ impl Scene {
         gone.answer(410);
         Self {
             redis: Server::start(),
-            s3: PausingS3::start().await,
+            s3: S3sServer::start().await,
             failing,
             gone,
             secrets,
@@ -101,25 +90,16 @@ impl Scene {
     }
 
     fn start(&self) -> Gateway {
-        Gateway::with(json!({
+        let builder = Gateway::builder();
+        let local = json!({"provider": "fs", "root": builder.folder().join("objects")});
+        let sections = json!({
             "token_store": {"kind": "sled"},
             "redis": {"addr": self.redis.address()},
             "control": self.control("pepper"),
             "callback": {"retry_seconds": vec![1; 60]},
-        }))
-    }
-
-    /// The same with the bucket `s3`.
-    fn add_s3(&self, folder: &Path) -> Value {
-        let keys = json!({"access_key": "test-access-key", "secret_key": "test-secret-key"});
-        json!({
-            "credentials": {"test": keys},
-            "buckets": {
-                "local": {"provider": "fs", "root": folder.join("objects")},
-                "s3": {"provider": "s3", "bucket": "held", "region": "us-east-1",
-                    "endpoint": self.s3.endpoint, "credential": "test", "force_path_style": true},
-            },
-        })
+        });
+        let s3 = self.s3.sections(json!({"local": local}));
+        builder.with(sections).with(s3).start()
     }
 }
 
@@ -137,7 +117,7 @@ struct Links {
 }
 
 async fn hand_out(node: &Api, scene: &Scene) -> Links {
-    let token = async |method, key, fields: Value| node.token(method, key, fields).await;
+    let token = async |method, key, fields: Value| node.token(method, key).with(fields).await;
     let links = Links {
         limited: token(
             "GET",
@@ -176,8 +156,7 @@ async fn hand_out(node: &Api, scene: &Scene) -> Links {
     for link in [&links.reported, &links.given_up] {
         assert_eq!(node.get(link).await.status, 200);
     }
-    let revoked = node.control("DELETE", &format!("/token/{}", links.revoked));
-    assert_eq!(answer(revoked).await.status, 204);
+    node.revoke(&links.revoked).await;
     until("it expires", async || {
         node.get(&links.expired).await.status == 410
     })
@@ -191,7 +170,7 @@ async fn callbacks(node: &Api, state: &str) -> Vec<Value> {
 }
 
 /// Killed while one upload has parts in storage, and another one is visible and not counted.
-async fn killed_in_uploads(node: Gateway, scene: &mut Scene, links: &Links) -> Stopped {
+async fn killed_in_uploads(node: Gateway, scene: &Scene, links: &Links) -> Stopped {
     let sending = Bytes::from(vec![7; PARTS]);
     let beginning = stream::iter([Ok::<_, std::io::Error>(sending)]);
     let body = reqwest::Body::wrap_stream(beginning.chain(stream::pending()));
@@ -204,13 +183,13 @@ async fn killed_in_uploads(node: Gateway, scene: &mut Scene, links: &Links) -> S
             .any(|name| name.contains(".part-"))
     })
     .await;
-    scene.s3.set(Pause::After);
+    scene.s3.pause_at(Pause::AfterExecution);
     let visible = tokio::spawn(seen(node.object("PUT", &links.finalising).body("visible")));
-    scene.s3.holds().await;
+    scene.s3.paused().await;
     let stopped = node.kill();
     in_parts.await.unwrap();
     visible.await.unwrap();
-    scene.s3.set(Pause::Nothing);
+    scene.s3.pause_at(Pause::Never);
     stopped
 }
 
@@ -239,15 +218,13 @@ async fn old_links_work(node: &Api, links: &Links, used: u64) {
 /// To Redis, where everything goes on, and back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_moves_to_redis_and_back() {
-    let mut scene = Scene::new().await;
+    let scene = Scene::new().await;
     let node = scene.start();
     node.place("k", "bytes");
     let folder = node.folder().to_owned();
-    configure(&folder, scene.add_s3(&folder));
-    let node = node.stop().start();
     let links = hand_out(&node, &scene).await;
     until("one is given up, one is tried again", async || {
-        callbacks(&node, "dead").await.len() == 1 && scene.failing.tries().len() >= 2
+        callbacks(&node, "dead").await.len() == 1 && scene.failing.attempts().len() >= 2
     })
     .await;
     let in_use = store(&folder, &["export", "early.jsonl"]);
@@ -255,10 +232,10 @@ async fn a_store_moves_to_redis_and_back() {
     assert!(!folder.join("early.jsonl").exists());
 
     let api = Api::clone(&node);
-    let stopped = killed_in_uploads(node, &mut scene, &links).await;
-    let event = scene.failing.tries()[0].headers["webhook-id"].clone();
+    let stopped = killed_in_uploads(node, &scene, &links).await;
+    let event = scene.failing.attempts()[0].headers["webhook-id"].clone();
     scene.failing.answer(204);
-    let tries = scene.failing.tries().len();
+    let tries = scene.failing.attempts().len();
 
     let archive = folder.join("there.jsonl");
     succeeds(&store(&folder, &["export", "there.jsonl"]));
@@ -336,7 +313,7 @@ async fn a_store_moves_to_redis_and_back() {
     node.get(&links.complete)
         .await
         .assert_error(409, "hits_exceeded");
-    assert_eq!(scene.failing.tries().len(), tries + 1);
+    assert_eq!(scene.failing.attempts().len(), tries + 1);
     replayed_under_its_name(&node, &scene).await;
 }
 

@@ -20,7 +20,7 @@ async fn all_of_it(gateway: &Gateway) {
     let mut tokens = Vec::new();
     for _ in 0..20 {
         let fields = json!({"max_hits": 1, "tags": ["all"], "callback": receiver.url()});
-        tokens.push(gateway.token("GET", "a", fields).await);
+        tokens.push(gateway.token("GET", "a").with(fields).await);
     }
     for token in &tokens {
         assert_eq!(gateway.get(token).await.status, 200);
@@ -63,7 +63,7 @@ async fn sentinels_with_a_failover() {
         "wait_replicas": 1,
     }));
     gateway.place("b", "content");
-    let token = gateway.token("GET", "b", json!({"max_hits": 1})).await;
+    let token = gateway.token("GET", "b").max_hits(1).await;
     assert_eq!(gateway.get(&token).await.status, 200);
     master.kill();
     gateway.get(&token).await.assert_error(503, "unavailable");

@@ -1,6 +1,7 @@
 //! What was acknowledged, and what may be.
 
 use std::collections::BTreeMap;
+use std::future::IntoFuture;
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -107,7 +108,7 @@ impl Ledger {
 
     pub(super) async fn work(&mut self, gateway: &Gateway, steps: usize) {
         if self.bulky.is_empty() {
-            let made = (0..BULKY).map(|_| gateway.token("GET", "bulky", json!({})));
+            let made = (0..BULKY).map(|_| gateway.token("GET", "bulky").into_future());
             self.bulky = join_all(made).await;
         }
         for _ in 0..steps {

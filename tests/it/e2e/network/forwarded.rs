@@ -27,7 +27,7 @@ async fn a_hop_that_cannot_be_read_is_nobody_who_is_allowed() {
     gateway.place("k", "bytes");
     let allowed = json!(["0.0.0.0/0", "::/0"]);
     let fields = json!({"allowed_ips": allowed, "max_hits": 1});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     let lines: [&[&[u8]]; 17] = [
         &[b"X-Forwarded-For: \xff"],
         &[b"X-Forwarded-For: 203.0.113.9, \xff"],
@@ -63,7 +63,7 @@ async fn every_form_of_an_address_is_read() {
     let gateway = Gateway::with(json!({"server": trusting()}));
     gateway.place("k", "bytes");
     let fields = json!({"allowed_ips": ["203.0.113.0/24", "2001:db8::/32", "fe80::/64"]});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     let cases: [(&[&[u8]], u16); 29] = [
         (&[b"X-Forwarded-For: 203.0.113.9:5555"], 200),
         (&[b"X-Forwarded-For: \"203.0.113.9\""], 200),
@@ -169,7 +169,7 @@ async fn clients_that_cannot_be_read_do_not_ride_on_each_others_hits() {
     let receiver = CallbackReceiver::start().await;
     gateway.place("k", "bytes");
     let fields = json!({"hit_window": 600, "max_hits": 9, "callback": receiver.url()});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     for _ in 0..2 {
         let got = get(&gateway, &token, &[b"X-Forwarded-For: _hidden"]).await;
         assert_eq!(got.status, 200);

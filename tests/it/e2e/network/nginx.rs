@@ -26,7 +26,7 @@ fn served(gateway: &Gateway) -> Vec<String> {
 async fn nothing_is_smuggled_past_nginx() {
     let gateway = Gateway::start();
     let nginx = Nginx::start(gateway.port).await;
-    let token = gateway.token("PUT", "k", json!({"max_hits": 999})).await;
+    let token = gateway.token("PUT", "k").max_hits(999).await;
     // The way there and back works, and nginx names each request.
     let put = format!("PUT /object/{token}");
     let lines: [&[u8]; 2] = [b"Transfer-Encoding: chunked", b"X-Request-Id: smuggled"];
@@ -69,7 +69,7 @@ async fn what_a_client_writes_does_not_change_its_address_behind_nginx() {
     gateway.place("k", "bytes");
     let nginx = Nginx::start(gateway.port).await;
     let fields = json!({"allowed_ips": ["203.0.113.9"]});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     let first = format!("GET /object/{token}");
     for line in [
         &b"X-Forwarded-For: 203.0.113.9"[..],

@@ -5,7 +5,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::support::api::{Answer, until};
 use crate::support::gateway::Gateway;
-use crate::support::process::{Process, command};
+use crate::support::process::Process;
 use crate::support::raw;
 
 const V2: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -246,14 +246,10 @@ async fn http2_behind_a_header_in_pieces() {
 
 #[tokio::test]
 async fn it_needs_proxies_to_trust() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut configuration = crate::support::gateway::configuration(folder.path());
-    configuration["server"] = speaking(&json!([]));
-    let file = folder.path().join("config.yaml");
-    std::fs::write(&file, configuration.to_string()).unwrap();
-    for arguments in [&["check", "--config"][..], &["--config"]] {
-        let mut command = command();
-        command.args(arguments).arg(&file);
+    let builder = Gateway::builder().with(json!({"server": speaking(&json!([]))}));
+    for arguments in [&["check"][..], &[]] {
+        let mut command = builder.command();
+        command.args(arguments);
         let mut process = Process::start(command);
         assert!(!process.wait().success());
         let said = process.stderr() + &process.stdout();

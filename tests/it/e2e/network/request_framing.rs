@@ -29,7 +29,7 @@ fn assert_refused(what: &str, answer: &Answer) {
 #[tokio::test]
 async fn each_form_is_refused_and_the_connection_closed() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"max_hits": 999})).await;
+    let token = gateway.token("PUT", "k").max_hits(999).await;
     let mut wrong = Vec::new();
     for case in cases(&token) {
         let answer = raw::exchange(gateway.port, &case.request).await;
@@ -49,7 +49,7 @@ async fn each_form_is_refused_and_the_connection_closed() {
 #[tokio::test]
 async fn a_second_request_is_looked_at_like_the_first() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"max_hits": 999})).await;
+    let token = gateway.token("PUT", "k").max_hits(999).await;
     let first = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
     for case in cases(&token) {
         let answer = raw::exchange(gateway.port, [&first[..], &case.request[..]].concat()).await;
@@ -66,7 +66,7 @@ async fn a_second_request_is_looked_at_like_the_first() {
 #[tokio::test]
 async fn how_the_bytes_are_cut_changes_nothing() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"max_hits": 999})).await;
+    let token = gateway.token("PUT", "k").max_hits(999).await;
     for case in cases(&token) {
         let mut stream = raw::connect(gateway.port).await;
         stream.set_nodelay(true).unwrap();
@@ -85,7 +85,7 @@ async fn how_the_bytes_are_cut_changes_nothing() {
 #[tokio::test]
 async fn what_is_well_formed_is_served() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"max_hits": 999})).await;
+    let token = gateway.token("PUT", "k").max_hits(999).await;
     let put = format!(
         "PUT /object/{token} HTTP/1.1\r\nHost: gateway.example:8080\r\nConnection: close\r\n"
     );
@@ -120,7 +120,7 @@ async fn what_is_well_formed_is_served() {
 #[tokio::test]
 async fn pipelined_requests_are_told_apart() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"max_hits": 999})).await;
+    let token = gateway.token("PUT", "k").max_hits(999).await;
     let put = |rest: &str| format!("PUT /object/{token} HTTP/1.1\r\nHost: a\r\n{rest}");
     let all = [
         put("Content-Length: 7\r\n\r\n0\r\n\r\nGE"),

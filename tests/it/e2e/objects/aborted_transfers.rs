@@ -1,6 +1,5 @@
 //! Clients that leave in the middle.
 
-use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use crate::support::api::until;
@@ -11,7 +10,7 @@ use crate::support::raw;
 async fn an_upload_that_is_cut_off_leaves_nothing_and_frees_its_hit() {
     let gateway = Gateway::start();
     gateway.place("k", "old");
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let declared = raw::begin_upload(gateway.port, &token, 1 << 20, &[1; 70_000]).await;
     until("a temporary file", async || gateway.files().len() == 2).await;
     drop(declared);
@@ -55,7 +54,7 @@ async fn an_upload_that_is_cut_off_leaves_nothing_and_frees_its_hit() {
 #[tokio::test]
 async fn broken_chunks_are_no_upload() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let lines: [&[u8]; 1] = [b"Transfer-Encoding: chunked"];
     let first = format!("PUT /object/{token}");
     let refused = raw::request(gateway.port, &first, &lines, b"5\r\nhello\r\nzz\r\n").await;
@@ -71,7 +70,7 @@ async fn a_download_that_is_cut_off_stays_counted() {
     gateway.place("large", "");
     let large = std::fs::File::create(gateway.objects().join("large")).unwrap();
     large.set_len(256 << 20).unwrap();
-    let token = gateway.token("GET", "large", json!({"max_hits": 1})).await;
+    let token = gateway.token("GET", "large").max_hits(1).await;
     let stream = raw::begin_download(gateway.port, &token, "").await;
     assert_eq!(gateway.used_hits(&token).await, 1);
     drop(stream);

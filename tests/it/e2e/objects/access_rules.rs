@@ -10,10 +10,10 @@ async fn not_before() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let fields = json!({"not_before": now(2), "max_hits": 1});
-    let token = gateway.token("GET", "k", fields.clone()).await;
+    let token = gateway.token("GET", "k").with(fields.clone()).await;
     gateway.get(&token).await.assert_error(403, "access_denied");
     assert_eq!(gateway.head(&token).await.status, 403);
-    let upload = gateway.token("PUT", "new", fields).await;
+    let upload = gateway.token("PUT", "new").with(fields).await;
     gateway
         .put(&upload, "x")
         .await
@@ -36,7 +36,7 @@ async fn addresses_behind_a_trusted_proxy() {
     let gateway = Gateway::with(trusting());
     gateway.place("k", "bytes");
     let fields = json!({"allowed_ips": ["203.0.113.0/24", "2001:db8::/32"], "max_hits": 100});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     let mut delivered = 0;
     for (forwarded, status) in [
         (&[][..], 403),
@@ -88,7 +88,7 @@ async fn networks_in_ipv4_mapped_form_are_those_of_ipv4() {
         ("::/0", "203.0.113.9", 403),
     ] {
         let fields = json!({"allowed_ips": [network]});
-        let token = gateway.token("GET", "k", fields).await;
+        let token = gateway.token("GET", "k").with(fields).await;
         let request = gateway
             .object("GET", &token)
             .header("x-forwarded-for", forwarded);
@@ -102,14 +102,16 @@ async fn nobody_else_is_believed() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let other = gateway
-        .token("GET", "k", json!({"allowed_ips": ["203.0.113.9"]}))
+        .token("GET", "k")
+        .with(json!({"allowed_ips": ["203.0.113.9"]}))
         .await;
     let forged = gateway
         .object("GET", &other)
         .header("x-forwarded-for", "203.0.113.9");
     answer(forged).await.assert_error(403, "access_denied");
     let here = gateway
-        .token("GET", "k", json!({"allowed_ips": ["127.0.0.1"]}))
+        .token("GET", "k")
+        .with(json!({"allowed_ips": ["127.0.0.1"]}))
         .await;
     let forged = gateway
         .object("GET", &here)
@@ -123,8 +125,8 @@ async fn referers() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let fields = json!({"allowed_referers": ["https://a.example/shop/"]});
-    let token = gateway.token("GET", "k", fields.clone()).await;
-    let upload = gateway.token("PUT", "new", fields).await;
+    let token = gateway.token("GET", "k").with(fields.clone()).await;
+    let upload = gateway.token("PUT", "new").with(fields).await;
     for (referer, status) in [
         ("", 403),
         ("https://a.example/shop/1", 200),

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use tokio::net::TcpListener;
 
 use crate::support::chromium::{Chromium, Opened, PAGE};
-use crate::support::described::DescribedBackend;
+use crate::support::faulty_backend::FaultyBackend;
 use crate::support::in_process::InProcess;
 
 /// What other writers of a bucket may have stored as an object's type.
@@ -102,8 +102,8 @@ async fn a_stored_page_never_runs_in_chromium() {
         assert!(opened.ran(), "the test sees no script: {content_type:?}");
     }
 
-    let bucket = DescribedBackend::default();
-    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    let bucket = FaultyBackend::default();
+    let gateway = InProcess::over(bucket.clone()).await;
     for content_type in FORMS {
         bucket.place("k", &page(content_type)).await;
         bucket.claim_type(content_type);
@@ -112,7 +112,7 @@ async fn a_stored_page_never_runs_in_chromium() {
             json!({"disposition": "inline"}),
             json!({"disposition": "inline", "filename": "a.html"}),
         ] {
-            let token = gateway.token("GET", "k", fields.clone()).await;
+            let token = gateway.token("GET", "k").with(fields.clone()).await;
             let url = format!("{}/object/{token}", gateway.base);
             let opened = chromium.open(&url).await;
             assert!(!opened.ran(), "{content_type:?} ran with {fields}");
@@ -123,8 +123,8 @@ async fn a_stored_page_never_runs_in_chromium() {
 #[tokio::test]
 async fn a_page_never_runs_as_the_type_that_the_token_names() {
     let mut chromium = Chromium::start().await;
-    let bucket = DescribedBackend::default();
-    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    let bucket = FaultyBackend::default();
+    let gateway = InProcess::over(bucket.clone()).await;
     bucket.claim_type("text/plain");
     let (mut shown, mut refused) = (0, 0);
     for content_type in FORMS {
@@ -151,7 +151,7 @@ async fn a_page_never_runs_as_the_type_that_the_token_names() {
 
     // What is inert is shown as it was: a page in plain text is its source.
     bucket.claim_type("text/plain");
-    let token = gateway.token("GET", "k", json!({})).await;
+    let token = gateway.token("GET", "k").await;
     let url = format!("{}/object/{token}", gateway.base);
     let opened = chromium.open(&url).await;
     assert!(matches!(&opened, Opened::Shown(_)) && !opened.ran());

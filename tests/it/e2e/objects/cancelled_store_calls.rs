@@ -25,7 +25,7 @@ async fn a_charge_that_nobody_waits_for_charges_nothing() {
     let (gateway, faults) = InProcess::with_faulty_store().await;
     gateway.store("k", "text/plain", "bytes").await;
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     faults.charged.shut();
     for _ in 0..2 {
         leaves_at(&faults.charged, &gateway, &token).await;
@@ -43,7 +43,7 @@ async fn a_charge_that_nobody_waits_for_charges_nothing() {
 #[tokio::test]
 async fn a_hit_that_is_being_given_back_is_given_back() {
     let (gateway, faults) = InProcess::with_faulty_store().await;
-    let token = gateway.token("GET", "k", json!({"max_hits": 1})).await;
+    let token = gateway.token("GET", "k").max_hits(1).await;
     faults.releasing.shut();
     leaves_at(&faults.releasing, &gateway, &token).await;
     assert_eq!(gateway.used_hits(&token).await, 1);

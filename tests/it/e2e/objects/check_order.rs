@@ -14,7 +14,7 @@ async fn methods_of_tokens() {
         ("HEAD", "HEAD", [405, 200, 405]),
         ("PUT", "PUT, HEAD", [405, 200, 200]),
     ] {
-        let token = gateway.token(method, "k", json!({"max_hits": 5})).await;
+        let token = gateway.token(method, "k").max_hits(5).await;
         for (sent, status) in ["GET", "HEAD", "PUT"].into_iter().zip(answers) {
             let got = answer(gateway.object(sent, &token)).await;
             assert_eq!(got.status, status, "{sent} on {method}");
@@ -33,15 +33,15 @@ async fn the_first_check_that_fails_answers() {
     let outside = json!(["203.0.113.9"]);
     let mut fields = json!({"token": "expired", "expire_at": now(2), "size": 1,
         "allowed_ips": outside, "max_hits": 1});
-    gateway.token("PUT", "absent", fields.clone()).await;
+    gateway.token("PUT", "absent").with(fields.clone()).await;
     fields["expire_at"] = json!(null);
     fields["token"] = json!("other-method");
-    gateway.token("GET", "absent", fields.clone()).await;
+    gateway.token("GET", "absent").with(fields.clone()).await;
     fields["token"] = json!("other-address");
-    gateway.token("PUT", "absent", fields.clone()).await;
+    gateway.token("PUT", "absent").with(fields.clone()).await;
     fields["allowed_ips"] = json!(null);
     fields["token"] = json!("too-large");
-    gateway.token("PUT", "used", fields.clone()).await;
+    gateway.token("PUT", "used").with(fields.clone()).await;
     assert_eq!(gateway.put("too-large", "1").await.status, 200);
     until("expired", async || {
         gateway.head("expired").await.status == 410
@@ -71,7 +71,7 @@ async fn the_first_check_that_fails_answers() {
     put("too-large", "1")
         .await
         .assert_error(409, "hits_exceeded");
-    let used = gateway.token("GET", "absent", json!({"max_hits": 1})).await;
+    let used = gateway.token("GET", "absent").max_hits(1).await;
     gateway
         .get(&used)
         .await

@@ -27,7 +27,7 @@ async fn put(gateway: &Gateway, token: &str, name: &str, value: &str, chunked: b
 async fn right_ones_are_stored_and_wrong_ones_leave_the_old_object() {
     let gateway = Gateway::start();
     gateway.place("k", "old");
-    let token = gateway.token("PUT", "k", json!({"max_hits": 8})).await;
+    let token = gateway.token("PUT", "k").max_hits(8).await;
     let md5 = |body: &str| STANDARD.encode(Md5::digest(body));
     let sha256 = |body: &str| STANDARD.encode(Sha256::digest(body));
     let sha512 = |body: &str| STANDARD.encode(Sha512::digest(body));
@@ -70,7 +70,7 @@ async fn right_ones_are_stored_and_wrong_ones_leave_the_old_object() {
 #[tokio::test]
 async fn malformed_ones_are_named() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     for (name, value) in [
         ("content-md5", "abc"),
         ("content-md5", ""),

@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use httpdate::fmt_http_date;
-use serde_json::json;
 
 use crate::support::api::{Answer, answer};
 use crate::support::gateway::Gateway;
@@ -21,7 +20,7 @@ async fn with(gateway: &Gateway, method: &str, token: &str, headers: &[(&str, &s
 async fn conditions_of_get_and_head() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
-    let token = gateway.token("GET", "k", json!({"max_hits": 100})).await;
+    let token = gateway.token("GET", "k").max_hits(100).await;
     let head = gateway.head(&token).await;
     let (etag, modified) = (
         head.header("etag").unwrap(),
@@ -80,7 +79,7 @@ async fn conditions_of_get_and_head() {
 async fn a_304_names_the_version_and_gives_the_hit_back() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
-    let token = gateway.token("GET", "k", json!({"max_hits": 1})).await;
+    let token = gateway.token("GET", "k").max_hits(1).await;
     let head = gateway.head(&token).await;
     let etag = head.header("etag").unwrap();
     for _ in 0..3 {
@@ -98,7 +97,7 @@ async fn a_304_names_the_version_and_gives_the_hit_back() {
 #[tokio::test]
 async fn conditions_of_put() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"max_hits": 100})).await;
+    let token = gateway.token("PUT", "k").max_hits(100).await;
     let put = async |headers: &[(&str, &str)], body: &'static str| {
         let request = headers
             .iter()

@@ -38,7 +38,7 @@ async fn wrong_bytes_are_not_labelled_as_right() {
             answer("206 Partial Content", &[TAG, line], vec![b'x'; 914])
         })
         .await;
-        let token = gateway.token("GET", "k", json!({"max_hits": 1})).await;
+        let token = gateway.token("GET", "k").max_hits(1).await;
         for _ in 0..2 {
             let request = gateway
                 .object("GET", &token)
@@ -56,7 +56,7 @@ async fn wrong_bytes_are_not_labelled_as_right() {
 async fn the_whole_in_place_of_a_range_is_200() {
     for adapter in ADAPTERS {
         let (gateway, storage) = over(adapter, |_| answer("200 OK", &[TAG], "0123456789")).await;
-        let token = gateway.token("GET", "k", json!({})).await;
+        let token = gateway.token("GET", "k").await;
         for range in ["bytes=5-6", "bytes=5-", "bytes=-3"] {
             let found = ask(gateway.object("GET", &token).header("range", range)).await;
             assert_eq!((found.status, &found.body[..]), (200, &b"0123456789"[..]));
@@ -84,7 +84,7 @@ async fn an_optional_header_does_not_make_the_answer_fail() {
                 said("200 OK", &lines, body)
             })
             .await;
-            let token = gateway.token("GET", "k", json!({})).await;
+            let token = gateway.token("GET", "k").await;
             let found = gateway.get(&token).await;
             assert_eq!((found.status, &found.body[..]), (200, &b"hello"[..]));
             for found in [found, gateway.head(&token).await] {
@@ -112,7 +112,7 @@ async fn a_body_in_chunks_is_handed_on_in_chunks() {
         for hit_on in ["start", "complete"] {
             let receiver = CallbackReceiver::start().await;
             let fields = json!({"max_hits": 1, "hit_on": hit_on, "callback": receiver.url()});
-            let token = gateway.token("GET", "k", fields).await;
+            let token = gateway.token("GET", "k").with(fields).await;
             let head = gateway.head(&token).await;
             assert_eq!((head.status, head.header("content-length")), (200, None));
             let found = gateway.get(&token).await;
@@ -134,7 +134,7 @@ async fn a_body_in_chunks_is_handed_on_in_chunks() {
             gateway.get(&token).await.assert_error(409, "hits_exceeded");
         }
         let status = {
-            let token = gateway.token("GET", "k", json!({})).await;
+            let token = gateway.token("GET", "k").await;
             gateway.status(&token).await
         };
         assert_eq!(status["object_exists"], true);
@@ -152,7 +152,7 @@ async fn a_chunked_body_that_breaks_is_no_whole_one() {
         })
         .await;
         let fields = json!({"max_hits": 1, "hit_on": "complete"});
-        let token = gateway.token("GET", "k", fields).await;
+        let token = gateway.token("GET", "k").with(fields).await;
         let request =
             format!("GET /object/{token} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
         let found = raw::exchange(gateway.port, request).await;
@@ -172,7 +172,7 @@ async fn a_page_acknowledges_no_upload() {
             _ => answer("404 Not Found", &[], ""),
         })
         .await;
-        let token = gateway.token("PUT", "k", json!({})).await;
+        let token = gateway.token("PUT", "k").await;
         let refused = gateway.put(&token, "hello").await;
         refused.assert_error(502, "upstream_error");
         let line = "in place of storage's word";
@@ -216,7 +216,7 @@ async fn what_a_page_answered_is_looked_after() {
                 }
             })
             .await;
-            let token = gateway.token("PUT", "k", json!({})).await;
+            let token = gateway.token("PUT", "k").await;
             let put = gateway.put(&token, "hello").await;
             match believed {
                 true => {
@@ -261,7 +261,7 @@ async fn storages_fault_is_not_the_uploaders() {
                 }
             })
             .await;
-            let token = gateway.token("PUT", "k", json!({})).await;
+            let token = gateway.token("PUT", "k").await;
             let pieces = (0..18).map(|_| Ok::<_, std::io::Error>(vec![7_u8; 1 << 20]));
             let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
             let refused = gateway.put(&token, body).await;
@@ -283,8 +283,8 @@ async fn a_page_says_of_no_object_that_it_is_missing() {
             _ => page("404 Not Found"),
         })
         .await;
-        let get = gateway.token("GET", "k", json!({"max_hits": 1})).await;
-        let put = gateway.token("PUT", "k", json!({})).await;
+        let get = gateway.token("GET", "k").max_hits(1).await;
+        let put = gateway.token("PUT", "k").await;
         gateway.get(&get).await.assert_error(502, "upstream_error");
         assert_eq!(gateway.head(&get).await.status, 502);
         gateway
@@ -313,8 +313,8 @@ async fn busy_storage_is_503_and_says_when_to_come_back() {
                 }
             })
             .await;
-            let get = gateway.token("GET", "k", json!({"max_hits": 1})).await;
-            let put = gateway.token("PUT", "new", json!({})).await;
+            let get = gateway.token("GET", "k").max_hits(1).await;
+            let put = gateway.token("PUT", "new").await;
             storage.take_asked();
             for refused in [gateway.get(&get).await, gateway.put(&put, "hello").await] {
                 refused.assert_error(503, "unavailable");
@@ -344,7 +344,7 @@ async fn a_download_that_storage_did_not_begin_to_answer_succeeds() {
             }
         })
         .await;
-        let token = gateway.token("GET", "k", json!({"max_hits": 1})).await;
+        let token = gateway.token("GET", "k").max_hits(1).await;
         let found = gateway.get(&token).await;
         assert_eq!((found.status, &found.body[..]), (200, &b"hello"[..]));
         assert_eq!(storage.take_asked().len(), 3);

@@ -13,10 +13,10 @@ use crate::support::in_process::InProcess;
 #[tokio::test]
 async fn storage_that_fails_gives_the_hit_back() {
     let bucket = FaultyBackend::default();
-    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    let gateway = InProcess::over(bucket.clone()).await;
     gateway.store("k", "text/plain", "bytes").await;
-    let get = gateway.token("GET", "k", json!({"max_hits": 1})).await;
-    let put = gateway.token("PUT", "k", json!({})).await;
+    let get = gateway.token("GET", "k").max_hits(1).await;
+    let put = gateway.token("PUT", "k").await;
     for (fault, status, code) in FAULTS {
         bucket.fail(fault);
         for method in ["GET", "PUT"] {
@@ -53,7 +53,7 @@ async fn storage_that_fails_gives_the_hit_back() {
 async fn a_token_store_that_is_away_is_503() {
     let (gateway, faults) = InProcess::with_faulty_store().await;
     gateway.store("k", "text/plain", "bytes").await;
-    let token = gateway.token("GET", "k", json!({})).await;
+    let token = gateway.token("GET", "k").await;
     faults.away.store(true, SeqCst);
     let mut refused = vec![
         gateway.get(&token).await,
@@ -93,8 +93,8 @@ async fn a_full_callback_queue_is_503_for_tokens_with_a_callback() {
     let gateway = Gateway::with(json!({"callback": {"max_pending": 2, "retry_seconds": [3600]}}));
     gateway.place("k", "bytes");
     let fields = json!({"callback": receiver.url(), "max_hits": 100});
-    let get = gateway.token("GET", "k", fields.clone()).await;
-    let put = gateway.token("PUT", "new", fields).await;
+    let get = gateway.token("GET", "k").with(fields.clone()).await;
+    let put = gateway.token("PUT", "new").with(fields).await;
     for _ in 0..2 {
         assert_eq!(gateway.get(&get).await.status, 200);
         // Its event is queued when the body has ended.
@@ -109,7 +109,7 @@ async fn a_full_callback_queue_is_503_for_tokens_with_a_callback() {
     assert_eq!(gateway.head(&get).await.status, 503);
     assert_eq!(gateway.used_hits(&get).await, used);
     assert_eq!(gateway.files(), ["k"]);
-    let without = gateway.token("GET", "k", json!({})).await;
+    let without = gateway.token("GET", "k").await;
     assert_eq!(gateway.get(&without).await.status, 200);
 }
 

@@ -24,7 +24,7 @@ async fn a_client_that_leaves_gives_its_hit_back() {
     let gateway = Gateway::start();
     place_large(&gateway, 128 << 20);
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
-    let token = gateway.token("GET", "large", fields).await;
+    let token = gateway.token("GET", "large").with(fields).await;
     let stream = raw::begin_download(gateway.port, &token, "").await;
     // Leased, not used; nobody else gets it.
     assert_eq!(gateway.used_hits(&token).await, 0);
@@ -44,7 +44,7 @@ async fn those_that_leave_use_up_the_budget() {
     let gateway = Gateway::start();
     place_large(&gateway, SIZE);
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
-    let token = gateway.token("GET", "large", fields).await;
+    let token = gateway.token("GET", "large").with(fields).await;
     let mut taken = 0;
     loop {
         until("the hit is back", async || is_free(&gateway, &token).await).await;
@@ -72,7 +72,7 @@ async fn complete_ones_are_exact() {
     let gateway = Gateway::start();
     gateway.place("k", vec![7; 10_000]);
     let fields = json!({"max_hits": 10, "hit_on": "complete"});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     let answers = join_all((0..100).map(|_| gateway.get(&token))).await;
     assert!(
         answers
@@ -90,7 +90,7 @@ async fn a_304_and_a_404_charge_nothing() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     for _ in 0..20 {
         let fresh = gateway.object("GET", &token).header("if-none-match", "*");
         assert_eq!(answer(fresh).await.status, 304);

@@ -13,7 +13,7 @@ use crate::support::gateway::Gateway;
 async fn of_200_at_once_ten_get_in() {
     let gateway = Gateway::start();
     gateway.place("k", vec![7; 100_000]);
-    let token = gateway.token("GET", "k", json!({"max_hits": 10})).await;
+    let token = gateway.token("GET", "k").max_hits(10).await;
     let answers = join_all((0..200).map(|_| gateway.get(&token))).await;
     let mut statuses = BTreeMap::<u16, usize>::new();
     for answer in &answers {
@@ -30,7 +30,7 @@ async fn of_200_at_once_ten_get_in() {
 #[tokio::test]
 async fn of_20_uploads_at_once_three_get_in() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"max_hits": 3})).await;
+    let token = gateway.token("PUT", "k").max_hits(3).await;
     let answers = join_all((0..20).map(|_| gateway.put(&token, vec![7; 10_000]))).await;
     let stored = answers.iter().filter(|answer| answer.status == 200).count();
     let refused = answers.iter().filter(|answer| answer.status == 409).count();
@@ -44,7 +44,7 @@ async fn head_never_counts() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     for method in ["GET", "HEAD", "PUT"] {
-        let token = gateway.token(method, "k", json!({"max_hits": 1})).await;
+        let token = gateway.token(method, "k").max_hits(1).await;
         for _ in 0..3 {
             let head = gateway.head(&token).await;
             assert_eq!(
@@ -60,7 +60,7 @@ async fn head_never_counts() {
 async fn hits_of_an_unlimited_token_are_seen_within_a_second() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
-    let token = gateway.token("GET", "k", json!({})).await;
+    let token = gateway.token("GET", "k").await;
     for _ in 0..7 {
         assert_eq!(gateway.get(&token).await.status, 200);
     }
@@ -72,7 +72,7 @@ async fn hits_of_an_unlimited_token_are_seen_within_a_second() {
 #[tokio::test]
 async fn what_delivers_nothing_gives_its_hit_back() {
     let gateway = Gateway::start();
-    let token = gateway.token("GET", "absent", json!({"max_hits": 1})).await;
+    let token = gateway.token("GET", "absent").max_hits(1).await;
     for _ in 0..3 {
         gateway
             .get(&token)
@@ -90,7 +90,7 @@ async fn a_window_makes_one_hit_of_one_clients_requests() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     let fields = json!({"max_hits": 2, "hit_window": 3600});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     let get = async |agent: &str, range: &str| {
         let request = gateway.object("GET", &token).header("user-agent", agent);
         answer(request.header("range", range)).await
@@ -117,7 +117,7 @@ async fn a_window_opens_once_for_a_hundred_at_once() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let fields = json!({"max_hits": 1, "hit_window": 3600});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     let answers = join_all((0..100).map(|_| gateway.get(&token))).await;
     assert!(answers.iter().all(|answer| answer.status == 200));
     assert_eq!(gateway.used_hits(&token).await, 1);
@@ -127,7 +127,7 @@ async fn a_window_opens_once_for_a_hundred_at_once() {
 async fn a_window_ends() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
-    let token = gateway.token("GET", "k", json!({"hit_window": 1})).await;
+    let token = gateway.token("GET", "k").set("hit_window", 1).await;
     gateway.get(&token).await;
     until("a second hit", async || {
         gateway.get(&token).await;
@@ -141,7 +141,7 @@ async fn a_window_whose_first_request_delivers_nothing_is_not_open() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     let fields = json!({"max_hits": 1, "hit_window": 3600});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     let outside = gateway.object("GET", &token).header("range", "bytes=99-");
     answer(outside)
         .await
@@ -165,7 +165,7 @@ async fn a_client_too_many_has_no_window_and_is_counted_each_time() {
     let server = json!({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1/32"]});
     let gateway = Gateway::with(json!({"server": server}));
     gateway.place("k", "bytes");
-    let token = gateway.token("GET", "k", json!({"hit_window": 3600})).await;
+    let token = gateway.token("GET", "k").set("hit_window", 3600).await;
     for _ in 0..2 {
         for n in 0..66 {
             behind_proxy(&gateway, &token, &format!("192.0.2.{n}"), "a").await;
@@ -179,7 +179,7 @@ async fn made_up_user_agents_leave_windows_for_others() {
     let server = json!({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1/32"]});
     let gateway = Gateway::with(json!({"server": server}));
     gateway.place("k", "bytes");
-    let token = gateway.token("GET", "k", json!({"hit_window": 3600})).await;
+    let token = gateway.token("GET", "k").set("hit_window", 3600).await;
     for n in 0..100 {
         let address = format!("2001:db8::{n:x}");
         behind_proxy(&gateway, &token, &address, &format!("made up {n}")).await;

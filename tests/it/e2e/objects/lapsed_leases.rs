@@ -1,115 +1,34 @@
-//! A process that stood still for longer than a lease: what it holds is over by the clock, before any
-//! of its tasks has noticed.
+//! A process that was paused for longer than a lease: the clock ends what it had reserved, before any
+//! of its tasks runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use asset_gateway_backends::clock::{Clock, SystemClock, TestClock};
-use asset_gateway_backends::error::Result;
-use asset_gateway_backends::object_backend::memory::MemoryBackend;
-use asset_gateway_backends::object_backend::{
-    Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Stored, Upload,
-};
-use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
-use crate::support::api::{Answer, answer, until};
+use crate::support::api::{Answer, until};
+use crate::support::faulty_backend::FaultyBackend;
 use crate::support::faulty_store::Gate;
 use crate::support::in_process::InProcess;
 use crate::support::raw;
 
-/// As long as the process stands still.
-const STOPPED: Duration = Duration::from_secs(77);
+/// Longer than a lease.
+const PAUSED: Duration = Duration::from_secs(77);
 /// More than the sockets between take in.
 const LARGE: usize = 16 << 20;
 
-/// A bucket in memory whose first upload can be held up just before it is visible, and just after.
-#[derive(Clone, Default)]
-struct Held {
-    inner: MemoryBackend,
-    before: Arc<Gate>,
-    after: Arc<Gate>,
-    begun: Arc<AtomicUsize>,
-    /// As a storage that does late what it was asked for in time.
-    is_late: Arc<AtomicBool>,
-}
-
-struct HeldUpload {
-    inner: Box<dyn Upload>,
-    gates: Option<[Arc<Gate>; 2]>,
-}
-
-#[async_trait]
-impl Upload for HeldUpload {
-    async fn write(&mut self, piece: Bytes) -> Result<()> {
-        self.inner.write(piece).await
-    }
-
-    async fn finish(self: Box<Self>) -> Result<Stored> {
-        let Some([before, after]) = self.gates else {
-            return self.inner.finish().await;
-        };
-        before.pass().await;
-        let stored = self.inner.finish().await;
-        after.pass().await;
-        stored
-    }
-
-    async fn abort(self: Box<Self>) -> Result<()> {
-        self.inner.abort().await
-    }
-}
-
-#[async_trait]
-impl ObjectBackend for Held {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn check_key(&self, key: &str) -> Result<()> {
-        self.inner.check_key(key)
-    }
-
-    async fn head(&self, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
-        self.inner.head(key, options).await
-    }
-
-    async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
-        self.inner.get(key, options).await
-    }
-
-    async fn put(&self, key: &str, mut options: PutOptions) -> Result<Box<dyn Upload>> {
-        if self.is_late.load(SeqCst) {
-            options.fence = None;
-        }
-        let is_first = self.begun.fetch_add(1, SeqCst) == 0;
-        Ok(Box::new(HeldUpload {
-            inner: self.inner.put(key, options).await?,
-            gates: is_first.then(|| [&self.before, &self.after].map(Arc::clone)),
-        }))
-    }
-
-    async fn delete(&self, key: &str) -> Result<()> {
-        self.inner.delete(key).await
-    }
-
-    async fn ping(&self) -> Result<()> {
-        self.inner.ping().await
-    }
-}
-
-async fn start() -> (InProcess, Held, TestClock) {
+async fn start() -> (InProcess, FaultyBackend, TestClock) {
     let clock = TestClock::at(SystemClock.now_ms());
-    let bucket = Held::default();
-    let gateway = InProcess::start_at(Arc::new(clock.clone()), bucket.clone(), |store| store);
+    let bucket = FaultyBackend::default();
+    let gateway = InProcess::start(Arc::new(clock.clone()), bucket.clone(), |store| store);
     (gateway.await, bucket, clock)
 }
 
 async fn stored(gateway: &InProcess, key: &str) -> Answer {
-    let token = gateway.token("GET", key, json!({})).await;
+    let token = gateway.token("GET", key).await;
     gateway.get(&token).await
 }
 
@@ -134,9 +53,9 @@ async fn a_download_is_cut_off_before_its_last_byte() {
         .store("large", "text/plain", vec![7_u8; LARGE])
         .await;
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
-    let token = gateway.token("GET", "large", fields).await;
+    let token = gateway.token("GET", "large").with(fields).await;
     let mut first = raw::begin_download(gateway.port(), &token, "").await;
-    clock.advance(STOPPED);
+    clock.advance(PAUSED);
     // The hit of the lease that is over is somebody else's.
     let second = gateway.get(&token).await;
     assert_eq!((second.status, second.body.len()), (200, LARGE));
@@ -151,10 +70,10 @@ async fn a_download_is_cut_off_before_its_last_byte() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_that_storage_has_is_counted_and_acknowledged() {
     let (gateway, bucket, clock) = start().await;
-    let token = gateway.token("PUT", "k", json!({})).await;
-    let uploading = held_at(&gateway, &bucket.after, &token, "an upload").await;
-    clock.advance(STOPPED);
-    bucket.after.open();
+    let token = gateway.token("PUT", "k").await;
+    let uploading = held_at(&gateway, &bucket.after_finish, &token, "an upload").await;
+    clock.advance(PAUSED);
+    bucket.after_finish.open();
     gateway.sweep();
 
     let answer = uploading.await.unwrap();
@@ -173,11 +92,11 @@ async fn an_upload_that_storage_has_is_counted_and_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_that_is_not_visible_yet_never_is() {
     let (gateway, bucket, clock) = start().await;
-    let token = gateway.token("PUT", "k", json!({})).await;
-    let uploading = held_at(&gateway, &bucket.before, &token, "the first").await;
-    clock.advance(STOPPED);
+    let token = gateway.token("PUT", "k").await;
+    let uploading = held_at(&gateway, &bucket.before_finish, &token, "the first").await;
+    clock.advance(PAUSED);
     gateway.sweep();
-    bucket.before.open();
+    bucket.before_finish.open();
     let answer = uploading.await.unwrap();
     answer.assert_error(503, "unavailable");
     stored(&gateway, "k")
@@ -197,11 +116,10 @@ async fn an_upload_that_is_not_visible_yet_never_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_of_a_revoked_token_says_so() {
     let (gateway, bucket, _) = start().await;
-    let token = gateway.token("PUT", "k", json!({})).await;
-    let uploading = held_at(&gateway, &bucket.after, &token, "an upload").await;
-    let revoking = gateway.control("DELETE", &format!("/token/{token}"));
-    assert_eq!(answer(revoking).await.status, 204);
-    bucket.after.open();
+    let token = gateway.token("PUT", "k").await;
+    let uploading = held_at(&gateway, &bucket.after_finish, &token, "an upload").await;
+    gateway.revoke(&token).await;
+    bucket.after_finish.open();
     let answer = uploading.await.unwrap();
     // It was too late to keep the object from being there: the answer does not hide it.
     answer
@@ -213,13 +131,13 @@ async fn an_upload_of_a_revoked_token_says_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_that_is_still_coming_is_refused() {
     let (gateway, bucket, clock) = start().await;
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let mut stream = raw::begin_upload(gateway.port(), &token, 10, b"01234").await;
     until("the upload has begun", async || {
-        bucket.begun.load(SeqCst) == 1
+        bucket.uploads.load(SeqCst) == 1
     })
     .await;
-    clock.advance(STOPPED);
+    clock.advance(PAUSED);
     tokio::io::AsyncWriteExt::write_all(&mut stream, b"56789")
         .await
         .unwrap();
@@ -236,23 +154,20 @@ async fn an_upload_that_is_still_coming_is_refused() {
 async fn an_upload_that_becomes_visible_too_late_is_counted_or_said_to_be_there() {
     for another in [true, false] {
         let (gateway, bucket, clock) = start().await;
-        bucket.is_late.store(true, SeqCst);
-        let token = gateway.token("PUT", "k", json!({})).await;
-        let uploading = held_at(&gateway, &bucket.before, &token, "late").await;
-        clock.advance(STOPPED);
+        bucket.ignores_fences.store(true, SeqCst);
+        let token = gateway.token("PUT", "k").await;
+        let uploading = held_at(&gateway, &bucket.before_finish, &token, "late").await;
+        clock.advance(PAUSED);
         gateway.sweep();
         until("the hit is back", async || {
             gateway.put(&token, "in between").await.status == 200
         })
         .await;
         if another {
-            let path = format!("/token/{token}");
-            let more = gateway
-                .control("PATCH", &path)
-                .json(&json!({"max_hits": 2}));
-            assert_eq!(answer(more).await.status, 200);
+            let more = gateway.patch(&token, json!({"max_hits": 2})).await;
+            assert_eq!(more.status, 200);
         }
-        bucket.before.open();
+        bucket.before_finish.open();
         let told = uploading.await.unwrap();
         assert_eq!(stored(&gateway, "k").await.body, "late");
         if another {

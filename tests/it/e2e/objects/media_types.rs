@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::api::{Answer, answer};
-use crate::support::described::DescribedBackend;
+use crate::support::faulty_backend::FaultyBackend;
 use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
 use crate::support::raw;
@@ -36,7 +36,7 @@ const ATTACHED: Option<&str> = Some("attachment; filename=\"k\"; filename*=UTF-8
 #[tokio::test]
 async fn an_upload_of_what_is_not_one_type_is_415_and_stores_nothing() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let first = format!("PUT /object/{token}");
     for content_type in NOT_ONE {
         let line = format!("Content-Type: {content_type}");
@@ -78,13 +78,11 @@ async fn all(gateway: &InProcess, token: &str) -> Answer {
 
 #[tokio::test]
 async fn what_storage_holds_without_one_type_is_octet_stream() {
-    let bucket = DescribedBackend::default();
-    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    let bucket = FaultyBackend::default();
+    let gateway = InProcess::over(bucket.clone()).await;
     bucket.place("k", "<script>").await;
-    let plain = gateway.token("GET", "k", json!({})).await;
-    let inline = gateway
-        .token("GET", "k", json!({"disposition": "inline"}))
-        .await;
+    let plain = gateway.token("GET", "k").await;
+    let inline = gateway.token("GET", "k").set("disposition", "inline").await;
     let others = [
         "",
         "t\u{e9}xt/html",
@@ -105,13 +103,11 @@ async fn what_storage_holds_without_one_type_is_octet_stream() {
 
 #[tokio::test]
 async fn only_what_is_inert_is_shown() {
-    let bucket = DescribedBackend::default();
-    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    let bucket = FaultyBackend::default();
+    let gateway = InProcess::over(bucket.clone()).await;
     bucket.place("k", "<script>").await;
-    let plain = gateway.token("GET", "k", json!({})).await;
-    let inline = gateway
-        .token("GET", "k", json!({"disposition": "inline"}))
-        .await;
+    let plain = gateway.token("GET", "k").await;
+    let inline = gateway.token("GET", "k").set("disposition", "inline").await;
     for (content_type, inert) in [
         ("text/plain", true),
         ("TEXT/Plain;charset=UTF-8;", true),
@@ -167,8 +163,8 @@ async fn only_what_is_inert_is_shown() {
 
 #[tokio::test]
 async fn a_tokens_type_is_one_type_too() {
-    let bucket = DescribedBackend::default();
-    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    let bucket = FaultyBackend::default();
+    let gateway = InProcess::over(bucket.clone()).await;
     bucket.place("k", "<script>").await;
     bucket.claim_type("text/plain");
     let refused = [
@@ -189,7 +185,7 @@ async fn a_tokens_type_is_one_type_too() {
         ("image/png", true),
     ] {
         let fields = json!({"content_type": content_type});
-        let token = gateway.token("GET", "k", fields).await;
+        let token = gateway.token("GET", "k").with(fields).await;
         let got = all(&gateway, &token).await;
         assert_eq!(got.header("content-type"), Some(content_type));
         let expected = if inert {
@@ -210,12 +206,12 @@ async fn errors_are_json_that_runs_nothing() {
     let gateway = Gateway::start();
     gateway.place("k.html", "<script>");
     let fields = json!({"content_type": "text/html", "disposition": "inline"});
-    let token = gateway.token("GET", "k.html", fields).await;
+    let token = gateway.token("GET", "k.html").with(fields).await;
     let outside = gateway.object("GET", &token).header("range", "bytes=99-");
     answer(outside)
         .await
         .assert_error(416, "range_not_satisfiable");
-    let page = gateway.token("GET", "<script>.html", json!({})).await;
+    let page = gateway.token("GET", "<script>.html").await;
     gateway
         .get(&page)
         .await

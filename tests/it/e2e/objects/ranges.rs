@@ -1,7 +1,5 @@
 //! `Range` and `If-Range`.
 
-use serde_json::json;
-
 use crate::support::api::{Answer, answer};
 use crate::support::gateway::Gateway;
 
@@ -18,7 +16,7 @@ async fn with(gateway: &Gateway, token: &str, headers: &[(&str, &str)]) -> Answe
 async fn one_range_is_206() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
-    let token = gateway.token("GET", "k", json!({})).await;
+    let token = gateway.token("GET", "k").await;
     for (range, content_range, bytes) in [
         ("bytes=0-0", "bytes 0-0/10", "0"),
         ("bytes=2-4", "bytes 2-4/10", "234"),
@@ -64,7 +62,7 @@ async fn one_range_is_206() {
 async fn a_malformed_range_or_one_outside_is_416_and_gives_the_hit_back() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
-    let token = gateway.token("GET", "k", json!({"max_hits": 1})).await;
+    let token = gateway.token("GET", "k").max_hits(1).await;
     for range in [
         "bytes=abc",
         "bytes=",
@@ -99,7 +97,7 @@ async fn a_malformed_range_or_one_outside_is_416_and_gives_the_hit_back() {
 async fn an_empty_object_has_no_range() {
     let gateway = Gateway::start();
     gateway.place("k", "");
-    let token = gateway.token("GET", "k", json!({})).await;
+    let token = gateway.token("GET", "k").await;
     let refused = with(&gateway, &token, &[("range", "bytes=0-")]).await;
     refused.assert_error(416, "range_not_satisfiable");
     assert_eq!(refused.header("content-range"), Some("bytes */0"));
@@ -115,7 +113,7 @@ async fn if_range_right_wrong_weak_and_by_date() {
         .write(true)
         .open(gateway.objects().join("k"));
     file.unwrap().set_modified(old).unwrap();
-    let token = gateway.token("GET", "k", json!({})).await;
+    let token = gateway.token("GET", "k").await;
     let head = gateway.head(&token).await;
     let (etag, modified) = (
         head.header("etag").unwrap(),
@@ -145,7 +143,7 @@ async fn if_range_right_wrong_weak_and_by_date() {
 async fn two_ranges_in_two_lines_are_refused() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
-    let token = gateway.token("GET", "k", json!({"max_hits": 1})).await;
+    let token = gateway.token("GET", "k").max_hits(1).await;
     let twice = [("range", "bytes=0-1"), ("range", "bytes=2-3")];
     let refused = with(&gateway, &token, &twice).await;
     refused.assert_error(400, "bad_request").says("range");

@@ -30,9 +30,9 @@ async fn every_answer_says_no_referrer() {
         "limits": {"header_read_seconds": 1},
     }));
     gateway.place("k", "bytes");
-    let get = gateway.token("GET", "k", json!({})).await;
-    let put = gateway.token("PUT", "new", json!({"size": 5})).await;
-    let gone = gateway.token("GET", "gone", json!({})).await;
+    let get = gateway.token("GET", "k").await;
+    let put = gateway.token("PUT", "new").set("size", 5).await;
+    let gone = gateway.token("GET", "gone").await;
     let got = gateway.get(&get).await;
     assert_no_referrer(&got, 200);
     assert_no_referrer(&gateway.head(&get).await, 200);
@@ -87,9 +87,9 @@ async fn the_referer_of_an_event_opens_nothing() {
     }));
     gateway.place("k", "bytes");
     let fields = json!({"callback": receiver.url()});
-    let token = gateway.token("GET", "k", fields.clone()).await;
+    let token = gateway.token("GET", "k").with(fields.clone()).await;
     let custom = json!({"token": "mine", "callback": receiver.url()});
-    let custom = gateway.token("GET", "k", custom).await;
+    let custom = gateway.token("GET", "k").with(custom).await;
     let form = "AbCdEfGhIjKlMnOpQrStUvWxYz-_";
     assert_eq!(token.len(), form.len());
     let encoded =
@@ -152,22 +152,25 @@ async fn the_referer_of_an_event_opens_nothing() {
         (token.clone(), ""),
     ];
     for (referer, kept) in &expected {
-        let seen = receiver.tries().len();
+        let seen = receiver.attempts().len();
         let request = gateway.object("GET", &token);
         let got = answer(request.header("referer", referer)).await;
         assert_eq!(got.status, 200);
-        until("the event", async || receiver.tries().len() > seen).await;
-        let (_, event) = receiver.received().pop().unwrap();
+        until("the event", async || receiver.attempts().len() > seen).await;
+        let event = receiver.received().pop().unwrap();
         assert_eq!(event["referer"], *kept, "{referer}");
     }
-    let seen = receiver.tries().len();
+    let seen = receiver.attempts().len();
     let head = gateway.object("HEAD", &token).header("referer", &link);
     assert_eq!(answer(head).await.status, 200);
-    let put = gateway.token("PUT", "new", fields).await;
+    let put = gateway.token("PUT", "new").with(fields).await;
     let upload = gateway.object("PUT", &put).header("referer", &link);
     assert_eq!(answer(upload.body("x")).await.status, 200);
-    until("both events", async || receiver.tries().len() >= seen + 2).await;
-    for (_, event) in receiver.received().split_off(seen) {
+    until("both events", async || {
+        receiver.attempts().len() >= seen + 2
+    })
+    .await;
+    for event in receiver.received().split_off(seen) {
         assert_eq!(event["referer"], "https://gateway.example", "{event}");
     }
     // A token of the caller's own is known by itself, not by its form.
@@ -179,11 +182,11 @@ async fn the_referer_of_an_event_opens_nothing() {
             "https://portal.example/mines",
         ),
     ] {
-        let seen = receiver.tries().len();
+        let seen = receiver.attempts().len();
         let request = gateway.object("GET", &custom);
         assert_eq!(answer(request.header("referer", referer)).await.status, 200);
-        until("the event", async || receiver.tries().len() > seen).await;
-        let (_, event) = receiver.received().pop().unwrap();
+        until("the event", async || receiver.attempts().len() > seen).await;
+        let event = receiver.received().pop().unwrap();
         assert_eq!(event["referer"], kept, "{referer}");
     }
     assert!(!gateway.log().contains(&token));
@@ -197,7 +200,7 @@ async fn rules_about_referers_see_all_of_it() {
     gateway.place("k", "bytes");
     let allowed = "https://gateway.example/pages/";
     let fields = json!({"allowed_referers": [allowed]});
-    let token = gateway.token("GET", "k", fields).await;
+    let token = gateway.token("GET", "k").with(fields).await;
     for (referer, status) in [
         ("https://gateway.example/pages/1", 200),
         ("https://gateway.example/other", 403),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::api::{Answer, answer, now};
-use crate::support::described::DescribedBackend;
+use crate::support::faulty_backend::FaultyBackend;
 use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
 
@@ -24,7 +24,7 @@ async fn both(gateway: &Gateway, token: &str) -> Answer {
 async fn headers_of_an_object() {
     let gateway = Gateway::start();
     gateway.store("a.bin", "image/png", "0123456789").await;
-    let token = gateway.token("GET", "a.bin", json!({})).await;
+    let token = gateway.token("GET", "a.bin").await;
     let got = both(&gateway, &token).await;
     assert_eq!(got.body, "0123456789");
     for (name, value) in [
@@ -59,7 +59,7 @@ async fn limited_tokens_are_never_cached() {
         (json!({"max_hits": 9}), "private, no-store"),
         (json!({"max_hits": -1}), "private"),
     ] {
-        let token = gateway.token("GET", "a", fields).await;
+        let token = gateway.token("GET", "a").with(fields).await;
         let got = both(&gateway, &token).await;
         assert_eq!(got.header("cache-control"), Some(value));
         let fresh = gateway.object("GET", &token);
@@ -74,8 +74,8 @@ async fn limited_tokens_are_never_cached() {
 /// A public object, through tokens that not everybody may use.
 #[tokio::test]
 async fn tokens_with_rules_are_never_public() {
-    let bucket = DescribedBackend::default();
-    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    let bucket = FaultyBackend::default();
+    let gateway = InProcess::over(bucket.clone()).await;
     bucket.place("a", "bytes").await;
     let free = json!({});
     let addresses = json!({"allowed_ips": ["127.0.0.1"]});
@@ -93,7 +93,7 @@ async fn tokens_with_rules_are_never_public() {
     ] {
         let said = stored.to_owned();
         bucket.describe(move |meta| meta.cache_control = Some(said.clone()));
-        let token = gateway.token("GET", "a", fields.clone()).await;
+        let token = gateway.token("GET", "a").with(fields.clone()).await;
         for request in [
             gateway.object("GET", &token),
             gateway.object("HEAD", &token),
@@ -147,16 +147,13 @@ async fn names_have_no_invisible_characters() {
         let key = format!("dir/{name}");
         gateway.place(&key, "bytes");
         let fields = json!({"disposition": "attachment"});
-        let token = gateway.token("GET", &key, fields).await;
+        let token = gateway.token("GET", &key).with(fields).await;
         let got = both(&gateway, &token).await;
         assert_eq!(got.header("content-disposition"), Some(plain), "{name:?}");
     }
     let token = gateway
-        .token(
-            "GET",
-            "dir/photo_\u{202e}gpj.exe",
-            json!({"filename": "\u{202e}\u{200b}"}),
-        )
+        .token("GET", "dir/photo_\u{202e}gpj.exe")
+        .with(json!({"filename": "\u{202e}\u{200b}"}))
         .await;
     assert_eq!(gateway.record(&token).await["filename"], "");
     let visible = "r\u{e9}sum\u{e9} \u{62a5}\u{544a} \u{1f600} \u{645}\u{635}\u{631}.pdf";
@@ -188,7 +185,7 @@ async fn names_and_dispositions() {
         (json!({"filename": "a\"\\; x=\"b"}), Some(quoted)),
         (json!({"filename": "../..\\a/b.txt"}), Some(path)),
     ] {
-        let token = gateway.token("GET", "dir/a.txt", fields.clone()).await;
+        let token = gateway.token("GET", "dir/a.txt").with(fields.clone()).await;
         let got = both(&gateway, &token).await;
         assert_eq!(got.header("content-disposition"), value, "{fields}");
         assert_eq!(got.header("content-security-policy"), None);
@@ -212,7 +209,7 @@ async fn what_a_browser_would_run_is_an_attachment_or_in_a_sandbox() {
         ("application/json", false),
     ] {
         gateway.store("k", content_type, "<script>").await;
-        let plain = gateway.token("GET", "k", json!({})).await;
+        let plain = gateway.token("GET", "k").await;
         let got = both(&gateway, &plain).await;
         assert_eq!(got.header("content-type"), Some(content_type));
         let attached = "attachment; filename=\"k\"; filename*=UTF-8''k";
@@ -226,9 +223,7 @@ async fn what_a_browser_would_run_is_an_attachment_or_in_a_sandbox() {
         assert_eq!(got.header("content-security-policy"), sandbox);
         assert_eq!(got.header("x-content-type-options"), Some("nosniff"));
 
-        let inline = gateway
-            .token("GET", "k", json!({"disposition": "inline"}))
-            .await;
+        let inline = gateway.token("GET", "k").set("disposition", "inline").await;
         let got = both(&gateway, &inline).await;
         assert!(
             got.header("content-disposition")
@@ -244,7 +239,7 @@ async fn the_tokens_type_goes_before_the_objects() {
     let gateway = Gateway::start();
     gateway.place("a.txt", "<b>");
     let fields = json!({"content_type": "text/html", "disposition": "inline"});
-    let token = gateway.token("GET", "a.txt", fields).await;
+    let token = gateway.token("GET", "a.txt").with(fields).await;
     let got = both(&gateway, &token).await;
     assert_eq!(got.header("content-type"), Some("text/html"));
     assert_eq!(
@@ -252,7 +247,7 @@ async fn the_tokens_type_goes_before_the_objects() {
         Some("sandbox; default-src 'none'")
     );
     gateway.place("no-extension", "?");
-    let token = gateway.token("GET", "no-extension", json!({})).await;
+    let token = gateway.token("GET", "no-extension").await;
     let got = both(&gateway, &token).await;
     assert_eq!(got.header("content-type"), Some("application/octet-stream"));
 }
@@ -261,7 +256,7 @@ async fn the_tokens_type_goes_before_the_objects() {
 async fn an_empty_object_is_200_and_empty() {
     let gateway = Gateway::start();
     gateway.store("empty", "text/plain", "").await;
-    let token = gateway.token("GET", "empty", json!({"max_hits": 1})).await;
+    let token = gateway.token("GET", "empty").max_hits(1).await;
     let got = gateway.get(&token).await;
     assert_eq!((got.status, got.header("content-length")), (200, Some("0")));
     assert_eq!(gateway.used_hits(&token).await, 1);

@@ -10,7 +10,7 @@ use crate::support::raw;
 #[tokio::test]
 async fn a_declared_size_is_refused_at_the_head_and_one_that_fits_is_not() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"size": 100})).await;
+    let token = gateway.token("PUT", "k").set("size", 100).await;
     gateway
         .put(&token, vec![1; 101])
         .await
@@ -29,7 +29,7 @@ async fn a_declared_size_is_refused_at_the_head_and_one_that_fits_is_not() {
 #[tokio::test]
 async fn an_undeclared_size_is_refused_where_it_grows_too_large() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"size": 100_000})).await;
+    let token = gateway.token("PUT", "k").set("size", 100_000).await;
     let pieces = |count: usize| {
         let pieces = std::iter::repeat_n(Bytes::from(vec![1; 50_000]), count);
         reqwest::Body::wrap_stream(futures_util::stream::iter(
@@ -48,7 +48,7 @@ async fn an_undeclared_size_is_refused_where_it_grows_too_large() {
 #[tokio::test]
 async fn an_upload_that_stalls_is_408_and_leaves_nothing() {
     let gateway = Gateway::with(json!({"limits": {"idle_seconds": 1}}));
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let mut stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
     let refused = raw::read_to_end(&mut stream).await;
     refused.assert_error(408, "request_timeout");
@@ -69,7 +69,7 @@ async fn json_that_stalls_is_408() {
 #[tokio::test]
 async fn an_upload_under_way_holds_its_hit() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
     until("a lease", async || !gateway.files().is_empty()).await;
     gateway

@@ -16,13 +16,13 @@ fn pieces(count: usize) -> reqwest::Body {
 #[tokio::test]
 async fn known_and_unknown_lengths() {
     let gateway = Gateway::start();
-    let known = gateway.token("PUT", "dir/known", json!({})).await;
+    let known = gateway.token("PUT", "dir/known").await;
     let put = gateway.put(&known, vec![5; 5 << 20]).await;
     assert_eq!(put.json()["size"], 5 << 20);
     let etag = put.json()["etag"].as_str().unwrap().to_owned();
     assert_eq!(put.header("etag"), Some(format!("\"{etag}\"").as_str()));
 
-    let chunked = gateway.token("PUT", "dir/chunked", json!({})).await;
+    let chunked = gateway.token("PUT", "dir/chunked").await;
     let put = gateway.put(&chunked, pieces(80)).await;
     assert_eq!((put.status, &put.json()["size"]), (200, &json!(80 << 16)));
     let stored = std::fs::read(gateway.objects().join("dir/chunked")).unwrap();
@@ -34,7 +34,7 @@ async fn known_and_unknown_lengths() {
     );
     assert_eq!(gateway.files(), ["dir/chunked", "dir/known"]);
 
-    let empty = gateway.token("PUT", "empty", json!({})).await;
+    let empty = gateway.token("PUT", "empty").await;
     assert_eq!(gateway.put(&empty, "").await.json()["size"], 0);
     assert_eq!(gateway.status(&empty).await["object_exists"], true);
 }
@@ -42,7 +42,7 @@ async fn known_and_unknown_lengths() {
 #[tokio::test]
 async fn a_put_token_is_good_for_one_upload() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     assert_eq!(gateway.put(&token, "first").await.status, 200);
     gateway
         .put(&token, "second")
@@ -57,7 +57,7 @@ async fn a_put_token_is_good_for_one_upload() {
         (head.status, head.header("content-length")),
         (200, Some("5"))
     );
-    let unlimited = gateway.token("PUT", "k", json!({"max_hits": -1})).await;
+    let unlimited = gateway.token("PUT", "k").max_hits(-1).await;
     for n in 0..3 {
         assert_eq!(gateway.put(&unlimited, format!("{n}")).await.status, 200);
     }
@@ -67,7 +67,7 @@ async fn a_put_token_is_good_for_one_upload() {
 #[tokio::test]
 async fn a_client_that_waits_for_100_gets_it_after_the_checks() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"size": 5})).await;
+    let token = gateway.token("PUT", "k").set("size", 5).await;
     let head = |length: usize| {
         format!(
             "PUT /object/{token} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\
@@ -94,7 +94,7 @@ async fn a_client_that_waits_for_100_gets_it_after_the_checks() {
 async fn the_type_is_kept_or_demanded() {
     let gateway = Gateway::start();
     let fields = json!({"content_type": "image/png", "max_hits": 9});
-    let token = gateway.token("PUT", "k", fields).await;
+    let token = gateway.token("PUT", "k").with(fields).await;
     let put = async |content_type: Option<&str>| {
         let mut request = gateway.object("PUT", &token).body("x");
         if let Some(content_type) = content_type {
@@ -116,7 +116,7 @@ async fn the_type_is_kept_or_demanded() {
         (Some("IMAGE/PNG; x=y"), "IMAGE/PNG; x=y"),
     ] {
         assert_eq!(put(sent).await.status, 200);
-        let get = gateway.token("GET", "k", json!({})).await;
+        let get = gateway.token("GET", "k").await;
         assert_eq!(gateway.head(&get).await.header("content-type"), Some(kept));
     }
 }
@@ -126,7 +126,7 @@ async fn overwriting_can_be_forbidden() {
     let gateway = Gateway::start();
     gateway.place("k", "old");
     let fields = json!({"allow_overwrite": false});
-    let token = gateway.token("PUT", "k", fields.clone()).await;
+    let token = gateway.token("PUT", "k").with(fields.clone()).await;
     gateway
         .put(&token, "new")
         .await
@@ -138,7 +138,7 @@ async fn overwriting_can_be_forbidden() {
     assert_eq!(std::fs::read(gateway.objects().join("k")).unwrap(), b"old");
     assert_eq!(gateway.files(), ["k"]);
     assert_eq!(gateway.used_hits(&token).await, 0);
-    let free = gateway.token("PUT", "free", fields).await;
+    let free = gateway.token("PUT", "free").with(fields).await;
     assert_eq!(gateway.put(&free, "new").await.status, 200);
 }
 
@@ -146,7 +146,7 @@ async fn overwriting_can_be_forbidden() {
 async fn of_many_that_may_not_overwrite_one_wins() {
     let gateway = Gateway::start();
     let fields = json!({"allow_overwrite": false, "max_hits": 20});
-    let token = gateway.token("PUT", "k", fields).await;
+    let token = gateway.token("PUT", "k").with(fields).await;
     let puts = (0..20).map(|n| gateway.put(&token, format!("content {n}")));
     let answers = futures_util::future::join_all(puts).await;
     let stored: Vec<_> = answers
@@ -172,7 +172,7 @@ async fn of_many_that_may_not_overwrite_one_wins() {
 async fn a_part_of_a_file_is_refused() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let part = gateway
         .object("PUT", &token)
         .header("content-range", "bytes 5-9/10");

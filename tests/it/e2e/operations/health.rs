@@ -60,7 +60,7 @@ async fn a_bucket_that_answers_an_error_is_there() {
 #[tokio::test]
 async fn the_answer_is_kept_for_a_moment() {
     let bucket = FaultyBackend::default();
-    let gateway = InProcess::start(bucket.clone(), |store| store).await;
+    let gateway = InProcess::over(bucket.clone()).await;
     let buckets = async || answer(gateway.plain("GET", "/readyz")).await.json()["buckets"].clone();
     assert_eq!(buckets().await, json!({"local": "ok"}));
     bucket.fail(Fault::Error(asset_gateway_backends::ErrorKind::Unavailable));
@@ -72,7 +72,7 @@ async fn the_answer_is_kept_for_a_moment() {
 async fn shutting_down_is_said_to_whoever_still_asks() {
     use tokio::io::AsyncWriteExt;
 
-    let gateway = InProcess::start(FaultyBackend::default(), |store| store).await;
+    let gateway = InProcess::over(FaultyBackend::default()).await;
     let port = gateway.base.rsplit(':').next().unwrap().parse().unwrap();
     let mut stream = raw::connect(port).await;
     // The head has begun when the end begins.

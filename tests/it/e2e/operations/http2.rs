@@ -6,7 +6,7 @@ use http::{Request, Version};
 use http_body_util::BodyExt;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::api::until;
 use crate::support::gateway::Gateway;
@@ -44,7 +44,7 @@ async fn send(client: &mut SendRequest<Body>, request: Request<Body>) -> (u16, B
 async fn uploads_and_downloads() {
     let gateway = Gateway::start();
     let mut client = connect(&gateway).await;
-    let put = gateway.token("PUT", "k", json!({})).await;
+    let put = gateway.token("PUT", "k").await;
     let content = Bytes::from(vec![7; 3 << 20]);
     let (status, body) = send(&mut client, request("PUT", &put, content.clone().into())).await;
     assert_eq!(status, 200);
@@ -53,7 +53,7 @@ async fn uploads_and_downloads() {
         3 << 20
     );
 
-    let get = gateway.token("GET", "k", json!({"max_hits": 8})).await;
+    let get = gateway.token("GET", "k").max_hits(8).await;
     let all = (0..8).map(|_| {
         let mut client = client.clone();
         let request = request("GET", &get, Body::empty());
@@ -74,7 +74,7 @@ async fn uploads_and_downloads() {
 async fn a_refused_upload_hears_why_and_the_connection_lives() {
     let gateway = Gateway::start();
     let mut client = connect(&gateway).await;
-    let put = gateway.token("PUT", "k", json!({"size": 10})).await;
+    let put = gateway.token("PUT", "k").set("size", 10).await;
     let pieces = (0..64).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![7; 1 << 16])));
     let body = Body::from_stream(futures_util::stream::iter(pieces));
     let (status, body) = send(&mut client, request("PUT", &put, body)).await;
@@ -92,7 +92,7 @@ async fn a_refused_upload_hears_why_and_the_connection_lives() {
 async fn a_stream_that_is_reset_leaves_nothing() {
     let gateway = Gateway::start();
     let mut client = connect(&gateway).await;
-    let put = gateway.token("PUT", "k", json!({})).await;
+    let put = gateway.token("PUT", "k").await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     let body = futures_util::stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|piece| (piece, receiver))

@@ -1,14 +1,12 @@
 //! Heads that no client library sends.
 
-use serde_json::json;
-
 use crate::support::gateway::Gateway;
 use crate::support::raw;
 
 #[tokio::test]
 async fn headers_given_twice_are_refused_and_nothing_is_stored() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let first = format!("PUT /object/{token}");
     let lines: [&[&[u8]]; 3] = [
         &[
@@ -39,7 +37,7 @@ async fn headers_given_twice_are_refused_and_nothing_is_stored() {
 #[tokio::test]
 async fn heads_that_are_no_http_are_refused() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let first = format!("PUT /object/{token}");
     let lines: [&[&[u8]]; 6] = [
         &[b"Content-Length: 4", b"Content-Length: 5"],
@@ -81,7 +79,7 @@ async fn heads_that_are_no_http_are_refused() {
 #[tokio::test]
 async fn lengths_that_contradict_each_other_smuggle_nothing() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({"max_hits": 5})).await;
+    let token = gateway.token("PUT", "k").max_hits(5).await;
     let request = format!(
         "PUT /object/{token} HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\
          Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
@@ -103,7 +101,7 @@ async fn lengths_that_contradict_each_other_smuggle_nothing() {
 async fn bytes_that_are_no_text_are_refused_where_they_matter() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
-    let put = gateway.token("PUT", "new", json!({})).await;
+    let put = gateway.token("PUT", "new").await;
     let refused = raw::request(
         gateway.port,
         &format!("PUT /object/{put}"),
@@ -115,7 +113,7 @@ async fn bytes_that_are_no_text_are_refused_where_they_matter() {
         .assert_error(400, "bad_request")
         .says("content-type");
     assert_eq!(gateway.files(), ["k"]);
-    let get = gateway.token("GET", "k", json!({"max_hits": 1})).await;
+    let get = gateway.token("GET", "k").max_hits(1).await;
     let first = format!("GET /object/{get}");
     let lines: [&[u8]; 4] = [
         b"Range: bytes=\xff-",

@@ -13,12 +13,12 @@ async fn every_declared_family_is_there_after_traffic_and_no_token_in_it() {
     let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({"limits": {"max_connections": 8}}));
     let fields = json!({"callback": receiver.url(), "token": "never-in-metrics", "max_hits": 5});
-    let put = gateway.token("PUT", "secret-key", fields).await;
+    let put = gateway.token("PUT", "secret-key").with(fields).await;
     assert_eq!(gateway.put(&put, "bytes").await.status, 200);
     gateway.put("unknown-never-in-metrics", "bytes").await;
-    let get = gateway.token("GET", "secret-key", json!({})).await;
+    let get = gateway.token("GET", "secret-key").await;
     gateway.get(&get).await;
-    let absent = gateway.token("GET", "absent", json!({"max_hits": 1})).await;
+    let absent = gateway.token("GET", "absent").max_hits(1).await;
     gateway.get(&absent).await;
     answer(gateway.plain("BREW", "/made-up/never-in-metrics")).await;
     receiver.events(1).await;

@@ -1,7 +1,5 @@
 //! Unknown paths, wrong methods, odd paths.
 
-use serde_json::json;
-
 use crate::support::api::{CONTROL, answer};
 use crate::support::gateway::Gateway;
 use crate::support::raw;
@@ -108,10 +106,10 @@ async fn odd_paths_are_no_tokens() {
         refused.assert_error(refused.status, refused.json()["code"].as_str().unwrap());
     }
     let longest = "x".repeat(128);
-    gateway.token("GET", "k", json!({"token": longest})).await;
+    gateway.token("GET", "k").set("token", &*longest).await;
     assert_eq!(gateway.get(&longest).await.status, 200);
     // Escaped, it is still that token.
-    gateway.token("GET", "k", json!({"token": "a.b~c"})).await;
+    gateway.token("GET", "k").set("token", "a.b~c").await;
     let escaped = raw::request(gateway.port, "GET /object/%61%2Eb%7Ec", &[], b"").await;
     assert_eq!(escaped.status, 200);
     // And a query changes nothing.

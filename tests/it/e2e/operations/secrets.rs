@@ -20,10 +20,11 @@ async fn no_log_and_no_file_of_the_store_gives_a_working_link() {
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1]}}));
     let fields = json!({"callback": format!("{}?password=in-the-callback", receiver.url()),
         "max_hits": 50, "metadata": {"m": "metadata-is-no-secret"}});
-    let put = gateway.token("PUT", "dir/k", fields.clone()).await;
-    let get = gateway.token("GET", "dir/k", fields).await;
+    let put = gateway.token("PUT", "dir/k").with(fields.clone()).await;
+    let get = gateway.token("GET", "dir/k").with(fields).await;
     let custom = gateway
-        .token("GET", "dir/k", json!({"token": "a-custom-token-of-mine"}))
+        .token("GET", "dir/k")
+        .with(json!({"token": "a-custom-token-of-mine"}))
         .await;
     let content = "the-bytes-of-the-object";
     for token in [&put, &get, &custom] {
@@ -40,12 +41,7 @@ async fn no_log_and_no_file_of_the_store_gives_a_working_link() {
                 .body(token.clone()),
         )
         .await;
-        answer(
-            gateway
-                .control("PATCH", &format!("/token/{token}"))
-                .json(&json!({token: 1})),
-        )
-        .await;
+        gateway.patch(token, json!({token: 1})).await;
         let first = format!("GET /object/{token}");
         raw::request(gateway.port, &first, &[b"Broken Header"], b"").await;
         raw::request(gateway.port, &format!("{first}/more"), &[], b"").await;

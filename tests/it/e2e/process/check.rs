@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::support::gateway::{Gateway, configuration};
+use crate::support::gateway::Gateway;
 use crate::support::process::command;
 
 fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -115,18 +115,9 @@ fn the_version_names_the_features() {
 
 #[tokio::test]
 async fn the_environment_goes_over_the_file() {
-    let folder = std::sync::Arc::new(tempfile::tempdir().unwrap());
-    let whole = configuration(folder.path()).to_string();
-    std::fs::write(folder.path().join("config.yaml"), whole).unwrap();
-    let mut command = command();
-    command
-        .args(["-config", "config.yaml"])
-        .current_dir(folder.path())
-        .env(
-            "ASSET_GATEWAY__SERVER__HOST",
-            "https://from.the.environment",
-        );
-    let gateway = Gateway::run(command, folder);
+    let host = "https://from.the.environment";
+    let builder = Gateway::builder().variable("ASSET_GATEWAY__SERVER__HOST", host);
+    let gateway = builder.start();
     let body = serde_json::json!({"key": "k", "method": "GET"});
     let url = gateway.create(body).await.json()["url"].to_string();
     assert!(

@@ -8,17 +8,6 @@ use serde_json::json;
 
 use crate::support::api::{answer, until};
 use crate::support::gateway::Gateway;
-use crate::support::process::command;
-
-/// No configuration, in `folder`; only the ports are chosen by the system.
-fn start(folder: &Arc<tempfile::TempDir>) -> Gateway {
-    let mut command = command();
-    command
-        .current_dir(folder.path())
-        .env("ASSET_GATEWAY__SERVER__LISTEN", "127.0.0.1:0")
-        .env("ASSET_GATEWAY__METRICS__LISTEN", "127.0.0.1:0");
-    Gateway::run(command, Arc::clone(folder))
-}
 
 async fn banner(gateway: &Gateway) -> String {
     let printed = async || gateway.stdout().contains("curl -fsS \"$GET_URL\"");
@@ -34,7 +23,7 @@ fn kept_token(folder: &Path) -> String {
 #[tokio::test]
 async fn the_banner_s_commands_work_when_pasted() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let gateway = start(&folder);
+    let gateway = Gateway::embedded(&folder);
     let text = banner(&gateway).await;
     let token = kept_token(folder.path());
     assert!(
@@ -71,7 +60,7 @@ async fn the_banner_s_commands_work_when_pasted() {
 #[tokio::test]
 async fn the_control_token_is_private_and_stays_the_same() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let gateway = start(&folder);
+    let gateway = Gateway::embedded(&folder);
     let first = banner(&gateway).await;
     let token = kept_token(folder.path());
     #[cfg(unix)]
@@ -88,7 +77,7 @@ async fn the_control_token_is_private_and_stays_the_same() {
     assert_eq!(gateway.put("t", "kept").await.status, 200);
     gateway.stop();
 
-    let gateway = start(&folder);
+    let gateway = Gateway::embedded(&folder);
     let second = banner(&gateway).await;
     assert!(first.contains(&token) && second.contains(&token));
     assert_eq!(kept_token(folder.path()), token);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::support::gateway::Gateway;
-use crate::support::process::command;
 
 const TIGHTENED: &str = "others had rights to what is private: taken away";
 
@@ -83,22 +82,14 @@ async fn the_store_is_private_and_is_made_so_again() {
 async fn without_a_configuration_all_of_data_is_private() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let data = folder.path().join("data");
-    let start = || {
-        let mut command = command();
-        command
-            .current_dir(folder.path())
-            .env("ASSET_GATEWAY__SERVER__LISTEN", "127.0.0.1:0")
-            .env("ASSET_GATEWAY__METRICS__LISTEN", "127.0.0.1:0");
-        Gateway::run(command, Arc::clone(&folder))
-    };
-    let gateway = start();
+    let gateway = Gateway::embedded(&folder);
     let token = data.join("control-token");
     assert_eq!((mode(&data), mode(&token)), (0o700, 0o600));
     assert_private(&data.join("tokens"));
     gateway.stop();
     set_mode(&data, 0o755);
     set_mode(&token, 0o644);
-    let gateway = start();
+    let gateway = Gateway::embedded(&folder);
     assert_eq!((mode(&data), mode(&token)), (0o700, 0o600));
     assert_eq!(gateway.logged(TIGHTENED).len(), 2, "{}", gateway.log());
 }

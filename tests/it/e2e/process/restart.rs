@@ -11,14 +11,14 @@ use crate::support::raw;
 async fn tokens_hits_and_objects_outlive_the_process() {
     let gateway = Gateway::start();
     gateway
-        .token("PUT", "k", json!({"token": "put", "max_hits": 2}))
+        .token("PUT", "k")
+        .with(json!({"token": "put", "max_hits": 2}))
         .await;
     gateway
-        .token("GET", "k", json!({"token": "limited", "max_hits": 2}))
+        .token("GET", "k")
+        .with(json!({"token": "limited", "max_hits": 2}))
         .await;
-    gateway
-        .token("GET", "k", json!({"token": "unlimited"}))
-        .await;
+    gateway.token("GET", "k").set("token", "unlimited").await;
     gateway.put("put", "bytes").await;
     gateway.get("limited").await;
     for _ in 0..5 {
@@ -44,7 +44,7 @@ async fn tokens_hits_and_objects_outlive_the_process() {
 #[tokio::test]
 async fn an_upload_under_way_is_finished_before_the_end() {
     let gateway = Gateway::start();
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let mut stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
     until("a temporary file", async || !gateway.files().is_empty()).await;
     gateway.terminate();
@@ -65,7 +65,7 @@ async fn an_upload_under_way_is_finished_before_the_end() {
 #[tokio::test]
 async fn one_that_does_not_end_in_time_is_cut_off() {
     let gateway = Gateway::with(json!({"limits": {"shutdown_seconds": 1}}));
-    let token = gateway.token("PUT", "k", json!({})).await;
+    let token = gateway.token("PUT", "k").await;
     let _stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
     until("a temporary file", async || !gateway.files().is_empty()).await;
     let gateway = gateway.stop().start();
