@@ -32,6 +32,26 @@ pub enum ErrorKind {
     Corrupt,
 }
 
+impl ErrorKind {
+    /// Storage did what it was asked: the client's conditions, range or key led to this. The kind
+    /// says all that a log needs.
+    pub fn is_outcome(self) -> bool {
+        match self {
+            Self::NotFound
+            | Self::NotModified
+            | Self::PreconditionFailed
+            | Self::RangeNotSatisfiable { .. } => true,
+            Self::InvalidKey
+            | Self::Timeout
+            | Self::NoAnswer
+            | Self::Unavailable
+            | Self::Busy { .. }
+            | Self::Upstream
+            | Self::Corrupt => false,
+        }
+    }
+}
+
 /// An adapter's failure. `Display` is for the log: it names the operation and the vendor's words,
 /// never a credential.
 #[derive(Debug, thiserror::Error)]
@@ -66,41 +86,6 @@ impl BackendError {
     /// What the adapter or its vendor says, without operation and kind.
     pub fn reason(&self) -> Option<String> {
         self.source.as_ref().map(ToString::to_string)
-    }
-}
-
-impl BackendError {
-    /// Of a part of an upload: whatever became of it, nothing is made visible by it.
-    #[cfg(any(feature = "opendal", feature = "aws"))]
-    pub(crate) fn of_a_part(mut self) -> Self {
-        if self.kind == ErrorKind::NoAnswer {
-            self.kind = ErrorKind::Unavailable;
-        }
-        self
-    }
-
-    /// Of an upload: whether an object is there, has changed or has such a range is nothing that an
-    /// upload asks. A condition holds or fails only where it was set.
-    #[cfg(any(feature = "opendal", feature = "aws"))]
-    pub(crate) fn of_an_upload(self, must_not_exist: bool) -> Self {
-        match self.kind {
-            ErrorKind::PreconditionFailed if must_not_exist => self,
-            ErrorKind::NotFound
-            | ErrorKind::NotModified
-            | ErrorKind::PreconditionFailed
-            | ErrorKind::RangeNotSatisfiable { .. } => Self::with_source(
-                ErrorKind::Upstream,
-                self.operation,
-                format!("storage answers an upload with {:?}", self.kind),
-            ),
-            ErrorKind::InvalidKey
-            | ErrorKind::Timeout
-            | ErrorKind::NoAnswer
-            | ErrorKind::Unavailable
-            | ErrorKind::Busy { .. }
-            | ErrorKind::Upstream
-            | ErrorKind::Corrupt => self,
-        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod opendal;
 mod part_buffer;
 #[cfg(any(feature = "opendal", feature = "aws"))]
 mod remote;
+mod upload_error;
 
 use std::fmt;
 use std::ops::Range;

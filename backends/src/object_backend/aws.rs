@@ -15,7 +15,6 @@ mod error;
 mod header_values;
 mod http_client;
 mod multipart;
-mod multipart_upload;
 mod request_body;
 mod single_put;
 mod upload_target;
@@ -28,11 +27,12 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use self::clients::Clients;
-use self::error::{backend_error, is_answer, strange};
+use self::error::{backend_error, invalid_response, is_answer};
 use self::header_values::{date, range_header};
-use self::multipart_upload::PartedUpload;
+use self::multipart::AwsMultipart;
 use self::single_put::SinglePut;
-use self::upload_target::Target;
+use self::upload_target::UploadTarget;
+use super::multipart::MultipartUpload;
 use super::remote::download::{self, Storage};
 use super::remote::object_key as key_rules;
 use super::remote::response::Answer;
@@ -116,7 +116,7 @@ where
     match (answer, result) {
         (Some(answer), _) => answer,
         (None, Err(error)) => Err(backend_error(operation, &error)),
-        (None, Ok(_)) => Err(strange(operation, "the SDK has asked nothing")),
+        (None, Ok(_)) => Err(invalid_response(operation, "the SDK has asked nothing")),
     }
 }
 
@@ -149,15 +149,14 @@ impl ObjectBackend for AwsBackend {
 
     async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
         self.check("put", key)?;
-        let announced = options.content_length;
-        let target = Target {
+        let target = UploadTarget {
             backend: self.clone(),
             key: key.to_owned(),
-            options,
+            options: options.clone(),
         };
-        Ok(match announced {
+        Ok(match options.content_length {
             Some(length) if length <= LARGEST_PUT => Box::new(SinglePut::new(target, length)),
-            Some(_) | None => Box::new(PartedUpload::new(target)),
+            Some(_) | None => Box::new(MultipartUpload::new(AwsMultipart::new(target), &options)),
         })
     }
 

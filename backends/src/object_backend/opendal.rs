@@ -8,10 +8,10 @@
 //!   was asked for is what is stored, or nothing.
 
 mod error;
+mod multipart;
 mod reader_options;
 mod services;
 mod transport;
-mod upload;
 
 use std::collections::HashMap;
 
@@ -21,8 +21,9 @@ use opendal::raw::normalize_path;
 use opendal::{BytesRange, Operator};
 
 use self::error::{backend_error, is_answer};
+use self::multipart::OpendalMultipart;
 use self::reader_options::reader_options;
-use self::upload::OpendalUpload;
+use super::multipart::MultipartUpload;
 use super::remote::download::{self, Storage};
 use super::remote::object_key as key_rules;
 use super::remote::response::Answer;
@@ -152,6 +153,7 @@ impl ObjectBackend for OpendalBackend {
             if_not_exists: options.must_not_exist,
             user_metadata: options
                 .marker
+                .clone()
                 .filter(|_| self.capabilities().markers)
                 .map(|marker| HashMap::from([(MARKER.to_owned(), marker)])),
             ..WriteOptions::default()
@@ -159,14 +161,13 @@ impl ObjectBackend for OpendalBackend {
         let writer = self.operator.writer_options(key, write).await;
         let writer = writer
             .map_err(|error| backend_error("put", error).of_an_upload(options.must_not_exist))?;
-        Ok(Box::new(OpendalUpload::new(
-            self.clone(),
-            key.to_owned(),
+        let requests = OpendalMultipart {
+            backend: self.clone(),
+            key: key.to_owned(),
+            must_not_exist: options.must_not_exist,
             writer,
-            options.must_not_exist,
-            options.fence,
-            options.content_length,
-        )))
+        };
+        Ok(Box::new(MultipartUpload::new(requests, &options)))
     }
 
     async fn delete(&self, key: &str) -> Result<()> {

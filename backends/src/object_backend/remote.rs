@@ -8,9 +8,11 @@
 //!
 //! Writes:
 //! - [`acknowledgement`]: which responses to a writing request count as storage's own success.
+//! - [`upload_outcome`]: what the request that makes an object visible came to.
 //! - [`not_sent`]: failed requests that cannot have reached storage.
 //!
-//! Settings and texts:
+//! The connection, settings and texts:
+//! - [`http_client`], [`timeouts`]: the client below every client library, and its time limits.
 //! - [`endpoint`]: endpoints of providers, and settings that no adapter can open.
 //! - [`object_key`]: keys that a provider cannot hold.
 //! - [`redact`]: messages of storage without signatures, for the log.
@@ -18,9 +20,12 @@
 pub mod acknowledgement;
 pub mod download;
 pub mod endpoint;
+pub mod http_client;
 pub mod not_sent;
 pub mod object_key;
 pub mod redact;
 pub mod response;
 pub mod retry;
 mod sent_conditions;
+pub mod timeouts;
+pub mod upload_outcome;

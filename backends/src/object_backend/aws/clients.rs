@@ -13,14 +13,8 @@ use aws_sdk_s3::config::{
 use super::credentials::{self, signing};
 use super::http_client::Http;
 use crate::object_backend::remote::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
+use crate::object_backend::remote::timeouts::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
 use crate::settings::{BucketSettings, Provider};
-
-pub use crate::object_backend::remote::retry::SILENCE;
-
-/// Storage puts the parts of a large upload together before it answers.
-pub const COMPLETE: Duration = Duration::from_secs(300);
-
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// Tries of a request that may be repeated.
 const TRIES: u32 = 3;
@@ -32,7 +26,7 @@ pub struct Clients {
     /// One request, whatever becomes of it. It has no time limit: its caller sets one.
     pub once: Client,
     /// Repeats where storage stumbles: for requests whose repetition changes nothing. Each try is
-    /// over after [`SILENCE`].
+    /// over after [`RESPONSE_TIMEOUT`].
     pub again: Client,
 }
 
@@ -41,12 +35,13 @@ impl Clients {
     /// environment, no profile, no instance's role.
     pub fn new(settings: &BucketSettings) -> Result<Self, Refusal> {
         let base = config(settings)?;
-        let http = Http::new(CONNECT).map_err(|error| format!("no HTTP client: {error}"))?;
+        let http =
+            Http::new(CONNECT_TIMEOUT).map_err(|error| format!("no HTTP client: {error}"))?;
         let base = base.http_client(http.for_storage());
         let tries = RetryConfig::standard()
             .with_max_attempts(TRIES)
             .with_initial_backoff(FIRST_PAUSE);
-        let limit = TimeoutConfig::builder().operation_attempt_timeout(SILENCE);
+        let limit = TimeoutConfig::builder().operation_attempt_timeout(RESPONSE_TIMEOUT);
         let again = base
             .clone()
             .retry_config(tries)

@@ -33,24 +33,14 @@ where
     E: ProvideErrorMetadata + StdError + 'static,
 {
     let kind = kind(error);
-    match kind {
-        // Answers that clients ask for: nothing to explain.
-        ErrorKind::NotFound
-        | ErrorKind::NotModified
-        | ErrorKind::PreconditionFailed
-        | ErrorKind::RangeNotSatisfiable { .. } => BackendError::new(kind, operation),
-        ErrorKind::InvalidKey
-        | ErrorKind::Timeout
-        | ErrorKind::NoAnswer
-        | ErrorKind::Unavailable
-        | ErrorKind::Busy { .. }
-        | ErrorKind::Upstream
-        | ErrorKind::Corrupt => BackendError::with_source(kind, operation, words(error)),
+    match kind.is_outcome() {
+        true => BackendError::new(kind, operation),
+        false => BackendError::with_source(kind, operation, words(error)),
     }
 }
 
 /// Storage's answer is not what the protocol says.
-pub fn strange(operation: &'static str, what: &'static str) -> BackendError {
+pub fn invalid_response(operation: &'static str, what: &'static str) -> BackendError {
     BackendError::with_source(ErrorKind::Upstream, operation, what)
 }
 

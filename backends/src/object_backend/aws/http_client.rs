@@ -18,10 +18,8 @@ use aws_smithy_runtime_api::client::http::{
 use http::request::Parts;
 
 use crate::object_backend::remote::acknowledgement::Write;
+use crate::object_backend::remote::http_client::http_client;
 use crate::object_backend::remote::response::{capture, exchange};
-
-/// Unused connections are closed before storage closes them, which would fail an upload.
-const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone)]
 pub struct Http {
@@ -33,20 +31,8 @@ pub struct Http {
 impl Http {
     /// Needs a rustls provider that is installed for the process.
     pub fn new(connect: Duration) -> reqwest::Result<Self> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(connect)
-            .pool_idle_timeout(IDLE_CONNECTION)
-            // A signature is for one host; and nobody else decides where our requests go.
-            .redirect(reqwest::redirect::Policy::none())
-            // What is stored is handed on as it is stored.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .http1_only()
-            .build()?;
         Ok(Self {
-            client,
+            client: http_client(connect)?,
             is_storage: false,
         })
     }

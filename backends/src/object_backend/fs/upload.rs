@@ -16,8 +16,9 @@ use super::file_identity::Stamp;
 use super::publish::{check_target, publish};
 use super::run_blocking;
 use super::temp_file::TempFile;
-use crate::error::{BackendError, ErrorKind, Result};
+use crate::error::Result;
 use crate::object_backend::part_buffer::PartBuffer;
+use crate::object_backend::upload_error::earlier_write_failed;
 use crate::object_backend::{Fence, PutOptions, Stored, Upload};
 
 /// Bytes that are gathered before a thread is asked to write them.
@@ -80,11 +81,7 @@ impl FsUpload {
 
     fn check(&self) -> Result<()> {
         if self.broken {
-            return Err(BackendError::with_source(
-                ErrorKind::Upstream,
-                "put",
-                "an earlier write of this upload failed",
-            ));
+            return Err(earlier_write_failed());
         }
         Ok(())
     }

@@ -19,22 +19,17 @@ use reqwest::{Method, StatusCode};
 
 use super::error::Failure;
 use crate::object_backend::remote::acknowledgement::Write;
+use crate::object_backend::remote::http_client::http_client;
 use crate::object_backend::remote::not_sent::is_unsent;
 use crate::object_backend::remote::redact::{element, for_log};
 use crate::object_backend::remote::response::headers::retry_after;
 use crate::object_backend::remote::response::{capture, exchange};
-use crate::object_backend::remote::retry::SILENCE;
+use crate::object_backend::remote::timeouts::{
+    COMPLETE_TIMEOUT, CONNECT_TIMEOUT, RESPONSE_TIMEOUT, part_timeout,
+};
 
 type Request = http::Request<Buffer>;
 type Response = http::Response<HttpBody>;
-
-const CONNECT: Duration = Duration::from_secs(10);
-/// Storage puts the parts of a large upload together before it answers.
-const COMPLETE: Duration = Duration::from_secs(300);
-/// Bytes per second below which sending a part is given up.
-const SLOWEST_UPLOAD: u64 = 64 * 1024;
-/// Unused connections are closed before storage closes them, which would fail an upload.
-const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 
 /// Pauses before the second and the third try of a request that may be repeated.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
@@ -47,18 +42,7 @@ pub struct Transport {
 impl Transport {
     /// Needs a rustls provider that is installed for the process.
     pub fn new() -> reqwest::Result<Self> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(IDLE_CONNECTION)
-            // A signature is for one host; and nobody else decides where our requests go.
-            .redirect(reqwest::redirect::Policy::none())
-            // What is stored is handed on as it is stored.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .http1_only()
-            .build()?;
+        let client = http_client(CONNECT_TIMEOUT)?;
         Ok(Self {
             library: ReqwestTransport::new(client.clone()),
             client,
@@ -200,12 +184,9 @@ fn is_passing(status: StatusCode) -> bool {
 
 fn time_limit(request: &Request) -> Duration {
     match *request.method() {
-        Method::PUT => {
-            let seconds = request.body().len() as u64 / SLOWEST_UPLOAD;
-            SILENCE + Duration::from_secs(seconds)
-        }
-        Method::POST => COMPLETE,
-        _ => SILENCE,
+        Method::PUT => part_timeout(request.body().len() as u64),
+        Method::POST => COMPLETE_TIMEOUT,
+        _ => RESPONSE_TIMEOUT,
     }
 }
 

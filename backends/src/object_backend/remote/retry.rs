@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::timeouts::RESPONSE_TIMEOUT;
 use crate::error::{BackendError, ErrorKind, Result};
-
-/// To the first byte of an answer, with all tries; between two pieces of a body.
-pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// Before the second and the third try, on average.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
@@ -16,7 +14,7 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Sends a request whose repetition changes nothing: once, or up to three times where storage did
-/// not begin to answer, within [`SILENCE`].
+/// not begin to answer, within [`RESPONSE_TIMEOUT`].
 ///
 /// That is [`ErrorKind::Busy`] (503, 429), [`ErrorKind::NoAnswer`] (the connection broke before the
 /// first byte, or a proxy says 502 or 504) and [`ErrorKind::Unavailable`] (no connection). Any other
@@ -25,7 +23,7 @@ pub async fn until_begun<T, F>(operation: &'static str, send: impl Fn() -> F) ->
 where
     F: Future<Output = Result<T>>,
 {
-    let deadline = Instant::now() + SILENCE;
+    let deadline = Instant::now() + RESPONSE_TIMEOUT;
     let mut pauses = PAUSES.into_iter();
     loop {
         let Ok(answer) = timeout_at(deadline, send()).await else {

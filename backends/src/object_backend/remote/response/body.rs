@@ -5,7 +5,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::remote::redact::{chain, for_log};
-use crate::object_backend::remote::retry::SILENCE;
+use crate::object_backend::remote::timeouts::RESPONSE_TIMEOUT;
 
 /// Exactly `expected` bytes, or an error; where no length was announced, all that come before the
 /// last chunk's mark.
@@ -19,7 +19,7 @@ pub fn pieces(
             return Ok(None);
         }
         loop {
-            let Ok(next) = tokio::time::timeout(SILENCE, response.chunk()).await else {
+            let Ok(next) = tokio::time::timeout(RESPONSE_TIMEOUT, response.chunk()).await else {
                 return Err(BackendError::new(ErrorKind::Timeout, "get"));
             };
             let Some(piece) = next.map_err(broken)? else {

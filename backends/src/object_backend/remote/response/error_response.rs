@@ -23,24 +23,12 @@ pub(super) async fn of(mut response: reqwest::Response, asked: Asked) -> Backend
     let body = String::from_utf8_lossy(&body);
     let code = element(&body, "Code").unwrap_or_default();
     let kind = kind(&response, asked, code);
-    match kind {
-        // Answers that clients ask for: nothing to explain.
-        ErrorKind::NotFound
-        | ErrorKind::NotModified
-        | ErrorKind::PreconditionFailed
-        | ErrorKind::RangeNotSatisfiable { .. } => BackendError::new(kind, asked.operation),
-        ErrorKind::InvalidKey
-        | ErrorKind::Timeout
-        | ErrorKind::NoAnswer
-        | ErrorKind::Unavailable
-        | ErrorKind::Busy { .. }
-        | ErrorKind::Upstream
-        | ErrorKind::Corrupt => {
-            let message = element(&body, "Message").unwrap_or_default();
-            let words = for_log(&format!("{} {code}: {message}", status.as_u16()));
-            BackendError::with_source(kind, asked.operation, words)
-        }
+    if kind.is_outcome() {
+        return BackendError::new(kind, asked.operation);
     }
+    let message = element(&body, "Message").unwrap_or_default();
+    let words = for_log(&format!("{} {code}: {message}", status.as_u16()));
+    BackendError::with_source(kind, asked.operation, words)
 }
 
 fn kind(response: &reqwest::Response, asked: Asked, code: &str) -> ErrorKind {
