@@ -8,8 +8,10 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::tokens::issue::Invalid;
+use crate::tokens::lease::LeaseLost;
 use crate::tokens::policy::Denied;
 use crate::tokens::redeem::NotAdmitted;
+use crate::tokens::upload::{Uncounted, UploadError};
 
 /// A failure of a request. The message of a 4xx says what to change; causes of 5xx are for the log.
 #[derive(Debug)]
@@ -270,6 +272,37 @@ impl From<NotAdmitted> for GatewayError {
                 "the receiver of this token's callbacks fails, and too many of them wait".into(),
             ),
             NotAdmitted::Store(error) => Self::store(error),
+        }
+    }
+}
+
+impl From<LeaseLost> for GatewayError {
+    fn from(lost: LeaseLost) -> Self {
+        match lost {
+            LeaseLost::Revoked => Self::TokenNotFound,
+            LeaseLost::Lapsed => Self::Unavailable("the lease of the access was lost".into()),
+            LeaseLost::Unknown(error) => Self::store(error),
+        }
+    }
+}
+
+impl From<UploadError> for GatewayError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::PreconditionFailed => Self::PreconditionFailed,
+            UploadError::Preconditions(error) => Self::storage(error),
+            UploadError::TooLong { limit } => Refusal::SizeExceeded { limit }.into(),
+            UploadError::Storage(error) => Self::writing(error),
+            UploadError::TokenStore(error) => Self::store(error),
+            UploadError::LeaseLost(lost) => lost.into(),
+            UploadError::Uncounted(uncounted) => Self::Uncounted(Box::new(match uncounted {
+                Uncounted::Refused(refusal) => refusal.into(),
+                Uncounted::Undecided => {
+                    Self::Unavailable("an upload whose lease was lost is not recovered yet".into())
+                }
+                Uncounted::TokenStore(error) => Self::store(error),
+            })),
+            UploadError::Internal(cause) => Self::Internal(cause),
         }
     }
 }

@@ -18,14 +18,13 @@ use axum::response::Response;
 use super::access_log::LoggedTokenId;
 use crate::error::GatewayError;
 use crate::http::state::AppState;
-use crate::tokens::{AccessLease, TokenSecret};
+use crate::tokens::{Ticket, TokenSecret};
 
-/// Why an access that was let in has no hit any more. Nothing was stored, or sent.
-async fn lost(lease: &AccessLease) -> GatewayError {
-    match lease.is_revoked().await {
-        Ok(true) => GatewayError::TokenNotFound,
-        Ok(false) => GatewayError::Unavailable("the lease of the access was lost".into()),
-        Err(error) => GatewayError::store(error),
+/// Releases the hit of a request that is refused, so that it is free before the client can ask again.
+async fn release_then(ticket: Ticket, error: GatewayError) -> GatewayError {
+    match ticket.release().await {
+        Ok(()) => error,
+        Err(failed) => GatewayError::store(failed),
     }
 }
 

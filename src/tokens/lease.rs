@@ -1,12 +1,14 @@
-//! Holding a leased hit for as long as bytes move, and not a moment longer.
+//! Leases of hits: when one is over, its renewal while bytes move, and why it was lost.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use asset_gateway_backends::BackendError;
 use asset_gateway_backends::clock::{Clock, Moment};
+use asset_gateway_backends::error::Result;
 use asset_gateway_backends::object_backend::Fence;
-use asset_gateway_backends::token_store::{LeaseId, LeaseState, Reservation, TokenStore};
+use asset_gateway_backends::token_store::{LeaseId, LeaseState, Reservation, TokenId, TokenStore};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -38,39 +40,40 @@ fn expiry_margin() -> Duration {
     lease_duration() / 12
 }
 
-/// Until when a lease is its holder's.
+/// Until when a lease belongs to its holder.
 ///
-/// The clock decides, not the task that renews: a process that was stopped finds its leases over in
-/// the first thing that it does.
+/// The clock decides, not the task that renews: a process that was stopped finds its leases over as soon
+/// as it looks.
 #[derive(Debug)]
 pub struct LeaseDeadline {
     clock: Arc<dyn Clock>,
-    /// When the last renewal was asked for. Readers may see one clock of it before the other, which
-    /// is never later than what they saw before.
+    /// When the last renewal was requested. A reader may see one clock's value before the other's; the
+    /// deadline that it computes is then too early, never too late.
     uptime_ms: AtomicU64,
     unix_ms: AtomicU64,
-    /// The store says that the lease is lost.
+    /// The store has refused a renewal.
     lost: AtomicBool,
 }
 
 impl LeaseDeadline {
-    /// Of a lease that was asked for at `asked`.
-    pub fn new(clock: Arc<dyn Clock>, asked: Moment) -> Self {
+    /// The deadline of a lease that was requested at `requested_at`.
+    pub fn new(clock: Arc<dyn Clock>, requested_at: Moment) -> Self {
         Self {
             clock,
-            uptime_ms: AtomicU64::new(asked.uptime_ms),
-            unix_ms: AtomicU64::new(asked.unix_ms),
+            uptime_ms: AtomicU64::new(requested_at.uptime_ms),
+            unix_ms: AtomicU64::new(requested_at.unix_ms),
             lost: AtomicBool::new(false),
         }
     }
 
-    /// The store has renewed the lease when it was asked at `asked`.
-    pub fn renewed(&self, asked: Moment) {
-        self.uptime_ms.store(asked.uptime_ms, Ordering::Release);
-        self.unix_ms.store(asked.unix_ms, Ordering::Release);
+    /// Moves the deadline after a renewal that was requested at `requested_at`.
+    pub fn renewed(&self, requested_at: Moment) {
+        self.uptime_ms
+            .store(requested_at.uptime_ms, Ordering::Release);
+        self.unix_ms.store(requested_at.unix_ms, Ordering::Release);
     }
 
-    /// Nothing may be finished on the lease any more.
+    /// Whether nothing may be finished on the lease any more.
     pub fn is_over(&self) -> bool {
         self.lost.load(Ordering::Acquire) || self.left().is_zero()
     }
@@ -90,14 +93,14 @@ impl Fence for LeaseDeadline {
     }
 }
 
-/// Renews a reservation in the background until it is dropped.
-pub struct LeaseKeeper {
+/// Renews a lease in the background until it is dropped.
+pub struct LeaseRenewal {
     deadline: Arc<LeaseDeadline>,
     task: AbortHandle,
 }
 
-impl LeaseKeeper {
-    /// `None` where there is nothing to renew. `deadline` is that of the reservation.
+impl LeaseRenewal {
+    /// Starts renewing; `None` for a hit that is not leased.
     pub fn start(
         store: Arc<dyn TokenStore>,
         reservation: &Reservation,
@@ -105,7 +108,7 @@ impl LeaseKeeper {
     ) -> Option<Self> {
         let lease = reservation.lease()?;
         let deadline = Arc::new(deadline);
-        let task = tokio::spawn(keep(store, lease, Arc::clone(&deadline))).abort_handle();
+        let task = tokio::spawn(renew(store, lease, Arc::clone(&deadline))).abort_handle();
         Some(Self { deadline, task })
     }
 
@@ -114,25 +117,25 @@ impl LeaseKeeper {
     }
 }
 
-impl Drop for LeaseKeeper {
+impl Drop for LeaseRenewal {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, deadline: Arc<LeaseDeadline>) {
+async fn renew(store: Arc<dyn TokenStore>, lease: LeaseId, deadline: Arc<LeaseDeadline>) {
     let mut pause = renewal_interval();
     loop {
         tokio::time::sleep(pause).await;
-        let asked = deadline.clock.moment();
+        let requested_at = deadline.clock.moment();
         let left = deadline.left();
         if left.is_zero() {
             break;
         }
-        // A store that does not answer must not make it late.
+        // A store that does not answer must not delay the end.
         match timeout(left, store.renew(lease, lease_duration())).await {
             Ok(Ok(LeaseState::Held)) => {
-                deadline.renewed(asked);
+                deadline.renewed(requested_at);
                 pause = renewal_interval();
             }
             Ok(Ok(LeaseState::Lost)) | Err(_) => break,
@@ -143,6 +146,48 @@ async fn keep(store: Arc<dyn TokenStore>, lease: LeaseId, deadline: Arc<LeaseDea
         }
     }
     deadline.lost.store(true, Ordering::Release);
+}
+
+/// A lease as it is known after its ticket is gone.
+#[derive(Clone)]
+pub struct LeaseHandle {
+    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) token_id: TokenId,
+    /// Incarnation of the token that admitted the access.
+    pub(super) incarnation: Option<u64>,
+    pub(super) lease: Option<LeaseId>,
+    pub(super) deadline: Option<Arc<LeaseDeadline>>,
+}
+
+/// Why an admitted access has no hit any more.
+#[derive(Debug)]
+pub enum LeaseLost {
+    /// The token is gone, whether or not another one has its id by now.
+    Revoked,
+    /// The lease was not renewed in time, or another node has taken it over.
+    Lapsed,
+    Unknown(BackendError),
+}
+
+impl LeaseHandle {
+    /// See [`LeaseDeadline::is_over`].
+    pub fn is_over(&self) -> bool {
+        self.deadline.as_ref().is_some_and(|d| d.is_over())
+    }
+
+    /// Asks the store why the lease was lost.
+    pub async fn why_lost(&self) -> LeaseLost {
+        match self.is_revoked().await {
+            Ok(true) => LeaseLost::Revoked,
+            Ok(false) => LeaseLost::Lapsed,
+            Err(error) => LeaseLost::Unknown(error),
+        }
+    }
+
+    async fn is_revoked(&self) -> Result<bool> {
+        let found = self.store.get(self.token_id).await?;
+        Ok(found.map(|token| token.incarnation) != self.incarnation)
+    }
 }
 
 #[cfg(test)]

@@ -1,44 +1,43 @@
-//! One access: admitted by the store, ended by commit or release, whatever happens in between.
+//! One access through a token: the store admits it, and a commit or a release ends it.
+//!
+//! Every admitted access ends exactly once: by the call that the caller makes, or by dropping its
+//! [`Ticket`], which releases the hit.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use asset_gateway_backends::caller::CallerRef;
 use asset_gateway_backends::clock::{Clock, Moment};
 use asset_gateway_backends::error::Result as StoreResult;
-use asset_gateway_backends::event::{ClaimedEvent, Outcome, Report};
-use asset_gateway_backends::object_backend::{Fence, Recorder};
+use asset_gateway_backends::event::{Outcome, Report};
 use asset_gateway_backends::token_store::{
-    Access, Charged, Intent, LeaseState, Refusal, Reservation, ReserveRequest, Reserved,
-    StoredToken, TokenId, TokenRecord, TokenStore,
+    Access, Charged, Refusal, Reservation, ReserveRequest, Reserved, StoredToken, TokenId,
+    TokenRecord, TokenStore,
 };
 use asset_gateway_backends::{BackendError, ErrorKind};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use super::lease::{LeaseDeadline, LeaseKeeper, lease_duration};
-use super::lost::AccessLease;
+use super::lease::{LeaseDeadline, LeaseHandle, LeaseRenewal, lease_duration};
 use super::policy::{self, Denied};
 use super::secret::{Digester, TokenSecret};
-use super::upload::multipart::UploadRecorder;
 use crate::callbacks::CircuitBreaker;
 use crate::telemetry::record::hits;
 
-/// Who sends a request.
+/// The client of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
-    /// As events and logs may keep it.
+    /// Without secrets: events and logs may keep it.
     pub caller: CallerRef<'a>,
-    /// All of the `Referer`, for the token's rules alone: a link may stand in it.
+    /// The whole `Referer` header, for the token's rules only: it may contain a link with a token.
     pub referer: &'a str,
 }
 
-/// Why somebody was not let in.
+/// Why an access is not admitted.
 #[derive(Debug)]
 pub enum NotAdmitted {
     Refused(Refusal),
     Denied(Denied),
-    /// Its callback fails, and too many wait.
+    /// The callback's receiver keeps failing, and the queue is half full.
     CircuitOpen,
     Store(BackendError),
 }
@@ -49,14 +48,14 @@ impl From<BackendError> for NotAdmitted {
     }
 }
 
-/// Lets accesses in.
+/// Admits accesses.
 #[derive(Clone)]
 pub struct Redeemer {
     store: Arc<dyn TokenStore>,
     clock: Arc<dyn Clock>,
     digester: Digester,
     circuit_breaker: Arc<CircuitBreaker>,
-    /// Commits and releases that outlive their request; shutting down waits for them.
+    /// Commits and releases that go on after their request is gone. The shutdown waits for them.
     detached_tasks: TaskTracker,
 }
 
@@ -92,7 +91,7 @@ impl Redeemer {
         &self.detached_tasks
     }
 
-    /// Counts or leases a hit for one access.
+    /// Counts or leases a hit for one access. Dropping the future releases it.
     pub async fn admit(
         &self,
         token: &TokenSecret,
@@ -109,15 +108,15 @@ impl Redeemer {
             lease: lease_duration(),
         };
         loop {
-            let asked = self.clock.moment();
+            let requested_at = self.clock.moment();
             match self.store.reserve(id, &request).await? {
                 Reserved::Admitted {
                     record,
                     reservation,
                 } => {
                     hits::reserved();
-                    let ticket = Ticket::new(self, record, reservation, asked);
-                    return self.unless_its_receiver_fails(ticket).await;
+                    let ticket = Ticket::new(self, record, reservation, requested_at);
+                    return self.release_if_circuit_open(ticket).await;
                 }
                 Reserved::Refused(refusal) => return Err(NotAdmitted::Refused(refusal)),
                 Reserved::CheckRules {
@@ -131,8 +130,8 @@ impl Redeemer {
         }
     }
 
-    /// Gives the hit back where the queue has no room for the event.
-    async fn unless_its_receiver_fails(&self, ticket: Ticket) -> Result<Ticket, NotAdmitted> {
+    /// Releases the hit where the circuit breaker refuses the callback's receiver.
+    async fn release_if_circuit_open(&self, ticket: Ticket) -> Result<Ticket, NotAdmitted> {
         let callback = ticket.record.callback.as_deref();
         if callback.is_none_or(|target| self.circuit_breaker.admits(target)) {
             return Ok(ticket);
@@ -141,7 +140,7 @@ impl Redeemer {
         Err(NotAdmitted::CircuitOpen)
     }
 
-    /// Looks a token up for an access that counts nothing.
+    /// Looks a token up for an access that uses no hit.
     pub async fn peek(
         &self,
         token: &TokenSecret,
@@ -170,99 +169,71 @@ impl Redeemer {
     }
 }
 
-/// An admitted access. Dropping it gives the hit back.
+/// An admitted access. Dropping it releases the hit.
 pub struct Ticket {
     pub record: TokenRecord,
     token_id: TokenId,
-    reservation: Option<Reservation>,
-    keeper: Option<LeaseKeeper>,
-    store: Arc<dyn TokenStore>,
-    clock: Arc<dyn Clock>,
-    detached_tasks: TaskTracker,
+    /// `None` once the access has ended.
+    pub(super) reservation: Option<Reservation>,
+    /// `None` for a hit that is not leased.
+    pub(super) renewal: Option<LeaseRenewal>,
+    pub(super) store: Arc<dyn TokenStore>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) detached_tasks: TaskTracker,
     /// Bytes charged against the budget of `hit_on: complete`.
-    charged: u64,
-    /// A delivery that is cut off counts as a whole one.
+    charged_bytes: u64,
+    /// A download that is cut off counts as a complete one.
     spent_by_first_byte: bool,
 }
 
 impl Ticket {
-    /// `asked`: when the store was asked for the reservation.
+    /// `requested_at`: when the reservation was requested, from which its lease counts.
     fn new(
         redeemer: &Redeemer,
         record: TokenRecord,
         reservation: Reservation,
-        asked: Moment,
+        requested_at: Moment,
     ) -> Self {
-        let deadline = LeaseDeadline::new(Arc::clone(&redeemer.clock), asked);
+        let deadline = LeaseDeadline::new(Arc::clone(&redeemer.clock), requested_at);
         Self {
             record,
             token_id: reservation.token_id(),
-            keeper: LeaseKeeper::start(Arc::clone(&redeemer.store), &reservation, deadline),
+            renewal: LeaseRenewal::start(Arc::clone(&redeemer.store), &reservation, deadline),
             reservation: Some(reservation),
             store: Arc::clone(&redeemer.store),
             clock: Arc::clone(&redeemer.clock),
             detached_tasks: redeemer.detached_tasks.clone(),
-            charged: 0,
+            charged_bytes: 0,
             spent_by_first_byte: false,
         }
     }
 
-    /// Of the token that let it in.
     pub fn token_id(&self) -> TokenId {
         self.token_id
     }
 
-    /// The lease is over, or was lost, while bytes moved: what is under way must not be finished.
+    /// Whether the lease is over: the transfer must not be finished.
     pub fn is_lost(&self) -> bool {
-        let keeper = self.keeper.as_ref();
-        keeper.is_some_and(|keeper| keeper.deadline().is_over())
+        let renewal = self.renewal.as_ref();
+        renewal.is_some_and(|renewal| renewal.deadline().is_over())
     }
 
-    /// Keeps an upload from becoming visible once the lease is over.
-    pub fn fence(&self) -> Option<Arc<dyn Fence>> {
-        let deadline = Arc::clone(self.keeper.as_ref()?.deadline());
-        Some(deadline)
-    }
-
-    /// To learn how the access ended.
-    pub fn lease(&self) -> AccessLease {
-        AccessLease {
+    /// A handle of the lease that outlives the ticket.
+    pub fn lease(&self) -> LeaseHandle {
+        LeaseHandle {
             store: Arc::clone(&self.store),
             token_id: self.token_id,
             incarnation: self.reservation.as_ref().map(Reservation::incarnation),
             lease: self.reservation.as_ref().and_then(Reservation::lease),
-            deadline: self.keeper.as_ref().map(|k| Arc::clone(k.deadline())),
+            deadline: self.renewal.as_ref().map(|r| Arc::clone(r.deadline())),
         }
     }
 
-    /// The reservation's hit is given back where a download is cut off.
-    pub fn counts_at_the_end(&self) -> bool {
-        self.keeper.is_some()
-    }
-
-    /// See [`Reservation::marker`].
-    pub fn marker(&self) -> Option<String> {
-        self.reservation.as_ref().and_then(Reservation::marker)
-    }
-
-    /// Writes down, beside the lease, what storage calls an upload in parts.
-    pub fn recorder(&self, clock: &Arc<dyn Clock>) -> Option<Arc<dyn Recorder>> {
-        let lease = self.reservation.as_ref()?.lease()?;
-        Some(Arc::new(UploadRecorder {
-            store: Arc::clone(&self.store),
-            clock: Arc::clone(clock),
-            lease,
-            bucket: self.record.bucket.clone(),
-            key: self.record.key.clone(),
-        }))
-    }
-
-    /// Charges a delivery of `bytes` against the budget of `hit_on: complete`: all hits' worth of
-    /// the object and a tenth more. Other tokens have no budget.
+    /// Charges a download of `bytes` against the budget of `hit_on: complete`, which is `max_hits` times the
+    /// object's size and a tenth more. Other tokens have no budget.
     ///
-    /// Where storage does not say how long the object is there is none either: then the hit is spent
-    /// by the first byte that goes out, or a client that leaves before the last one could have the
-    /// bytes without end.
+    /// An object of unknown size has no budget either. Its first byte spends the hit: else a client
+    /// that leaves before the last byte could download without end.
     pub async fn charge(
         &mut self,
         bytes: Option<u64>,
@@ -275,72 +246,24 @@ impl Ticket {
         let (Some(reservation), Some(max_hits), true) = (
             &self.reservation,
             self.record.max_hits,
-            self.counts_at_the_end(),
+            self.renewal.is_some(),
         ) else {
             return Ok(Charged::Done);
         };
-        let whole = max_hits.saturating_mul(object_size);
-        let budget = whole.saturating_add(whole / 10);
-        // Before it is: where nobody waits for the answer, or it does not come, all of it is given back.
-        self.charged = bytes;
+        let all_hits = max_hits.saturating_mul(object_size);
+        let budget = all_hits.saturating_add(all_hits / 10);
+        // Set before the call: a release after a lost answer returns all of the charge.
+        self.charged_bytes = bytes;
         let charged = self.store.charge(reservation, bytes, budget).await?;
         if charged != Charged::Done {
-            self.charged = 0;
+            self.charged_bytes = 0;
         }
         Ok(charged)
     }
 
-    /// See [`TokenStore::finalise`].
-    pub async fn finalise(&self, intent: Intent) -> StoreResult<LeaseState> {
-        match &self.reservation {
-            Some(reservation) if !self.is_lost() => {
-                let asked = self.clock.moment();
-                let held = self
-                    .store
-                    .finalise(reservation, intent, lease_duration())
-                    .await?;
-                if let (LeaseState::Held, Some(keeper)) = (held, &self.keeper) {
-                    keeper.deadline().renewed(asked);
-                }
-                Ok(held)
-            }
-            Some(_) | None => Ok(LeaseState::Lost),
-        }
-    }
-
-    /// The access happened.
-    pub async fn commit(mut self, report: Report) -> StoreResult<LeaseState> {
-        let Some(reservation) = self.reservation.take() else {
-            return Ok(LeaseState::Lost);
-        };
-        let outcome = self.store.commit(reservation, report).await?;
-        if outcome == LeaseState::Held {
-            hits::committed();
-        }
-        Ok(outcome)
-    }
-
-    /// The access happened, and the caller delivers its event within `claim`.
-    pub async fn commit_claiming(
-        mut self,
-        report: Report,
-        claim: Duration,
-    ) -> StoreResult<(LeaseState, Option<ClaimedEvent>)> {
-        let Some(reservation) = self.reservation.take() else {
-            return Ok((LeaseState::Lost, None));
-        };
-        let store = &self.store;
-        let committed = store.commit_claiming(reservation, report, claim).await?;
-        if committed.0 == LeaseState::Held {
-            hits::committed();
-        }
-        Ok(committed)
-    }
-
-    /// It did not happen: the hit is given back before this returns, and also where nobody waits for
-    /// that.
+    /// Releases the hit of an access that did not happen. Dropping the future does not stop it.
     pub async fn release(mut self) -> StoreResult<()> {
-        let Some(released) = self.give_back() else {
+        let Some(released) = self.spawn_release() else {
             return Ok(());
         };
         released
@@ -355,27 +278,27 @@ impl Ticket {
             })
     }
 
-    fn give_back(&mut self) -> Option<JoinHandle<StoreResult<()>>> {
+    fn spawn_release(&mut self) -> Option<JoinHandle<StoreResult<()>>> {
         let reservation = self.reservation.take()?;
         hits::released();
         let store = Arc::clone(&self.store);
-        let keeper = self.keeper.take();
-        let unsent = self.charged;
+        let renewal = self.renewal.take();
+        let unsent_bytes = self.charged_bytes;
         Some(self.detached_tasks.spawn(async move {
-            // Renews until the hit is back.
-            let _keeper = keeper;
+            // Renews until the hit is released.
+            let _renewal = renewal;
             let token_id = reservation.token_id();
-            let released = store.release(reservation, unsent, None).await;
+            let released = store.release(reservation, unsent_bytes, None).await;
             if let Err(error) = &released {
-                tracing::error!(%error, %token_id, "hit not given back");
+                tracing::error!(%error, %token_id, "hit not released");
             }
             released
         }))
     }
 
-    /// A download has ended, somehow; called from `Drop`, so what there is to write is written in
-    /// a task of its own. `sent` are the bytes that went out.
-    pub fn end_download(mut self, report: Report, sent: u64) {
+    /// Ends a download, in a detached task because bodies call it from `Drop`: commits it, or releases the hit
+    /// of `hit_on: complete` where bytes are missing.
+    pub fn finish_download(mut self, report: Report, sent_bytes: u64) {
         let Some(reservation) = self.reservation.take() else {
             return;
         };
@@ -384,36 +307,31 @@ impl Ticket {
             hits::committed();
             return;
         }
-        let is_spent = complete || (self.spent_by_first_byte && sent > 0);
-        let give_back = reservation.lease().is_some() && !is_spent;
-        let unsent = self.charged.saturating_sub(sent);
+        let is_spent = complete || (self.spent_by_first_byte && sent_bytes > 0);
+        let is_released = reservation.lease().is_some() && !is_spent;
+        let unsent_bytes = self.charged_bytes.saturating_sub(sent_bytes);
         let store = Arc::clone(&self.store);
-        let keeper = self.keeper.take();
+        let renewal = self.renewal.take();
         self.detached_tasks.spawn(async move {
-            // Renews until the lease is settled.
-            let _keeper = keeper;
+            // Renews until the access has ended.
+            let _renewal = renewal;
             let token_id = reservation.token_id();
-            let settled = if give_back {
+            let ended = if is_released {
                 hits::released();
-                store.release(reservation, unsent, Some(report)).await
+                store.release(reservation, unsent_bytes, Some(report)).await
             } else {
                 hits::committed();
                 store.commit(reservation, report).await.map(drop)
             };
-            if let Err(error) = settled {
-                tracing::error!(%error, %token_id, "download not settled");
+            if let Err(error) = ended {
+                tracing::error!(%error, %token_id, "download neither committed nor released");
             }
         });
-    }
-
-    /// Leaves an upload `finalising`: whether it is visible is not known, the sweeper will look.
-    pub fn leave_unsettled(mut self) {
-        self.reservation = None;
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.give_back();
+        self.spawn_release();
     }
 }

@@ -18,7 +18,7 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::range::{self, Validator, Wanted};
-use super::{about, bucket, lost, parse, response};
+use super::{about, bucket, parse, release_then, response};
 use crate::error::GatewayError;
 use crate::http::request_context::RequestContext;
 use crate::http::state::AppState;
@@ -58,11 +58,7 @@ async fn download(
             ticket.release().await.map_err(GatewayError::store)?;
             Ok(response)
         }
-        Err(error) => {
-            // Nothing was delivered: the hit is back before the client can ask again.
-            ticket.release().await.map_err(GatewayError::store)?;
-            Err(error)
-        }
+        Err(error) => Err(release_then(ticket, error).await),
     }
 }
 
@@ -104,7 +100,7 @@ async fn fetch(
     match charged.await.map_err(GatewayError::store)? {
         Charged::Done => Ok(Fetched::Object(object)),
         Charged::OverBudget => Err(GatewayError::HitsExceeded),
-        Charged::Lost => Err(lost(&ticket.lease()).await),
+        Charged::Lost => Err(ticket.lease().why_lost().await.into()),
     }
 }
 
@@ -244,7 +240,7 @@ impl Drop for DownloadBody {
             content_type: std::mem::take(&mut self.content_type),
         };
         if let Some(ticket) = self.ticket.take() {
-            ticket.end_download(report, self.sent);
+            ticket.finish_download(report, self.sent);
         }
     }
 }

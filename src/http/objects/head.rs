@@ -20,7 +20,7 @@ use crate::error::GatewayError;
 use crate::http::request_context::RequestContext;
 use crate::http::state::AppState;
 use crate::tokens::redeem::{Client, NotAdmitted};
-use crate::tokens::upload::recovery::uploaded;
+use crate::tokens::upload::recovery::report;
 
 /// The headers of `GET`; uses no hit.
 #[utoipa::path(head, path = "/object/{token}", tag = "data plane",
@@ -47,7 +47,7 @@ pub async fn head(
     {
         Ok(meta) => {
             let response = response::whole(record, &meta);
-            report_head(&state, &stored, client, uploaded(&meta)).await?;
+            report_head(&state, &stored, client, report(&meta)).await?;
             let (parts, ()) = response.into_parts();
             // hyper sends a body's length with HEAD, and no body; of an unknown one, none.
             let body = match parts.headers.contains_key(header::CONTENT_LENGTH) {

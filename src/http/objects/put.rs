@@ -1,42 +1,61 @@
-//! `PUT`: from the client to storage, piece by piece; visible and acknowledged at the end, or
-//! without a trace.
-
-mod answer;
-mod finish;
-mod writing;
+//! `PUT /object/{token}`: takes the body through the upload protocol (`tokens::upload`).
 
 use std::sync::Arc;
 
-use asset_gateway_backends::ErrorKind;
-use asset_gateway_backends::object_backend::{GetOptions, ObjectBackend, PutOptions, Upload};
-use asset_gateway_backends::token_store::{Access, Intent, TokenRecord};
-use axum::Extension;
+use asset_gateway_backends::token_store::{Access, TokenRecord};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::response::Response;
-use http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
 
 use super::checksum::Checksums;
 use super::representation::Representation;
-use super::{about, bucket, lost, parse, range};
+use super::response::quoted;
+use super::{about, bucket, parse, range, release_then};
 use crate::error::GatewayError;
-use crate::http::json;
+use crate::http::json::broken_body;
 use crate::http::request_context::RequestContext;
 use crate::http::state::AppState;
-use crate::telemetry::record::{Direction, InFlight};
-use crate::tokens::Ticket;
-use writing::Writing;
+use crate::tokens::upload::Uploaded;
+use crate::tokens::upload::receiving::{NewObject, Receiving};
+
+/// Body of an upload's answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Uploaded)]
+pub struct UploadAnswer {
+    pub etag: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Body of the answer where the callback failed (`callback_mode: sync`).
+#[derive(Serialize, ToSchema)]
+pub struct CallbackFailed {
+    /// `callback_failed`.
+    pub code: String,
+    /// How it failed, and whether it is tried again.
+    pub message: String,
+    /// As in the header `X-Request-Id`.
+    pub request_id: String,
+    pub etag: String,
+    /// Bytes.
+    pub size: u64,
+}
 
 /// Uploads the object: the body is the file.
 #[utoipa::path(put, path = "/object/{token}", tag = "data plane",
     params(("token" = String, Path, description = "temporary token")),
     request_body(content_type = "application/octet-stream", description = "the file itself"),
     responses((status = 200, description = "stored; with `callback_mode: sync` what the receiver said",
-            body = answer::Uploaded),
+            body = UploadAnswer),
         (status = 203, description = "stored, but the receiver of a `sync` callback has not answered",
-            body = answer::CallbackFailed),
+            body = CallbackFailed),
         crate::http::error_responses::UploadErrors))]
 pub async fn put(
     State(state): State<AppState>,
@@ -45,178 +64,111 @@ pub async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, GatewayError> {
-    upload(&state, &context, &token, &headers, body).await
-}
-
-async fn upload(
-    state: &AppState,
-    context: &RequestContext,
-    token: &str,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response, GatewayError> {
-    let token = parse(token)?;
-    let checksums = Checksums::read(headers)?;
-    let declared = body.size_hint().exact();
-    let client = context.client(headers, state.public_base(), &token);
+    let token = parse(&token)?;
+    let checksums = Checksums::read(&headers)?;
+    let length = body.size_hint().exact();
+    let client = context.client(&headers, state.public_base(), &token);
     let ticket = state
         .redeemer()
-        .admit(&token, Access::Put, declared, client)
+        .admit(&token, Access::Put, length, client)
         .await?;
-    let id = ticket.token_id();
-    let begun = match begin(state, &ticket, headers, declared).await {
-        Ok(begun) => begun,
-        Err(error) => {
-            ticket.release().await.map_err(GatewayError::store)?;
-            return Err(error);
-        }
+    let token_id = ticket.token_id();
+    let object = match new_object(&state, &ticket.record, &headers, length) {
+        Ok(object) => object,
+        Err(error) => return Err(release_then(ticket, error).await),
     };
-    let mut writing = Writing {
-        upload: Some(begun.upload),
-        ticket: Some(ticket),
-        detached_tasks: state.redeemer().detached_tasks().clone(),
-    };
-    let size = match receive(&mut writing, body, checksums).await {
-        Ok(size) => size,
-        Err(error) => {
-            writing.undo().await;
-            return Err(error);
-        }
-    };
-    let intent = Intent {
-        size,
-        caller: client.caller.into(),
-        at_ms: state.redeemer().clock().now_ms(),
-    };
-    // From here on it has to be ended, whether the client stays or not.
-    let finishing =
-        state
-            .redeemer()
-            .detached_tasks()
-            .spawn(finish::finish(writing, begun.target, intent));
-    let finished = finishing
-        .await
-        .map_err(|e| GatewayError::Internal(format!("finishing an upload: {e}")))??;
-    Ok(about(answer::of(finished, context.request_id()), id))
+    let mut upload = Receiving::begin(ticket, object).await?;
+    if let Err(error) = receive(&mut upload, body, checksums).await {
+        upload.abort().await;
+        return Err(error);
+    }
+    let deliverer = Arc::clone(state.deliverer());
+    let uploaded = upload.complete(client.caller.into(), deliverer).await?;
+    Ok(about(answer(uploaded, context.request_id()), token_id))
 }
 
-/// An upload that has been let in.
-struct Begun {
-    target: finish::Target,
-    upload: Box<dyn Upload>,
-}
-
-/// Checks the target and opens it, before a byte of the body is asked for.
-async fn begin(
+/// What the headers say of the object, before the client is asked for its body.
+fn new_object(
     state: &AppState,
-    ticket: &Ticket,
+    record: &TokenRecord,
     headers: &HeaderMap,
-    declared: Option<u64>,
-) -> Result<Begun, GatewayError> {
-    // A part would become the whole (RFC 9110 §14.5).
+    content_length: Option<u64>,
+) -> Result<NewObject, GatewayError> {
+    // A part would become the whole object (RFC 9110 §14.5).
     if headers.contains_key(header::CONTENT_RANGE) {
         return Err(GatewayError::BadRequest(
             "a part of a file cannot be stored: send the whole without Content-Range".into(),
         ));
     }
-    let record = &ticket.record;
     let bucket = Arc::clone(bucket(state, &record.bucket)?);
     let Representation {
         content_type,
         content_encoding,
         content_language,
     } = Representation::read(headers, record, bucket.capabilities())?;
-    let options = PutOptions {
-        content_type: content_type.clone(),
+    Ok(NewObject {
+        bucket,
+        content_type,
         content_encoding,
         content_language,
-        content_length: declared,
-        must_not_exist: check_target(bucket.as_ref(), record, headers).await?,
-        marker: ticket.marker(),
-        fence: ticket.fence(),
-        recorder: ticket.recorder(state.redeemer().clock()),
-    };
-    let upload = bucket.put(&record.key, options).await;
-    Ok(Begun {
-        upload: upload.map_err(GatewayError::writing)?,
-        target: finish::Target {
-            bucket,
-            content_type: content_type.unwrap_or_default(),
-            deliverer: Arc::clone(state.deliverer()),
-        },
+        content_length,
+        preconditions: range::conditions(headers)?,
     })
 }
 
-/// Refuses early what could not be stored in the end; returns whether the key must be free.
-async fn check_target(
-    bucket: &dyn ObjectBackend,
-    record: &TokenRecord,
-    headers: &HeaderMap,
-) -> Result<bool, GatewayError> {
-    let conditions = range::conditions(headers)?;
-    let must_not_exist = !record.allow_overwrite || conditions.if_none_match.is_some();
-    if !must_not_exist && conditions.is_empty() {
-        return Ok(false);
-    }
-    let options = GetOptions {
-        range: None,
-        conditions,
-    };
-    match bucket.head(&record.key, &options).await {
-        Ok(_) if must_not_exist => Err(GatewayError::PreconditionFailed),
-        Ok(_) => Ok(false),
-        Err(error) if error.kind == ErrorKind::NotFound => {
-            if options.conditions.if_match.is_some() {
-                return Err(GatewayError::PreconditionFailed);
-            }
-            Ok(must_not_exist)
+/// Moves the body into storage, and checks it against the checksums that came with it.
+async fn receive(
+    upload: &mut Receiving,
+    mut body: Body,
+    mut checksums: Checksums,
+) -> Result<(), GatewayError> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| broken_body(&error))?;
+        if let Ok(chunk) = frame.into_data() {
+            checksums.update(&chunk);
+            upload.write(chunk).await?;
         }
-        Err(error) if error.kind == ErrorKind::NotModified => Err(GatewayError::PreconditionFailed),
-        Err(error) => Err(GatewayError::storage(error)),
+    }
+    match checksums.agree() {
+        true => Ok(()),
+        false => Err(GatewayError::BadDigest),
     }
 }
 
-/// Moves the body into storage and returns its size; the last step but making it visible.
-async fn receive(
-    writing: &mut Writing,
-    mut body: Body,
-    mut checksums: Checksums,
-) -> Result<u64, GatewayError> {
-    let (Some(upload), Some(ticket)) = (&mut writing.upload, &writing.ticket) else {
-        return Err(GatewayError::Internal("an upload that has ended".into()));
-    };
-    let in_flight = InFlight::start(Direction::Upload);
-    let limit = ticket.record.size.unwrap_or(u64::MAX);
-    let mut size = 0;
-    loop {
-        let frame = match body.frame().await {
-            None => break,
-            Some(Err(error)) => return Err(json::broken_body(&error)),
-            Some(Ok(frame)) => frame,
-        };
-        let Ok(piece) = frame.into_data() else {
-            continue;
-        };
-        size += piece.len() as u64;
-        if size > limit {
-            return Err(GatewayError::SizeExceeded(format!(
-                "this token takes at most {limit} bytes"
-            )));
+/// Answers with what was stored, or with `callback_mode: sync` with what the receiver answered, or why
+/// there is no such answer.
+fn answer(uploaded: Uploaded, request_id: &str) -> Response {
+    let Uploaded { stored, callback } = uploaded;
+    let mut response = match callback {
+        None => Json(UploadAnswer {
+            etag: stored.etag.clone(),
+            size: stored.size,
+        })
+        .into_response(),
+        Some(Ok(body)) => {
+            let json = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json)], body).into_response()
         }
-        if ticket.is_lost() {
-            return Err(lost(&ticket.lease()).await);
-        }
-        in_flight.add_bytes(piece.len() as u64);
-        checksums.update(&piece);
-        if let Err(error) = upload.write(piece).await {
-            return Err(match ticket.is_lost() {
-                true => lost(&ticket.lease()).await,
-                false => GatewayError::writing(error),
+        Some(Err(not_answered)) => {
+            let then = match not_answered.will_retry {
+                true => "it is tried again",
+                false => "it is given up",
+            };
+            let body = json!({
+                "code": "callback_failed",
+                "message": format!(
+                    "the object is stored, but its callback failed ({}); {then}",
+                    not_answered.failure
+                ),
+                "request_id": request_id,
+                "etag": stored.etag,
+                "size": stored.size,
             });
+            (StatusCode::NON_AUTHORITATIVE_INFORMATION, Json(body)).into_response()
         }
-    }
-    if !checksums.agree() {
-        return Err(GatewayError::BadDigest);
-    }
-    Ok(size)
+    };
+    let etag = HeaderValue::from_str(&quoted(&stored.etag)).ok();
+    let headers = response.headers_mut();
+    headers.extend(etag.map(|etag| (header::ETAG, etag)));
+    response
 }

@@ -1,4 +1,4 @@
-//! Uploads in parts: written down when storage begins them, aborted where their writer died.
+//! Multipart uploads: recorded when storage begins them, aborted where their writer is gone.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,18 +14,33 @@ use asset_gateway_backends::{BackendError, ErrorKind};
 use async_trait::async_trait;
 
 use crate::buckets::Buckets;
+use crate::tokens::Ticket;
 
-/// Storage that refuses to abort for so long will not do it any more: its lifecycle rule has to.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Storage that refuses to abort for this long is left to its lifecycle rule.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Writes an upload down beside its lease.
+/// Records what storage calls a multipart upload, with the upload's lease.
 pub struct UploadRecorder {
-    pub store: Arc<dyn TokenStore>,
-    pub clock: Arc<dyn Clock>,
-    pub lease: LeaseId,
+    store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+    lease: LeaseId,
     /// Alias of the bucket.
-    pub bucket: String,
-    pub key: String,
+    bucket: String,
+    key: String,
+}
+
+impl UploadRecorder {
+    /// The recorder for a ticket's upload; `None` where its hit is not leased.
+    pub(super) fn of(ticket: &Ticket) -> Option<Arc<dyn Recorder>> {
+        let lease = ticket.reservation.as_ref()?.lease()?;
+        Some(Arc::new(Self {
+            store: Arc::clone(&ticket.store),
+            clock: Arc::clone(&ticket.clock),
+            lease,
+            bucket: ticket.record.bucket.clone(),
+            key: ticket.record.key.clone(),
+        }))
+    }
 }
 
 impl fmt::Debug for UploadRecorder {
@@ -55,10 +70,10 @@ impl Recorder for UploadRecorder {
     }
 }
 
-/// Aborts the upload in storage and forgets it.
+/// Aborts the upload in storage, then forgets it.
 ///
 /// # Errors
-/// Storage or the store cannot be asked now; the upload is handed out again.
+/// Storage or the token store does not answer now; the upload is handed out again.
 pub async fn abort(
     store: &dyn TokenStore,
     buckets: &Buckets,
@@ -68,7 +83,7 @@ pub async fn abort(
     let upload = &abandoned.upload;
     let age = Duration::from_millis(now_ms.saturating_sub(upload.began_at_ms));
     let Some(bucket) = buckets.get(&upload.bucket) else {
-        if age < GIVEN_UP_AFTER {
+        if age < GIVE_UP_AFTER {
             let why = format!("the bucket `{}` is not configured", upload.bucket);
             let operation = "abort_upload";
             return Err(BackendError::with_source(
@@ -79,18 +94,18 @@ pub async fn abort(
         }
         tracing::error!(
             alias = upload.bucket,
-            "parts of an upload stay in storage: its bucket is not configured any more"
+            "the parts of an abandoned upload stay in storage: its bucket is not configured any more"
         );
         return store.forget_upload(abandoned).await;
     };
     if let Err(error) = bucket.abort_upload(&upload.key, &upload.reference).await {
-        if age < GIVEN_UP_AFTER {
+        if age < GIVE_UP_AFTER {
             return Err(error);
         }
         tracing::error!(
             %error,
             alias = upload.bucket,
-            "parts of an upload stay in storage: its lifecycle rule has to remove them"
+            "the parts of an abandoned upload stay in storage, for its lifecycle rule to remove"
         );
     }
     store.forget_upload(abandoned).await

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use asset_gateway::buckets::Buckets;
-use asset_gateway::tokens::lease::{LeaseDeadline, LeaseKeeper, lease_duration};
+use asset_gateway::tokens::lease::{LeaseDeadline, LeaseRenewal, lease_duration};
 use asset_gateway::tokens::maintenance;
 use asset_gateway_backends::clock::{Clock, TestClock};
 use asset_gateway_backends::conformance::fixture::CALLER;
@@ -116,7 +116,7 @@ async fn a_lease_that_cannot_be_renewed_is_lost_before_it_ends() {
     let store = Arc::new(FaultyStore::new(tokens, Arc::clone(&faults)));
     let asked = clock.moment();
     let deadline = LeaseDeadline::new(Arc::clone(&clock) as _, asked);
-    let keeper = LeaseKeeper::start(store, &reservation, deadline).unwrap();
+    let keeper = LeaseRenewal::start(store, &reservation, deadline).unwrap();
     faults.away.store(true, SeqCst);
     let pass = async |time| {
         clock.advance(time);

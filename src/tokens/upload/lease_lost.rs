@@ -1,6 +1,5 @@
-//! A lease that its holder has lost: what became of it, where storage has made the upload visible.
+//! A node that lost its lease while its upload became visible: learns what recovery did, or counts anew.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use asset_gateway_backends::caller::CallerRef;
@@ -8,61 +7,57 @@ use asset_gateway_backends::client_address::ClientAddress;
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::event::Report;
 use asset_gateway_backends::token_store::{
-    Access, Intent, LeaseId, LeaseState, Refusal, ReserveRequest, Reserved, Settlement, TokenId,
-    TokenStore,
+    Access, Intent, LeaseState, Refusal, ReserveRequest, Reserved, Settlement,
 };
 use tokio::time::Instant;
 
-use super::lease::{LeaseDeadline, lease_duration};
+use super::Uncounted;
 use crate::telemetry::record::hits;
+use crate::tokens::lease::{LeaseHandle, lease_duration};
 
-/// Some sweeps, and what looking for the object may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-const ASK_EVERY: Duration = Duration::from_millis(250);
+/// Enough for some sweeps, and for their look at the object.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What is needed to learn how an access ended whose lease was lost. Outlives the ticket.
-#[derive(Clone)]
-pub struct AccessLease {
-    pub(super) store: Arc<dyn TokenStore>,
-    pub(super) token_id: TokenId,
-    /// Of the token that let the access in.
-    pub(super) incarnation: Option<u64>,
-    pub(super) lease: Option<LeaseId>,
-    pub(super) deadline: Option<Arc<LeaseDeadline>>,
-}
-
-impl AccessLease {
-    /// See [`LeaseDeadline::is_over`].
-    pub fn is_over(&self) -> bool {
-        self.deadline.as_ref().is_some_and(|d| d.is_over())
-    }
-
-    /// The lease is lost because its token is gone, whether or not another one has its name by now.
-    pub async fn is_revoked(&self) -> Result<bool> {
-        let found = self.store.get(self.token_id).await?;
-        Ok(found.map(|token| token.incarnation) != self.incarnation)
-    }
-
-    /// What whoever took the lease over has made of it; waits for that. An error, or `Open`: not known
-    /// in time.
-    pub async fn settlement(&self) -> Result<Settlement> {
+impl LeaseHandle {
+    /// Waits for what the recovery makes of the upload. `Open`, or an error: not known in time.
+    pub async fn recovery_outcome(&self) -> Result<Settlement> {
         let Some(lease) = self.lease else {
             return Ok(Settlement::Void);
         };
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + RECOVERY_TIMEOUT;
         loop {
             let settlement = self.store.settlement(lease).await;
             let is_decided = matches!(settlement, Ok(Settlement::Counted | Settlement::Void));
             if is_decided || Instant::now() >= until {
                 return settlement;
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Counts an object that became visible after its hit was given back: with a hit of its own, where
-    /// there is one and the token is the same. The access was let in before: its rules are not judged again.
-    pub async fn count_anew(
+    /// Returns once a hit counts the visible object: that of the recovery, or a new one.
+    pub async fn count_visible_object(
+        &self,
+        intent: Intent,
+        report: Report,
+    ) -> std::result::Result<(), Uncounted> {
+        match self.recovery_outcome().await {
+            Ok(Settlement::Counted) => Ok(()),
+            // Storage made the object visible after recovery had looked, or the token was revoked.
+            Ok(Settlement::Void) => match self.count_with_new_hit(intent, report).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(refusal)) => Err(Uncounted::Refused(refusal)),
+                Err(error) => Err(Uncounted::TokenStore(error)),
+            },
+            Ok(Settlement::Open) => Err(Uncounted::Undecided),
+            Err(error) => Err(Uncounted::TokenStore(error)),
+        }
+    }
+
+    /// Reserves and commits a new hit, where one is left and the token is the same one. The access was
+    /// admitted before: the token's rules are not checked again.
+    async fn count_with_new_hit(
         &self,
         intent: Intent,
         report: Report,

@@ -1,0 +1,183 @@
+//! The first state of an upload: storage takes chunks, and nothing is visible.
+
+use std::sync::Arc;
+
+use asset_gateway_backends::ErrorKind;
+use asset_gateway_backends::object_backend::{
+    Conditions, Fence, GetOptions, ObjectBackend, PutOptions, Upload,
+};
+use asset_gateway_backends::token_store::{Reservation, TokenRecord};
+use bytes::Bytes;
+
+use super::UploadError;
+use super::multipart::UploadRecorder;
+use crate::telemetry::record::{Direction, InFlight};
+use crate::tokens::Ticket;
+
+/// What the caller knows of the object before its first byte.
+pub struct NewObject {
+    pub bucket: Arc<dyn ObjectBackend>,
+    pub content_type: Option<String>,
+    pub content_encoding: Option<String>,
+    pub content_language: Option<String>,
+    /// Bytes, where the caller knows them.
+    pub content_length: Option<u64>,
+    /// Preconditions, which the object that is there now has to meet.
+    pub preconditions: Conditions,
+}
+
+/// An upload whose chunks are being written. Dropping it removes what was written and releases the hit,
+/// in a detached task.
+pub struct Receiving {
+    /// `None` once the upload has left this state.
+    pub(super) open: Option<Open>,
+    pub(super) bucket: Arc<dyn ObjectBackend>,
+    pub(super) content_type: Option<String>,
+    pub(super) size: u64,
+}
+
+pub(super) struct Open {
+    pub(super) storage: Box<dyn Upload>,
+    pub(super) ticket: Ticket,
+    in_flight: InFlight,
+}
+
+impl Receiving {
+    /// Checks the preconditions and opens the upload in storage. An error releases the hit first.
+    pub async fn begin(ticket: Ticket, object: NewObject) -> Result<Self, UploadError> {
+        let bucket = Arc::clone(&object.bucket);
+        let content_type = object.content_type.clone();
+        match open(&ticket, object).await {
+            Ok(storage) => Ok(Self {
+                open: Some(Open {
+                    storage,
+                    ticket,
+                    in_flight: InFlight::start(Direction::Upload),
+                }),
+                bucket,
+                content_type,
+                size: 0,
+            }),
+            Err(error) => {
+                ticket.release().await.map_err(UploadError::TokenStore)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the next chunk. After an error the caller has to [`abort`](Self::abort).
+    pub async fn write(&mut self, chunk: Bytes) -> Result<(), UploadError> {
+        let size = self.size + chunk.len() as u64;
+        let Open {
+            storage,
+            ticket,
+            in_flight,
+        } = self.open()?;
+        if let Some(limit) = ticket.record.size.filter(|limit| size > *limit) {
+            return Err(UploadError::TooLong { limit });
+        }
+        if ticket.is_lost() {
+            return Err(ticket.lease().why_lost().await.into());
+        }
+        in_flight.add_bytes(chunk.len() as u64);
+        if let Err(error) = storage.write(chunk).await {
+            return Err(match ticket.is_lost() {
+                true => ticket.lease().why_lost().await.into(),
+                false => UploadError::Storage(error),
+            });
+        }
+        self.size = size;
+        Ok(())
+    }
+
+    /// Removes what was written, then releases the hit.
+    pub async fn abort(mut self) {
+        if let Some(open) = self.open.take() {
+            open.abort().await;
+        }
+    }
+
+    pub(super) fn open(&mut self) -> Result<&mut Open, UploadError> {
+        let ended = || UploadError::Internal("an upload that has ended".into());
+        self.open.as_mut().ok_or_else(ended)
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.ticket.detached_tasks.clone().spawn(open.abort());
+        }
+    }
+}
+
+impl Open {
+    async fn abort(self) {
+        drop(self.in_flight);
+        if let Err(error) = self.storage.abort().await {
+            tracing::warn!(%error, "an unfinished upload was not removed from storage");
+        }
+        if let Err(error) = self.ticket.release().await {
+            tracing::warn!(%error, "the hit of an unfinished upload is held until its lease ends");
+        }
+    }
+}
+
+impl Ticket {
+    /// See [`Reservation::marker`].
+    pub(super) fn marker(&self) -> Option<String> {
+        self.reservation.as_ref().and_then(Reservation::marker)
+    }
+
+    /// Keeps an upload from becoming visible once the lease is over.
+    fn fence(&self) -> Option<Arc<dyn Fence>> {
+        let deadline = Arc::clone(self.renewal.as_ref()?.deadline());
+        Some(deadline)
+    }
+}
+
+async fn open(ticket: &Ticket, object: NewObject) -> Result<Box<dyn Upload>, UploadError> {
+    let record = &ticket.record;
+    let must_not_exist =
+        check_preconditions(object.bucket.as_ref(), record, object.preconditions).await?;
+    let options = PutOptions {
+        content_type: object.content_type,
+        content_encoding: object.content_encoding,
+        content_language: object.content_language,
+        content_length: object.content_length,
+        must_not_exist,
+        marker: ticket.marker(),
+        fence: ticket.fence(),
+        recorder: UploadRecorder::of(ticket),
+    };
+    let upload = object.bucket.put(&record.key, options).await;
+    upload.map_err(UploadError::Storage)
+}
+
+/// Refuses early what could not be stored in the end; returns whether the key must be free.
+async fn check_preconditions(
+    bucket: &dyn ObjectBackend,
+    record: &TokenRecord,
+    conditions: Conditions,
+) -> Result<bool, UploadError> {
+    let must_not_exist = !record.allow_overwrite || conditions.if_none_match.is_some();
+    if !must_not_exist && conditions.is_empty() {
+        return Ok(false);
+    }
+    let options = GetOptions {
+        range: None,
+        conditions,
+    };
+    match bucket.head(&record.key, &options).await {
+        Ok(_) if must_not_exist => Err(UploadError::PreconditionFailed),
+        Ok(_) => Ok(false),
+        Err(error) if error.kind == ErrorKind::NotFound => {
+            match options.conditions.if_match.is_some() {
+                true => Err(UploadError::PreconditionFailed),
+                false => Ok(must_not_exist),
+            }
+        }
+        Err(error) if error.kind == ErrorKind::NotModified => Err(UploadError::PreconditionFailed),
+        Err(error) => Err(UploadError::Preconditions(error)),
+    }
+}
