@@ -1,16 +1,16 @@
-//! Moves a whole token store to another engine, through an archive of JSON lines.
+//! Moves a token store to another engine, through an archive of JSON lines.
 //!
-//! [`OfflineStore`] is the port to a store that no gateway serves from. [`export`] writes everything
-//! that is in it to an archive; [`Archive::check`] reads an archive without writing anything, and
-//! [`import`] loads it into an empty store and reads it back. The archive holds digests of tokens,
-//! never a token. Memory use does not grow with the store.
+//! [`OfflineStore`] is the port to a store that no gateway uses. [`export`] writes all of its entries
+//! to an archive. [`Archive::check`] verifies an archive without writing anything; [`import`] loads it
+//! into an empty store, reads the store back and compares. An archive holds digests of tokens, never
+//! tokens. Memory use does not grow with the store.
 
 mod archive;
+mod content_summary;
 mod entry;
 mod error;
 mod export;
 mod import;
-mod tally;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -19,16 +19,17 @@ use tokio::sync::mpsc;
 use crate::error::Result;
 
 pub use archive::{FORMAT_VERSION, Header};
-pub use entry::{Dead, Entry, Finalising, PartsUpload, Pending, Token, Window};
+pub use content_summary::{ContentSummary, Counts};
+pub use entry::{Dead, Entry, Finalising, Pending, RecordedUpload, Token, Window};
 pub use error::TransferError;
 pub use export::export;
 pub use import::{Archive, import};
-pub use tally::{Counts, Tally};
 
-/// Entries that are handed over together.
+/// Entries that are passed on together.
 pub type Page = Vec<Entry>;
 
-/// Names an import. It stands in the store from its begin to its end.
+/// Marks a store as importing, from the first entry to the final comparison. Gateways refuse such a
+/// store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportMarker {
     /// [`Header::export_id`] of the archive.
@@ -38,7 +39,7 @@ pub struct ImportMarker {
 }
 
 impl ImportMarker {
-    /// What a gateway says that finds it.
+    /// The error text of a gateway that finds the marker.
     pub(crate) fn refusal(&self) -> String {
         format!(
             "an import into this store has not ended (export {}): run `asset-gateway store import` \
@@ -48,30 +49,32 @@ impl ImportMarker {
     }
 }
 
-/// A store as a whole, while no gateway serves from it.
+/// A whole token store, while no gateway uses it.
 #[async_trait]
 pub trait OfflineStore: Send + Sync {
-    /// The engine's name in archives and messages.
+    /// The engine's name, for archives and messages.
     fn engine(&self) -> &'static str;
 
-    /// Gateways that have shown within the last half minute that they use the store. An engine that
-    /// lets one process in answers 0.
+    /// Counts the gateways whose heartbeat is younger than half a minute; 0 for an engine that a single
+    /// process opens.
     async fn live_nodes(&self) -> Result<u64>;
 
-    /// The import that was begun and has not ended. A gateway does not serve from such a store.
+    /// The marker of an unfinished import.
     async fn import_marker(&self) -> Result<Option<ImportMarker>>;
 
-    /// Nothing is in it that [`dump`](Self::dump) would send.
+    /// Whether [`dump`](Self::dump) would send nothing.
     async fn is_empty(&self) -> Result<bool>;
 
+    /// Writes the marker. Durable when it returns; idempotent.
     async fn begin_import(&self, marker: &ImportMarker) -> Result<()>;
 
+    /// Removes the marker. Durable when it returns; idempotent.
     async fn end_import(&self) -> Result<()>;
 
-    /// Sends every entry once, tokens first, in pages of bounded size. Tokens past their grace that
-    /// nobody has swept yet are among them. Returns early where the receiver is dropped.
+    /// Sends each entry once, tokens first, in pages of bounded size, including tokens past their grace
+    /// period that no sweep has removed yet. Returns early if the receiver is dropped.
     async fn dump(&self, pages: mpsc::Sender<Page>) -> Result<()>;
 
-    /// Writes entries, durably; an entry that is there already is replaced by itself.
+    /// Writes entries. Durable when it returns; idempotent, because an entry replaces itself.
     async fn load(&self, page: Page) -> Result<()>;
 }

@@ -2,15 +2,15 @@
 //!
 //! `callback_queue_suite!(name, setup)`, as for the token store.
 
-pub mod bounds;
+pub mod dead_letters;
 pub mod delivery;
-pub mod letters;
+pub mod max_pending;
 
 #[macro_export]
 macro_rules! callback_queue_suite {
     ($name:ident, $setup:path) => {
         $crate::store_suite_cases! { $name, $setup, callback_queue =>
-            bounds: [
+            max_pending: [
                 a_full_queue_takes_nothing,
                 the_dead_take_no_room,
                 a_replay_leaves_room,
@@ -31,7 +31,7 @@ macro_rules! callback_queue_suite {
                 waiting_ends_at_once_for_what_came_before,
                 waiting_ends_when_its_time_is_up,
             ],
-            letters: [
+            dead_letters: [
                 pages_give_each_event_once_oldest_first,
                 an_event_tells_all_that_became_of_it,
                 a_replayed_letter_starts_over,

@@ -3,33 +3,33 @@
 //! `token_store_suite!(name, setup)` makes a module `name` with a test for each case; `setup` is an
 //! `async fn(QueueLimits) -> Fixture` that opens an empty store.
 
-pub mod admission;
-pub mod budget;
-pub mod events;
+pub mod byte_budget;
+pub mod create_get_delete;
 pub mod finalising;
-pub mod full;
+pub mod full_queue;
+pub mod hit_windows;
 pub mod hits;
-pub mod incomplete;
 pub mod leases;
-pub mod life;
 pub mod listing;
-pub mod parts;
+pub mod multipart_uploads;
+pub mod open_events;
 pub mod patch;
-pub mod reuse;
-pub mod windows;
+pub mod refusals;
+pub mod report_incomplete;
+pub mod reused_ids;
 
 #[macro_export]
 macro_rules! token_store_suite {
     ($name:ident, $setup:path) => {
         $crate::store_suite_cases! { $name, $setup, token_store =>
-            admission: [
+            refusals: [
                 reasons_come_in_the_documented_order,
                 a_token_is_for_one_method,
                 a_declared_length_is_checked_for_uploads,
                 rules_are_given_back_and_count_nothing,
                 rules_of_an_earlier_life_are_asked_again,
             ],
-            budget: [
+            byte_budget: [
                 what_does_not_fit_is_not_charged,
                 what_was_not_sent_is_given_back,
                 what_was_sent_stays_charged,
@@ -38,7 +38,7 @@ macro_rules! token_store_suite {
                 a_deleted_token_charges_nothing,
                 a_hit_without_a_lease_has_no_budget,
             ],
-            events: [
+            open_events: [
                 a_complete_download_is_queued_when_it_ends,
                 without_a_limit_it_is_queued_too,
                 each_ride_is_an_access_of_its_own,
@@ -68,7 +68,7 @@ macro_rules! token_store_suite {
                 whoever_lost_it_is_told_what_became_of_it,
                 a_lease_that_was_lost_for_nothing_is_void,
             ],
-            full: [
+            full_queue: [
                 accesses_with_a_callback_are_refused_until_there_is_room,
                 an_upload_that_was_admitted_reports_though_the_queue_is_full,
                 accesses_without_a_callback_do_not_care,
@@ -82,7 +82,7 @@ macro_rules! token_store_suite {
                 without_a_limit_a_download_is_not_leased,
                 a_dropped_reserve_gives_its_hit_back,
             ],
-            incomplete: [
+            report_incomplete: [
                 every_outcome_is_queued,
                 a_hit_given_back_is_queued_with_its_report_only,
                 a_lost_lease_was_not_counted_and_is_not_queued,
@@ -100,7 +100,7 @@ macro_rules! token_store_suite {
                 uploads_without_a_limit,
                 markers_differ,
             ],
-            life: [
+            create_get_delete: [
                 a_token_is_there_as_it_was_given,
                 a_missing_token_is_an_answer,
                 a_taken_id_is_refused,
@@ -121,7 +121,7 @@ macro_rules! token_store_suite {
                 mass_revocation_counts_and_may_be_repeated,
                 mass_revocation_of_500,
             ],
-            parts: [
+            multipart_uploads: [
                 an_upload_under_way_is_nobody_elses,
                 a_lapsed_one_is_handed_out_and_its_hit_is_free,
                 one_that_is_not_forgotten_comes_again,
@@ -141,12 +141,12 @@ macro_rules! token_store_suite {
                 max_hits_below_what_is_used,
                 a_limit_counts_the_hits_of_the_unlimited_time,
             ],
-            reuse: [
+            reused_ids: [
                 an_expired_id_may_be_taken_again,
                 a_new_life_knows_no_uploads_leases_or_charges,
                 a_token_made_anew_is_not_swept_away,
             ],
-            windows: [
+            hit_windows: [
                 the_same_client_rides_another_counts,
                 a_window_runs_from_the_counted_hit,
                 a_window_counts_without_a_limit_too,

@@ -1,88 +1,21 @@
-//! What happens to a hit after it was admitted.
+//! The end of a reservation: commit spends its hit, release frees it; both close the open event.
 
 use std::time::Duration;
 
 use super::kv::{Batch, Kv};
-use super::values::{CountedValue, LeaseValue, OpenValue, TokenValue, WindowValue};
+use super::values::{CountedValue, OpenValue, TokenValue, WindowValue};
 use super::{Inner, keys, millis, values};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::event::{ClaimedEvent, Event, EventId, Report};
-use crate::token_store::{
-    Charged, Hold, Intent, LeaseId, LeaseState, Reservation, Settlement, TokenId, Window,
-};
+use crate::token_store::{Hold, Intent, LeaseState, Reservation, TokenId, Window};
 
-/// How long it is told that an upload was counted by whoever took it over: a day.
-const TOLD_MS: u64 = 24 * 3600 * 1000;
+/// How long [`Settlement::Counted`](crate::token_store::Settlement) is known of an upload that a
+/// sweep took over: a day.
+const SETTLEMENT_KEPT_MS: u64 = 24 * 3600 * 1000;
 
 impl<K: Kv> Inner<K> {
-    /// The lease, if nobody has taken it over. It goes with its token: where it is there, the token
-    /// is the one that it was made on. The token's stripe is held by the caller.
-    fn own_lease(&self, id: LeaseId) -> Result<Option<LeaseValue>> {
-        let Some(bytes) = self.kv.get(&keys::lease(id.token_id, id.lease))? else {
-            return Ok(None);
-        };
-        let value: LeaseValue = values::decode(&bytes)?;
-        Ok((value.fencing_token == id.fencing_token).then_some(value))
-    }
-
-    /// [`own_lease`](Self::own_lease), if it has not lapsed.
-    pub fn live_lease(&self, id: LeaseId, now_ms: u64) -> Result<Option<LeaseValue>> {
-        let value = self.own_lease(id)?;
-        Ok(value.filter(|value| !value.has_lapsed(now_ms, self.owner)))
-    }
-
-    pub fn charge(&self, reservation: &Reservation, bytes: u64, budget: u64) -> Result<Charged> {
-        let id = reservation.token_id;
-        let Hold::Leased(lease) = reservation.hold else {
-            return Ok(Charged::Done);
-        };
-        let now_ms = self.clock.now_ms();
-        let _stripe = self.stripe(id);
-        let Some(mut value) = self.live_lease(lease, now_ms)? else {
-            return Ok(Charged::Lost);
-        };
-        let mut charged = self.state(id)?.charged.saturating_add(bytes);
-        self.kv.scan(&keys::leases(id), None, &mut |_, other| {
-            let other: LeaseValue = values::decode(other)?;
-            if !other.has_lapsed(now_ms, self.owner) {
-                charged = charged.saturating_add(other.charged);
-            }
-            Ok(true)
-        })?;
-        if charged > budget {
-            return Ok(Charged::OverBudget);
-        }
-        value.charged = value.charged.saturating_add(bytes);
-        let mut batch = Batch::default();
-        batch.put(keys::lease(id, lease.lease), values::encode(&value)?);
-        self.kv.apply(batch)?;
-        Ok(Charged::Done)
-    }
-
-    /// Renews a lease and records an `intent` with it, if there is one.
-    pub fn extend(
-        &self,
-        lease: LeaseId,
-        by: Duration,
-        intent: Option<Intent>,
-    ) -> Result<LeaseState> {
-        let now_ms = self.clock.now_ms();
-        let _stripe = self.stripe(lease.token_id);
-        let Some(mut value) = self.live_lease(lease, now_ms)? else {
-            return Ok(LeaseState::Lost);
-        };
-        value.until = now_ms.saturating_add(millis(by));
-        value.intent = intent.or(value.intent);
-        let mut batch = Batch::default();
-        batch.put(
-            keys::lease(lease.token_id, lease.lease),
-            values::encode(&value)?,
-        );
-        self.kv.apply(batch)?;
-        Ok(LeaseState::Held)
-    }
-
-    /// With `claim` the event of an upload is the caller's for so long.
+    /// Spends the hit and queues the event. With `claim`, the event of an upload is returned, claimed
+    /// for that time.
     pub fn commit(
         &self,
         reservation: Reservation,
@@ -98,7 +31,7 @@ impl<K: Kv> Inner<K> {
             let lease = held.lease;
             let Some(value) = self.live_lease(held, now_ms)? else {
                 if let Some(event) = &reservation.event {
-                    self.close_entry(event, None, &mut batch)?;
+                    self.close_event(event, None, &mut batch)?;
                     self.kv.apply(batch)?;
                 }
                 return Ok((LeaseState::Lost, None));
@@ -109,8 +42,8 @@ impl<K: Kv> Inner<K> {
             state.charged = state.charged.saturating_add(value.charged);
             if let Some(intent) = value.intent {
                 if held.fencing_token > 0 {
-                    // Whoever made the object visible may come and ask.
-                    let until = now_ms.saturating_add(TOLD_MS);
+                    // The node that made the object visible may still ask for the settlement.
+                    let until = now_ms.saturating_add(SETTLEMENT_KEPT_MS);
                     let counted = values::encode(&CountedValue { until })?;
                     batch.put(keys::counted(id, lease), counted);
                 }
@@ -122,7 +55,7 @@ impl<K: Kv> Inner<K> {
                 if let Some(event) = self.upload_event(&reservation, intent, &report, now_ms)? {
                     if let Some(claim) = claim {
                         let until = now_ms.saturating_add(millis(claim));
-                        // Before anybody can see it.
+                        // Claimed before it is visible, so that no other claim gets it.
                         self.claims.lock().insert(event.id.clone(), until);
                         claimed = Some(ClaimedEvent {
                             event: event.clone(),
@@ -136,29 +69,13 @@ impl<K: Kv> Inner<K> {
             batch.put(keys::state(id), values::encode(&state)?);
         }
         if let Some(event) = &reservation.event {
-            self.close_entry(event, Some(report), &mut batch)?;
+            self.close_event(event, Some(report), &mut batch)?;
         }
         self.apply_events(batch)?;
         Ok((LeaseState::Held, claimed))
     }
 
-    pub fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
-        let (id, lease) = (lease.token_id, lease.lease);
-        let _stripe = self.stripe(id);
-        if self.kv.get(&keys::counted(id, lease))?.is_some() {
-            return Ok(Settlement::Counted);
-        }
-        let Some(bytes) = self.kv.get(&keys::lease(id, lease))? else {
-            return Ok(Settlement::Void);
-        };
-        let value: LeaseValue = values::decode(&bytes)?;
-        Ok(match value.intent {
-            Some(_) => Settlement::Open,
-            None => Settlement::Void,
-        })
-    }
-
-    /// Returns whether anything was written.
+    /// Frees the hit, and returns whether anything was written.
     pub fn release(
         &self,
         reservation: &Reservation,
@@ -171,12 +88,12 @@ impl<K: Kv> Inner<K> {
         match reservation.hold {
             Hold::Riding => {}
             Hold::Batched => {
-                if self.token_of(reservation)?.is_some() {
+                if self.reserved_token(reservation)?.is_some() {
                     usage.add(id, -1);
                 }
             }
             Hold::Counted { window } => {
-                if self.token_of(reservation)?.is_some()
+                if self.reserved_token(reservation)?.is_some()
                     && self.close_window(id, window, &mut batch)?
                 {
                     let mut state = self.state(id)?;
@@ -197,14 +114,14 @@ impl<K: Kv> Inner<K> {
             }
         }
         if let Some(event) = &reservation.event {
-            self.close_entry(event, report, &mut batch)?;
+            self.close_event(event, report, &mut batch)?;
         }
         let written = !batch.is_empty();
         self.apply_events(batch)?;
         Ok(written)
     }
 
-    /// Ends the window of a hit that is to be given back; `false` where it has been ridden on.
+    /// Closes the hit window of a hit that is released; `false` if another request has ridden on it.
     fn close_window(&self, id: TokenId, window: Option<Window>, batch: &mut Batch) -> Result<bool> {
         let Some(Window { client, until }) = window else {
             return Ok(true);
@@ -215,7 +132,7 @@ impl<K: Kv> Inner<K> {
         let key = keys::window(id, &client);
         if let Some(bytes) = self.kv.get(&key)? {
             let value: WindowValue = values::decode(&bytes)?;
-            // Else it is a later window of the same client.
+            // Another deadline is that of a later window of the same client.
             if value.until == until {
                 batch.remove(key);
             }
@@ -223,8 +140,8 @@ impl<K: Kv> Inner<K> {
         Ok(true)
     }
 
-    /// The token that the reservation was made on, if it is still that one.
-    fn token_of(&self, reservation: &Reservation) -> Result<Option<TokenValue>> {
+    /// The token, if it is still the incarnation that the reservation was made on.
+    fn reserved_token(&self, reservation: &Reservation) -> Result<Option<TokenValue>> {
         let Some(bytes) = self.kv.get(&keys::token(reservation.token_id))? else {
             return Ok(None);
         };
@@ -232,6 +149,7 @@ impl<K: Kv> Inner<K> {
         Ok((token.incarnation == reservation.incarnation).then_some(token))
     }
 
+    /// The event of an upload, with the callback and metadata that the token has now.
     fn upload_event(
         &self,
         reservation: &Reservation,
@@ -239,7 +157,7 @@ impl<K: Kv> Inner<K> {
         report: &Report,
         now_ms: u64,
     ) -> Result<Option<Event>> {
-        let Some(TokenValue { record, .. }) = self.token_of(reservation)? else {
+        let Some(TokenValue { record, .. }) = self.reserved_token(reservation)? else {
             return Ok(None);
         };
         let (id, method) = (reservation.token_id, record.method);
@@ -253,8 +171,8 @@ impl<K: Kv> Inner<K> {
         ))
     }
 
-    /// Ends an open entry: queued with its `report` where such outcomes are sent, else dropped.
-    pub fn close_entry(
+    /// Closes an open event: queues it if its `report` has an outcome that is sent, else drops it.
+    pub fn close_event(
         &self,
         id: &EventId,
         report: Option<Report>,
@@ -271,7 +189,7 @@ impl<K: Kv> Inner<K> {
         if let Some(report) = report.filter(|report| self.reports(report)) {
             let OpenValue { mut event, .. } = values::decode(&bytes)?;
             event.report = report;
-            // Ids sort by when events were queued, and nobody has seen this one yet.
+            // Ids sort by queueing time; the id of an open event has not been shown to anyone.
             event.id = EventId::generate();
             self.queue_event(event, self.clock.now_ms(), batch)?;
         }

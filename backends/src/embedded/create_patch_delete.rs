@@ -1,17 +1,18 @@
-//! The control plane's operations on single tokens.
+//! The control plane's operations on tokens: create, get, patch, delete.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::kv::{Batch, Kv};
 use super::values::TokenValue;
-use super::{Inner, forget, fresh_id, keys, stripe_of, values};
+use super::{Inner, keys, random_id, remove_token, stripe_of, values};
 use crate::error::Result;
 use crate::token_store::{Created, Patch, StoredToken, TokenId, TokenRecord};
 
 impl<K: Kv> Inner<K> {
+    /// Creates all tokens or none.
     pub fn create(&self, tokens: &[(TokenId, TokenRecord)]) -> Result<Created> {
         let now = self.clock.now_seconds();
-        // Every stripe concerned, once and in order, so that two batches cannot wait for each other.
+        // Each stripe once and in ascending order, so that two batches cannot deadlock.
         let stripes: BTreeSet<_> = tokens.iter().map(|(id, _)| stripe_of(*id)).collect();
         let mut held: BTreeMap<_, _> = stripes
             .into_iter()
@@ -29,9 +30,9 @@ impl<K: Kv> Inner<K> {
                 if !old.is_expired(now) {
                     return Ok(Created::Exists { index });
                 }
-                forget(&self.kv, *id, &old.record, &mut batch)?;
+                remove_token(&self.kv, *id, &old.record, &mut batch)?;
             }
-            remember(*id, record, &mut batch)?;
+            put_new_token(*id, record, &mut batch)?;
         }
         self.kv.apply(batch)?;
         for (id, _) in tokens {
@@ -50,6 +51,7 @@ impl<K: Kv> Inner<K> {
         }
     }
 
+    /// The token with its hits, `unwritten` ones included.
     pub fn stored(&self, id: TokenId, token: TokenValue, unwritten: i64) -> Result<StoredToken> {
         let state = self.state(id)?;
         Ok(StoredToken {
@@ -97,8 +99,8 @@ impl<K: Kv> Inner<K> {
         Ok(was_there)
     }
 
-    /// Deletes the token, also one past its grace, if `wanted` says so of it and its hits that are
-    /// not written yet: nobody can make it anew between the question and the deed.
+    /// Deletes the token, also one past its grace period, if `wanted` is true of it and its unwritten
+    /// hits. The stripe stays locked in between, so the token cannot be re-created meanwhile.
     pub fn delete_if(
         &self,
         id: TokenId,
@@ -113,16 +115,17 @@ impl<K: Kv> Inner<K> {
             return Ok(false);
         }
         let mut batch = Batch::default();
-        forget(&self.kv, id, &token.record, &mut batch)?;
+        remove_token(&self.kv, id, &token.record, &mut batch)?;
         self.kv.apply(batch)?;
         usage.forget(id);
         Ok(true)
     }
 }
 
-fn remember(id: TokenId, record: &TokenRecord, batch: &mut Batch) -> Result<()> {
+/// Adds a token of a new incarnation to `batch`.
+fn put_new_token(id: TokenId, record: &TokenRecord, batch: &mut Batch) -> Result<()> {
     let token = TokenValue {
-        incarnation: fresh_id()?,
+        incarnation: random_id()?,
         record: record.clone(),
     };
     put_token(id, &token, batch)

@@ -1,24 +1,24 @@
-//! The layout of the tree. One letter tells what an entry is; numbers are big-endian, so that
-//! entries stand in their order.
+//! The layout of the tree. A key's first letter is the kind of its entry; numbers are big-endian, so
+//! that keys sort by them.
 //!
 //! | key | value |
 //! |---|---|
 //! | `t` id | token: incarnation and record |
-//! | `s` id | spent hits, bytes sent, last upload; left out while all are zero |
+//! | `s` id | spent hits, charged bytes, last upload; absent while all are zero |
 //! | `l` id lease | a leased hit and what it has charged |
-//! | `u` id lease | an upload in parts that storage has begun, until it is committed or aborted |
-//! | `c` id lease | an upload that whoever took it over has counted, and until when that is told |
+//! | `u` id lease | a multipart upload in storage, until it is committed or aborted |
+//! | `c` id lease | the settlement of an upload that was taken over and committed, for a day |
 //! | `w` id client | until when a client rides on a counted hit |
-//! | `w` id client end | somebody rode on it; kept for some minutes |
+//! | `w` id client end | the mark of a ride; kept for some minutes |
 //! | `b` bucket 0 key 0 id | – |
 //! | `g` tag 0 id | – |
 //! | `x` expiry id | – |
-//! | `o` event | an access whose end is not known yet |
-//! | `e` event | an event that waits for delivery |
+//! | `o` event | an open event: a download in flight |
+//! | `e` event | a pending event |
 //! | `d` due event | – |
 //! | `k` event | a dead letter |
-//! | `p` | when it was last tried to write; nothing hangs on it |
-//! | `i` | an import into this store that has not ended |
+//! | `p` | the time of the last ping; never read |
+//! | `i` | the marker of an unfinished import |
 
 use crate::caller::ClientKey;
 use crate::event::EventId;
@@ -58,7 +58,7 @@ pub fn lease(id: TokenId, lease: u64) -> Vec<u8> {
     join(&[LEASES, &id.0, &lease.to_be_bytes()])
 }
 
-/// Outlives the lease, and the token.
+/// Key of a multipart upload's record, which outlives lease and token.
 pub fn upload(id: TokenId, lease: u64) -> Vec<u8> {
     join(&[UPLOADS, &id.0, &lease.to_be_bytes()])
 }
@@ -79,12 +79,12 @@ pub fn window(id: TokenId, client: &ClientKey) -> Vec<u8> {
     join(&[b"w", &id.0, client])
 }
 
-/// The client of a [`window`]; `None` for what says that somebody [rode](ridden) on it.
+/// The client of a [`window`] key; `None` for the [mark](ridden) of a ride.
 pub fn parse_window(key: &[u8]) -> Option<ClientKey> {
     key.get(17..)?.try_into().ok()
 }
 
-/// Says that somebody rode on the hit of this window.
+/// Key of the mark that a request has ridden on the hit of this window.
 pub fn ridden(id: TokenId, client: &ClientKey, until: u64) -> Vec<u8> {
     join(&[b"w", &id.0, client, &until.to_be_bytes()])
 }
@@ -100,7 +100,7 @@ pub fn by_object(bucket: &str, key: &str, id: TokenId) -> Vec<u8> {
     ])
 }
 
-/// All entries of objects of `bucket` whose key begins with `prefix`.
+/// Prefix of the index entries of tokens for `bucket` and keys that begin with `prefix`.
 pub fn by_object_prefix(bucket: &str, prefix: &str) -> Vec<u8> {
     join(&[OBJECTS, bucket.as_bytes(), &[0], prefix.as_bytes()])
 }
@@ -151,7 +151,7 @@ pub fn parse_number(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
 }
 
-/// The event of its own key.
+/// The event of an event key.
 pub fn parse_event(key: &[u8]) -> Option<EventId> {
     let id = std::str::from_utf8(key.get(1..)?).ok()?;
     Some(EventId::from_string(id.to_owned()))

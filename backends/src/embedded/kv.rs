@@ -1,4 +1,4 @@
-//! What the embedded store needs of a database.
+//! The key-value store that the embedded engine runs on: an ordered map with atomic batches.
 
 pub mod memory;
 #[cfg(feature = "sled")]
@@ -8,7 +8,7 @@ use std::future::Future;
 
 use crate::error::Result;
 
-/// Writes that happen together or not at all. A later write to a key wins.
+/// Writes that are applied together or not at all. The last write to a key wins.
 #[derive(Debug, Default)]
 pub struct Batch(Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
@@ -25,7 +25,7 @@ impl Batch {
         self.0.is_empty()
     }
 
-    /// Keys below `prefix` that are written.
+    /// Keys that are put and begin with `prefix`.
     pub fn puts<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let puts = self.0.iter().filter(|(_, value)| value.is_some());
         let keys = puts.map(|(key, _)| key.as_slice());
@@ -33,23 +33,23 @@ impl Batch {
     }
 }
 
-/// Is called with a key and its value; `false` ends the scan.
+/// Callback of a scan, with a key and its value; `false` ends the scan.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'a;
 
-/// An ordered map of bytes.
+/// An ordered map from bytes to bytes.
 pub trait Kv: Send + Sync + 'static {
     type Value: AsRef<[u8]> + std::ops::Deref<Target = [u8]>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Self::Value>>;
 
-    /// Atomic, also across the death of the process; not yet durable.
+    /// Applies a batch atomically, also if the process dies. Not durable before [`durable`](Self::durable).
     fn apply(&self, batch: Batch) -> Result<()>;
 
-    /// Calls `visit` with each entry whose key begins with `prefix`, in order, from the first one
-    /// after `after`, until it returns `false`. `visit` must not call the database.
+    /// Calls `visit` with each entry whose key begins with `prefix`, in order, starting behind `after`,
+    /// until `visit` returns `false`. `visit` must not call the database.
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()>;
 
-    /// Entries whose key begins with `prefix`.
+    /// Counts the entries whose key begins with `prefix`.
     fn count(&self, prefix: &[u8]) -> Result<u64> {
         let mut count = 0;
         self.scan(prefix, None, &mut |_, _| {
@@ -59,17 +59,17 @@ pub trait Kv: Send + Sync + 'static {
         Ok(count)
     }
 
-    /// `Unavailable` while the last write to the disk has failed and has not been made up for: what
-    /// is applied then is seen, and becomes durable when there is room again. What is new should not
-    /// begin; what undoes or ends something should go on.
+    /// `Unavailable` while writes to the disk fail. Batches applied meanwhile are visible, and become
+    /// durable when the disk has room again: operations that start something must be refused,
+    /// operations that undo or end something go on.
     fn writable(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Returns when everything applied before the call survives the death of the process and of the
+    /// Returns when all batches applied before the call survive a crash of the process and of the
     /// machine.
     ///
     /// # Errors
-    /// Whether it is durable is not known. What was applied stays, and becomes durable later.
+    /// It is unknown whether the batches are durable. They stay applied, and become durable later.
     fn durable(&self) -> impl Future<Output = Result<()>> + Send;
 }

@@ -1,4 +1,4 @@
-//! Listing and mass revocation over the indexes.
+//! Listings and mass revocation, over the narrowest index for their filter.
 
 use super::kv::Kv;
 use super::values::TokenValue;
@@ -6,12 +6,13 @@ use super::{Inner, keys};
 use crate::error::Result;
 use crate::token_store::{Filter, Page, TokenId, TokenState};
 
-/// Index entries that one page looks at; past it the page ends early, with a cursor.
-const PAGE_SCAN: usize = 10_000;
+/// Index entries that one page scans; a page that reaches the limit ends early, with a cursor.
+const MAX_PAGE_SCAN: usize = 10_000;
 /// Index entries that are read at once, at least.
-const CHUNK: usize = 100;
+const MIN_SCAN_CHUNK: usize = 100;
 
 impl<K: Kv> Inner<K> {
+    /// A page of tokens.
     pub fn list(
         &self,
         filter: &Filter,
@@ -26,11 +27,11 @@ impl<K: Kv> Inner<K> {
         };
         let now = self.clock.now_seconds();
         let mut tokens = Vec::new();
-        let mut looked_at = 0;
-        while looked_at < PAGE_SCAN {
-            let chunk = limit.clamp(CHUNK, PAGE_SCAN);
+        let mut scanned = 0;
+        while scanned < MAX_PAGE_SCAN {
+            let chunk = limit.clamp(MIN_SCAN_CHUNK, MAX_PAGE_SCAN);
             let (entries, last) = self.index_page(&prefix, after.as_deref(), chunk)?;
-            looked_at += entries.len();
+            scanned += entries.len();
             for (key, id) in entries {
                 let usage = self.stripe(id);
                 if let Some(token) = self.token(id, now)?
@@ -52,13 +53,14 @@ impl<K: Kv> Inner<K> {
         Ok(Some(Page { tokens, cursor }))
     }
 
+    /// Deletes all tokens that match, and returns how many.
     pub fn delete_matching(&self, filter: &Filter) -> Result<u64> {
         let prefix = index_of(filter);
         let now = self.clock.now_seconds();
         let mut after = None;
         let mut deleted = 0;
         loop {
-            let (entries, last) = self.index_page(&prefix, after.as_deref(), PAGE_SCAN)?;
+            let (entries, last) = self.index_page(&prefix, after.as_deref(), MAX_PAGE_SCAN)?;
             for (_, id) in entries {
                 let matches = |token: &TokenValue, unwritten| {
                     Ok(!token.is_gone(now) && self.matches(id, token, unwritten, filter, now)?)
@@ -74,7 +76,7 @@ impl<K: Kv> Inner<K> {
         }
     }
 
-    /// Up to `most` entries of an index with their ids, and the last key where there may be more.
+    /// Up to `most` entries of an index with their ids, and the last key if there may be more.
     #[allow(clippy::type_complexity)]
     fn index_page(
         &self,
@@ -93,7 +95,8 @@ impl<K: Kv> Inner<K> {
         Ok((entries, last))
     }
 
-    /// The token's stripe is held by the caller; `unwritten` are its hits that are not written yet.
+    /// Whether the filter selects the token. The caller holds the token's stripe; `unwritten` are its
+    /// unwritten hits.
     fn matches(
         &self,
         id: TokenId,

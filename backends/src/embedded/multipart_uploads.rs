@@ -1,4 +1,4 @@
-//! Uploads in parts: what storage calls them, for whoever has to abort them.
+//! Records of multipart uploads in storage, so that abandoned ones can be aborted.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::token_store::{AbandonedUpload, LeaseId, LeaseState, MultipartUpload, TokenId};
 
 impl<K: Kv> Inner<K> {
+    /// Records a multipart upload under its lease.
     pub fn record_upload(&self, lease: LeaseId, upload: MultipartUpload) -> Result<LeaseState> {
         let _stripe = self.stripe(lease.token_id);
         let live = self.live_lease(lease, self.clock.now_ms())?;
@@ -29,6 +30,7 @@ impl<K: Kv> Inner<K> {
         Ok(LeaseState::Held)
     }
 
+    /// Hands out abandoned uploads, each again after `retry`.
     pub fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
         let mut open = Vec::new();
         self.kv.scan(keys::UPLOADS, None, &mut |key, _| {
@@ -56,7 +58,7 @@ impl<K: Kv> Inner<K> {
         };
         let mut value: UploadValue = values::decode(&bytes)?;
         let taken = value.owner == self.owner && value.taken_until > now_ms;
-        if taken || !self.is_over(id, lease, now_ms)? {
+        if taken || !self.is_abandoned(id, lease, now_ms)? {
             return Ok(None);
         }
         value.owner = self.owner;
@@ -71,8 +73,9 @@ impl<K: Kv> Inner<K> {
         }))
     }
 
-    /// Nobody writes under the lease any more, and nobody has to look what became of it.
-    fn is_over(&self, id: TokenId, lease: u64, now_ms: u64) -> Result<bool> {
+    /// Whether the lease is gone, or lapsed and not finalising: no writer and no recovery needs the
+    /// upload.
+    fn is_abandoned(&self, id: TokenId, lease: u64, now_ms: u64) -> Result<bool> {
         let Some(bytes) = self.kv.get(&keys::lease(id, lease))? else {
             return Ok(true);
         };
@@ -80,6 +83,7 @@ impl<K: Kv> Inner<K> {
         Ok(value.intent.is_none() && value.has_lapsed(now_ms, self.owner))
     }
 
+    /// Removes the record of an aborted upload.
     pub fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
         let mut batch = Batch::default();
         batch.remove(keys::upload(upload.token_id, upload.lease));

@@ -1,7 +1,7 @@
-//! The embedded store as a whole, for exports and imports.
+//! The embedded store as an [`OfflineStore`], for exports and imports.
 
-mod dump;
-mod load;
+mod export;
+mod import;
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use super::{keys, values};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::transfer::{ImportMarker, OfflineStore, Page};
 
-/// What makes a store not empty. Indexes and what hangs on tokens come with these.
-const CONTENT: [&[u8]; 6] = [
+/// Kinds of entries that make a store not empty; all others come with one of these.
+const CONTENT_PREFIXES: [&[u8]; 6] = [
     keys::TOKENS,
     keys::LEASES,
     keys::UPLOADS,
@@ -23,10 +23,10 @@ const CONTENT: [&[u8]; 6] = [
     keys::DEAD,
 ];
 
-/// Entries in one batch: sled keeps what a batch replaces in memory until it is written.
-const WRITTEN_AT_ONCE: usize = 100;
+/// Entries of one batch: sled keeps the entries that a batch replaces in memory until it is written.
+const IMPORT_BATCH: usize = 100;
 
-/// A tree that no [`EmbeddedStore`](super::EmbeddedStore) is over.
+/// A tree that no [`EmbeddedStore`](super::EmbeddedStore) uses.
 pub struct OfflineEmbedded<K> {
     kv: Arc<K>,
     engine: &'static str,
@@ -38,14 +38,14 @@ impl<K: Kv> OfflineEmbedded<K> {
     }
 }
 
-/// The import that was begun and has not ended.
+/// The marker of an unfinished import.
 pub fn import_marker<K: Kv>(kv: &K) -> Result<Option<ImportMarker>> {
     let marker = kv.get(keys::IMPORT)?;
     marker.map(|bytes| values::decode(&bytes)).transpose()
 }
 
-/// Refuses to serve from a store that holds the first part of an import.
-pub fn refuse_half_imported<K: Kv>(kv: &K) -> Result<()> {
+/// Refuses a store that holds an unfinished import.
+pub fn refuse_unfinished_import<K: Kv>(kv: &K) -> Result<()> {
     match import_marker(kv)? {
         None => Ok(()),
         Some(marker) => Err(BackendError::with_source(
@@ -62,7 +62,7 @@ impl<K: Kv> OfflineStore for OfflineEmbedded<K> {
         self.engine
     }
 
-    /// Whoever has the tree is alone.
+    /// None: the process that has opened the tree is the only one.
     async fn live_nodes(&self) -> Result<u64> {
         Ok(0)
     }
@@ -73,7 +73,7 @@ impl<K: Kv> OfflineStore for OfflineEmbedded<K> {
 
     async fn is_empty(&self) -> Result<bool> {
         let mut empty = true;
-        for prefix in CONTENT {
+        for prefix in CONTENT_PREFIXES {
             self.kv.scan(prefix, None, &mut |_, _| {
                 empty = false;
                 Ok(false)
@@ -98,7 +98,7 @@ impl<K: Kv> OfflineStore for OfflineEmbedded<K> {
 
     async fn dump(&self, pages: mpsc::Sender<Page>) -> Result<()> {
         let kv = Arc::clone(&self.kv);
-        tokio::task::spawn_blocking(move || dump::dump(&*kv, &pages))
+        tokio::task::spawn_blocking(move || export::dump(&*kv, &pages))
             .await
             .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "embedded.dump", e))?
     }
@@ -106,7 +106,7 @@ impl<K: Kv> OfflineStore for OfflineEmbedded<K> {
     async fn load(&self, page: Page) -> Result<()> {
         let mut entries = page.into_iter().peekable();
         while entries.peek().is_some() {
-            let batch = load::batch(entries.by_ref().take(WRITTEN_AT_ONCE))?;
+            let batch = import::batch(entries.by_ref().take(IMPORT_BATCH))?;
             self.kv.apply(batch)?;
             self.kv.durable().await?;
         }

@@ -1,4 +1,4 @@
-//! The outbox of callback events.
+//! The callback queue's port: events, their due index, claims and dead letters.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -15,15 +15,15 @@ use crate::callback_queue::{
 use crate::error::Result;
 use crate::event::{Attempt, ClaimedEvent, Event, EventId, history_after_replay};
 
-/// What an event becomes that was claimed.
-enum Becomes {
+/// What becomes of an event when its claim is concluded.
+enum Conclusion {
     Due,
-    Nothing,
+    Removed,
     Dead,
 }
 
 impl<K: Kv> Inner<K> {
-    /// Adds an event that is due at once to `batch`; [`apply_events`](Self::apply_events) applies.
+    /// Adds an event that is due at once to `batch`, for [`apply_events`](Self::apply_events).
     pub fn queue_event(&self, event: Event, now_ms: u64, batch: &mut Batch) -> Result<()> {
         batch.put(keys::due(now_ms, &event.id), Vec::new());
         let key = keys::event(&event.id);
@@ -37,7 +37,7 @@ impl<K: Kv> Inner<K> {
         Ok(())
     }
 
-    /// Applies a batch that may have events in it, and wakes who waits for them.
+    /// Applies a batch, counts the events in it and wakes [`wait_until_due`](CallbackQueue).
     pub fn apply_events(&self, batch: Batch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
@@ -47,22 +47,25 @@ impl<K: Kv> Inner<K> {
             .filter_map(keys::parse_event)
             .collect();
         let queued = events.len() as u64;
-        // Before anybody can claim and end them: the number never falls below none.
+        // Counted before they can be claimed and concluded, so that the count never underflows.
         self.pending.fetch_add(queued, Ordering::Relaxed);
         self.kv.apply(batch).inspect_err(|_| {
             self.pending.fetch_sub(queued, Ordering::Relaxed);
         })?;
         if queued > 0 {
-            events.into_iter().for_each(|event| self.fresh.note(event));
+            events
+                .into_iter()
+                .for_each(|event| self.recent_events.note(event));
             self.queue_changed.notify_one();
         }
         Ok(())
     }
 
+    /// Claims recent events for half of the room, and due ones for the rest.
     fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>> {
         let mut claims = self.claims.lock();
-        let fresh = self.fresh.take(max);
-        // Not before: what has been queued since would not be due yet, and be new no more.
+        let recent = self.recent_events.take(max);
+        // Read after `take`: a recent event queued in between would not seem due, and be lost here.
         let now_ms = self.clock.now_ms();
         claims.retain(|_, until| *until > now_ms);
         let mut claimed = Vec::with_capacity(max);
@@ -73,8 +76,8 @@ impl<K: Kv> Inner<K> {
             let value: EventValue = match values::decode(&bytes) {
                 Ok(value) => value,
                 Err(error) => {
-                    // It must not keep the others from being delivered.
-                    tracing::error!(%error, event_id = id.as_str(), "a callback cannot be read");
+                    // Claimed for good, so that it does not block other events.
+                    tracing::error!(%error, event_id = id.as_str(), "cannot read a callback event");
                     claims.insert(id, u64::MAX);
                     return Ok(0);
                 }
@@ -87,7 +90,7 @@ impl<K: Kv> Inner<K> {
             Ok(1)
         };
         let mut room = max;
-        for id in fresh {
+        for id in recent {
             room -= take(id, &mut claims)?;
         }
         let mut due = Vec::new();
@@ -106,7 +109,7 @@ impl<K: Kv> Inner<K> {
         for id in due {
             take(id, &mut claims)?;
         }
-        self.fresh.forget(|id| claims.contains_key(id));
+        self.recent_events.forget(|id| claims.contains_key(id));
         claimed.sort_by(|a, b| (a.due_ms, &a.event.id).cmp(&(b.due_ms, &b.event.id)));
         let claimed = claimed.into_iter().map(|value| ClaimedEvent {
             event: value.event,
@@ -116,12 +119,12 @@ impl<K: Kv> Inner<K> {
         Ok(claimed.collect())
     }
 
-    /// Takes an event out of the due ones and hands it to `then`, which says what becomes of it.
-    /// Nothing where it is not there.
+    /// Ends the claim of an event: removes it from the due index, and applies what `then` decides. Does
+    /// nothing for an unknown event.
     fn conclude(
         &self,
         id: &EventId,
-        then: impl FnOnce(EventValue, &mut Batch) -> Result<Becomes>,
+        then: impl FnOnce(EventValue, &mut Batch) -> Result<Conclusion>,
     ) -> Result<()> {
         let mut claims = self.claims.lock();
         let Some(bytes) = self.kv.get(&keys::event(id))? else {
@@ -130,15 +133,15 @@ impl<K: Kv> Inner<K> {
         let value: EventValue = values::decode(&bytes)?;
         let mut batch = Batch::default();
         batch.remove(keys::due(value.due_ms, id));
-        let becomes = then(value, &mut batch)?;
+        let conclusion = then(value, &mut batch)?;
         self.kv.apply(batch)?;
         claims.remove(id);
-        match becomes {
-            Becomes::Due => {}
-            Becomes::Nothing => {
+        match conclusion {
+            Conclusion::Due => {}
+            Conclusion::Removed => {
                 self.pending.fetch_sub(1, Ordering::Relaxed);
             }
-            Becomes::Dead => {
+            Conclusion::Dead => {
                 self.pending.fetch_sub(1, Ordering::Relaxed);
                 self.dead.fetch_add(1, Ordering::Relaxed);
             }
@@ -152,7 +155,7 @@ impl<K: Kv> Inner<K> {
             value.due_ms = at_ms;
             batch.put(keys::due(at_ms, id), Vec::new());
             batch.put(keys::event(id), values::encode(&value)?);
-            Ok(Becomes::Due)
+            Ok(Conclusion::Due)
         })?;
         if at_ms <= self.clock.now_ms() {
             self.queue_changed.notify_one();
@@ -181,7 +184,7 @@ impl<K: Kv> Inner<K> {
         self.kv.scan(prefix, after.as_deref(), &mut |key, value| {
             more = events.len() >= limit;
             if !more {
-                events.push(values::decode::<EventValue>(value)?.kept(state));
+                events.push(values::decode::<EventValue>(value)?.stored(state));
                 last = Some(hex::encode(key));
             }
             Ok(!more)
@@ -196,7 +199,7 @@ impl<K: Kv> Inner<K> {
             (keys::dead(id), EventState::Dead),
         ] {
             if let Some(bytes) = self.kv.get(&key)? {
-                return Ok(Some(values::decode::<EventValue>(&bytes)?.kept(state)));
+                return Ok(Some(values::decode::<EventValue>(&bytes)?.stored(state)));
             }
         }
         Ok(None)
@@ -216,7 +219,7 @@ impl<K: Kv> Inner<K> {
             }
             (None, Some(bytes)) => {
                 let value: EventValue = values::decode(&bytes)?;
-                // It is being tried.
+                // An attempt is in progress.
                 if claims.get(id).is_some_and(|until| *until > now_ms) {
                     return Ok(true);
                 }
@@ -265,10 +268,10 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         Ok(Enqueued::Queued)
     }
 
-    /// Nobody hears of an event that might yet be undone by the process' death: the access would be
-    /// settled anew, and reported under another id.
+    /// Returns claimed events only once they are durable: if a crash undid one, its access would be
+    /// reported again under another id.
     ///
-    /// Nothing is claimed while the disk takes no writes: that it was delivered could not be kept.
+    /// Claims nothing while the disk accepts no writes, because the result could not be stored.
     async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>> {
         if self.0.kv.writable().is_err() {
             return Ok(Vec::new());
@@ -276,7 +279,7 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         let claimed = self.0.claim(max, lease)?;
         if !claimed.is_empty() {
             self.0.kv.durable().await.inspect_err(|_| {
-                // Nobody gets them now: they are due, not somebody's until the lease ends.
+                // The caller does not get them, so they must be due for the next claim.
                 let mut claims = self.0.claims.lock();
                 claimed.iter().for_each(|claimed| {
                     claims.remove(&claimed.event.id);
@@ -287,14 +290,14 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
     }
 
     async fn wait_until_due(&self, at_most: Duration) {
-        // Running out of time is one of the two ways to return.
+        // A timeout is one of the two ways to return.
         let _ = tokio::time::timeout(at_most, self.0.queue_changed.notified()).await;
     }
 
     async fn ack(&self, id: &EventId) -> Result<()> {
         self.0.conclude(id, |_, batch| {
             batch.remove(keys::event(id));
-            Ok(Becomes::Nothing)
+            Ok(Conclusion::Removed)
         })?;
         self.0.kv.durable().await
     }
@@ -304,7 +307,7 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
         self.0.kv.durable().await
     }
 
-    /// Not flushed: after the process' death the event is due at once.
+    /// Not flushed to disk: after a crash the event is due at its previous due time.
     async fn release_claim(&self, id: &EventId, at_ms: u64) -> Result<()> {
         self.0.reschedule(id, None, at_ms)
     }
@@ -314,7 +317,7 @@ impl<K: Kv> CallbackQueue for EmbeddedStore<K> {
             value.attempts.push(attempt);
             batch.remove(keys::event(id));
             batch.put(keys::dead(id), values::encode(&value)?);
-            Ok(Becomes::Dead)
+            Ok(Conclusion::Dead)
         })?;
         self.0.kv.durable().await
     }

@@ -1,9 +1,9 @@
-//! Admission: the one atomic step that decides about an access and counts or leases its hit.
+//! `reserve`: one atomic step decides about an access and counts or leases its hit.
 
 use super::kv::{Batch, Kv};
-use super::usage::Usage;
+use super::usage_buffer::UsageBuffer;
 use super::values::{LeaseValue, OpenValue, TokenValue, WindowValue};
-use super::{Inner, fresh_id, keys, millis, values};
+use super::{Inner, keys, millis, random_id, values};
 use crate::caller::{CLIENT_KEY_ADDRESS_BYTES, ClientKey};
 use crate::error::Result;
 use crate::event::{Event, EventId, Report};
@@ -13,22 +13,24 @@ use crate::token_store::{
     TokenRecord, Window,
 };
 
-/// How long it is known that somebody rode on a hit: longer than any access takes to begin.
-const RIDDEN_MS: u64 = 300_000;
+/// How long the mark of a ride outlives its window: longer than any access takes to begin.
+const RIDE_MARK_KEPT_MS: u64 = 300_000;
 
+/// The decision, and what has to happen before the caller gets it.
 pub struct Admission {
     pub reserved: Reserved,
-    /// Something was applied that has to become durable before the caller hears of it. A lease
-    /// without an event has not: it ends with this process anyway.
-    pub must_last: bool,
+    /// Whether a write has to become durable first. A lease without an open event does not need it:
+    /// it ends with this process anyway.
+    pub must_be_durable: bool,
 }
 
 impl<K: Kv> Inner<K> {
-    pub fn admit(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Admission> {
+    /// Decides about the access and applies what it writes; the caller waits for durability.
+    pub fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Result<Admission> {
         let refused = |refusal| {
             Ok(Admission {
                 reserved: Reserved::Refused(refusal),
-                must_last: false,
+                must_be_durable: false,
             })
         };
         let now_ms = self.clock.now_ms();
@@ -45,7 +47,7 @@ impl<K: Kv> Inner<K> {
                     incarnation: token.incarnation,
                     record: token.record,
                 },
-                must_last: false,
+                must_be_durable: false,
             });
         }
         if let (Some(limit), Some(declared), Access::Put) =
@@ -63,7 +65,7 @@ impl<K: Kv> Inner<K> {
         if token.record.callback.is_some() && self.queue_is_full() {
             return refused(Refusal::QueueFull);
         }
-        let event = self.open_entry(id, &token.record, request, now_ms, &mut batch)?;
+        let event = self.open_event(id, &token.record, request, now_ms, &mut batch)?;
         let written = !batch.is_empty();
         if written {
             self.kv.writable()?;
@@ -86,18 +88,18 @@ impl<K: Kv> Inner<K> {
                 },
                 record: token.record,
             },
-            must_last: written && outlives_process,
+            must_be_durable: written && outlives_process,
         })
     }
 
-    /// Finds a hit; `None` where none is left. Writes go to `batch` only.
+    /// Takes a hit; `None` if none is left. Its writes go to `batch`.
     fn hold(
         &self,
         id: TokenId,
         record: &TokenRecord,
         request: &ReserveRequest<'_>,
         now_ms: u64,
-        usage: &mut Usage,
+        usage: &mut UsageBuffer,
         batch: &mut Batch,
     ) -> Result<Option<Hold>> {
         let leased = match request.access {
@@ -119,7 +121,7 @@ impl<K: Kv> Inner<K> {
             return Ok(Some(Hold::Riding));
         }
         let mut state = self.state(id)?;
-        // A token that was unlimited a moment ago may have hits that are not written yet.
+        // A token that was unlimited until now may have unwritten hits.
         let unwritten = usage.of(id);
         if record
             .max_hits
@@ -136,6 +138,7 @@ impl<K: Kv> Inner<K> {
         Ok(Some(Hold::Counted { window }))
     }
 
+    /// Leases a hit; `None` if none is left.
     fn lease(
         &self,
         id: TokenId,
@@ -146,13 +149,13 @@ impl<K: Kv> Inner<K> {
         batch: &mut Batch,
     ) -> Result<Option<Hold>> {
         if let Some(max) = record.max_hits {
-            let held = self.held_leases(id, now_ms, batch)?;
+            let held = self.count_leases(id, now_ms, batch)?;
             let used = self.state(id)?.used.saturating_add_signed(unwritten);
             if used.saturating_add(held) >= max {
                 return Ok(None);
             }
         }
-        let lease = fresh_id()?;
+        let lease = random_id()?;
         let value = LeaseValue {
             until: now_ms.saturating_add(millis(request.lease)),
             owner: self.owner,
@@ -168,8 +171,8 @@ impl<K: Kv> Inner<K> {
         })))
     }
 
-    /// How many hits are leased; the removal of those that have lapsed goes to `batch`.
-    fn held_leases(&self, id: TokenId, now_ms: u64, batch: &mut Batch) -> Result<u64> {
+    /// Counts the live leases; the removal of lapsed ones goes to `batch`.
+    fn count_leases(&self, id: TokenId, now_ms: u64, batch: &mut Batch) -> Result<u64> {
         let mut held = 0;
         self.kv.scan(&keys::leases(id), None, &mut |key, value| {
             let lease: LeaseValue = values::decode(value)?;
@@ -183,7 +186,8 @@ impl<K: Kv> Inner<K> {
         Ok(held)
     }
 
-    /// The client's window is open; the first ride is recorded with the window.
+    /// Whether the client has an open window. The first ride is marked, so that the hit is not released
+    /// any more.
     fn rides(
         &self,
         id: TokenId,
@@ -203,7 +207,7 @@ impl<K: Kv> Inner<K> {
             window.ridden = true;
             batch.put(key, values::encode(&window)?);
             let mark = WindowValue {
-                until: window.until.saturating_add(RIDDEN_MS),
+                until: window.until.saturating_add(RIDE_MARK_KEPT_MS),
                 ridden: true,
             };
             let key = keys::ridden(id, client, window.until);
@@ -212,6 +216,7 @@ impl<K: Kv> Inner<K> {
         Ok(true)
     }
 
+    /// Opens a window for the client; `None` if the token has too many.
     fn open_window(
         &self,
         id: TokenId,
@@ -232,8 +237,8 @@ impl<K: Kv> Inner<K> {
         Ok(Some(Window { client, until }))
     }
 
-    /// Whether the token can have one more window; the removal of those that are over, and of what
-    /// is known of them, goes to `batch`. There are never many.
+    /// Whether the token may open one more window. The removal of expired windows and marks goes to
+    /// `batch`; their number is bounded.
     fn has_room_for_window(
         &self,
         id: TokenId,
@@ -263,8 +268,8 @@ impl<K: Kv> Inner<K> {
             && ridden < MAX_RIDDEN_WINDOWS)
     }
 
-    /// For a download with a callback: what makes its event known, whatever happens to this node.
-    fn open_entry(
+    /// Writes the open event of a download with a callback, which a sweep reports if this node dies.
+    fn open_event(
         &self,
         id: TokenId,
         record: &TokenRecord,
@@ -290,7 +295,7 @@ impl<K: Kv> Inner<K> {
     }
 }
 
-/// What can be said without looking at hits.
+/// Refusals that do not depend on hits.
 fn refuse(token: &TokenValue, request: &ReserveRequest<'_>, now: u64) -> Option<Refusal> {
     if token.is_expired(now) {
         return Some(Refusal::Expired);

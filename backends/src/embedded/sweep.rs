@@ -1,4 +1,4 @@
-//! Housekeeping: what time, or the death of a process, has left behind.
+//! The sweep: removes expired tokens and old dead letters, and takes over lapsed leases.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,30 +10,31 @@ use crate::error::Result;
 use crate::event::EventId;
 use crate::token_store::{GRACE_SECONDS, Hold, LeaseId, Reservation, TokenId, UnsettledUpload};
 
-/// Expired tokens that are kept in mind at once.
-const PURGED_AT_ONCE: usize = 1_000;
+/// Entries that one step of the sweep removes.
+const SWEEP_BATCH: usize = 1_000;
 
 impl<K: Kv> Inner<K> {
+    /// Runs all steps, and returns the uploads left finalising that it took over.
     pub fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
-        while self.purge()? == PURGED_AT_ONCE {}
+        while self.remove_expired_tokens()? == SWEEP_BATCH {}
         if !self.recovered.load(Ordering::Acquire) {
-            self.close_entries_of_the_dead()?;
+            self.close_events_of_earlier_processes()?;
             self.recovered.store(true, Ordering::Release);
         }
-        while self.drop_letters()? == PURGED_AT_ONCE {}
-        self.forget_counted()?;
+        while self.drop_dead_letters()? == SWEEP_BATCH {}
+        self.remove_settlements()?;
         self.take_over_leases(lease)
     }
 
-    /// Drops some dead letters whose last try is long ago, or that are too many, and says how many. Ids
-    /// sort by time: what follows a young one is younger, or will be looked at in time.
-    fn drop_letters(&self) -> Result<usize> {
+    /// Drops dead letters that are too old or too many, up to a batch, and returns how many. Ids sort by
+    /// time, so the scan ends at the first letter that stays.
+    fn drop_dead_letters(&self) -> Result<usize> {
         let now_ms = self.clock.now_ms();
         let before = self
             .limits
             .keep_dead
             .map(|keep| now_ms.saturating_sub(millis(keep)));
-        // Who buries or replays one does it, and counts it, under the same lock.
+        // Dead-lettering and replaying change and count letters under the same lock.
         let _claims = self.claims.lock();
         let too_many = self.dead.load(Ordering::Relaxed);
         let too_many = too_many.saturating_sub(self.limits.max_dead());
@@ -47,16 +48,16 @@ impl<K: Kv> Inner<K> {
                     before.is_some_and(|before| last <= before)
                 }
                 Err(error) => {
-                    tracing::error!(%error, "a dead letter cannot be read: dropped");
+                    tracing::error!(%error, "dropped a dead letter that cannot be read");
                     true
                 }
             };
-            let goes = is_old || (dropped as u64) < too_many;
-            if goes {
+            let is_dropped = is_old || (dropped as u64) < too_many;
+            if is_dropped {
                 batch.remove(key.to_vec());
                 dropped += 1;
             }
-            Ok(goes && dropped < PURGED_AT_ONCE)
+            Ok(is_dropped && dropped < SWEEP_BATCH)
         })?;
         if dropped > 0 {
             self.kv.apply(batch)?;
@@ -66,8 +67,8 @@ impl<K: Kv> Inner<K> {
         Ok(dropped)
     }
 
-    /// Removes some tokens that are past their day of grace, and says how many.
-    fn purge(&self) -> Result<usize> {
+    /// Removes tokens past their grace period, up to a batch, and returns how many.
+    fn remove_expired_tokens(&self) -> Result<usize> {
         let now = self.clock.now_seconds();
         let mut gone = Vec::new();
         self.kv.scan(keys::EXPIRIES, None, &mut |key, _| {
@@ -76,12 +77,12 @@ impl<K: Kv> Inner<K> {
             if over {
                 gone.extend(keys::trailing_id(key).map(|id| (key.to_vec(), id)));
             }
-            Ok(over && gone.len() < PURGED_AT_ONCE)
+            Ok(over && gone.len() < SWEEP_BATCH)
         })?;
         let purged = gone.len();
         for (entry, id) in gone {
             if !self.delete_if(id, |token, _| Ok(token.is_gone(now)))? {
-                // Revived or made anew since: this entry is not the token's any more.
+                // The token was revived or re-created since, and has another expiry entry.
                 let mut batch = Batch::default();
                 batch.remove(entry);
                 self.kv.apply(batch)?;
@@ -90,8 +91,8 @@ impl<K: Kv> Inner<K> {
         Ok(purged)
     }
 
-    /// Downloads that an earlier process did not end.
-    fn close_entries_of_the_dead(&self) -> Result<()> {
+    /// Closes the open events of downloads that an earlier process left.
+    fn close_events_of_earlier_processes(&self) -> Result<()> {
         let mut left: Vec<EventId> = Vec::new();
         self.kv.scan(keys::OPEN, None, &mut |_, value| {
             let open: OpenValue = values::decode(value)?;
@@ -104,17 +105,17 @@ impl<K: Kv> Inner<K> {
             let Some(bytes) = self.kv.get(&keys::open(&event))? else {
                 continue;
             };
-            // It was opened as interrupted.
+            // An open event holds the report of an interrupted download.
             let report = values::decode::<OpenValue>(&bytes)?.event.report;
             let mut batch = Batch::default();
-            self.close_entry(&event, Some(report), &mut batch)?;
+            self.close_event(&event, Some(report), &mut batch)?;
             self.apply_events(batch)?;
         }
         Ok(())
     }
 
-    /// What nobody asks about any more of uploads that were counted by whoever took them over: few.
-    fn forget_counted(&self) -> Result<()> {
+    /// Removes settlements that are no longer kept.
+    fn remove_settlements(&self) -> Result<()> {
         let now_ms = self.clock.now_ms();
         let mut batch = Batch::default();
         self.kv.scan(keys::COUNTED, None, &mut |key, value| {
@@ -129,6 +130,7 @@ impl<K: Kv> Inner<K> {
         }
     }
 
+    /// Frees or takes over all lapsed leases.
     fn take_over_leases(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
         let now_ms = self.clock.now_ms();
         let mut lapsed = Vec::new();
@@ -145,7 +147,7 @@ impl<K: Kv> Inner<K> {
         Ok(unsettled)
     }
 
-    /// Frees a lapsed lease, or takes it over where its upload may have become visible.
+    /// Frees a lapsed lease; takes it over if its upload was left finalising.
     fn take_over(
         &self,
         id: TokenId,

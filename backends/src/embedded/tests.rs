@@ -1,9 +1,9 @@
-//! What only the embedded store can be asked: it is killed and opened again.
+//! Tests that only the embedded store allows: its process dies, and the store is opened again.
 #![allow(clippy::unwrap_used)]
 
 mod crash;
-mod hits;
+mod crashable_store;
 mod model;
+mod random_operations;
 mod recent_events;
-mod windows;
-mod world;
+mod window_bounds;

@@ -1,4 +1,4 @@
-//! Hits of unlimited tokens: added up in memory, written in batches.
+//! Write-behind buffer of the hits of unlimited tokens.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,11 @@ use super::{Inner, keys, values};
 use crate::error::Result;
 use crate::token_store::TokenId;
 
-/// Hits of one stripe's tokens that are not written yet. Lives in the stripe's lock.
+/// Unwritten hits of one stripe's tokens, inside the stripe's lock.
 #[derive(Debug, Default)]
-pub struct Usage(HashMap<TokenId, i64>);
+pub struct UsageBuffer(HashMap<TokenId, i64>);
 
-impl Usage {
+impl UsageBuffer {
     pub fn add(&mut self, id: TokenId, hits: i64) {
         *self.0.entry(id).or_default() += hits;
     }
@@ -20,14 +20,14 @@ impl Usage {
         self.0.get(&id).copied().unwrap_or_default()
     }
 
-    /// The token was deleted or made anew.
+    /// Drops the hits of a token that was deleted or re-created.
     pub fn forget(&mut self, id: TokenId) {
         self.0.remove(&id);
     }
 }
 
 impl<K: Kv> Inner<K> {
-    /// Returns whether anything was written.
+    /// Writes all buffered hits, and returns whether there were any.
     pub fn flush_usage(&self) -> Result<bool> {
         let mut written = false;
         for stripe in &self.stripes {

@@ -1,4 +1,4 @@
-//! What is stored under the keys: JSON, with short names where an entry is written often.
+//! The values of the tree: JSON, with one-letter names in entries that are written often.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ impl TokenValue {
         now >= self.record.expire_at
     }
 
-    /// Past its day of grace: as if it had never been.
+    /// Whether the grace period is over; then the token counts as never created.
     pub fn is_gone(&self, now: u64) -> bool {
         now >= self.record.expire_at.saturating_add(GRACE_SECONDS)
     }
@@ -32,7 +32,7 @@ pub struct State {
     /// Spent hits.
     #[serde(rename = "u", default)]
     pub used: u64,
-    /// Bytes sent under the budget of `hit_on: complete` by downloads that have ended.
+    /// Bytes charged against the budget of `hit_on: complete` by downloads that have ended.
     #[serde(rename = "c", default, skip_serializing_if = "is_default")]
     pub charged: u64,
     /// Unix seconds of the last upload.
@@ -51,13 +51,13 @@ pub struct LeaseValue {
     pub until: u64,
     #[serde(rename = "o")]
     pub owner: u64,
-    /// Bytes charged against the budget of `hit_on: complete`; they come back with a lapsed lease.
+    /// Bytes charged against the budget of `hit_on: complete`; free again when the lease lapses.
     #[serde(rename = "c", default, skip_serializing_if = "is_default")]
     pub charged: u64,
-    /// Set once the upload is about to become visible.
+    /// Set when the upload is finalised.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<Intent>,
-    /// How often it was taken over.
+    /// How often the lease was taken over.
     #[serde(rename = "n", default, skip_serializing_if = "is_default")]
     pub fencing_token: u32,
 }
@@ -68,38 +68,38 @@ impl LeaseValue {
     }
 }
 
-/// An upload in parts.
+/// A multipart upload in storage.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct UploadValue {
     #[serde(flatten)]
     pub upload: MultipartUpload,
-    /// Somebody tries to abort it until then (Unix ms); of this process only.
+    /// Until when (Unix ms) it is handed out to be aborted, by the process `owner`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub taken_until: u64,
     #[serde(default, skip_serializing_if = "is_default")]
     pub owner: u64,
 }
 
-/// An upload that was counted by whoever took it over.
+/// The settlement of an upload that was taken over and committed.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CountedValue {
-    /// Unix ms; nobody asks any more.
+    /// Unix ms until which it is kept.
     #[serde(rename = "t")]
     pub until: u64,
 }
 
-/// A client's window on a counted hit.
+/// A client's hit window, or the mark of a ride on it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct WindowValue {
     /// Unix ms.
     #[serde(rename = "t")]
     pub until: u64,
-    /// Another request rides on the hit, which can no longer be given back.
+    /// Whether another request has ridden on the hit, which then is not released any more.
     #[serde(rename = "r", default, skip_serializing_if = "is_default")]
     pub ridden: bool,
 }
 
-/// An access that is under way; `event.report` is what is known so far.
+/// An open event: a download in flight, with the report it gets if its process dies.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct OpenValue {
     pub owner: u64,
@@ -115,7 +115,8 @@ pub struct EventValue {
 }
 
 impl EventValue {
-    pub fn kept(self, state: EventState) -> StoredEvent {
+    /// The event as the queue's port returns it.
+    pub fn stored(self, state: EventState) -> StoredEvent {
         StoredEvent {
             event: self.event,
             attempts: self.attempts,

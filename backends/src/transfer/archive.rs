@@ -1,7 +1,7 @@
-//! The archive's form: a header, one entry a line, a trailer that counts and signs off the lines.
+//! The archive's format: a header, one entry a line, and a trailer with counts and a digest.
 //!
-//! Lines are canonical: each is exactly what this version would write for what it reads in it, so
-//! that a field that is not known is an error and not a loss.
+//! Lines are canonical: a line that this version would write differently is refused, so that no
+//! unknown field is lost.
 
 use std::io::{BufRead, Read, Write};
 
@@ -10,9 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::{Counts, Entry, TransferError};
 
+/// Name of the format, in the header.
 const FORMAT: &str = "asset-gateway store";
+/// Version of the format that this build reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
-/// Far more than an event with all its attempts takes.
+/// Limit of a line, far above an event with all its attempts.
 const MAX_LINE_BYTES: u64 = 16 * 1024 * 1024;
 const TRAILER: &[u8] = br#"{"trailer":"#;
 
@@ -22,20 +24,21 @@ const TRAILER: &[u8] = br#"{"trailer":"#;
 pub struct Header {
     format: String,
     version: u32,
-    /// Of this export alone.
+    /// Random id of the export.
     pub export_id: String,
-    /// The engine that the entries come from.
+    /// Engine of the exported store.
     pub engine: String,
-    /// Tells whether another gateway digests tokens with the same pepper; empty: without one. Made
-    /// with `export_id`, so that two archives do not tell of each other.
+    /// Fingerprint of the pepper, salted with `export_id` so that archives cannot be linked; empty
+    /// without a pepper. An importing gateway compares it with its own.
     pub pepper: String,
-    /// Unix milliseconds.
+    /// Time of the export, Unix milliseconds.
     pub exported_at_ms: u64,
-    /// The version of the gateway that wrote it.
+    /// Version of the gateway that wrote the archive.
     pub gateway: String,
 }
 
 impl Header {
+    /// A header in the current format.
     pub fn new(
         export_id: String,
         engine: &str,
@@ -60,7 +63,7 @@ impl Header {
             format: String,
             version: u32,
         }
-        let none = || TransferError::archive(1, "this is no archive of a store");
+        let none = || TransferError::archive(1, "this is not an archive of a store");
         let Version { format, version } = serde_json::from_slice(line).map_err(|_| none())?;
         if format != FORMAT {
             return Err(none());
@@ -79,7 +82,7 @@ impl Header {
 #[serde(deny_unknown_fields)]
 struct Trailer {
     counts: Counts,
-    /// Over all lines before this one, with their ends.
+    /// SHA-256 over all lines before this one, with their line ends.
     sha256: String,
 }
 
@@ -139,7 +142,7 @@ pub struct Reader<R> {
     line: Vec<u8>,
     digest: Sha256,
     counts: Counts,
-    /// The trailer's digest, once it was read.
+    /// The trailer's digest, once the trailer is verified.
     sha256: Option<String>,
 }
 
@@ -161,14 +164,14 @@ impl<R: BufRead> Reader<R> {
         Ok((header, reader))
     }
 
-    /// The next entry; `None` after the trailer, which agreed with everything before it.
+    /// The next entry; `None` after the trailer, which is verified.
     pub fn entry(&mut self) -> Result<Option<Entry>, TransferError> {
         if !self.read_line()? {
             let problem = "the archive is cut off: it ends without its trailer";
             return Err(TransferError::archive(self.number, problem));
         }
         if self.line.starts_with(TRAILER) {
-            self.end()?;
+            self.verify_trailer()?;
             return Ok(None);
         }
         let entry: Entry = parse_canonical(self.number, &self.line)?;
@@ -177,33 +180,32 @@ impl<R: BufRead> Reader<R> {
         Ok(Some(entry))
     }
 
-    /// The trailer's digest; empty before it was read.
+    /// The trailer's digest; empty before the trailer is verified.
     pub fn sha256(&self) -> &str {
         self.sha256.as_deref().unwrap_or_default()
     }
 
-    fn end(&mut self) -> Result<(), TransferError> {
+    /// Verifies the trailer.
+    fn verify_trailer(&mut self) -> Result<(), TransferError> {
         let TrailerLine { trailer } = parse_canonical(self.number, &self.line)?;
         let number = self.number;
         let wrong = |problem| Err(TransferError::archive(number, problem));
         if trailer.counts != self.counts {
-            return wrong(
-                "the trailer counts other entries than there are: the archive was edited",
-            );
+            return wrong("the trailer's counts differ from the entries: the archive was edited");
         }
         if trailer.sha256 != hex::encode(self.digest.clone().finalize()) {
             return wrong(
-                "the lines have another digest than the trailer says: the archive was edited",
+                "the trailer's digest differs from that of the lines: the archive was edited",
             );
         }
         if self.read_line()? {
-            return wrong("there are lines behind the trailer");
+            return wrong("there are lines after the trailer");
         }
         self.sha256 = Some(trailer.sha256);
         Ok(())
     }
 
-    /// Reads a line without its end; `false`: there is none.
+    /// Reads a line without its line end; `false` at the end of the file.
     fn read_line(&mut self) -> Result<bool, TransferError> {
         self.line.clear();
         self.number += 1;
@@ -238,7 +240,7 @@ where
         true => Ok(value),
         false => Err(TransferError::archive(
             number,
-            "it holds what this version does not know, or was edited: use the version that wrote it",
+            "it holds fields that this version does not know, or was edited: use the version that wrote it",
         )),
     }
 }

@@ -1,25 +1,32 @@
-//! Counts of entries, and a digest of them that their order does not change.
+//! Summary of a store's or an archive's content: counts, and a digest that ignores the order.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Entry, TransferError};
+use super::Entry;
 
-/// How many entries of each kind.
+/// Number of entries of each kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
+    /// Tokens.
     pub tokens: u64,
+    /// Uploads left finalising.
     pub finalising: u64,
+    /// Multipart uploads in storage.
     pub uploads: u64,
+    /// Downloads in flight.
     pub downloads: u64,
+    /// Pending callback events.
     pub pending: u64,
+    /// Dead letters.
     pub dead: u64,
 }
 
 impl Counts {
+    /// Counts an entry.
     pub fn add(&mut self, entry: &Entry) {
         let count = match entry {
             Entry::Token(_) => &mut self.tokens,
@@ -51,18 +58,20 @@ impl fmt::Display for Counts {
     }
 }
 
-/// What a store or an archive holds. Two that hold the same entries are equal, whatever the order:
-/// engines keep entries in orders of their own.
+/// Summary of the entries of a store or an archive. Equal content has equal summaries in any order,
+/// because each engine has an order of its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ContentSummary {
+    /// Number of entries.
     pub counts: Counts,
-    /// The sum of the entries' SHA-256, lane by lane: entries that come twice do not cancel out.
+    /// Sum of the entries' SHA-256 digests, by 64-bit lanes, so that duplicates do not cancel out.
     sum: [u64; 4],
 }
 
-impl Tally {
-    pub fn add(&mut self, entry: &Entry) -> Result<(), TransferError> {
-        let canonical = serde_json::to_vec(entry).map_err(std::io::Error::other)?;
+impl ContentSummary {
+    /// Adds an entry.
+    pub fn add(&mut self, entry: &Entry) -> std::io::Result<()> {
+        let canonical = serde_json::to_vec(entry)?;
         self.counts.add(entry);
         let digest = Sha256::digest(canonical);
         for (sum, bytes) in self.sum.iter_mut().zip(digest.chunks_exact(8)) {

@@ -1,102 +1,118 @@
-//! What an archive holds of a store, one entry a line.
+//! The entries of an archive: tokens, uploads, downloads in flight, callback events.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Attempt, Event};
 use crate::token_store::{GRACE_SECONDS, Intent, MultipartUpload, TokenId, TokenRecord};
 
-/// One line: `{"KIND":{…}}`.
+/// One line of an archive: `{"KIND":{…}}`.
 ///
-/// Leases are not among the kinds, but for uploads that are left finalising: the processes that held
-/// them have ended.
+/// Leases are exported only of uploads left finalising; the holders of all others have ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
+    /// A token.
     Token(Token),
-    /// An upload that may have become visible: to be settled by a look at the object.
+    /// An upload left finalising, for recovery.
     Finalising(Finalising),
-    /// An upload in parts that storage has begun: to be aborted, or settled first.
-    Upload(PartsUpload),
-    /// A download with a callback whose end nobody has reported. Its report says interrupted.
+    /// A multipart upload in storage, to be aborted or recovered.
+    Upload(RecordedUpload),
+    /// The open event of a download in flight, with the report of an interrupted one.
     Download(Event),
-    /// A callback that waits for delivery.
+    /// A pending callback event.
     Pending(Pending),
-    /// A callback that was given up.
+    /// A dead letter.
     Dead(Dead),
 }
 
-/// A token and what happened to it.
+/// A token, its hits and its open windows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Token {
-    /// The beginning of the token's digest.
+    /// Names the token.
     pub id: TokenId,
+    /// Tells the token from earlier ones with the same id.
     #[serde(with = "hex_number")]
     pub incarnation: u64,
+    /// What the token permits.
     pub record: TokenRecord,
+    /// Spent hits.
     #[serde(default, skip_serializing_if = "is_default")]
     pub used_hits: u64,
-    /// Bytes sent under the budget of `hit_on: complete`.
+    /// Bytes charged against the budget of `hit_on: complete`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub charged_bytes: u64,
     /// Unix seconds of the last upload.
     #[serde(default, skip_serializing_if = "is_default")]
     pub uploaded_at: Option<u64>,
-    /// Windows that are open on counted hits, by client.
+    /// Open hit windows, sorted by client.
     #[serde(default, skip_serializing_if = "is_default")]
     pub windows: Vec<Window>,
 }
 
-/// Until when a client rides on a counted hit.
+/// An open hit window.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Window {
     /// The [`ClientKey`](crate::caller::ClientKey), hex.
     pub client: String,
-    /// Unix milliseconds.
+    /// End of the window, Unix milliseconds.
     pub until_ms: u64,
 }
 
+/// The lease of an upload left finalising.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finalising {
+    /// The token.
     pub token_id: TokenId,
+    /// Names the lease.
     #[serde(with = "hex_number")]
     pub lease: u64,
     /// How often the lease was taken over.
     #[serde(rename = "turn", default, skip_serializing_if = "is_default")]
     pub fencing_token: u32,
+    /// The object that was about to become visible.
     pub intent: Intent,
 }
 
+/// A multipart upload that is recorded under a lease.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PartsUpload {
+pub struct RecordedUpload {
+    /// The token.
     pub token_id: TokenId,
+    /// Names the lease.
     #[serde(with = "hex_number")]
     pub lease: u64,
+    /// The upload in storage.
     pub upload: MultipartUpload,
 }
 
+/// A pending callback event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pending {
+    /// The event.
     pub event: Event,
-    /// Oldest first.
+    /// Attempts so far, oldest first.
     #[serde(default, skip_serializing_if = "is_default")]
     pub attempts: Vec<Attempt>,
-    /// Unix milliseconds, as the next one.
+    /// Unix milliseconds at which the event was queued.
     pub queued_at_ms: u64,
+    /// Unix milliseconds of the next attempt.
     pub due_ms: u64,
 }
 
+/// A dead letter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dead {
+    /// The event.
     pub event: Event,
-    /// Oldest first.
+    /// Attempts, oldest first.
     #[serde(default, skip_serializing_if = "is_default")]
     pub attempts: Vec<Attempt>,
-    /// Unix milliseconds.
+    /// Unix milliseconds at which the event was queued.
     pub queued_at_ms: u64,
 }
 
 impl Dead {
-    /// Unix milliseconds of the last try: when it was given up.
+    /// Unix milliseconds of the last attempt, after which the event was given up.
     pub fn given_up_at_ms(&self) -> u64 {
         let last = self.attempts.last();
         last.map_or(self.queued_at_ms, |attempt| attempt.at_ms)
@@ -104,7 +120,7 @@ impl Dead {
 }
 
 impl Entry {
-    /// A token past its grace at `now` (Unix seconds): it is as if it had never been.
+    /// Whether this is a token whose grace period is over at `now` (Unix seconds).
     pub fn is_gone(&self, now: u64) -> bool {
         match self {
             Self::Token(token) => now >= token.record.expire_at.saturating_add(GRACE_SECONDS),
@@ -116,7 +132,7 @@ impl Entry {
         }
     }
 
-    /// Leaves out windows that are over at `now_ms` (Unix milliseconds).
+    /// Removes windows that have expired at `now_ms` (Unix milliseconds).
     pub fn close_windows(&mut self, now_ms: u64) {
         if let Self::Token(token) = self {
             token.windows.retain(|window| window.until_ms > now_ms);
@@ -128,7 +144,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Numbers of 64 random bits as 16 hex digits: JSON's own numbers are not exact everywhere.
+/// Serialises 64-bit numbers as 16 hex digits, because JSON numbers lose precision in many parsers.
 mod hex_number {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

@@ -1,4 +1,4 @@
-//! A store becomes an archive.
+//! Export: writes a store to an archive.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use super::archive::Writer;
 use super::{Counts, Header, OfflineStore, Page, TransferError};
 use crate::error::Result as StoreResult;
 
-/// Pages that wait for the writer.
-const PAGES_AHEAD: usize = 2;
+/// Pages that are read ahead of the writer.
+const READ_AHEAD_PAGES: usize = 2;
 
-/// Writes everything in `store` to `out`. Tokens that are past their grace at the header's time are
-/// left out, and windows that are over. `force`: gateways that seem to use the store are passed over.
+/// Writes all entries of `store` to `out`. Leaves out tokens past their grace period at the header's
+/// time, and expired hit windows. With `force`, live gateways are ignored.
 ///
 /// # Errors
-/// Also where a gateway comes up meanwhile; then `out` holds no whole archive.
+/// If gateways use the store, also if one starts meanwhile; `out` then holds a truncated archive.
 pub async fn export(
     store: Arc<dyn OfflineStore>,
     header: &Header,
@@ -26,7 +26,7 @@ pub async fn export(
 ) -> Result<Counts, TransferError> {
     refuse_live_nodes(&*store, force).await?;
     if let Some(marker) = store.import_marker().await? {
-        return Err(TransferError::HalfImported {
+        return Err(TransferError::UnfinishedImport {
             engine: store.engine(),
             export_id: marker.export_id,
         });
@@ -46,6 +46,7 @@ pub async fn export(
     writer.finish()
 }
 
+/// Refuses a store that gateways use, unless `force`.
 pub(super) async fn refuse_live_nodes(
     store: &dyn OfflineStore,
     force: bool,
@@ -59,20 +60,21 @@ pub(super) async fn refuse_live_nodes(
     }
 }
 
-/// All entries of a store, read a little ahead.
+/// The pages of a store, read ahead by a task.
 pub(super) struct Pages {
     pages: mpsc::Receiver<Page>,
     dump: Option<JoinHandle<StoreResult<()>>>,
 }
 
 impl Pages {
+    /// Starts to read `store`.
     pub fn of(store: Arc<dyn OfflineStore>) -> Self {
-        let (send, pages) = mpsc::channel(PAGES_AHEAD);
+        let (send, pages) = mpsc::channel(READ_AHEAD_PAGES);
         let dump = Some(tokio::spawn(async move { store.dump(send).await }));
         Self { pages, dump }
     }
 
-    /// `None`: that was all.
+    /// The next page; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Page>, TransferError> {
         if let Some(page) = self.pages.recv().await {
             return Ok(Some(page));

@@ -1,44 +1,44 @@
-//! An archive becomes a store.
+//! Import: loads an archive into a store, and compares the store with the archive.
 //!
-//! The store carries a marker from the first entry to the end of the comparison, and no gateway
-//! serves from it meanwhile. An import that was killed is run again from the beginning: entries
-//! replace themselves.
+//! The store carries a marker from the first entry to the end of the comparison, and gateways refuse
+//! it meanwhile. An import that was killed is repeated from the beginning: entries replace themselves.
 
 use std::io::BufRead;
 use std::sync::Arc;
 
 use super::archive::Reader;
 use super::export::{Pages, refuse_live_nodes};
-use super::{Counts, Header, ImportMarker, OfflineStore, Tally, TransferError};
+use super::{ContentSummary, Counts, Header, ImportMarker, OfflineStore, TransferError};
 
-/// Entries that are written together.
-const LOADED_AT_ONCE: usize = 2_000;
+/// Entries that are loaded together.
+const LOAD_PAGE_ENTRIES: usize = 2_000;
 
-/// An archive that was read to its end, and is whole.
+/// A verified archive.
 #[derive(Debug)]
 pub struct Archive {
+    /// The first line.
     pub header: Header,
-    /// What of it an import at `now` loads.
-    pub tally: Tally,
-    /// Tokens whose grace has ended since the export. They are not loaded.
+    /// Summary of the entries that an import loads.
+    pub summary: ContentSummary,
+    /// Number of tokens whose grace period has ended since the export; they are not loaded.
     pub gone: u64,
     marker: ImportMarker,
     now: u64,
 }
 
 impl Archive {
-    /// Reads all of an archive. `now`: Unix seconds.
+    /// Reads and verifies an archive. `now`: Unix seconds.
     ///
     /// # Errors
-    /// Where it is of another version, cut off, or was edited; the text names the line.
+    /// If it has another format version, is truncated or was edited; the text names the line.
     pub fn check(from: impl BufRead, now: u64) -> Result<Self, TransferError> {
         let (header, mut reader) = Reader::new(from)?;
-        let mut tally = Tally::default();
+        let mut summary = ContentSummary::default();
         let mut gone = 0;
         while let Some(entry) = reader.entry()? {
             match entry.is_gone(now) {
                 true => gone += 1,
-                false => tally.add(&entry)?,
+                false => summary.add(&entry)?,
             }
         }
         let marker = ImportMarker {
@@ -47,7 +47,7 @@ impl Archive {
         };
         Ok(Self {
             header,
-            tally,
+            summary,
             gone,
             marker,
             now,
@@ -55,11 +55,11 @@ impl Archive {
     }
 }
 
-/// Loads `archive`, which is read again `from` its beginning, into `store`: an empty one, or one into
-/// which the same import was begun. Reads the store back and compares.
+/// Loads `archive`, read again `from` its beginning, into `store`, which is empty or holds an
+/// unfinished import of the same archive. Reads the store back and compares.
 ///
 /// # Errors
-/// Once it has begun to write, an import that fails leaves the marker in the store.
+/// An import that fails after its first write leaves the marker in the store.
 pub async fn import(
     store: Arc<dyn OfflineStore>,
     archive: &Archive,
@@ -70,7 +70,7 @@ pub async fn import(
     let continued = match store.import_marker().await? {
         Some(begun) if begun == archive.marker => true,
         Some(begun) => {
-            return Err(TransferError::HalfImported {
+            return Err(TransferError::UnfinishedImport {
                 engine: store.engine(),
                 export_id: begun.export_id,
             });
@@ -82,7 +82,7 @@ pub async fn import(
         }
     };
     store.begin_import(&archive.marker).await?;
-    // A gateway that saw no marker is seen here, or sees the marker.
+    // A gateway that started before the marker was written is seen by this second look.
     if let Err(refused) = refuse_live_nodes(&*store, force).await {
         if !continued {
             store.end_import().await?;
@@ -91,9 +91,9 @@ pub async fn import(
     }
     load(&*store, archive, from).await?;
     let found = read_back(&store, archive.now).await?;
-    if found != archive.tally {
+    if found != archive.summary {
         return Err(TransferError::Differs {
-            expected: Box::new(archive.tally.clone()),
+            expected: Box::new(archive.summary.clone()),
             found: Box::new(found),
         });
     }
@@ -108,13 +108,13 @@ async fn load(
     from: impl BufRead,
 ) -> Result<(), TransferError> {
     let (_, mut reader) = Reader::new(from)?;
-    let mut page = Vec::with_capacity(LOADED_AT_ONCE);
+    let mut page = Vec::with_capacity(LOAD_PAGE_ENTRIES);
     while let Some(entry) = reader.entry()? {
         if entry.is_gone(archive.now) {
             continue;
         }
         page.push(entry);
-        if page.len() == LOADED_AT_ONCE {
+        if page.len() == LOAD_PAGE_ENTRIES {
             store.load(std::mem::take(&mut page)).await?;
         }
     }
@@ -122,13 +122,16 @@ async fn load(
     Ok(())
 }
 
-async fn read_back(store: &Arc<dyn OfflineStore>, now: u64) -> Result<Tally, TransferError> {
-    let mut tally = Tally::default();
+async fn read_back(
+    store: &Arc<dyn OfflineStore>,
+    now: u64,
+) -> Result<ContentSummary, TransferError> {
+    let mut summary = ContentSummary::default();
     let mut pages = Pages::of(Arc::clone(store));
     while let Some(page) = pages.next().await? {
         for entry in page.iter().filter(|entry| !entry.is_gone(now)) {
-            tally.add(entry)?;
+            summary.add(entry)?;
         }
     }
-    Ok(tally)
+    Ok(summary)
 }

@@ -316,14 +316,14 @@ async fn half_an_import(settings: &TokenStoreSettings) {
     let store = open_offline(settings, true).unwrap();
     let half = export(Arc::clone(&store), &header("half"), false, Vec::new()).await;
     assert!(
-        matches!(half, Err(TransferError::HalfImported { .. })),
+        matches!(half, Err(TransferError::UnfinishedImport { .. })),
         "{half:?}"
     );
     drop(store);
     let other = exported(&first).await;
     let other = imported(&other, settings).await;
     assert!(
-        matches!(other, Err(TransferError::HalfImported { .. })),
+        matches!(other, Err(TransferError::UnfinishedImport { .. })),
         "{other:?}"
     );
 

@@ -1,6 +1,6 @@
 //! `max_pending`.
 
-use super::letters::dead;
+use super::dead_letters::dead;
 use crate::callback_queue::Enqueued;
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;

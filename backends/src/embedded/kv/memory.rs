@@ -1,4 +1,4 @@
-//! A map in memory, for tests and benchmarks: durable as long as the process lives.
+//! A map in memory, for tests and benchmarks. Its contents end with the process.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

@@ -1,15 +1,14 @@
 //! sled on disk, with group commit.
 //!
-//! A batch of sled's costs several writes to the disk, whatever is in it: two buffers of its log end
-//! early. So batches are gathered in memory, where everybody sees them, and one thread writes all
-//! that have come as one batch of sled's, and flushes once for all who wait. They stay in memory
-//! until that flush has succeeded: what memory shows is what the disk gets, also where the disk is
-//! full for a while.
+//! Each sled batch costs several disk writes, whatever its size, because it ends two log buffers
+//! early. Batches are therefore collected in a write-behind buffer, which reads see at once; one
+//! thread writes the buffer as a single sled batch and flushes once for all waiters. The buffer keeps
+//! its writes until that flush succeeds, so that a full disk loses nothing that readers have seen.
 
-mod folder;
+mod database;
 #[cfg(test)]
 mod tests;
-mod unwritten;
+mod write_behind_buffer;
 mod writer;
 
 use std::ops::Bound;
@@ -21,19 +20,19 @@ use std::thread::JoinHandle;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use tokio::sync::oneshot;
 
-use self::folder::{Open, failed};
-use self::unwritten::Unwritten;
-use self::writer::{Waiter, outage};
+use self::database::{Database, to_backend_error};
+use self::write_behind_buffer::WriteBehindBuffer;
+use self::writer::{Waiter, outage_error};
 
 use super::{Batch, Kv, Visit};
 use crate::error::{BackendError, ErrorKind, Result};
 
-/// Of sled's own counting, which is by what pages take on disk.
+/// Capacity of sled's page cache, counted in bytes on disk.
 const TRANSFER_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// One tree of a sled database, and the thread that writes to it.
 ///
-/// A writer that has to be durable asks the thread and waits; one flush (an fsync) serves all who
+/// [`durable`](Kv::durable) asks the thread and waits; one flush (an fsync) serves all waiters that
 /// asked before it began.
 pub struct SledKv {
     shared: Arc<Shared>,
@@ -43,15 +42,14 @@ pub struct SledKv {
     stop_watching: Arc<AtomicBool>,
 }
 
-/// Waits for the threads, which have the database open: whoever drops the store may open the folder
-/// again.
+/// Waits for the threads, which hold the database open, so that the folder can be opened again.
 impl Drop for SledKv {
     fn drop(&mut self) {
         self.writer = None;
         let Some([writer, watch]) = self.threads.take() else {
             return;
         };
-        // One that panicked has let go of the database, too.
+        // A thread that panicked has released the database, too.
         let _ = writer.join();
         self.stop_watching.store(true, Ordering::Release);
         watch.thread().unpark();
@@ -61,39 +59,39 @@ impl Drop for SledKv {
 
 struct Shared {
     folder: PathBuf,
-    /// `None` while it is opened again.
-    open: RwLock<Option<Open>>,
-    unwritten: RwLock<Unwritten>,
-    /// The last write has failed, and has not been made up for.
-    is_out: AtomicBool,
+    /// `None` while it is reopened after an outage.
+    database: RwLock<Option<Database>>,
+    buffer: RwLock<WriteBehindBuffer>,
+    /// Whether writes to the disk fail.
+    outage: AtomicBool,
 }
 
 impl SledKv {
-    /// Opens or makes the database in the folder `path`.
+    /// Opens or creates the database in the folder `path`.
     ///
     /// # Errors
-    /// `Unavailable` where another process has it open, or the disk is full.
+    /// `Unavailable` if another process has it open, or the disk is full.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, sled::Config::new())
     }
 
-    /// As [`open`](Self::open), for whoever goes through all of it once: sled keeps what it has
-    /// touched in memory, several times as large as on disk, up to its cache's capacity.
+    /// As [`open`](Self::open), with a small cache, for a single pass over the whole store: sled's cached
+    /// pages take several times their size on disk.
     pub fn open_for_transfer(path: &Path) -> Result<Self> {
         let config = sled::Config::new();
         Self::open_with(path, config.cache_capacity(TRANSFER_CACHE_BYTES))
     }
 
     fn open_with(path: &Path, config: sled::Config) -> Result<Self> {
-        // A process that changes its working folder keeps its store.
+        // An absolute path survives a change of the working folder.
         let folder = std::path::absolute(path)
             .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "sled.open", e))?;
-        let open = Open::at(&folder, config).map_err(|error| error.of(path))?;
+        let database = Database::open(&folder, config).map_err(|error| error.at(path))?;
         let shared = Arc::new(Shared {
             folder,
-            open: RwLock::new(Some(open)),
-            unwritten: RwLock::default(),
-            is_out: AtomicBool::new(false),
+            database: RwLock::new(Some(database)),
+            buffer: RwLock::default(),
+            outage: AtomicBool::new(false),
         });
         let (writer, requests) = mpsc::channel();
         let stop_watching = Arc::<AtomicBool>::default();
@@ -114,12 +112,12 @@ impl SledKv {
 }
 
 impl Shared {
-    /// Where it is not open, what is written is not known.
+    /// The tree; an error while the database is reopened.
     fn tree(&self) -> Result<MappedRwLockReadGuard<'_, sled::Tree>> {
-        RwLockReadGuard::try_map(self.open.read(), |open| {
-            open.as_ref().map(|open| &open.tree)
+        RwLockReadGuard::try_map(self.database.read(), |database| {
+            database.as_ref().map(|database| &database.tree)
         })
-        .map_err(|_| outage())
+        .map_err(|_| outage_error())
     }
 }
 
@@ -127,39 +125,43 @@ impl Kv for SledKv {
     type Value = sled::IVec;
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
-        // In this order: what leaves between the two steps is in the database by then.
-        let unwritten = self.shared.unwritten.read().get(key);
-        match unwritten {
+        // Buffer first: a write that leaves the buffer in between is in the database by then.
+        let buffered = self.shared.buffer.read().get(key);
+        match buffered {
             Some(value) => Ok(value),
-            None => self.shared.tree()?.get(key).map_err(failed("sled.get")),
+            None => self
+                .shared
+                .tree()?
+                .get(key)
+                .map_err(to_backend_error("sled.get")),
         }
     }
 
     fn apply(&self, batch: Batch) -> Result<()> {
-        self.shared.unwritten.write().apply(batch);
+        self.shared.buffer.write().apply(batch);
         Ok(())
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
-        // In this order, as in `get`.
-        let unwritten = self.shared.unwritten.read().below(prefix, from);
-        let mut unwritten = unwritten.into_iter().peekable();
+        // Buffer first, as in `get`.
+        let buffered = self.shared.buffer.read().range(prefix, from);
+        let mut buffered = buffered.into_iter().peekable();
         let tree = self.shared.tree()?;
         let written = tree.range::<&[u8], _>((from, Bound::Unbounded));
         for entry in written {
-            let (key, value) = entry.map_err(failed("sled.range"))?;
+            let (key, value) = entry.map_err(to_backend_error("sled.range"))?;
             if !key.starts_with(prefix) {
                 break;
             }
-            while let Some((key, value)) = unwritten.next_if(|(earlier, _)| *earlier < key) {
+            while let Some((key, value)) = buffered.next_if(|(earlier, _)| *earlier < key) {
                 if let Some(value) = value
                     && !visit(&key, &value)?
                 {
                     return Ok(());
                 }
             }
-            let value = match unwritten.next_if(|(same, _)| *same == key) {
+            let value = match buffered.next_if(|(same, _)| *same == key) {
                 Some((_, None)) => continue,
                 Some((_, Some(newer))) => newer,
                 None => value,
@@ -168,7 +170,7 @@ impl Kv for SledKv {
                 return Ok(());
             }
         }
-        for (key, value) in unwritten {
+        for (key, value) in buffered {
             if let Some(value) = value
                 && !visit(&key, &value)?
             {
@@ -179,8 +181,8 @@ impl Kv for SledKv {
     }
 
     fn writable(&self) -> Result<()> {
-        match self.shared.is_out.load(Ordering::Acquire) {
-            true => Err(outage()),
+        match self.shared.outage.load(Ordering::Acquire) {
+            true => Err(outage_error()),
             false => Ok(()),
         }
     }

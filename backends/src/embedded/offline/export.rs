@@ -1,4 +1,4 @@
-//! Reads the tree, kind by kind.
+//! Reads all entries of the tree, kind by kind.
 
 use tokio::sync::mpsc;
 
@@ -10,32 +10,32 @@ use crate::embedded::values::{
 use crate::embedded::{keys, values};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::token_store::TokenId;
-use crate::transfer::{Dead, Entry, Finalising, Page, PartsUpload, Pending, Token, Window};
+use crate::transfer::{Dead, Entry, Finalising, Page, Pending, RecordedUpload, Token, Window};
 
-/// Entries of the tree that are read at once.
-const PAGE: usize = 500;
+/// Entries that are read at once.
+const PAGE_ENTRIES: usize = 500;
 
-/// The key and the value of an entry of the tree.
+/// Key and value of an entry of the tree.
 type Raw = (Vec<u8>, Vec<u8>);
 
-/// Sends everything to `pages`, until nobody receives.
+/// Sends all entries to `pages`, until the receiver is dropped.
 pub fn dump<K: Kv>(kv: &K, pages: &mpsc::Sender<Page>) -> Result<()> {
     let mut to = Sink(Some(pages));
-    to.each(kv, keys::TOKENS, |(key, value)| token(kv, &key, &value))?;
-    to.each(kv, keys::LEASES, |(key, value)| finalising(&key, &value))?;
-    to.each(kv, keys::UPLOADS, |(key, value)| {
+    to.send_all(kv, keys::TOKENS, |(key, value)| token(kv, &key, &value))?;
+    to.send_all(kv, keys::LEASES, |(key, value)| finalising(&key, &value))?;
+    to.send_all(kv, keys::UPLOADS, |(key, value)| {
         let (token_id, lease) = keys::parse_lease(&key).ok_or_else(corrupt)?;
         let UploadValue { upload, .. } = decode(&value)?;
-        Ok(Some(Entry::Upload(PartsUpload {
+        Ok(Some(Entry::Upload(RecordedUpload {
             token_id,
             lease,
             upload,
         })))
     })?;
-    to.each(kv, keys::OPEN, |(_, value)| {
+    to.send_all(kv, keys::OPEN, |(_, value)| {
         Ok(Some(Entry::Download(decode::<OpenValue>(&value)?.event)))
     })?;
-    to.each(kv, keys::EVENTS, |(_, value)| {
+    to.send_all(kv, keys::EVENTS, |(_, value)| {
         let value: EventValue = decode(&value)?;
         Ok(Some(Entry::Pending(Pending {
             event: value.event,
@@ -44,7 +44,7 @@ pub fn dump<K: Kv>(kv: &K, pages: &mpsc::Sender<Page>) -> Result<()> {
             due_ms: value.due_ms,
         })))
     })?;
-    to.each(kv, keys::DEAD, |(_, value)| {
+    to.send_all(kv, keys::DEAD, |(_, value)| {
         let value: EventValue = decode(&value)?;
         Ok(Some(Entry::Dead(Dead {
             event: value.event,
@@ -54,12 +54,12 @@ pub fn dump<K: Kv>(kv: &K, pages: &mpsc::Sender<Page>) -> Result<()> {
     })
 }
 
-/// `None` once nobody receives.
+/// The receiver of pages; `None` once it is dropped.
 struct Sink<'a>(Option<&'a mpsc::Sender<Page>>);
 
 impl Sink<'_> {
-    /// Sends what `entry` makes of everything below `prefix`.
-    fn each<K: Kv>(
+    /// Sends the result of `entry` for each entry below `prefix`.
+    fn send_all<K: Kv>(
         &mut self,
         kv: &K,
         prefix: &[u8],
@@ -83,10 +83,10 @@ impl Sink<'_> {
 }
 
 fn page<K: Kv>(kv: &K, prefix: &[u8], after: Option<&[u8]>) -> Result<Vec<Raw>> {
-    let mut raw = Vec::with_capacity(PAGE);
+    let mut raw = Vec::with_capacity(PAGE_ENTRIES);
     kv.scan(prefix, after, &mut |key, value| {
         raw.push((key.to_vec(), value.to_vec()));
-        Ok(raw.len() < PAGE)
+        Ok(raw.len() < PAGE_ENTRIES)
     })?;
     Ok(raw)
 }
@@ -116,7 +116,7 @@ fn token<K: Kv>(kv: &K, key: &[u8], value: &[u8]) -> Result<Option<Entry>> {
     })))
 }
 
-/// Marks of rides are left out: they keep hits from being given back that no request holds any more.
+/// The open windows of a token. Marks of rides are left out: no request holds their hits any more.
 fn windows<K: Kv>(kv: &K, id: TokenId) -> Result<Vec<Window>> {
     let prefix = keys::windows(id);
     let mut windows = Vec::new();
@@ -133,7 +133,7 @@ fn windows<K: Kv>(kv: &K, id: TokenId) -> Result<Vec<Window>> {
     Ok(windows)
 }
 
-/// A lease that is not finalising has ended with its process.
+/// A lease left finalising; any other lease ended with its process.
 fn finalising(key: &[u8], value: &[u8]) -> Result<Option<Entry>> {
     let (token_id, lease) = keys::parse_lease(key).ok_or_else(corrupt)?;
     let LeaseValue {

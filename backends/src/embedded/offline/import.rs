@@ -1,7 +1,7 @@
-//! Entries of an archive become writes to the tree.
+//! Converts entries of an archive to writes to the tree.
 
 use crate::caller::ClientKey;
-use crate::embedded::control::put_token;
+use crate::embedded::create_patch_delete::put_token;
 use crate::embedded::keys;
 use crate::embedded::kv::Batch;
 use crate::embedded::values::{
@@ -10,9 +10,10 @@ use crate::embedded::values::{
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::transfer::{Entry, Token};
 
-/// The owner of what an import brings: no process is called so, so that it is a dead one's.
-const NOBODY: u64 = 0;
+/// Owner of imported leases and open events: the id of no process, so that they count as left behind.
+const NO_OWNER: u64 = 0;
 
+/// The writes for some entries, as one batch.
 pub fn batch(entries: impl Iterator<Item = Entry>) -> Result<Batch> {
     let mut batch = Batch::default();
     for entry in entries {
@@ -23,11 +24,11 @@ pub fn batch(entries: impl Iterator<Item = Entry>) -> Result<Batch> {
 
 fn put(entry: Entry, batch: &mut Batch) -> Result<()> {
     match entry {
-        Entry::Token(token) => put_whole_token(token, batch)?,
+        Entry::Token(token) => put_token_entry(token, batch)?,
         Entry::Finalising(finalising) => {
             let value = LeaseValue {
                 until: 0,
-                owner: NOBODY,
+                owner: NO_OWNER,
                 charged: 0,
                 intent: Some(finalising.intent),
                 fencing_token: finalising.fencing_token,
@@ -39,7 +40,7 @@ fn put(entry: Entry, batch: &mut Batch) -> Result<()> {
             let value = UploadValue {
                 upload: parts.upload,
                 taken_until: 0,
-                owner: NOBODY,
+                owner: NO_OWNER,
             };
             let key = keys::upload(parts.token_id, parts.lease);
             batch.put(key, encode(&value)?);
@@ -47,7 +48,7 @@ fn put(entry: Entry, batch: &mut Batch) -> Result<()> {
         Entry::Download(event) => {
             let key = keys::open(&event.id);
             let value = OpenValue {
-                owner: NOBODY,
+                owner: NO_OWNER,
                 event,
             };
             batch.put(key, encode(&value)?);
@@ -77,7 +78,7 @@ fn put(entry: Entry, batch: &mut Batch) -> Result<()> {
     Ok(())
 }
 
-fn put_whole_token(token: Token, batch: &mut Batch) -> Result<()> {
+fn put_token_entry(token: Token, batch: &mut Batch) -> Result<()> {
     let id = token.id;
     for window in &token.windows {
         let mut client = ClientKey::default();

@@ -1,4 +1,4 @@
-//! A store that can be killed.
+//! A store whose process can be killed, on a disk that outlives it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,22 +17,22 @@ use crate::token_store::TokenStore;
 pub trait Store: TokenStore + CallbackQueue {}
 impl<T: TokenStore + CallbackQueue> Store for T {}
 
-/// What outlives the process.
+/// The part of a store that outlives its process.
 pub trait Disk {
-    /// Opens the store; of what was opened before only what it has left on disk counts.
+    /// Opens the store on what the disk holds.
     fn open(&mut self, clock: &TestClock, limits: QueueLimits) -> Box<dyn Store>;
 }
 
 #[derive(Default)]
 pub struct Memory {
     map: Arc<MemoryKv>,
-    /// Nothing can be made durable.
+    /// Whether writes cannot be made durable.
     pub broken: Arc<AtomicBool>,
 }
 
 impl Disk for Memory {
     fn open(&mut self, clock: &TestClock, limits: QueueLimits) -> Box<dyn Store> {
-        let kv = Shared {
+        let kv = SharedMap {
             map: Arc::clone(&self.map),
             broken: Arc::clone(&self.broken),
         };
@@ -40,13 +40,13 @@ impl Disk for Memory {
     }
 }
 
-/// A map that two lives of a store share.
-struct Shared {
+/// A map that the stores of successive processes share.
+struct SharedMap {
     map: Arc<MemoryKv>,
     broken: Arc<AtomicBool>,
 }
 
-impl Kv for Shared {
+impl Kv for SharedMap {
     type Value = Vec<u8>;
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -61,18 +61,18 @@ impl Kv for Shared {
         self.map.scan(prefix, after, visit)
     }
 
-    /// Takes a moment, so that futures can be dropped in it.
+    /// Yields once, so that a future can be dropped at this point.
     async fn durable(&self) -> Result<()> {
         tokio::task::yield_now().await;
         match self.broken.load(Ordering::SeqCst) {
-            true => Err(BackendError::new(ErrorKind::Upstream, "told to")),
+            true => Err(BackendError::new(ErrorKind::Upstream, "broken by the test")),
             false => Ok(()),
         }
     }
 }
 
-/// sled; each opening works on a copy of the files as the one before has them just then. That is
-/// what a kill leaves: dropping a sled database would write down what it still has in memory.
+/// sled. Each process opens a copy of its predecessor's files, which is what a kill leaves; dropping a
+/// sled database would write its buffers.
 #[cfg(feature = "sled")]
 #[derive(Default)]
 pub struct Files(Option<tempfile::TempDir>);
@@ -104,15 +104,15 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
-/// A disk, the store on it, and its time.
-pub struct World {
+/// A disk, the store of the current process on it, and their clock. Dereferences to the store.
+pub struct CrashableStore {
     disk: Box<dyn Disk>,
-    pub store: Box<dyn Store>,
+    store: Box<dyn Store>,
     pub clock: TestClock,
     limits: QueueLimits,
 }
 
-impl World {
+impl CrashableStore {
     pub fn new(mut disk: impl Disk + 'static, limits: QueueLimits) -> Self {
         let clock = TestClock::at(1_780_000_000_250);
         Self {
@@ -123,12 +123,20 @@ impl World {
         }
     }
 
-    /// The process dies and another one starts.
+    /// Kills the process and starts another one.
     pub fn crash(&mut self) {
         self.store = self.disk.open(&self.clock, self.limits);
     }
 
     pub fn advance(&self, by_ms: u64) {
         self.clock.advance(Duration::from_millis(by_ms));
+    }
+}
+
+impl std::ops::Deref for CrashableStore {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
     }
 }

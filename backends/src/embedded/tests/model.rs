@@ -1,13 +1,13 @@
-//! What is expected of hits: each call on the store beside what the model says of it.
+//! A model of hits and leases, compared with each answer of the store.
 
-mod aftermath;
+mod sweep_and_crash;
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use super::hits::Op;
-use super::world::World;
+use super::crashable_store::CrashableStore;
+use super::random_operations::Op;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::conformance::fixture::{CALLER, report};
@@ -20,7 +20,7 @@ use crate::token_store::{
 const LEASE_MS: u64 = 500;
 const LEASE: std::time::Duration = std::time::Duration::from_millis(LEASE_MS);
 
-/// Method, when the hit counts, and how many there are.
+/// Method of each token, when its hits count, and how many it has.
 pub const TOKENS: [(Method, HitOn, u64); 3] = [
     (Method::Get, HitOn::Start, 3),
     (Method::Get, HitOn::Complete, 2),
@@ -38,42 +38,42 @@ fn access(token: usize) -> Access {
     }
 }
 
-/// A hit that somebody holds, or that a dead process has left finalising.
+/// A hit that is held, or that a dead process has left finalising.
 struct Held {
     token: usize,
-    life: u64,
-    /// `None`: its holder died.
+    incarnation: u64,
+    /// `None`: its process died.
     reservation: Option<Reservation>,
     until: u64,
     finalised: bool,
-    /// It is not its holder's any more: lapsed, taken over, or of an earlier life.
+    /// The lease has lapsed or was taken over, or the token was deleted.
     lost: bool,
 }
 
-/// What one life of a token has to say.
+/// The model of one incarnation of a token.
 #[derive(Clone, Copy)]
-struct Life {
+struct Incarnation {
     number: u64,
     spent: u64,
     acknowledged: u64,
-    /// Hits of dropped futures, which a crash may have counted.
-    unsure: u64,
+    /// Hits of dropped futures, which may be counted after a crash.
+    uncertain: u64,
 }
 
 pub struct Run {
-    world: World,
-    lives: [Option<Life>; TOKENS.len()],
-    lives_so_far: u64,
+    store: CrashableStore,
+    incarnations: [Option<Incarnation>; TOKENS.len()],
+    incarnations_so_far: u64,
     held: Vec<Held>,
 }
 
 impl Run {
-    /// Every token is there, unused.
-    pub async fn begin(world: World) -> Self {
+    /// Creates all tokens.
+    pub async fn begin(store: CrashableStore) -> Self {
         let mut run = Self {
-            world,
-            lives: [None; TOKENS.len()],
-            lives_so_far: 0,
+            store,
+            incarnations: [None; TOKENS.len()],
+            incarnations_so_far: 0,
             held: Vec::new(),
         };
         for token in 0..TOKENS.len() {
@@ -83,10 +83,10 @@ impl Run {
     }
 
     fn now(&self) -> u64 {
-        self.world.clock.now_ms()
+        self.store.clock.now_ms()
     }
 
-    /// A lease that nobody finalised ends with its time; a finalised one is kept for a sweep.
+    /// Ends leases past their deadline; those that were finalised stay for a sweep.
     pub fn lapse(&mut self) {
         let now = self.now();
         for held in &mut self.held {
@@ -96,21 +96,20 @@ impl Run {
             .retain(|held| held.reservation.is_some() || held.finalised);
     }
 
-    /// Hits that are taken but not spent.
+    /// Counts leased hits.
     fn leased(&self, token: usize) -> u64 {
-        let Some(life) = self.lives[token] else {
+        let Some(incarnation) = self.incarnations[token] else {
             return 0;
         };
         let taken = self.held.iter().filter(|held| {
-            let of_this = held.token == token && held.life == life.number;
+            let of_this = held.token == token && held.incarnation == incarnation.number;
             of_this && leased(token) && (held.finalised || !held.lost)
         });
         taken.count() as u64
     }
 
     async fn reserve(&self, token: usize) -> Reserved {
-        self.world
-            .store
+        self.store
             .reserve(id(token), &request(token))
             .await
             .unwrap()
@@ -120,30 +119,34 @@ impl Run {
         let max = TOKENS[token].2;
         let taken = self.leased(token);
         let until = self.now() + LEASE_MS;
-        match (reserved, &mut self.lives[token]) {
-            (Reserved::Admitted { reservation, .. }, Some(life)) => {
-                assert!(life.spent + taken < max, "more hits than there are");
+        match (reserved, &mut self.incarnations[token]) {
+            (Reserved::Admitted { reservation, .. }, Some(incarnation)) => {
+                assert!(incarnation.spent + taken < max, "more hits than max_hits");
                 if !leased(token) {
-                    life.spent += 1;
+                    incarnation.spent += 1;
                 }
                 self.held.push(Held {
                     token,
-                    life: life.number,
+                    incarnation: incarnation.number,
                     reservation: Some(reservation),
                     until,
                     finalised: false,
                     lost: false,
                 });
             }
-            (Reserved::Refused(Refusal::HitsExceeded), Some(life)) => {
-                assert_eq!(life.spent + taken, max, "a hit was left");
+            (Reserved::Refused(Refusal::HitsExceeded), Some(incarnation)) => {
+                assert_eq!(
+                    incarnation.spent + taken,
+                    max,
+                    "refused although a hit was left"
+                );
             }
             (Reserved::Refused(Refusal::NotFound), None) => {}
             (other, _) => panic!("{other:?}"),
         }
     }
 
-    /// The hold that `which` means, of those that have a holder.
+    /// Picks one of the hits whose holder incarnations.
     fn pick(&self, which: usize) -> Option<usize> {
         let alive: Vec<_> = (0..self.held.len())
             .filter(|&i| self.held[i].reservation.is_some())
@@ -162,8 +165,8 @@ impl Run {
                 match ready {
                     Some(reserved) => self.admitted(token, reserved),
                     None => {
-                        let life = self.lives[token].as_mut().unwrap();
-                        life.unsure += u64::from(!leased(token));
+                        let incarnation = self.incarnations[token].as_mut().unwrap();
+                        incarnation.uncertain += u64::from(!leased(token));
                     }
                 }
             }
@@ -186,14 +189,14 @@ impl Run {
                     self.release(i).await;
                 }
             }
-            Op::Pass { ms } => self.world.advance(ms),
+            Op::AdvanceClock { ms } => self.store.advance(ms),
             Op::Sweep => self.sweep().await,
             Op::Crash => self.crash().await,
             Op::Delete { token } => {
-                let deleted = self.world.store.delete(id(token)).await.unwrap();
-                assert_eq!(deleted, self.lives[token].is_some());
-                self.lives[token] = None;
-                self.end_of_life(token);
+                let deleted = self.store.delete(id(token)).await.unwrap();
+                assert_eq!(deleted, self.incarnations[token].is_some());
+                self.incarnations[token] = None;
+                self.end_incarnation(token);
             }
             Op::Create { token } => self.create(token).await,
         }
@@ -208,9 +211,9 @@ impl Run {
         };
         let finalising = intent.is_some();
         let answer = match intent {
-            Some(intent) => self.world.store.finalise(reservation, intent, LEASE).await,
+            Some(intent) => self.store.finalise(reservation, intent, LEASE).await,
             None => match reservation.lease() {
-                Some(lease) => self.world.store.renew(lease, LEASE).await,
+                Some(lease) => self.store.renew(lease, LEASE).await,
                 None => Ok(LeaseState::Held),
             },
         };
@@ -230,7 +233,6 @@ impl Run {
         let mut held = self.held.swap_remove(i);
         let reservation = held.reservation.take().unwrap();
         let answer = self
-            .world
             .store
             .commit(reservation, report(Outcome::Complete))
             .await
@@ -245,28 +247,24 @@ impl Run {
         };
         assert_eq!(answer, expected);
         if held.lost {
-            // Its upload may be visible: that is for a sweep to find out.
+            // Its upload may be visible; a sweep hands it out.
             return self.held.push(held);
         }
-        let life = self.lives[held.token].as_mut().unwrap();
-        life.spent += 1;
-        life.acknowledged += 1;
-        assert!(life.acknowledged <= TOKENS[held.token].2);
+        let incarnation = self.incarnations[held.token].as_mut().unwrap();
+        incarnation.spent += 1;
+        incarnation.acknowledged += 1;
+        assert!(incarnation.acknowledged <= TOKENS[held.token].2);
     }
 
     async fn release(&mut self, i: usize) {
         let mut held = self.held.swap_remove(i);
         let reservation = held.reservation.take().unwrap();
-        self.world
-            .store
-            .release(reservation, 0, None)
-            .await
-            .unwrap();
+        self.store.release(reservation, 0, None).await.unwrap();
         if !leased(held.token)
-            && let Some(life) = &mut self.lives[held.token]
-            && life.number == held.life
+            && let Some(incarnation) = &mut self.incarnations[held.token]
+            && incarnation.number == held.incarnation
         {
-            life.spent -= 1;
+            incarnation.spent -= 1;
         }
     }
 
@@ -277,21 +275,21 @@ impl Run {
         record.hit_on = hit_on;
         record.max_hits = Some(max_hits);
         record.callback = Some("https://back.example.com/".into());
-        let created = self.world.store.create(vec![(id(token), record)]).await;
-        if self.lives[token].is_some() {
+        let created = self.store.create(vec![(id(token), record)]).await;
+        if self.incarnations[token].is_some() {
             return assert_eq!(created.unwrap(), Created::Exists { index: 0 });
         }
         assert_eq!(created.unwrap(), Created::Done);
-        self.lives_so_far += 1;
-        self.lives[token] = Some(Life {
-            number: self.lives_so_far,
+        self.incarnations_so_far += 1;
+        self.incarnations[token] = Some(Incarnation {
+            number: self.incarnations_so_far,
             spent: 0,
             acknowledged: 0,
-            unsure: 0,
+            uncertain: 0,
         });
     }
 
-    fn end_of_life(&mut self, token: usize) {
+    fn end_incarnation(&mut self, token: usize) {
         for held in self.held.iter_mut().filter(|held| held.token == token) {
             held.lost = true;
             held.finalised = false;

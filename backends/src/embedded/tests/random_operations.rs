@@ -1,9 +1,9 @@
-//! Any interleaving of what can happen to hits, beside a model.
+//! Random operations on hits, compared with a model.
 
 use proptest::prelude::*;
 
+use super::crashable_store::{CrashableStore, Disk, Memory};
 use super::model::{Run, TOKENS};
-use super::world::{Disk, Memory, World};
 use crate::settings::QueueLimits;
 
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub enum Op {
     Release {
         which: usize,
     },
-    Pass {
+    AdvanceClock {
         ms: u64,
     },
     Sweep,
@@ -50,7 +50,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         4 => which.clone().prop_map(|which| Op::Finalise { which }),
         4 => which.clone().prop_map(|which| Op::Commit { which }),
         2 => which.prop_map(|which| Op::Release { which }),
-        3 => (50..400u64).prop_map(|ms| Op::Pass { ms }),
+        3 => (50..400u64).prop_map(|ms| Op::AdvanceClock { ms }),
         2 => Just(Op::Sweep),
         1 => Just(Op::Crash),
         1 => token.clone().prop_map(|token| Op::Delete { token }),
@@ -63,7 +63,7 @@ fn run(disk: impl Disk + 'static, ops: Vec<Op>) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut run = Run::begin(World::new(disk, QueueLimits::default())).await;
+        let mut run = Run::begin(CrashableStore::new(disk, QueueLimits::default())).await;
         for op in ops {
             run.step(op).await;
             run.lapse();
@@ -84,7 +84,7 @@ fn cases(cases: u32) -> ProptestConfig {
 proptest! {
     #![proptest_config(cases(1000))]
     #[test]
-    fn hits_add_up_in_memory(ops in proptest::collection::vec(any_op(), 1..80)) {
+    fn hits_match_the_model_in_memory(ops in proptest::collection::vec(any_op(), 1..80)) {
         run(Memory::default(), ops);
     }
 }
@@ -93,7 +93,7 @@ proptest! {
 proptest! {
     #![proptest_config(cases(24))]
     #[test]
-    fn hits_add_up_on_disk(ops in proptest::collection::vec(any_op(), 1..60)) {
-        run(super::world::Files::default(), ops);
+    fn hits_match_the_model_on_disk(ops in proptest::collection::vec(any_op(), 1..60)) {
+        run(super::crashable_store::Files::default(), ops);
     }
 }

@@ -1,4 +1,4 @@
-//! An event that is queued while a claim looks.
+//! An event that is queued while a claim runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,20 +19,20 @@ const LEASE: Duration = Duration::from_secs(60);
 
 type Store = EmbeddedStore<MemoryKv>;
 
-/// When somebody reads it, the millisecond ends, and an event is queued in the next one.
+/// A clock that advances with each read, and queues an event just after one.
 #[derive(Default)]
-struct Racing {
+struct RacingClock {
     now_ms: AtomicU64,
     then: Mutex<Option<(Store, Event)>>,
 }
 
-impl std::fmt::Debug for Racing {
+impl std::fmt::Debug for RacingClock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Racing").finish_non_exhaustive()
+        f.debug_struct("RacingClock").finish_non_exhaustive()
     }
 }
 
-impl Clock for Racing {
+impl Clock for RacingClock {
     fn now_ms(&self) -> u64 {
         let read_ms = self.now_ms.fetch_add(1, Ordering::SeqCst);
         if let Some((store, event)) = self.then.lock().take() {
@@ -49,15 +49,15 @@ impl Clock for Racing {
 }
 
 #[tokio::test]
-async fn it_comes_before_the_backlog() {
-    let clock = Arc::new(Racing::default());
+async fn an_event_queued_during_a_claim_is_delivered_before_older_ones() {
+    let clock = Arc::new(RacingClock::default());
     let limits = QueueLimits::default();
     let store = Store::new(MemoryKv::default(), Arc::clone(&clock) as _, limits).unwrap();
     for _ in 0..2000 {
-        store.enqueue(event("backlog", 7)).await.unwrap();
+        store.enqueue(event("old", 7)).await.unwrap();
     }
-    // What is left in the list of new ones is the backlog's.
-    while !store.0.fresh.take(2000).is_empty() {}
+    // Empties the list of recent events, which holds older ones.
+    while !store.0.recent_events.take(2000).is_empty() {}
     let event = event("new", 7);
     let new = event.id.clone();
     *clock.then.lock() = Some((store.clone(), event));

@@ -9,7 +9,7 @@ use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::Items;
 use crate::redis::scripts::decode;
 use crate::redis::{error, json};
-use crate::transfer::{Dead, Entry, Finalising, Page, PartsUpload, Pending, Token, Window};
+use crate::transfer::{Dead, Entry, Finalising, Page, Pending, RecordedUpload, Token, Window};
 
 /// Entries that one script reads: less than a second's answer, however large they are.
 const PAGE: usize = 200;
@@ -99,7 +99,7 @@ fn finalising(row: &mut Items) -> Result<Entry> {
 }
 
 fn upload(row: &mut Items) -> Result<Entry> {
-    Ok(Entry::Upload(PartsUpload {
+    Ok(Entry::Upload(RecordedUpload {
         token_id: decode::token_id(&row.text()?)?,
         lease: decode::hex(&row.text()?)?,
         upload: decode::from_json(&row.text()?)?,

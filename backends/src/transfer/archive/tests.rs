@@ -29,13 +29,13 @@ fn archive() -> Vec<u8> {
 
 fn refusal(bytes: &[u8]) -> String {
     match Archive::check(bytes, 0) {
-        Ok(archive) => panic!("it was taken: {archive:?}"),
+        Ok(archive) => panic!("accepted: {archive:?}"),
         Err(error) => error.to_string(),
     }
 }
 
 #[test]
-fn what_was_written_is_read() {
+fn a_written_archive_is_read_back() {
     let bytes = archive();
     let (header, mut reader) = Reader::new(bytes.as_slice()).unwrap();
     assert_eq!(header.pepper, "0badcafe");
@@ -46,22 +46,24 @@ fn what_was_written_is_read() {
     assert_eq!(reader.sha256().len(), 64);
 }
 
-/// Wherever it was cut: in a line, between lines, before the last byte.
+/// Truncated at each byte.
 #[test]
-fn an_archive_that_was_cut_off_is_refused() {
+fn a_truncated_archive_is_refused() {
     let bytes = archive();
     for length in 0..bytes.len() {
-        let said = refusal(&bytes[..length]);
+        let error = refusal(&bytes[..length]);
         assert!(
-            said.contains("cut off") || said.contains("empty") || said.contains("no archive"),
-            "{length}: {said}"
+            error.contains("cut off")
+                || error.contains("empty")
+                || error.contains("not an archive"),
+            "{length}: {error}"
         );
     }
 }
 
-/// Whichever byte was changed.
+/// Edited at each byte.
 #[test]
-fn an_archive_that_was_edited_is_refused() {
+fn an_edited_archive_is_refused() {
     let bytes = archive();
     for at in 0..bytes.len() {
         let mut edited = bytes.clone();
@@ -74,7 +76,7 @@ fn an_archive_that_was_edited_is_refused() {
 }
 
 #[test]
-fn a_line_less_or_twice_is_refused() {
+fn a_missing_or_repeated_line_is_refused() {
     let text = String::from_utf8(archive()).unwrap();
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     for line in 1..lines.len() - 1 {
@@ -85,41 +87,41 @@ fn a_line_less_or_twice_is_refused() {
         twice.insert(line, lines[line]);
         assert!(refusal(twice.concat().as_bytes()).contains("edited"));
     }
-    assert!(refusal((text.clone() + "\n").as_bytes()).contains("behind the trailer"));
+    assert!(refusal((text.clone() + "\n").as_bytes()).contains("after the trailer"));
 }
 
 #[test]
-fn another_version_is_named() {
+fn an_error_names_an_unknown_version() {
     let text = String::from_utf8(archive()).unwrap();
     let newer = text.replacen("\"version\":1", "\"version\":2", 1);
-    let said = refusal(newer.as_bytes());
+    let error = refusal(newer.as_bytes());
     assert!(
-        said.contains("version 2") && said.contains("reads version 1"),
-        "{said}"
+        error.contains("version 2") && error.contains("reads version 1"),
+        "{error}"
     );
-    for none in ["{}", "hello\n", "{\"format\":\"x\",\"version\":1}\n"] {
-        let said = refusal(none.as_bytes());
+    for other in ["{}", "hello\n", "{\"format\":\"x\",\"version\":1}\n"] {
+        let error = refusal(other.as_bytes());
         assert!(
-            said.contains("no archive") || said.contains("cut off"),
-            "{said}"
+            error.contains("not an archive") || error.contains("cut off"),
+            "{error}"
         );
     }
 }
 
 #[test]
-fn a_field_that_is_not_known_is_an_error_and_no_loss() {
+fn an_unknown_field_is_refused() {
     let text = String::from_utf8(archive()).unwrap();
     let newer = text.replacen("\"used_hits\"", "\"new\":1,\"used_hits\"", 1);
-    let said = refusal(newer.as_bytes());
+    let error = refusal(newer.as_bytes());
     assert!(
-        said.starts_with("line 2") && said.contains("does not know"),
-        "{said}"
+        error.starts_with("line 2") && error.contains("does not know"),
+        "{error}"
     );
 }
 
 #[test]
-fn tokens_whose_grace_is_over_are_counted_apart() {
+fn tokens_past_their_grace_period_are_counted_separately() {
     let bytes = archive();
     let archive = Archive::check(bytes.as_slice(), 2_000 + 86_400).unwrap();
-    assert_eq!((archive.gone, archive.tally.counts.tokens), (3, 0));
+    assert_eq!((archive.gone, archive.summary.counts.tokens), (3, 0));
 }

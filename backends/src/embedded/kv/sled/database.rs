@@ -1,4 +1,4 @@
-//! The folder of a sled database: opened, private, on disk, and with room to write.
+//! A sled database in its folder: opened with private modes, synced to disk, checked for free space.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
@@ -10,128 +10,127 @@ use crate::private_files;
 use crate::sync_folders::sync_folders;
 
 const TREE: &str = "asset-gateway";
-/// Bytes that must find room before a database is opened that has failed: sled begins a segment of
-/// 512 KiB, and writes a snapshot of its page table.
-const ROOM_BYTES: usize = 2 << 20;
-/// The log ends at a multiple of it.
-const FILLED_BYTES: u64 = 8192;
-/// The file that [`room`] writes. sled looks at names of its own only.
-const ROOM_FILE: &str = "room.tmp";
-/// sled's threads may hold the lock of a database for a moment after it was dropped.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// Free bytes required before a database is reopened after an outage: sled starts a segment of 512 KiB
+/// and writes a snapshot of its page table.
+const REQUIRED_FREE_BYTES: usize = 2 << 20;
+/// The log is padded to a multiple of this.
+const LOG_BLOCK_BYTES: u64 = 8192;
+/// File that [`check_free_space`] writes; sled ignores names that are not its own.
+const FREE_SPACE_PROBE: &str = "room.tmp";
+/// How long to wait for the lock of a dropped database, which sled's threads release with a delay.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A database that is open. Dropping it gives the folder free.
-pub struct Open {
+/// An open database. Dropping it unlocks the folder.
+pub struct Database {
     pub tree: sled::Tree,
     db: sled::Db,
-    /// sled's own file, once more: sled writes to it and waits for the bytes, but never for the
-    /// file's length or the disk's cache.
+    /// A second handle of sled's log file, for `fdatasync`: sled waits for the written bytes, but not
+    /// for the file's length or the disk's cache.
     log: File,
-    /// Shares the error that stops the database.
+    /// Shares sled's global error, after which it refuses writes.
     config: sled::Config,
 }
 
-impl Open {
-    /// Opens or makes the database in `folder`.
-    pub fn at(folder: &Path, config: sled::Config) -> Result<Self, NotOpened> {
-        let io = NotOpened::io;
+impl Database {
+    /// Opens or creates the database in `folder`.
+    pub fn open(folder: &Path, config: sled::Config) -> Result<Self, OpenError> {
+        let io = OpenError::io;
         private_files::create_folder(folder).map_err(io)?;
         private_files::restrict_all(folder);
-        clear(folder)?;
+        remove_partial_files(folder)?;
         let config = config
             .path(folder)
-            // The writer does it, on demand.
+            // The writer thread flushes on demand.
             .flush_every_ms(None);
-        let db = config.open().map_err(NotOpened::sled)?;
-        let tree = db.open_tree(TREE).map_err(NotOpened::sled)?;
+        let db = config.open().map_err(OpenError::sled)?;
+        let tree = db.open_tree(TREE).map_err(OpenError::sled)?;
         let log = File::options().write(true).open(folder.join("db"));
         let log = log.map_err(io)?;
         private_files::restrict_new(folder);
-        // Before anything in them is promised: the files' names, and the folder's own.
+        // The names of the files and of the folder must be durable before any write is acknowledged.
         sync_folders(folder).map_err(io)?;
-        let open = Self {
+        let database = Self {
             tree,
             db,
             log,
             config,
         };
-        open.flush().map_err(NotOpened::sled)?;
-        Ok(open)
+        database.flush().map_err(OpenError::sled)?;
+        Ok(database)
     }
 
-    /// As [`at`](Self::at), for a folder that this process had open just now.
-    pub fn reopen(folder: &Path) -> Result<Self, NotOpened> {
-        let deadline = Instant::now() + LOCK_PATIENCE;
+    /// As [`open`](Self::open), for a folder that this process has just closed.
+    pub fn reopen(folder: &Path) -> Result<Self, OpenError> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
-            match Self::at(folder, sled::Config::new()) {
-                Err(NotOpened::InUse) if Instant::now() < deadline => {
-                    std::thread::sleep(LOCK_RETRY);
+            match Self::open(folder, sled::Config::new()) {
+                Err(OpenError::InUse) if Instant::now() < deadline => {
+                    std::thread::sleep(LOCK_RETRY_INTERVAL);
                 }
                 other => return other,
             }
         }
     }
 
-    /// Returns when everything that was written survives a power cut. Called by the one thread that
-    /// writes: nothing is on its way into the log meanwhile.
+    /// Returns when all writes survive a power cut. Only the writer thread calls it, so nothing is
+    /// written to the log meanwhile.
     pub fn flush(&self) -> sled::Result<()> {
         self.db.flush()?;
-        self.fill_block();
+        self.pad_log();
         Ok(self.log.sync_data()?)
     }
 
-    /// Zeros after the end of the log, as sled itself leaves them when it recovers: the next writes
-    /// change no length, and a sync has less to do. Nothing depends on it.
-    fn fill_block(&self) {
+    /// Pads the log with zeros, as sled's own recovery does, so that the next writes do not change the
+    /// file's length and a sync is cheaper. An optimisation only.
+    fn pad_log(&self) {
         #[cfg(unix)]
         if let Ok(length) = self.log.metadata().map(|log| log.len())
-            && let Some(missing) = length.checked_next_multiple_of(FILLED_BYTES)
+            && let Some(missing) = length.checked_next_multiple_of(LOG_BLOCK_BYTES)
         {
             use std::os::unix::fs::FileExt;
-            let zeros = [0; FILLED_BYTES as usize];
+            let zeros = [0; LOG_BLOCK_BYTES as usize];
             let missing = usize::try_from(missing - length).unwrap_or_default();
-            // A full disk shows at the next write.
+            // A full disk fails at the next write.
             let _ = self.log.write_all_at(&zeros[..missing], length);
         }
     }
 
     /// The error after which sled refuses every write.
-    pub fn stopped_by(&self) -> Option<sled::Error> {
+    pub fn global_error(&self) -> Option<sled::Error> {
         self.config.global_error().err()
     }
 
-    /// Wakes whoever waits in [`flush`](Self::flush) for a write that has failed: sled does not
-    /// always do that itself.
+    /// Wakes a [`flush`](Self::flush) that waits for a failed write, which sled does not always do.
     pub fn wake_flush(&self) {
-        // The error is the one that `stopped_by` tells.
+        // Its error is the one of `global_error`.
         let _ = self.db.flush();
     }
 }
 
-/// Removes what a start left behind that was cut off, by a kill or a full disk. sled takes a half
-/// snapshot for a whole one, and then calls the database corrupt for good.
-fn clear(folder: &Path) -> Result<(), NotOpened> {
+/// Removes files of an interrupted start (a kill, a full disk). sled would take a partial snapshot for a
+/// complete one, and report the database as corrupt from then on.
+fn remove_partial_files(folder: &Path) -> Result<(), OpenError> {
     let removed = |path: &Path| match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(NotOpened::io(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenError::io(error)),
         _ => Ok(()),
     };
     let database = folder.join("db");
     let _locked = match File::open(&database) {
         Ok(file) => match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(NotOpened::InUse),
-            // A file system without locks: sled will say so.
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse),
+            // sled reports a file system without locks.
             Ok(()) | Err(TryLockError::Error(_)) => Some(file),
         },
-        // The parameters are written before the database: without one, they may be half of them.
+        // sled writes its parameters before the database; without a database they may be partial.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             removed(&folder.join("conf"))?;
             None
         }
-        Err(error) => return Err(NotOpened::io(error)),
+        Err(error) => return Err(OpenError::io(error)),
     };
-    for entry in std::fs::read_dir(folder).map_err(NotOpened::io)? {
-        let path = entry.map_err(NotOpened::io)?.path();
+    for entry in std::fs::read_dir(folder).map_err(OpenError::io)? {
+        let path = entry.map_err(OpenError::io)?.path();
         if path
             .extension()
             .is_some_and(|extension| extension == "generating")
@@ -142,19 +141,19 @@ fn clear(folder: &Path) -> Result<(), NotOpened> {
     Ok(())
 }
 
-/// Why a database is not open.
+/// Why a database cannot be opened.
 #[derive(Debug)]
-pub enum NotOpened {
+pub enum OpenError {
     InUse,
-    /// The disk, or what one may write of it, is full.
-    NoRoom(io::Error),
+    /// The disk, or the quota, is full.
+    DiskFull(io::Error),
     Other(sled::Error),
 }
 
-impl NotOpened {
+impl OpenError {
     fn io(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoRoom(error),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(error),
             _ => Self::Other(error.into()),
         }
     }
@@ -170,49 +169,49 @@ impl NotOpened {
         }
     }
 
-    /// For who starts the process: what to do about it.
-    pub fn of(self, folder: &Path) -> BackendError {
+    /// The error for the operator, with the remedy.
+    pub fn at(self, folder: &Path) -> BackendError {
         let folder = folder.display();
         let text = match self {
             Self::InUse => format!("{folder} is in use by another process"),
-            Self::NoRoom(error) => format!(
+            Self::DiskFull(error) => format!(
                 "{folder}: the disk has no room for the token store ({error}): \
-                 free some space there and start again; nothing that was acknowledged is lost"
+                 free some space there and start again; no acknowledged write is lost"
             ),
-            Self::Other(error) => return failed("sled.open")(error),
+            Self::Other(error) => return to_backend_error("sled.open")(error),
         };
         BackendError::with_source(ErrorKind::Unavailable, "sled.open", text)
     }
 }
 
-impl std::fmt::Display for NotOpened {
+impl std::fmt::Display for OpenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::InUse => f.write_str("the folder is in use by another process"),
-            Self::NoRoom(error) => error.fmt(f),
+            Self::DiskFull(error) => error.fmt(f),
             Self::Other(error) => error.fmt(f),
         }
     }
 }
 
-/// Whether a database in `folder` would find room to write.
-pub fn room(folder: &Path) -> io::Result<()> {
-    let path = folder.join(ROOM_FILE);
-    let written = write_room(&path);
+/// Checks that `folder` has room for a database to write.
+pub fn check_free_space(folder: &Path) -> io::Result<()> {
+    let path = folder.join(FREE_SPACE_PROBE);
+    let written = write_probe(&path);
     let removed = std::fs::remove_file(&path);
     written.and(removed)
 }
 
-fn write_room(path: &Path) -> io::Result<()> {
+fn write_probe(path: &Path) -> io::Result<()> {
     let mut options = private_files::file_options();
     let mut file = options.write(true).create(true).truncate(true).open(path)?;
-    file.write_all(&vec![0; ROOM_BYTES])?;
-    // Some file systems look for the room when bytes go to the disk.
+    file.write_all(&vec![0; REQUIRED_FREE_BYTES])?;
+    // Some file systems allocate space only when bytes go to the disk.
     file.sync_all()
 }
 
-/// An error of sled's, of `operation`.
-pub fn failed(operation: &'static str) -> impl Fn(sled::Error) -> BackendError {
+/// Converts a sled error of `operation`.
+pub fn to_backend_error(operation: &'static str) -> impl Fn(sled::Error) -> BackendError {
     move |e| {
         let kind = match e {
             sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) => ErrorKind::Corrupt,

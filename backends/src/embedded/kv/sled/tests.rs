@@ -1,4 +1,4 @@
-//! Writes that the database does not have yet are seen like the rest.
+//! Reads see buffered and written entries alike.
 
 use super::*;
 use crate::embedded::kv::memory::MemoryKv;
@@ -15,7 +15,7 @@ fn entries(kv: &impl Kv, prefix: &[u8], after: Option<&[u8]>, most: usize) -> En
     found
 }
 
-fn same(sled: &SledKv, memory: &MemoryKv) {
+fn assert_same(sled: &SledKv, memory: &MemoryKv) {
     for prefix in [&b""[..], b"a", b"b/", b"c"] {
         let all = entries(memory, prefix, None, usize::MAX);
         assert_eq!(entries(sled, prefix, None, usize::MAX), all);
@@ -29,44 +29,44 @@ fn same(sled: &SledKv, memory: &MemoryKv) {
     }
 }
 
-/// Batches of chance, written to the database at moments of chance: nobody sees a difference.
+/// Random batches, written to the database at random moments, read the same as a map in memory.
 #[tokio::test]
-async fn what_is_unwritten_is_seen_like_the_rest() {
+async fn buffered_writes_are_read_like_written_ones() {
     let folder = tempfile::tempdir().unwrap();
     let (sled, memory) = (SledKv::open(folder.path()).unwrap(), MemoryKv::default());
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut chance = |below: u64| {
+    let mut random = |below: u64| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         state % below
     };
-    for turn in 0..500_u64 {
+    for round in 0..500_u64 {
         let (mut one, mut other) = (Batch::default(), Batch::default());
-        for _ in 0..=chance(4) {
+        for _ in 0..=random(4) {
             let key = format!(
                 "{}/{}",
-                ["a", "b", "b/c", "c"][chance(4) as usize],
-                chance(8)
+                ["a", "b", "b/c", "c"][random(4) as usize],
+                random(8)
             );
-            if chance(3) == 0 {
+            if random(3) == 0 {
                 one.remove(key.clone().into());
                 other.remove(key.into());
             } else {
-                let value = turn.to_be_bytes().to_vec();
+                let value = round.to_be_bytes().to_vec();
                 one.put(key.clone().into(), value.clone());
                 other.put(key.into(), value);
             }
         }
         sled.apply(one).unwrap();
         memory.apply(other).unwrap();
-        match chance(4) {
+        match random(4) {
             0 => sled.durable().await.unwrap(),
-            // Half-way: the database has it, and it is still here.
+            // The database has a part, and the buffer still has all.
             1 => {
-                let leaving = sled.shared.unwritten.write().leave();
+                let in_flight = sled.shared.buffer.write().begin_write();
                 let tree = sled.shared.tree().unwrap();
-                for (key, value) in leaving.into_iter().take(chance(3) as usize) {
+                for (key, value) in in_flight.into_iter().take(random(3) as usize) {
                     match value {
                         Some(value) => tree.insert(key, value).map(drop),
                         None => tree.remove(key).map(drop),
@@ -76,9 +76,9 @@ async fn what_is_unwritten_is_seen_like_the_rest() {
             }
             _ => {}
         }
-        same(&sled, &memory);
+        assert_same(&sled, &memory);
     }
     sled.durable().await.unwrap();
-    assert!(sled.shared.unwritten.write().leave().is_empty());
-    same(&sled, &memory);
+    assert!(sled.shared.buffer.write().begin_write().is_empty());
+    assert_same(&sled, &memory);
 }

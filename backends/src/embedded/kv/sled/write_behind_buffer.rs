@@ -1,4 +1,4 @@
-//! Writes that everybody sees and the disk does not have yet.
+//! Write-behind buffer: writes that reads see and the disk does not have yet.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -10,29 +10,29 @@ use crate::embedded::kv::Batch;
 /// A key and its new value; `None` removes it.
 pub type Write = (IVec, Option<IVec>);
 
-/// In two layers, so that new writes can come while earlier ones go.
+/// Two layers, so that new writes are accepted while earlier ones are written.
 #[derive(Debug, Default)]
-pub struct Unwritten {
+pub struct WriteBehindBuffer {
     new: BTreeMap<IVec, Option<IVec>>,
-    /// On its way to the disk, which may have none of it or all, and the open database any part.
-    leaving: BTreeMap<IVec, Option<IVec>>,
+    /// Being written: the disk has none or all of it, the open database any part.
+    in_flight: BTreeMap<IVec, Option<IVec>>,
 }
 
-impl Unwritten {
+impl WriteBehindBuffer {
     pub fn apply(&mut self, batch: Batch) {
         for (key, value) in batch.0 {
             self.new.insert(key.into(), value.map(IVec::from));
         }
     }
 
-    /// The outer `None`: ask the database.
+    /// The buffered value; the outer `None` if the key is not buffered.
     pub fn get(&self, key: &[u8]) -> Option<Option<IVec>> {
-        let layers = [&self.new, &self.leaving].into_iter();
+        let layers = [&self.new, &self.in_flight].into_iter();
         layers.filter_map(|layer| layer.get(key)).next().cloned()
     }
 
-    /// What there is from `from` on below `prefix`, in order.
-    pub fn below(&self, prefix: &[u8], from: Bound<&[u8]>) -> Vec<Write> {
+    /// The writes to keys from `from` on that begin with `prefix`, in order.
+    pub fn range(&self, prefix: &[u8], from: Bound<&[u8]>) -> Vec<Write> {
         let within = |layer: &BTreeMap<IVec, Option<IVec>>| -> Vec<Write> {
             layer
                 .range::<[u8], _>((from, Bound::Unbounded))
@@ -40,32 +40,32 @@ impl Unwritten {
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect()
         };
-        let leaving = within(&self.leaving);
+        let in_flight = within(&self.in_flight);
         let new = within(&self.new);
-        if leaving.is_empty() {
+        if in_flight.is_empty() {
             return new;
         }
-        let both: BTreeMap<_, _> = leaving.into_iter().chain(new).collect();
+        let both: BTreeMap<_, _> = in_flight.into_iter().chain(new).collect();
         both.into_iter().collect()
     }
 
-    /// Takes everything on its way, and says what that is. Until it has [`left`](Self::left) it is
-    /// found here; what could not leave the last time goes along: a key's last value is the same
-    /// however often it is written.
-    pub fn leave(&mut self) -> Vec<Write> {
-        self.leaving.append(&mut self.new);
-        let all = self.leaving.iter();
+    /// Starts to write everything, and returns it. It stays readable until
+    /// [`finish_write`](Self::finish_write). Writes that failed before are included: writing a key's
+    /// last value again is idempotent.
+    pub fn begin_write(&mut self) -> Vec<Write> {
+        self.in_flight.append(&mut self.new);
+        let all = self.in_flight.iter();
         all.map(|(key, value)| (key.clone(), value.clone()))
             .collect()
     }
 
-    /// The disk has what was on its way.
-    pub fn left(&mut self) {
-        self.leaving.clear();
+    /// Drops the writes in flight, which are durable now.
+    pub fn finish_write(&mut self) {
+        self.in_flight.clear();
     }
 
-    /// Keys that the disk does not have.
-    pub fn keys(&self) -> usize {
-        self.new.len() + self.leaving.len()
+    /// Counts the keys that are not durable.
+    pub fn len(&self) -> usize {
+        self.new.len() + self.in_flight.len()
     }
 }

@@ -1,9 +1,8 @@
-//! The thread that writes, flushes, and opens the database again after a failure.
+//! The writer thread: writes and flushes for all waiters, and reopens the database after an outage.
 //!
-//! sled refuses every write after the first that has failed, for as long as the database is open. So
-//! an outage ends like this: a file of some size finds room beside the database, the database is
-//! closed and opened again, and everything that the disk may lack is written once more. It was kept
-//! in memory until a flush had succeeded.
+//! sled refuses every write after the first failed one, until the database is reopened. An outage
+//! therefore ends in three steps: a probe file shows that the disk has room, the database is closed
+//! and reopened, and all writes that the disk may lack are repeated from the write-behind buffer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,18 +12,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::folder::{Open, room};
+use super::database::{Database, check_free_space};
 use crate::error::{BackendError, ErrorKind, Result};
 
-/// Is told whether everything that was applied before the request is on disk.
+/// Receives whether everything that was applied before the request is on disk.
 pub type Waiter = oneshot::Sender<Result<()>>;
 
-/// Between two tries to end an outage.
-const RETRY: Duration = Duration::from_millis(500);
-/// Between two looks whether sled has stopped.
-const WATCH: Duration = Duration::from_millis(500);
+/// Pause between two attempts to end an outage.
+const REOPEN_INTERVAL: Duration = Duration::from_millis(500);
+/// Pause between two checks whether sled has stopped.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Writes and flushes once for all who wait, until nobody can ask any more.
+/// Writes and flushes once for all waiters, until the store is dropped.
 pub fn run(shared: &Shared, requests: &mpsc::Receiver<Waiter>) {
     let mut waiting = Vec::new();
     while let Ok(first) = requests.recv() {
@@ -32,33 +31,33 @@ pub fn run(shared: &Shared, requests: &mpsc::Receiver<Waiter>) {
         waiting.extend(requests.try_iter());
         match shared.write() {
             Ok(()) => waiting.drain(..).for_each(|waiter| {
-                // Whoever stopped waiting does not need the answer.
+                // A waiter that is gone does not need the answer.
                 let _ = waiter.send(Ok(()));
             }),
             Err(reason) => {
                 shared.begin_outage(&reason);
                 waiting.drain(..).for_each(refuse);
-                if wait_for_room(shared, requests).is_err() {
+                if wait_for_recovery(shared, requests).is_err() {
                     break;
                 }
             }
         }
     }
-    // What nobody waited for.
-    if shared.write().is_err() && shared.resume().is_err() {
-        let keys = shared.unwritten.read().keys();
-        tracing::error!(keys, "the last writes are lost; none was acknowledged");
+    // Writes that nobody waited for.
+    if shared.write().is_err() && shared.reopen().is_err() {
+        let keys = shared.buffer.read().len();
+        tracing::error!(keys, "lost the last writes; none was acknowledged");
     }
 }
 
-/// Nobody can ask any more.
+/// The store was dropped.
 struct Closed;
 
-/// Tries to write again until it works. Who asks meanwhile is refused at once.
-fn wait_for_room(shared: &Shared, requests: &mpsc::Receiver<Waiter>) -> Result<(), Closed> {
+/// Retries until a write succeeds. Requests are refused at once meanwhile.
+fn wait_for_recovery(shared: &Shared, requests: &mpsc::Receiver<Waiter>) -> Result<(), Closed> {
     let mut last = String::new();
     loop {
-        let next = Instant::now() + RETRY;
+        let next = Instant::now() + REOPEN_INTERVAL;
         loop {
             let left = next.saturating_duration_since(Instant::now());
             match requests.recv_timeout(left) {
@@ -67,13 +66,13 @@ fn wait_for_room(shared: &Shared, requests: &mpsc::Receiver<Waiter>) -> Result<(
                 Err(mpsc::RecvTimeoutError::Timeout) => break,
             }
         }
-        match shared.resume() {
+        match shared.reopen() {
             Ok(()) => {
                 shared.end_outage();
                 return Ok(());
             }
             Err(reason) if reason != last => {
-                tracing::warn!(reason, "the token store cannot be written to yet");
+                tracing::warn!(reason, "the token store still cannot be written");
                 last = reason;
             }
             Err(_) => {}
@@ -82,81 +81,84 @@ fn wait_for_room(shared: &Shared, requests: &mpsc::Receiver<Waiter>) -> Result<(
 }
 
 fn refuse(waiter: Waiter) {
-    let _ = waiter.send(Err(outage()));
+    let _ = waiter.send(Err(outage_error()));
 }
 
-/// What a caller hears while nothing can be written; the reason stands in the log once.
-pub fn outage() -> BackendError {
-    let text = "the token store cannot be written to";
+/// The error of calls during an outage; the log has its reason once.
+pub fn outage_error() -> BackendError {
+    let text = "the token store cannot be written";
     BackendError::with_source(ErrorKind::Unavailable, "sled.write", text)
 }
 
-/// Lets nobody wait in a flush for a write that has failed. Runs until `stop`.
+/// Wakes flushes that wait for a failed write, until `stop`.
 pub fn watch(shared: &Shared, stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) {
-        std::thread::park_timeout(WATCH);
-        if let Some(open) = &*shared.open.read()
-            && open.stopped_by().is_some()
+        std::thread::park_timeout(WATCH_INTERVAL);
+        if let Some(database) = &*shared.database.read()
+            && database.global_error().is_some()
         {
-            open.wake_flush();
+            database.wake_flush();
         }
     }
 }
 
 impl Shared {
-    /// Writes and flushes what is unwritten: all of it or none, also across the process' death.
-    /// Called by one thread. The error is for the log.
+    /// Writes and flushes the buffer: all of it or nothing, also if the process dies. Called by one
+    /// thread. The error is for the log.
     fn write(&self) -> Result<(), String> {
-        let writes = self.unwritten.write().leave();
-        // A panic of sled's is as good as an error: the database is opened again either way.
+        let writes = self.buffer.write().begin_write();
+        // A panic in sled counts as an error: either way the database is reopened.
         let written = catch_unwind(AssertUnwindSafe(|| {
-            let open = self.open.read();
-            let Some(open) = &*open else {
+            let database = self.database.read();
+            let Some(database) = &*database else {
                 return Err("the database is not open".to_owned());
             };
-            apply(&open.tree, writes)
-                .and_then(|()| open.flush())
+            apply(&database.tree, writes)
+                .and_then(|()| database.flush())
                 .map_err(|error| error.to_string())
         }));
         written.unwrap_or_else(|_| Err("sled panicked".to_owned()))?;
-        self.unwritten.write().left();
+        self.buffer.write().finish_write();
         Ok(())
     }
 
-    /// Opens the database again, where there is room, and writes what the disk may lack.
-    fn resume(&self) -> Result<(), String> {
-        room(&self.folder).map_err(|error| error.to_string())?;
-        let stopped = self.open.write().take();
-        // Not under the lock: it waits for sled's threads.
+    /// Reopens the database if the disk has room, and writes what the disk may lack.
+    fn reopen(&self) -> Result<(), String> {
+        check_free_space(&self.folder).map_err(|error| error.to_string())?;
+        let stopped = self.database.write().take();
+        // Dropped outside the lock, because it waits for sled's threads.
         if catch_unwind(AssertUnwindSafe(|| drop(stopped))).is_err() {
-            tracing::error!("sled panicked while it was closed");
+            tracing::error!("sled panicked while it was closing");
         }
-        let opened = catch_unwind(AssertUnwindSafe(|| Open::reopen(&self.folder)))
+        let opened = catch_unwind(AssertUnwindSafe(|| Database::reopen(&self.folder)))
             .map_err(|_| "sled panicked".to_owned())?
             .map_err(|error| error.to_string())?;
-        *self.open.write() = Some(opened);
+        *self.database.write() = Some(opened);
         self.write()
     }
 
     fn begin_outage(&self, reason: &str) {
-        self.is_out.store(true, Ordering::Release);
+        self.outage.store(true, Ordering::Release);
         tracing::error!(
             reason,
             folder = %self.folder.display(),
-            "the token store cannot be written to: 503 for what needs a write, until it can"
+            "the token store cannot be written: requests that need a write get 503 until it can"
         );
     }
 
     fn end_outage(&self) {
-        self.is_out.store(false, Ordering::Release);
-        tracing::info!("the token store is written to again");
+        self.outage.store(false, Ordering::Release);
+        tracing::info!("the token store can be written again");
     }
 }
 
-fn apply(tree: &sled::Tree, mut writes: Vec<super::unwritten::Write>) -> sled::Result<()> {
+fn apply(
+    tree: &sled::Tree,
+    mut writes: Vec<super::write_behind_buffer::Write>,
+) -> sled::Result<()> {
     match (writes.pop(), writes.is_empty()) {
         (None, _) => {}
-        // One alone needs no batch.
+        // A single write needs no batch.
         (Some((key, Some(value))), true) => drop(tree.insert(key, value)?),
         (Some((key, None)), true) => drop(tree.remove(key)?),
         (Some(last), false) => {
@@ -173,7 +175,7 @@ fn apply(tree: &sled::Tree, mut writes: Vec<super::unwritten::Write>) -> sled::R
     Ok(())
 }
 
-/// A thread of the store's.
+/// Starts a named thread of the store.
 pub fn spawn(
     name: &str,
     shared: &Arc<Shared>,
