@@ -99,14 +99,14 @@ fn serve(mut config: Config, source: &Source) -> ExitCode {
         return code(CONFIGURATION);
     }
     match source {
-        Source::File(path) => tracing::info!(file = %path.display(), "configuration read"),
+        Source::File(path) => tracing::info!(file.path = %path.display(), "configuration read"),
         Source::Embedded => tracing::info!("no configuration: running on embedded parts"),
     }
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     if let Err(error) = embedded::prepare(&mut config, Path::new(embedded::DATA)) {
-        tracing::error!(%error, "the control token cannot be kept");
+        tracing::error!(exception.message = %error, "the control token cannot be kept");
         return code(RUNTIME);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -115,14 +115,14 @@ fn serve(mut config: Config, source: &Source) -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "the runtime cannot start");
+            tracing::error!(exception.message = %error, "the runtime cannot start");
             return code(RUNTIME);
         }
     };
     match runtime.block_on(app::serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "stopped");
+            tracing::error!(exception.message = %error, "stopped");
             code(RUNTIME)
         }
     }

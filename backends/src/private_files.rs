@@ -31,14 +31,14 @@ pub fn restrict(path: &Path) {
     match remove_group_and_other_rights(path) {
         Ok(None) => {}
         Ok(Some(mode)) => tracing::warn!(
-            path = %path.display(),
-            before = format!("{mode:04o}"),
-            now = format!("{:04o}", mode & 0o700),
+            file.path = %path.display(),
+            mode_before = format!("{mode:04o}"),
+            file.mode = format!("{:04o}", mode & 0o700),
             "others had rights to what is private: taken away"
         ),
         Err(error) => tracing::warn!(
-            path = %path.display(),
-            %error,
+            file.path = %path.display(),
+            exception.message = %error,
             "what is private may be open to others: its rights cannot be changed"
         ),
     }

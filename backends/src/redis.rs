@@ -120,7 +120,7 @@ impl Inner {
             match answer {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
-                    tracing::debug!(%error, "a partition does not answer");
+                    tracing::debug!(exception.message = %error, "a partition does not answer");
                     first.get_or_insert(error);
                 }
             }

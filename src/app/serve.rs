@@ -146,7 +146,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     let deliveries = tokio::spawn(worker.run(delivering.clone()));
 
-    tracing::info!(listen = %config.server.listen, port, url = base_url, "serving");
+    tracing::info!(listen = %config.server.listen, server.port = port, url.full = base_url, "serving");
     if let Some(token) = &config.embedded_token {
         println!("{}", embedded::banner(&base_url, token.expose()));
     }
@@ -165,11 +165,11 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     delivering.begin();
     if let Err(error) = deliveries.await {
-        tracing::error!(%error, "the worker failed");
+        tracing::error!(exception.message = %error, "the worker failed");
     }
     beside.shutdown().await;
     if let Err(error) = tokens.close().await {
-        tracing::error!(%error, "the token store was not closed in order");
+        tracing::error!(exception.message = %error, "the token store was not closed in order");
     }
     tracing::info!("stopped");
     Ok(())
@@ -203,7 +203,9 @@ fn open_buckets(config: &Config) -> Result<Buckets, ServeError> {
 async fn sweep_buckets(buckets: &Buckets) {
     for (alias, bucket) in buckets.iter() {
         if let Err(error) = bucket.sweep().await {
-            tracing::warn!(%error, bucket = alias, "left-over temporary files were not removed");
+            tracing::warn!(
+                exception.message = %error, bucket = alias, "left-over temporary files were not removed"
+            );
         }
     }
 }
@@ -213,12 +215,12 @@ async fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, ServeError
     match bind(&config.metrics.listen.to_string()).await {
         Ok(listener) => {
             let port = listener.local_addr().map(|address| address.port()).ok();
-            tracing::info!(listen = %config.metrics.listen, port, "serving metrics");
+            tracing::info!(listen = %config.metrics.listen, server.port = port, "serving metrics");
             Ok(Some(listener))
         }
         Err(error) if config.metrics.required => Err(ServeError::MetricsListen(error)),
         Err(error) => {
-            tracing::warn!(%error, "no metrics are served; set `metrics.listen`");
+            tracing::warn!(exception.message = %error, "no metrics are served; set `metrics.listen`");
             Ok(None)
         }
     }

@@ -71,7 +71,10 @@ impl CircuitBreaker {
     pub(super) fn delivered(&self, host: &str) {
         let before = self.failing.lock().remove(host);
         if before.is_some_and(|before| before.failures >= FAILURES) {
-            tracing::info!(host, "a receiver of callbacks answers again");
+            tracing::info!(
+                server.address = host,
+                "a receiver of callbacks answers again"
+            );
         }
     }
 
@@ -93,7 +96,7 @@ impl CircuitBreaker {
         one.failures = one.failures.saturating_add(1);
         one.last = now;
         if one.fails() && !failed_before {
-            tracing::warn!(host = &**host, "a receiver of callbacks fails");
+            tracing::warn!(server.address = &**host, "a receiver of callbacks fails");
         }
     }
 }

@@ -224,7 +224,10 @@ impl Deliverer {
             .release_claim(pending.id(), at_ms)
             .await
         {
-            tracing::error!(event_id = pending.id().as_str(), %error, "a callback was not put back; it is handed out again when its lease ends");
+            tracing::error!(
+                event_id = pending.id().as_str(), exception.message = %error,
+                "a callback was not put back; it is handed out again when its lease ends"
+            );
         }
     }
 
@@ -310,7 +313,7 @@ impl Deliverer {
         }
         if let Err(error) = self.write(pending, verdict).await {
             tracing::error!(
-                event_id = pending.id().as_str(), host = &*pending.host, %error,
+                event_id = pending.id().as_str(), server.address = &*pending.host, exception.message = %error,
                 "the outcome of a callback was not recorded; it will be sent again"
             );
         }
@@ -323,16 +326,20 @@ impl Deliverer {
         let outcome = match verdict {
             Verdict::Delivered => {
                 queue.ack(id).await?;
-                tracing::debug!(event_id, host, "callback delivered");
+                tracing::debug!(event_id, server.address = host, "callback delivered");
                 "delivered"
             }
             Verdict::RetryAt { at_ms, attempt } => {
-                tracing::info!(event_id, host, error = attempt.error, "callback failed");
+                tracing::info!(
+                    event_id, server.address = host, error.type = attempt.error, "callback failed"
+                );
                 queue.retry(id, attempt, at_ms).await?;
                 "retried"
             }
             Verdict::GiveUp { attempt } => {
-                tracing::warn!(event_id, host, error = attempt.error, "callback given up");
+                tracing::warn!(
+                    event_id, server.address = host, error.type = attempt.error, "callback given up"
+                );
                 queue.dead_letter(id, attempt).await?;
                 "dead"
             }

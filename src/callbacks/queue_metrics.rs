@@ -27,7 +27,9 @@ pub async fn update(circuit_breaker: Arc<CircuitBreaker>) {
                 gauge!(CALLBACK_QUEUE_DEAD.name).set(dead);
                 gauge!(CALLBACK_QUEUE_OLDEST_SECONDS.name).set(oldest / 1000.0);
             }
-            Err(error) => tracing::warn!(%error, "the callback queue's state is not known"),
+            Err(error) => tracing::warn!(
+                exception.message = %error, "the callback queue's state is not known"
+            ),
         }
         tokio::time::sleep(UPDATE_INTERVAL).await;
     }

@@ -81,7 +81,7 @@ impl Worker {
                     }
                     Err(error) => {
                         more = false;
-                        tracing::error!(%error, "cannot claim callbacks");
+                        tracing::error!(exception.message = %error, "cannot claim callbacks");
                     }
                 }
                 continue;
@@ -164,7 +164,7 @@ impl Worker {
                 let host_limits = &mut self.host_limits;
                 host_limits.finished(&done.host, done.class, done.took, done.delivered);
             }
-            Err(error) => tracing::error!(%error, "a callback's task failed"),
+            Err(error) => tracing::error!(exception.message = %error, "a callback's task failed"),
         }
     }
 }
@@ -180,7 +180,7 @@ async fn try_one(
     let began = Instant::now();
     let tried = AssertUnwindSafe(deliverer.deliver(pending, class)).catch_unwind();
     tried.await.unwrap_or_else(|_| {
-        tracing::error!(host = &*host, "delivering a callback panicked");
+        tracing::error!(server.address = &*host, "delivering a callback panicked");
         AttemptResult {
             host,
             class,

@@ -140,7 +140,9 @@ async fn renew(store: Arc<dyn TokenStore>, lease: LeaseId, deadline: Arc<LeaseDe
             }
             Ok(Ok(LeaseState::Lost)) | Err(_) => break,
             Ok(Err(error)) => {
-                tracing::warn!(%error, token_id = %lease.token_id(), "lease not renewed");
+                tracing::warn!(
+                    exception.message = %error, token_id = %lease.token_id(), "lease not renewed"
+                );
                 pause = renewal_retry_delay().min(deadline.left());
             }
         }

@@ -25,7 +25,7 @@ pub async fn flush_usage(store: Arc<dyn TokenStore>) {
     loop {
         ticks.tick().await;
         if let Err(error) = store.flush_usage().await {
-            tracing::error!(%error, "hits of unlimited tokens not written");
+            tracing::error!(exception.message = %error, "hits of unlimited tokens not written");
         }
     }
 }
@@ -39,7 +39,7 @@ pub async fn sweep(store: Arc<dyn TokenStore>, buckets: Buckets, clock: Arc<dyn 
         let uploads = match store.sweep(lease_duration()).await {
             Ok(uploads) => uploads,
             Err(error) => {
-                tracing::error!(%error, "sweep failed");
+                tracing::error!(exception.message = %error, "sweep failed");
                 continue;
             }
         };
@@ -63,7 +63,7 @@ pub async fn abort_uploads(store: Arc<dyn TokenStore>, buckets: Buckets, clock: 
         let abandoned = match store.abandoned_uploads(lease_duration()).await {
             Ok(abandoned) => abandoned,
             Err(error) => {
-                tracing::error!(%error, "abandoned uploads not listed");
+                tracing::error!(exception.message = %error, "abandoned uploads not listed");
                 continue;
             }
         };
@@ -72,7 +72,10 @@ pub async fn abort_uploads(store: Arc<dyn TokenStore>, buckets: Buckets, clock: 
             match multipart::abort(store.as_ref(), &buckets, clock.now_ms(), &upload).await {
                 Ok(()) => tracing::info!(%token_id, "aborted an abandoned multipart upload"),
                 Err(error) => {
-                    tracing::warn!(%error, %token_id, "abandoned upload not aborted, will be tried again");
+                    tracing::warn!(
+                        exception.message = %error, %token_id,
+                        "abandoned upload not aborted, will be tried again"
+                    );
                 }
             }
         }

@@ -290,7 +290,7 @@ impl Ticket {
             let token_id = reservation.token_id();
             let released = store.release(reservation, unsent_bytes, None).await;
             if let Err(error) = &released {
-                tracing::error!(%error, %token_id, "hit not released");
+                tracing::error!(exception.message = %error, %token_id, "hit not released");
             }
             released
         }))
@@ -324,7 +324,9 @@ impl Ticket {
                 store.commit(reservation, report).await.map(drop)
             };
             if let Err(error) = ended {
-                tracing::error!(%error, %token_id, "download neither committed nor released");
+                tracing::error!(
+                    exception.message = %error, %token_id, "download neither committed nor released"
+                );
             }
         });
     }

@@ -77,7 +77,10 @@ impl<K: Kv> Inner<K> {
                 Ok(value) => value,
                 Err(error) => {
                     // Claimed for good, so that it does not block other events.
-                    tracing::error!(%error, event_id = id.as_str(), "cannot read a callback event");
+                    tracing::error!(
+                        exception.message = %error, event_id = id.as_str(),
+                        "cannot read a callback event"
+                    );
                     claims.insert(id, u64::MAX);
                     return Ok(0);
                 }

@@ -214,7 +214,9 @@ impl<K: Kv> Drop for ReleaseOnDrop<'_, K> {
         if let Some(Reserved::Admitted { reservation, .. }) = self.reserved.take()
             && let Err(error) = self.store.release(&reservation, 0, None)
         {
-            tracing::error!(%error, token_id = %reservation.token_id(), "hit not released");
+            tracing::error!(
+                exception.message = %error, token_id = %reservation.token_id(), "hit not released"
+            );
         }
     }
 }

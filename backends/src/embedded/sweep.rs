@@ -48,7 +48,9 @@ impl<K: Kv> Inner<K> {
                     before.is_some_and(|before| last <= before)
                 }
                 Err(error) => {
-                    tracing::error!(%error, "dropped a dead letter that cannot be read");
+                    tracing::error!(
+                        exception.message = %error, "dropped a dead letter that cannot be read"
+                    );
                     true
                 }
             };

@@ -220,7 +220,9 @@ impl<R: MultipartRequests> Drop for MultipartUpload<R> {
         };
         runtime.spawn(async move {
             if let Err(error) = abort(state).await {
-                tracing::warn!(%error, "parts of an abandoned upload may be left in storage");
+                tracing::warn!(
+                    exception.message = %error, "parts of an abandoned upload may be left in storage"
+                );
             }
         });
     }

@@ -167,7 +167,10 @@ struct DownloadBody {
 impl DownloadBody {
     fn fail(&mut self, error: BackendError) -> Poll<Option<Result<Frame<Bytes>, BackendError>>> {
         self.failed = true;
-        tracing::error!(%error, sent = self.sent, expected = ?self.expected, "download cut off");
+        tracing::error!(
+            exception.message = %error, http.response.body.size = self.sent, expected = ?self.expected,
+            "download cut off"
+        );
         Poll::Ready(Some(Err(error)))
     }
 }

@@ -115,7 +115,10 @@ async fn open(stream: &mut TcpStream, peer: Peer, server: &Server) -> io::Result
             Err(HeaderError::Nothing) => return Ok(None),
             Err(error) => {
                 // Only what the operator trusts comes here: a client cannot fill the log.
-                tracing::warn!(%error, proxy = %peer.0, "a trusted proxy sent no valid PROXY protocol header");
+                tracing::warn!(
+                    exception.message = %error, network.peer.address = %peer.0.ip(), network.peer.port = peer.0.port(),
+                    "a trusted proxy sent no valid PROXY protocol header"
+                );
                 return Ok(None);
             }
         }

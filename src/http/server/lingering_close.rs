@@ -36,7 +36,10 @@ impl Answer {
     /// page that has asked, where it is known.
     pub(super) fn to_response(&self, cors: &CorsConfig, origin: Option<&[u8]>) -> Response {
         let request_id = uuid::Uuid::new_v4().to_string();
-        tracing::debug!(%request_id, status = self.status.as_u16(), code = self.code, "answered without a handler");
+        tracing::debug!(
+            %request_id, http.response.status_code = self.status.as_u16(), error.type = self.code,
+            "answered without a handler"
+        );
         let body = json!({
             "code": self.code,
             "message": self.message,

@@ -103,7 +103,7 @@ pub async fn abort(
             return Err(error);
         }
         tracing::error!(
-            %error,
+            exception.message = %error,
             alias = upload.bucket,
             "the parts of an abandoned upload stay in storage, for its lifecycle rule to remove"
         );

@@ -115,10 +115,15 @@ impl Open {
     async fn abort(self) {
         drop(self.in_flight);
         if let Err(error) = self.storage.abort().await {
-            tracing::warn!(%error, "an unfinished upload was not removed from storage");
+            tracing::warn!(
+                exception.message = %error, "an unfinished upload was not removed from storage"
+            );
         }
         if let Err(error) = self.ticket.release().await {
-            tracing::warn!(%error, "the hit of an unfinished upload is held until its lease ends");
+            tracing::warn!(
+                exception.message = %error,
+                "the hit of an unfinished upload is held until its lease ends"
+            );
         }
     }
 }

@@ -61,7 +61,9 @@ pub async fn recover_all(
                 tracing::debug!(%token_id, "an upload that was left finalising may still become visible");
             }
             Err(error) => {
-                tracing::warn!(%error, %token_id, "upload not recovered, will be tried again");
+                tracing::warn!(
+                    exception.message = %error, %token_id, "upload not recovered, will be tried again"
+                );
                 if error.kind == ErrorKind::Timeout {
                     return Err(());
                 }
@@ -112,7 +114,7 @@ pub async fn recover(
         match with_timeout(fence_off(bucket.as_ref(), marker, open_upload.as_ref())).await {
             Err(error) if age < FENCE_TIMEOUT => return Err(error),
             Err(error) => tracing::error!(
-                %error,
+                exception.message = %error,
                 alias = record.bucket,
                 "an upload that was left finalising cannot be fenced off: its hit is released"
             ),

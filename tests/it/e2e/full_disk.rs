@@ -71,7 +71,7 @@ async fn writes_are_refused_while_it_is_full_and_go_on_by_themselves() {
     assert_eq!(ready.json()["token_store"], "unavailable");
     // The reason is said once.
     assert_eq!(gateway.logged(OUTAGE).len(), 1, "{}", gateway.log());
-    let reason = gateway.logged(OUTAGE)[0]["reason"].to_string();
+    let reason = gateway.logged(OUTAGE)[0]["exception.message"].to_string();
     assert!(reason.contains("No space left on device"), "{reason}");
 
     disk.free();

@@ -69,7 +69,7 @@ impl GatewayBuilder {
     fn run(self, command: Command) -> Gateway {
         let mut process = Process::start(command);
         let serving = process.wait_for("serving");
-        let port = |line: Value| u16::try_from(line["port"].as_u64().unwrap()).unwrap();
+        let port = |line: Value| u16::try_from(line["server.port"].as_u64().unwrap()).unwrap();
         let metrics = process.logged("serving metrics").map(port);
         let port = port(serving);
         Gateway {
@@ -196,7 +196,7 @@ impl Gateway {
 
     /// Access lines of requests for this route.
     pub fn logged_accesses(&self, route: &str) -> Vec<Value> {
-        self.lines(|line| line["target"] == "access" && line["route"] == route)
+        self.lines(|line| line["target"] == "access" && line["http.route"] == route)
     }
 
     fn lines(&self, is_meant: impl Fn(&Value) -> bool) -> Vec<Value> {

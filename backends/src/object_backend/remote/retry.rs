@@ -53,7 +53,7 @@ where
         if pause > LONGEST_PAUSE || Instant::now() + pause >= deadline {
             return Err(error);
         }
-        tracing::debug!(%error, "storage did not begin to answer, asked again");
+        tracing::debug!(exception.message = %error, "storage did not begin to answer, asked again");
         sleep(pause).await;
     }
 }

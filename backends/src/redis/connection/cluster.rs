@@ -226,7 +226,9 @@ async fn keep(shared: Arc<Shared>, tell: watch::Sender<bool>) {
                 if answered {
                     answered = false;
                     let error = failure.of("redis.cluster");
-                    tracing::error!(%error, "cannot ask the cluster; trying until it answers");
+                    tracing::error!(
+                        exception.message = %error, "cannot ask the cluster; trying until it answers"
+                    );
                 }
                 tell.send_replace(true);
             }

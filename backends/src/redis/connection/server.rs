@@ -199,7 +199,7 @@ impl Keeper {
                     generation += 1;
                     pause = RETRY_FIRST;
                     was_up = true;
-                    tracing::info!(address, "connected to Redis");
+                    tracing::info!(server.address = address, "connected to Redis");
                     self.tell.send_replace(State::Up(Up {
                         generation,
                         connection: connection.clone(),
@@ -209,7 +209,7 @@ impl Keeper {
                     watch(connection, generation, &self.broken).await;
                     self.tell.send_replace(State::Down);
                     self.lost.notify_one();
-                    tracing::warn!(address, "the connection to Redis is lost");
+                    tracing::warn!(server.address = address, "the connection to Redis is lost");
                 }
                 Err(error) => {
                     self.tell.send_replace(State::Down);
@@ -217,7 +217,10 @@ impl Keeper {
                     if was_up {
                         was_up = false;
                         let to = &self.target;
-                        tracing::error!(%error, %to, "cannot connect to Redis; trying until it answers");
+                        tracing::error!(
+                            exception.message = %error, server.address = %to,
+                            "cannot connect to Redis; trying until it answers"
+                        );
                     }
                     sleep(pause).await;
                     pause = (pause * 2).min(RETRY_LAST);
@@ -238,7 +241,7 @@ async fn warn_of_eviction(mut connection: MultiplexedConnection, address: &str) 
     let policy: String = info.get("maxmemory_policy").unwrap_or_default();
     if limit > 0 && policy != "noeviction" {
         tracing::warn!(
-            address,
+            server.address = address,
             policy,
             "Redis may throw tokens away when its memory is full: set `maxmemory-policy noeviction`"
         );

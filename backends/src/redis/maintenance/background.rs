@@ -25,12 +25,12 @@ pub async fn run(store: Weak<Inner>) {
         if tick.is_multiple_of(SIGN_EVERY)
             && let Err(error) = store.show_life().await
         {
-            tracing::debug!(%error, "no sign of life given");
+            tracing::debug!(exception.message = %error, "no sign of life given");
         }
         if tick.is_multiple_of(SIGN_EVERY)
             && let Err(error) = store.note_node().await
         {
-            tracing::debug!(%error, "not noted as a node");
+            tracing::debug!(exception.message = %error, "not noted as a node");
         }
         let count_every = match store.queue_fills_up() {
             true => 1,
@@ -39,7 +39,7 @@ pub async fn run(store: Weak<Inner>) {
         if tick.is_multiple_of(count_every)
             && let Err(error) = store.count_pending().await
         {
-            tracing::debug!(%error, "waiting callbacks not counted");
+            tracing::debug!(exception.message = %error, "waiting callbacks not counted");
         }
     }
 }

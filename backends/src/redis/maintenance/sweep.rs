@@ -20,7 +20,7 @@ impl Inner {
     pub async fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
         // Where it fails others may take this node's part; the rest goes on.
         if let Err(error) = self.show_life().await {
-            tracing::debug!(%error, "no sign of life given");
+            tracing::debug!(exception.message = %error, "no sign of life given");
         }
         let each = keys::all_partitions().map(|partition| self.sweep_one(partition, lease));
         let mut unsettled = Vec::new();
@@ -37,7 +37,7 @@ impl Inner {
         }
         // What was taken over has to be handed out whatever becomes of the rest.
         if let Err(error) = self.end_entries_of_the_dead(owners).await {
-            tracing::error!(%error, "open entries of dead nodes not ended");
+            tracing::error!(exception.message = %error, "open entries of dead nodes not ended");
         }
         Ok(unsettled)
     }
@@ -66,7 +66,9 @@ impl Inner {
                 match parse_unsettled(&mut item.items()?) {
                     Ok(upload) => unsettled.push(upload),
                     // It must not keep the others from being settled.
-                    Err(error) => tracing::error!(%error, partition, "an upload cannot be read"),
+                    Err(error) => tracing::error!(
+                        exception.message = %error, partition, "an upload cannot be read"
+                    ),
                 }
             }
             if !more {
@@ -100,7 +102,9 @@ impl Inner {
         for owner in dead {
             for partition in owners.get(&owner).into_iter().flatten() {
                 if let Err(error) = self.end_entries(&owner, *partition).await {
-                    tracing::error!(%error, owner, "open entries of a dead node not ended");
+                    tracing::error!(
+                        exception.message = %error, owner, "open entries of a dead node not ended"
+                    );
                 }
             }
             tracing::warn!(owner, "ended the downloads of a node that died");

@@ -153,7 +153,7 @@ impl Inner {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     // It must not keep the others from being delivered.
-                    tracing::error!(%error, partition, "a callback cannot be read");
+                    tracing::error!(exception.message = %error, partition, "a callback cannot be read");
                     continue;
                 }
             };

@@ -85,7 +85,7 @@ impl Inner {
             let claimed = match decode::parse_claimed(&mut items) {
                 Ok((_, claimed)) => claimed,
                 Err(error) => {
-                    tracing::error!(%error, partition, "a callback cannot be read");
+                    tracing::error!(exception.message = %error, partition, "a callback cannot be read");
                     continue;
                 }
             };

@@ -162,7 +162,9 @@ impl Inner {
             match row.items().and_then(|mut row| self.row(&mut row)) {
                 Ok(row) => rows.push(row),
                 // It must not keep the others from being listed and revoked.
-                Err(error) => tracing::error!(%error, partition, "a token cannot be read"),
+                Err(error) => tracing::error!(
+                    exception.message = %error, partition, "a token cannot be read"
+                ),
             }
         }
         Ok((partition, now, rows))

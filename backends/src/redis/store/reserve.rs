@@ -87,7 +87,9 @@ impl Inner {
         if let Ok(Reserved::Admitted { reservation, .. }) = reserved
             && let Err(error) = self.release(&reservation, 0, None).await
         {
-            tracing::error!(%error, token_id = %reservation.token_id, "hit not given back");
+            tracing::error!(
+                exception.message = %error, token_id = %reservation.token_id, "hit not given back"
+            );
         }
     }
 

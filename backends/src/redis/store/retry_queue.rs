@@ -220,7 +220,7 @@ async fn see(store: Weak<Inner>, mut under_way: UnderWay, mut deed: Deed, pauses
             Ok(()) => return,
             Err(error) if is_away(&error) => {}
             Err(error) => {
-                tracing::error!(%error, token_id = %deed.token_id(), "not written");
+                tracing::error!(exception.message = %error, token_id = %deed.token_id(), "not written");
                 return;
             }
         }

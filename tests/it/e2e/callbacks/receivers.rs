@@ -46,7 +46,7 @@ pub(super) fn errors(gateway: &Gateway) -> Vec<String> {
     let failed = gateway.logged("callback failed").into_iter();
     let failed = failed.chain(gateway.logged("callback given up"));
     failed
-        .map(|line| line["error"].as_str().unwrap().to_owned())
+        .map(|line| line["error.type"].as_str().unwrap().to_owned())
         .collect()
 }
 

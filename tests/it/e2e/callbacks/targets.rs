@@ -124,7 +124,7 @@ async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it(
     until("two tries of both", async || failures(&gateway).len() >= 4).await;
     for failure in failures(&gateway) {
         assert_eq!(failure["message"], "callback failed", "{failure}");
-        assert_eq!(failure["error"], "target_denied", "{failure}");
+        assert_eq!(failure["error.type"], "target_denied", "{failure}");
     }
     assert_eq!(*caught.lock(), 0);
     assert!(receiver.attempts().is_empty());
@@ -171,7 +171,7 @@ async fn one_key_closes_private_networks() {
     let token = gateway.token("GET", "k").with(hidden).await;
     assert_eq!(gateway.get(&token).await.status, 200);
     until("it is given up", async || !failures(&gateway).is_empty()).await;
-    assert_eq!(failures(&gateway).remove(0)["error"], "target_denied");
+    assert_eq!(failures(&gateway).remove(0)["error.type"], "target_denied");
     assert_eq!(*caught.lock(), 0);
 }
 
@@ -188,7 +188,7 @@ async fn what_was_allowed_once_is_looked_at_before_each_try() {
     until("it is given up", async || !failures(&gateway).is_empty()).await;
     let failure = failures(&gateway).remove(0);
     assert_eq!(failure["message"], "callback given up");
-    assert_eq!(failure["error"], "target_denied");
+    assert_eq!(failure["error.type"], "target_denied");
     assert_eq!(*caught.lock(), 0);
 }
 

@@ -55,7 +55,11 @@ async fn a_hop_that_cannot_be_read_is_nobody_who_is_allowed() {
     assert_eq!(gateway.used_hits(&token).await, 0);
     let access = gateway.logged_accesses("/object/{token}");
     assert_eq!(access.len(), lines.len());
-    assert!(access.iter().all(|line| line["client_ip"] == "unknown"));
+    assert!(
+        access
+            .iter()
+            .all(|line| line["client.address"] == "unknown")
+    );
 }
 
 #[tokio::test]

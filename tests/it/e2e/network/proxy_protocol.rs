@@ -239,7 +239,7 @@ async fn http2_behind_a_header_in_pieces() {
         accesses.len() == 2
             && accesses
                 .iter()
-                .all(|line| line["client_ip"] == "203.0.113.9")
+                .all(|line| line["client.address"] == "203.0.113.9")
     })
     .await;
 }

@@ -74,7 +74,7 @@ async fn a_download_that_is_cut_off_stays_counted() {
     let stream = raw::begin_download(gateway.port, &token, "").await;
     assert_eq!(gateway.used_hits(&token).await, 1);
     drop(stream);
-    let cut = "\"route\":\"/object/{token}\",\"status\":200";
+    let cut = "\"http.route\":\"/object/{token}\",\"http.response.status_code\":200";
     until("the access line", async || gateway.log().contains(cut)).await;
     assert_eq!(gateway.used_hits(&token).await, 1);
     gateway.get(&token).await.assert_error(409, "hits_exceeded");

@@ -88,7 +88,7 @@ async fn lengths_that_contradict_each_other_smuggle_nothing() {
     raw::exchange(gateway.port, request).await;
     // One answer at most is no 404 of a second request.
     assert!(
-        !gateway.log().contains("\"code\":\"not_found\""),
+        !gateway.log().contains("\"error.type\":\"not_found\""),
         "{}",
         gateway.log()
     );

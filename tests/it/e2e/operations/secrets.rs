@@ -113,17 +113,17 @@ async fn every_request_has_one_line_with_its_handle() {
     let found = line("find-me");
     for (field, value) in [
         ("token_id", created["token_id"].clone()),
-        ("route", json!("/object/{token}")),
-        ("method", json!("GET")),
-        ("status", json!(206)),
-        ("bytes", json!(3)),
-        ("client_ip", json!("127.0.0.1")),
+        ("http.route", json!("/object/{token}")),
+        ("http.request.method", json!("GET")),
+        ("http.response.status_code", json!(206)),
+        ("http.response.body.size", json!(3)),
+        ("client.address", json!("127.0.0.1")),
     ] {
         assert_eq!(found[field], value, "{field} of {found}");
     }
     let missed = line("and-me");
     assert_eq!(
-        (&missed["status"], &missed["code"]),
+        (&missed["http.response.status_code"], &missed["error.type"]),
         (&json!(404), &json!("token_not_found"))
     );
 }

@@ -61,7 +61,7 @@ async fn the_store_is_private_and_is_made_so_again() {
     let said: Vec<_> = gateway.logged(TIGHTENED);
     let said_of = |path: &Path| {
         let path = json!(path.display().to_string());
-        said.iter().any(|line| line["path"] == path)
+        said.iter().any(|line| line["file.path"] == path)
     };
     assert!(
         said_of(&tokens) && said_of(&tokens.join("db")) && said_of(&own),

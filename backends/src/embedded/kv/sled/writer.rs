@@ -72,7 +72,10 @@ fn wait_for_recovery(shared: &Shared, requests: &mpsc::Receiver<Waiter>) -> Resu
                 return Ok(());
             }
             Err(reason) if reason != last => {
-                tracing::warn!(reason, "the token store still cannot be written");
+                tracing::warn!(
+                    exception.message = reason,
+                    "the token store still cannot be written"
+                );
                 last = reason;
             }
             Err(_) => {}
@@ -140,8 +143,8 @@ impl Shared {
     fn begin_outage(&self, reason: &str) {
         self.outage.store(true, Ordering::Release);
         tracing::error!(
-            reason,
-            folder = %self.folder.display(),
+            exception.message = reason,
+            file.path = %self.folder.display(),
             "the token store cannot be written: requests that need a write get 503 until it can"
         );
     }

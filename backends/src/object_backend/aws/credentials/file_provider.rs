@@ -98,14 +98,16 @@ impl Inner {
         match read {
             Ok(changed) => {
                 if let Some(keys) = changed {
-                    tracing::info!(file = %self.path.display(), "keys of storage have changed");
+                    tracing::info!(file.path = %self.path.display(), "keys of storage have changed");
                     state.keys = keys;
                 }
                 state.wrong = None;
             }
             Err(error) => {
                 if state.wrong.as_ref() != Some(&error) {
-                    tracing::error!(%error, "keys of storage not read again; the last ones stay");
+                    tracing::error!(
+                        exception.message = %error, "keys of storage not read again; the last ones stay"
+                    );
                 }
                 state.wrong = Some(error);
             }
