@@ -1,4 +1,4 @@
-//! Keys that are the gateway's own, in every form that some file system takes for the same name.
+//! Keys that the gateway keeps for itself, in every form that some file system takes for the same name.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
@@ -12,7 +12,7 @@ const STAGING: &str = ".staging";
 
 /// The key lies where the gateway keeps its own files, for a file system that folds case, normalises
 /// Unicode, ignores invisible characters, or knows short names.
-pub fn is_own(key: &str) -> bool {
+pub fn is_internal(key: &str) -> bool {
     let name = first_segment(key);
     if name.is_ascii() {
         return begins_with(name, OWN_PREFIX) || begins_with(name, SHORT_PREFIX);
@@ -26,9 +26,9 @@ fn begins_with(name: &str, prefix: &str) -> bool {
     beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
-/// [`is_own`], or where uploads wait to be completed: no token is made for such a key.
+/// [`is_internal`], or where uploads wait to be completed: no token is made for such a key.
 pub fn is_reserved(key: &str) -> bool {
-    is_own(key) || (key.contains('/') && folded(first_segment(key)) == STAGING)
+    is_internal(key) || (key.contains('/') && folded(first_segment(key)) == STAGING)
 }
 
 fn first_segment(key: &str) -> &str {
@@ -86,7 +86,7 @@ mod tests {
     fn every_form_of_the_own_folder_is_known() {
         for form in FORMS {
             for key in [form.to_string(), format!("{form}/tmp/x")] {
-                assert!(is_own(&key) && is_reserved(&key), "{key:?}");
+                assert!(is_internal(&key) && is_reserved(&key), "{key:?}");
             }
         }
     }
@@ -99,7 +99,7 @@ mod tests {
             ".staging./x",
             ".ｓｔａｇｉｎｇ/x",
         ] {
-            assert!(is_reserved(key) && !is_own(key), "{key:?}");
+            assert!(is_reserved(key) && !is_internal(key), "{key:?}");
         }
         assert!(!is_reserved(".staging"));
     }

@@ -1,4 +1,4 @@
-//! Conditions of RFC 9110 §13, for backends that have to judge them themselves.
+//! Conditions of RFC 9110 §13, for backends that have to evaluate them themselves.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use crate::error::ErrorKind;
 ///
 /// Errors: [`ErrorKind::PreconditionFailed`] (`If-Match`, `If-Unmodified-Since`) or
 /// [`ErrorKind::NotModified`] (`If-None-Match`, `If-Modified-Since`).
-pub fn judge(conditions: &Conditions, meta: &ObjectMeta) -> Result<(), ErrorKind> {
+pub fn evaluate(conditions: &Conditions, meta: &ObjectMeta) -> Result<(), ErrorKind> {
     let tag = meta.etag.as_deref().map(Tag::of_meta);
     if let Some(list) = &conditions.if_match {
         // Strong comparison: a weak tag equals nothing, not even itself.
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn nothing_asked_holds() {
-        assert_eq!(judge(&Conditions::default(), &meta("a")), Ok(()));
+        assert_eq!(evaluate(&Conditions::default(), &meta("a")), Ok(()));
     }
 
     #[test]
@@ -182,7 +182,7 @@ mod tests {
             ("", "a", FAILED),
         ] {
             assert_eq!(
-                judge(&if_match(list), &meta(etag)),
+                evaluate(&if_match(list), &meta(etag)),
                 expected,
                 "{list} {etag}"
             );
@@ -202,7 +202,7 @@ mod tests {
             (r#""a"#, "a", Ok(())),
         ] {
             assert_eq!(
-                judge(&if_none_match(list), &meta(etag)),
+                evaluate(&if_none_match(list), &meta(etag)),
                 expected,
                 "{list} {etag}"
             );
@@ -216,14 +216,14 @@ mod tests {
                 if_modified_since: Some(at(since)),
                 ..Conditions::default()
             };
-            assert_eq!(judge(&conditions, &meta("a")), expected, "{since}");
+            assert_eq!(evaluate(&conditions, &meta("a")), expected, "{since}");
         }
         for (limit, expected) in [(999, FAILED), (1000, Ok(())), (1001, Ok(()))] {
             let conditions = Conditions {
                 if_unmodified_since: Some(at(limit)),
                 ..Conditions::default()
             };
-            assert_eq!(judge(&conditions, &meta("a")), expected, "{limit}");
+            assert_eq!(evaluate(&conditions, &meta("a")), expected, "{limit}");
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
             if_none_match: Some(r#""b""#.into()),
             if_modified_since: Some(at(5000)),
         };
-        assert_eq!(judge(&conditions, &meta("a")), Ok(()));
+        assert_eq!(evaluate(&conditions, &meta("a")), Ok(()));
     }
 
     #[test]
@@ -245,12 +245,12 @@ mod tests {
             if_none_match: Some(r#""a""#.into()),
             ..Conditions::default()
         };
-        assert_eq!(judge(&conditions, &meta("a")), FAILED);
+        assert_eq!(evaluate(&conditions, &meta("a")), FAILED);
         let conditions = Conditions {
             if_match: Some(r#""a""#.into()),
             ..conditions
         };
-        assert_eq!(judge(&conditions, &meta("a")), FRESH);
+        assert_eq!(evaluate(&conditions, &meta("a")), FRESH);
     }
 
     #[test]
@@ -261,8 +261,8 @@ mod tests {
             if_unmodified_since: Some(at(1)),
             ..Conditions::default()
         };
-        assert_eq!(judge(&conditions, &unknown), Ok(()));
-        assert_eq!(judge(&if_match(r#""a""#), &unknown), FAILED);
-        assert_eq!(judge(&if_none_match("*"), &unknown), FRESH);
+        assert_eq!(evaluate(&conditions, &unknown), Ok(()));
+        assert_eq!(evaluate(&if_match(r#""a""#), &unknown), FAILED);
+        assert_eq!(evaluate(&if_none_match("*"), &unknown), FRESH);
     }
 }

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use parking_lot::RwLock;
 
-use super::conditions::judge;
+use super::conditions::evaluate;
 use super::{
     Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Stored, Upload,
     check_fence,
@@ -48,7 +48,7 @@ impl MemoryBackend {
         let error = |kind| BackendError::new(kind, operation);
         let found = self.shared.objects.read().get(key).cloned();
         let object = found.ok_or_else(|| error(ErrorKind::NotFound))?;
-        judge(&options.conditions, &object.meta).map_err(error)?;
+        evaluate(&options.conditions, &object.meta).map_err(error)?;
         Ok(object)
     }
 }

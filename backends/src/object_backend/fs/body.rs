@@ -1,4 +1,4 @@
-//! A file's bytes as a stream.
+//! A file's bytes as a stream of chunks.
 
 use std::fs::File;
 use std::io;
@@ -9,21 +9,20 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use rustix::buffer::spare_capacity;
 
+use super::blocking::run_blocking;
 use super::error::on_io;
-use super::run_blocking;
 use crate::error::Result;
 
-/// Bytes of a piece: what a slow reader holds in memory.
-const PIECE: usize = 64 * 1024;
+/// Bytes that a slow reader holds in memory.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// The first piece of `span`, for callers that are on a blocking thread already: a small object
-/// needs no other.
-pub fn first_piece(file: &File, span: &Range<u64>) -> io::Result<Bytes> {
-    read_piece(file, span)
+/// The first chunk of `span`, for callers on a blocking thread. A small object needs no other.
+pub fn first_chunk(file: &File, span: &Range<u64>) -> io::Result<Bytes> {
+    read_chunk(file, span)
 }
 
-/// `first` and then the rest of `span`, one piece at a time, each read when it is asked for: at once
-/// where the kernel has it in memory, else by a thread that may wait for the disk.
+/// `first` and then the rest of `span`. Each chunk is read when the reader asks for it: at once where
+/// the kernel has it in memory, else on a blocking thread.
 pub fn stream(
     operation: &'static str,
     file: File,
@@ -39,60 +38,59 @@ pub fn stream(
         if rest.is_empty() {
             return Ok(None);
         }
-        let piece = match cached_piece(&file, &rest) {
-            Some(piece) => piece,
+        let chunk = match cached_chunk(&file, &rest) {
+            Some(chunk) => chunk,
             None => {
                 let (file, rest) = (Arc::clone(&file), rest.clone());
                 run_blocking(operation, move || {
-                    read_piece(&file, &rest).map_err(|error| on_io(operation, error))
+                    read_chunk(&file, &rest).map_err(|error| on_io(operation, error))
                 })
                 .await?
             }
         };
-        let rest = rest.start + piece.len() as u64..rest.end;
-        Ok(Some((piece, (file, rest))))
+        let rest = rest.start + chunk.len() as u64..rest.end;
+        Ok(Some((chunk, (file, rest))))
     });
     head.chain(tail).boxed()
 }
 
-fn piece_of(span: &Range<u64>) -> usize {
-    usize::try_from(span.end - span.start).map_or(PIECE, |left| left.min(PIECE))
+fn chunk_length(span: &Range<u64>) -> usize {
+    usize::try_from(span.end - span.start).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES))
 }
 
-/// Bytes from the beginning of `span` that are in the kernel's memory: at least one unless `span` is
-/// empty, at most [`PIECE`]. `None` where a disk has to be waited for, or something is wrong that
-/// [`read_piece`] will find again.
+/// The first bytes of `span` that the kernel has in memory: at least one unless `span` is empty, at most
+/// [`CHUNK_BYTES`]. `None` where the disk is needed, or after an error, which [`read_chunk`] meets again.
 #[cfg(target_os = "linux")]
-pub fn cached_piece(file: &File, span: &Range<u64>) -> Option<Bytes> {
+pub fn cached_chunk(file: &File, span: &Range<u64>) -> Option<Bytes> {
     use rustix::io::{ReadWriteFlags, preadv2};
 
-    let wanted = piece_of(span);
+    let wanted = chunk_length(span);
     if wanted == 0 {
         return Some(Bytes::new());
     }
-    let mut piece = vec![0; wanted];
-    let mut into = [io::IoSliceMut::new(&mut piece)];
+    let mut chunk = vec![0; wanted];
+    let mut into = [io::IoSliceMut::new(&mut chunk)];
     let read = preadv2(file, &mut into, span.start, ReadWriteFlags::NOWAIT).ok()?;
-    piece.truncate(read);
-    (read > 0).then(|| piece.into())
+    chunk.truncate(read);
+    (read > 0).then(|| chunk.into())
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn cached_piece(_: &File, _: &Range<u64>) -> Option<Bytes> {
+pub fn cached_chunk(_: &File, _: &Range<u64>) -> Option<Bytes> {
     None
 }
 
-/// Up to [`PIECE`] bytes from the beginning of `span`; less only where `span` is shorter.
-fn read_piece(file: &File, span: &Range<u64>) -> io::Result<Bytes> {
-    let wanted = piece_of(span);
+/// The first [`CHUNK_BYTES`] bytes of `span`, or all of a shorter one.
+fn read_chunk(file: &File, span: &Range<u64>) -> io::Result<Bytes> {
+    let wanted = chunk_length(span);
     if wanted == 0 {
         return Ok(Bytes::new());
     }
-    // Spare capacity is not zeroed first, and a full vector becomes `Bytes` without a copy.
-    let mut piece = Vec::with_capacity(wanted);
-    while piece.len() < wanted {
-        let offset = span.start + piece.len() as u64;
-        match rustix::io::pread(file, spare_capacity(&mut piece), offset) {
+    // Spare capacity is not zeroed, and a full vector becomes `Bytes` without a copy.
+    let mut chunk = Vec::with_capacity(wanted);
+    while chunk.len() < wanted {
+        let offset = span.start + chunk.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut chunk), offset) {
             Ok(0) => {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
@@ -103,6 +101,6 @@ fn read_piece(file: &File, span: &Range<u64>) -> io::Result<Bytes> {
             Err(errno) => return Err(errno.into()),
         }
     }
-    piece.truncate(wanted);
-    Ok(piece.into())
+    chunk.truncate(wanted);
+    Ok(chunk.into())
 }

@@ -6,11 +6,11 @@ use rustix::io::Errno;
 
 use crate::error::{BackendError, ErrorKind};
 
-/// An error while looking for an object: what is not there, or is no object, is `NotFound`.
+/// An error while an object is looked up. What does not exist or is no object is `NotFound`.
 pub fn on_read(operation: &'static str, errno: Errno) -> BackendError {
     let kind = match errno {
-        // A part of the path is a file, a link leads out of the root or in circles, or the name
-        // is a socket or a device without a driver.
+        // A folder of the path is a file, a link leads out of the root or in circles, or the name is
+        // a socket or a device without a driver.
         Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO => {
             ErrorKind::NotFound
         }
@@ -19,7 +19,7 @@ pub fn on_read(operation: &'static str, errno: Errno) -> BackendError {
     wrap(kind, operation, errno)
 }
 
-/// An error while making an object: a path that cannot be made is the key's fault.
+/// An error while an object is made. A path that cannot be made makes the key invalid.
 pub fn on_write(operation: &'static str, errno: Errno) -> BackendError {
     let kind = match errno {
         Errno::NOTDIR | Errno::ISDIR | Errno::LOOP | Errno::XDEV | Errno::NOTEMPTY => {
@@ -31,7 +31,7 @@ pub fn on_write(operation: &'static str, errno: Errno) -> BackendError {
     wrap(kind, operation, errno)
 }
 
-/// An error on an open file, or on a folder of our own.
+/// An error on an open file, or on a folder of the gateway.
 pub fn on_io(operation: &'static str, error: impl Into<io::Error>) -> BackendError {
     let error = error.into();
     let kind = error.raw_os_error().map_or(ErrorKind::Upstream, |code| {

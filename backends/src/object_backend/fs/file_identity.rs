@@ -1,21 +1,21 @@
-//! What tells one state of a file from another.
+//! The identity of a file's state: inode, size and modification time. It decides the entity tag.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::Stat;
 
-/// Inode, size and time of a file. Storing under a key always makes a new inode; whoever writes
-/// into a file from outside changes its time.
+/// Changes with the object: an upload always makes a new inode, and a program that writes into the
+/// file changes its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Stamp {
+pub struct FileIdentity {
     pub inode: u64,
     pub size: u64,
     /// Nanoseconds since 1970.
     pub modified_ns: i128,
 }
 
-impl Stamp {
+impl FileIdentity {
     pub fn of(metadata: &Metadata) -> Self {
         Self {
             inode: metadata.ino(),

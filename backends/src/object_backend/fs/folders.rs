@@ -1,5 +1,5 @@
-//! The folders that objects lie in: made where they are missing, and on disk before an object in
-//! them is acknowledged.
+//! The folders that hold objects: made where they are missing, and durable before an object in them is
+//! acknowledged.
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
@@ -17,25 +17,25 @@ use super::path::Root;
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
-/// Folders that are kept in mind; past it all are forgotten, and synced once more.
-const MAX_KNOWN: usize = 10_000;
+/// Past this number all folders are forgotten, and synced once more.
+const MAX_DURABLE_FOLDERS: usize = 10_000;
 
-/// Folders whose way from the root is known to be on disk.
+/// The folders whose path from the root is known to be on disk.
 ///
-/// That a folder is there does not say that it will be there after a power cut: whoever made it may
-/// not have come to its fsync, or have died before.
+/// A folder that exists may be gone after a power cut: the upload that made it may not have reached
+/// its fsync, or its process may have died before.
 #[derive(Debug, Default)]
-pub struct Folders(Mutex<HashSet<Identity>>);
+pub struct Folders(Mutex<HashSet<FolderIdentity>>);
 
-/// Tells a folder from an earlier one with the same number.
+/// Tells a folder from an earlier one with the same inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Identity {
+struct FolderIdentity {
     device: u64,
     inode: u64,
     made_at: Option<SystemTime>,
 }
 
-impl Identity {
+impl FolderIdentity {
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -46,17 +46,17 @@ impl Identity {
 }
 
 impl Folders {
-    /// The folder `relative` below the root, with every folder on the way, all of them on disk.
+    /// Opens the folder `relative` below the root. It and every folder above it are on disk then.
     pub fn open_or_make(&self, root: &Root, relative: &Path) -> Result<OwnedFd, Errno> {
         let here = Path::new(".");
         if relative.as_os_str().is_empty() {
-            // It was synced when the bucket was opened.
+            // The root was synced when the bucket was opened.
             return root.open_below(here, FOLDER);
         }
         match root.open_below(relative, FOLDER) {
             Ok(folder) => {
                 let folder = File::from(folder);
-                if self.knows(&folder) {
+                if self.is_durable(&folder) {
                     return Ok(folder.into());
                 }
             }
@@ -64,50 +64,50 @@ impl Folders {
             Err(errno) => return Err(errno),
         }
         let mut folder = root.open_below(here, FOLDER)?;
-        let mut so_far = PathBuf::new();
+        let mut path = PathBuf::new();
         for name in relative.components() {
-            so_far.push(name);
-            let below = match root.open_below(&so_far, FOLDER) {
+            path.push(name);
+            let below = match root.open_below(&path, FOLDER) {
                 Err(Errno::NOENT) => {
                     match mkdirat(&folder, name.as_os_str(), Mode::from_raw_mode(0o777)) {
-                        // Another upload was quicker.
+                        // EXIST: another upload was quicker.
                         Ok(()) | Err(Errno::EXIST) => {}
                         Err(errno) => return Err(errno),
                     }
-                    root.open_below(&so_far, FOLDER)?
+                    root.open_below(&path, FOLDER)?
                 }
                 other => other?,
             };
             let below = File::from(below);
-            if !self.knows(&below) {
+            if !self.is_durable(&below) {
                 sync(&folder)?;
-                self.note(&below);
+                self.add(&below);
             }
             folder = below.into();
         }
         Ok(folder)
     }
 
-    fn knows(&self, folder: &File) -> bool {
+    fn is_durable(&self, folder: &File) -> bool {
         let Ok(metadata) = folder.metadata() else {
             return false;
         };
-        self.0.lock().contains(&Identity::of(&metadata))
+        self.0.lock().contains(&FolderIdentity::of(&metadata))
     }
 
-    fn note(&self, folder: &File) {
+    fn add(&self, folder: &File) {
         let Ok(metadata) = folder.metadata() else {
             return;
         };
         let mut known = self.0.lock();
-        if known.len() >= MAX_KNOWN {
+        if known.len() >= MAX_DURABLE_FOLDERS {
             known.clear();
         }
-        known.insert(Identity::of(&metadata));
+        known.insert(FolderIdentity::of(&metadata));
     }
 }
 
-/// Puts the names in a folder on disk, where the file system can.
+/// Makes the names in a folder durable, where the file system can.
 pub fn sync(folder: &OwnedFd) -> Result<(), Errno> {
     match fsync(folder) {
         Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),

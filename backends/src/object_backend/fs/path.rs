@@ -1,4 +1,4 @@
-//! Keys to paths below the root, and nowhere else.
+//! Keys to paths that cannot leave the root of a bucket.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use rustix::io::Errno;
 use crate::error::{BackendError, ErrorKind};
 use crate::reserved_keys;
 
-/// The folder at the root that is ours: temporary files and what file systems cannot keep.
+/// The gateway's folder at the root: temporary files and sidecar files.
 pub const OWN_FOLDER: &str = reserved_keys::OWN_PREFIX;
 
-/// Opens whatever is there, only to look at what it is.
+/// Opens anything, only to look at its metadata.
 #[cfg(target_os = "linux")]
 pub const NO_ACCESS: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
@@ -20,12 +20,12 @@ pub const NO_ACCESS: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
 
-/// Bytes of a file name (`NAME_MAX` of every common file system).
-const MAX_NAME: usize = 255;
+/// `NAME_MAX` of every common file system.
+const MAX_NAME_BYTES: usize = 255;
 
 /// The key as a path relative to the root.
 ///
-/// `InvalidKey` where no file can have that name, and for what is or may be below [`OWN_FOLDER`].
+/// `InvalidKey` where no file can have that name, or where the path may lie below [`OWN_FOLDER`].
 pub fn relative<'k>(operation: &'static str, key: &'k str) -> Result<&'k Path, BackendError> {
     let invalid = |why: &'static str| {
         Err(BackendError::with_source(
@@ -37,22 +37,24 @@ pub fn relative<'k>(operation: &'static str, key: &'k str) -> Result<&'k Path, B
     if key.contains('\0') {
         return invalid("a NUL");
     }
-    if reserved_keys::is_own(key) {
+    if reserved_keys::is_internal(key) {
         return invalid("the gateway's own folder");
     }
     for name in key.split('/') {
         match name {
             "" => return invalid("an empty segment"),
             "." | ".." => return invalid("a relative segment"),
-            name if name.len() > MAX_NAME => return invalid("a segment of more than 255 bytes"),
+            name if name.len() > MAX_NAME_BYTES => {
+                return invalid("a segment of more than 255 bytes");
+            }
             _ => {}
         }
     }
     Ok(Path::new(key))
 }
 
-/// The folder of a bucket. Opened anew by each operation, so that a root that was removed and made
-/// again, or mounted over, is found.
+/// The folder of a bucket. Each operation opens it anew, and so finds a root that was removed and made
+/// again, or mounted over.
 #[derive(Debug)]
 pub struct Root {
     path: PathBuf,
@@ -69,18 +71,18 @@ impl Root {
         openat(CWD, &self.path, flags, Mode::empty())
     }
 
-    /// Opens what lies at `relative`. Links are followed as long as they stay below the root;
-    /// where they leave it: `XDEV`.
+    /// Opens what lies at `relative`. Follows links that stay below the root; `XDEV` where one leaves
+    /// it.
     pub fn open_below(&self, relative: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let root = self.open()?;
         match open_beneath(&root, relative, flags) {
-            // The kernel refuses absolute links, also those that lead back below the root.
+            // The kernel refuses every absolute link, also one that leads back below the root.
             Err(Errno::XDEV) => {
                 let below = self.resolved(relative)?;
                 open_beneath(&root, &below, flags)
             }
-            // A kernel or a sandbox without openat2: look first, then open. Whoever can swap a
-            // folder for a link in between can read the files anyway.
+            // A kernel or a sandbox without openat2: resolve first, then open. A process that can swap
+            // a folder for a link in between can read the files anyway.
             Err(Errno::NOSYS | Errno::PERM) => {
                 let below = self.resolved(relative)?;
                 openat(&root, &below, flags | OFlags::NOFOLLOW, Mode::empty())
@@ -89,9 +91,8 @@ impl Root {
         }
     }
 
-    /// As [`open_below`](Self::open_below) where the kernel has every name on the way in memory and
-    /// the root lies on a disk of this machine, so that nothing is waited for. `None` says nothing
-    /// about the object.
+    /// [`open_below`](Self::open_below) without waiting: the kernel has every name of the path in
+    /// memory, and the root lies on a disk of this machine. `None` says nothing about the object.
     #[cfg(target_os = "linux")]
     pub fn open_cached(&self, relative: &Path, flags: OFlags) -> Option<OwnedFd> {
         use rustix::fs::{ResolveFlags, fstatfs, openat2};
@@ -99,7 +100,7 @@ impl Root {
         let none = Mode::empty();
         let folder = NO_ACCESS | OFlags::DIRECTORY;
         let root = openat2(CWD, &self.path, folder, none, ResolveFlags::CACHED).ok()?;
-        // Opening a file of a network asks the network, whatever is known of its name.
+        // A network file system asks its server at each open, whatever names are in memory.
         if !is_local(fstatfs(&root).ok()?.f_type as u32) {
             return None;
         }
@@ -115,7 +116,7 @@ impl Root {
         None
     }
 
-    /// `relative` with all links resolved, below the root again; `XDEV` where it is not.
+    /// `relative` with all links resolved, relative to the root; `XDEV` where it lies outside.
     fn resolved(&self, relative: &Path) -> Result<PathBuf, Errno> {
         let errno = |error: std::io::Error| {
             error
@@ -125,7 +126,7 @@ impl Root {
         let root = self.path.canonicalize().map_err(errno)?;
         let target = root.join(relative).canonicalize().map_err(errno)?;
         match target.strip_prefix(&root) {
-            // The root itself.
+            // `relative` is the root itself.
             Ok(below) if below.as_os_str().is_empty() => Ok(PathBuf::from(".")),
             Ok(below) => Ok(below.to_owned()),
             Err(_) => Err(Errno::XDEV),
@@ -157,7 +158,7 @@ fn open_beneath(root: &OwnedFd, relative: &Path, flags: OFlags) -> Result<OwnedF
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     loop {
         match openat2(root, relative, flags, Mode::empty(), resolve) {
-            // Something was renamed while the kernel looked.
+            // A name changed while the kernel resolved the path.
             Err(Errno::AGAIN) => continue,
             other => return other,
         }
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn other_keys_are_kept_as_they_are() {
+    fn other_keys_become_paths_unchanged() {
         let long = "n".repeat(255);
         for key in [
             "a",

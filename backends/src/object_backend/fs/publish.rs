@@ -1,4 +1,4 @@
-//! From a temporary file to a name that readers see.
+//! Publishing: gives a temporary file the name under which readers find the object.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,16 +7,17 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, linkat, openat, renameat, statat};
 use rustix::io::Errno;
 
+use super::attribute_store::AttributeStore;
+use super::bucket::Bucket;
 use super::error::on_write;
-use super::file_identity::Stamp;
+use super::file_identity::FileIdentity;
+use super::folders;
 use super::path::{NO_ACCESS, Root};
-use super::sidecar::Beside;
 use super::temp_file::TempFile;
-use super::{Shared, folders};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::{Fence, check_fence};
 
-/// Refuses early what [`publish`] would refuse after the whole body.
+/// Refuses before the body what [`publish`] would refuse after it.
 pub fn check_target(root: &Root, relative: &Path, must_not_exist: bool) -> Result<()> {
     let found = match root.open_below(relative, NO_ACCESS) {
         Err(Errno::NOENT) => return Ok(()),
@@ -40,26 +41,26 @@ fn is_folder() -> BackendError {
     )
 }
 
-/// An object that readers see. Its name is on disk once it was [synced](Self::sync).
+/// A visible object. Its name is durable after [`sync`](Self::sync).
 #[must_use]
 pub struct Published {
     folder: OwnedFd,
-    /// What had the name before.
+    /// The file that had the name before.
     replaced: Option<Replaced>,
 }
 
-/// A file without a name. It is held open until that is on disk: no other file gets its number, and
-/// with it its sidecar file, before that.
+/// A file that lost its name. It stays open until the loss is durable, so that no other file gets its
+/// inode, and with it its sidecar file, before that.
 struct Replaced {
-    stamp: Stamp,
-    _held: Option<OwnedFd>,
+    identity: FileIdentity,
+    _open: Option<OwnedFd>,
 }
 
-/// Gives `temp`, whose bytes are on disk, its name, atomically. With `must_not_exist` a name that is
-/// taken stays as it is: `PreconditionFailed`. After an error nothing has become visible. `fence` is
-/// asked last; a writer that is stopped after that finds its file removed by whoever fenced it off.
+/// Gives `temp`, whose bytes are durable, its name, atomically. With `must_not_exist` a taken name stays
+/// as it is: `PreconditionFailed`. After an error nothing has become visible. The fence is checked
+/// last; a writer that is stopped after the check finds its file removed by the recovery.
 pub fn publish(
-    shared: &Shared,
+    bucket: &Bucket,
     temp: TempFile,
     relative: &Path,
     must_not_exist: bool,
@@ -70,9 +71,9 @@ pub fn publish(
         return Err(errno(Errno::ISDIR));
     };
     let parent = relative.parent().unwrap_or(Path::new(""));
-    let folder = shared
+    let folder = bucket
         .folders
-        .open_or_make(&shared.root, parent)
+        .open_or_make(&bucket.root, parent)
         .map_err(errno)?;
     let earlier = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok();
     if let Some(earlier) = &earlier
@@ -84,7 +85,7 @@ pub fn publish(
     check_fence(fence)?;
     if must_not_exist {
         match linkat(CWD, temp.path(), &folder, name, AtFlags::empty()) {
-            // No hard links here.
+            // The file system has no hard links.
             Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK) => {
                 rename_exclusively(&temp, &folder, name).map_err(errno)?;
                 temp.keep();
@@ -98,8 +99,8 @@ pub fn publish(
         replaced = earlier
             .filter(|earlier| earlier.st_nlink == 1)
             .map(|earlier| Replaced {
-                stamp: Stamp::of_stat(&earlier),
-                _held: openat(&folder, name, NO_ACCESS | OFlags::NOFOLLOW, Mode::empty()).ok(),
+                identity: FileIdentity::of_stat(&earlier),
+                _open: openat(&folder, name, NO_ACCESS | OFlags::NOFOLLOW, Mode::empty()).ok(),
             });
         renameat(CWD, temp.path(), &folder, name).map_err(errno)?;
         temp.keep();
@@ -108,12 +109,12 @@ pub fn publish(
 }
 
 impl Published {
-    /// Puts the name on disk. Only then the attributes of what it has replaced are forgotten: after a
-    /// power cut before that, the earlier object is there again.
-    pub fn sync(self, beside: &Beside) -> Result<()> {
+    /// Makes the name durable, and only then removes the attributes of the replaced file: a power cut
+    /// before that brings the earlier object back.
+    pub fn sync(self, attributes: &AttributeStore) -> Result<()> {
         folders::sync(&self.folder).map_err(|errno| on_write("put", errno))?;
         if let Some(replaced) = self.replaced {
-            beside.remove(replaced.stamp);
+            attributes.remove(replaced.identity);
         }
         Ok(())
     }

@@ -1,76 +1,73 @@
-//! Attributes beside the files, for file systems that cannot keep them with the file.
+//! Sidecar files: attributes in files of their own, for file systems without extended attributes.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::attributes::Attributes;
-use super::file_identity::Stamp;
+use super::file_identity::FileIdentity;
 use super::folders;
 use crate::private_files;
 use crate::sync_folders::sync_folders;
 
-/// A folder of one small file per inode. Each names the state of the file that it is about, so
-/// that a file that somebody else put or changed there is not given its type.
+/// A folder with one small file for each inode.
+///
+/// A sidecar file names the identity of its object, so that a file which another program put or
+/// changed there does not get the attributes of the file before it.
 #[derive(Debug)]
-pub struct Beside {
+pub struct Sidecars {
     folder: PathBuf,
-    only: bool,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Entry {
-    stamp: Stamp,
+struct Sidecar {
+    #[serde(rename = "stamp")]
+    identity: FileIdentity,
     #[serde(flatten)]
     attributes: Attributes,
 }
 
-impl Beside {
-    /// `only`: never try extended attributes when writing.
-    pub fn new(folder: PathBuf, only: bool) -> Self {
-        Self { folder, only }
+impl Sidecars {
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
     }
 
-    pub fn only(&self) -> bool {
-        self.only
+    pub fn read(&self, identity: FileIdentity) -> Option<Attributes> {
+        let sidecar = self.sidecar(identity.inode)?;
+        (sidecar.identity == identity).then_some(sidecar.attributes)
     }
 
-    pub fn read(&self, stamp: Stamp) -> Option<Attributes> {
-        let entry = self.entry(stamp.inode)?;
-        (entry.stamp == stamp).then_some(entry.attributes)
-    }
-
-    fn entry(&self, inode: u64) -> Option<Entry> {
+    fn sidecar(&self, inode: u64) -> Option<Sidecar> {
         let text = fs::read(self.path(inode)).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// On disk when it returns.
-    pub fn write(&self, stamp: Stamp, attributes: &Attributes) -> io::Result<()> {
+    /// Durable when it returns.
+    pub fn write(&self, identity: FileIdentity, attributes: &Attributes) -> io::Result<()> {
         if !self.folder.exists() {
             private_files::create_folder(&self.folder)?;
             sync_folders(&self.folder)?;
         }
-        let entry = Entry {
-            stamp,
+        let sidecar = Sidecar {
+            identity,
             attributes: attributes.clone(),
         };
-        // Of a temporary file's inode there is no reader yet: no need to write it atomically.
+        // The inode is a temporary file's, which has no reader yet: the write need not be atomic.
         let mut options = private_files::file_options();
         let options = options.write(true).create(true).truncate(true);
-        let mut file = options.open(self.path(stamp.inode))?;
-        file.write_all(&serde_json::to_vec(&entry)?)?;
+        let mut file = options.open(self.path(identity.inode))?;
+        file.write_all(&serde_json::to_vec(&sidecar)?)?;
         file.sync_all()?;
         Ok(folders::sync_at(&self.folder)?)
     }
 
-    /// Forgets a file that is no object any more; its inode may be a later file by now.
-    pub fn remove(&self, stamp: Stamp) {
-        // Almost always there is none.
-        if let Some(entry) = self.entry(stamp.inode)
-            && entry.stamp.modified_ns <= stamp.modified_ns
+    /// Removes the sidecar of a file that is no object any more. A sidecar of a later file with the
+    /// same inode stays.
+    pub fn remove(&self, identity: FileIdentity) {
+        if let Some(sidecar) = self.sidecar(identity.inode)
+            && sidecar.identity.modified_ns <= identity.modified_ns
         {
-            let _ = fs::remove_file(self.path(stamp.inode));
+            let _ = fs::remove_file(self.path(identity.inode));
         }
     }
 
@@ -84,23 +81,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_inode_that_is_a_later_file_by_now_keeps_its_attributes() {
+    fn a_reused_inode_keeps_the_attributes_of_the_later_file() {
         let folder = tempfile::tempdir().unwrap();
-        let beside = Beside::new(folder.path().to_owned(), true);
-        let earlier = Stamp {
+        let sidecars = Sidecars::new(folder.path().to_owned());
+        let earlier = FileIdentity {
             inode: 7,
             size: 1,
             modified_ns: 1,
         };
-        let later = Stamp {
+        let later = FileIdentity {
             modified_ns: 2,
             ..earlier
         };
         let attributes = Attributes::default();
-        beside.write(later, &attributes).unwrap();
-        beside.remove(earlier);
-        assert!(beside.read(later).is_some());
-        beside.remove(later);
-        assert!(beside.read(later).is_none());
+        sidecars.write(later, &attributes).unwrap();
+        sidecars.remove(earlier);
+        assert!(sidecars.read(later).is_some());
+        sidecars.remove(later);
+        assert!(sidecars.read(later).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Files under way: below the root, because a rename cannot leave a file system.
+//! Temporary files of uploads. They lie below the root, because a rename cannot leave a file system.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Where locks do not work, a file that nobody wrote to for so long has no writer.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// On a file system without locks, a file that was not written to for this long has no writer.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// The folder of one process' temporary files, shared with every other process on this root.
+/// The folder of temporary files, which all processes on this root share.
 ///
-/// A file is locked as long as its writer lives, so that no other process sweeps it.
+/// A file is locked for as long as its writer lives: no other process sweeps it.
 #[derive(Debug)]
 pub struct TempFolder {
     path: PathBuf,
-    /// Tells processes with the same id on different hosts, or after a restart, apart.
+    /// Tells apart processes with the same id, on other hosts or before a restart.
     instance: uuid::Uuid,
     next: AtomicU64,
 }
 
-/// A temporary file; its name goes with it unless it was [kept](Self::keep).
+/// A temporary file. Its drop removes the name, unless the file was [kept](Self::keep).
 #[derive(Debug)]
 pub struct TempFile {
     pub file: Arc<File>,
@@ -39,8 +39,8 @@ impl TempFolder {
         }
     }
 
-    /// A new, locked, empty file; of an upload with a `marker` it has the name that
-    /// [`remove`](Self::remove) looks for.
+    /// Makes an empty, locked file. With a `marker` it has the name that [`remove`](Self::remove)
+    /// looks for.
     pub fn create(&self, marker: Option<&str>) -> io::Result<TempFile> {
         let mut marked = marker.and_then(|marker| self.marked(marker));
         loop {
@@ -56,14 +56,14 @@ impl TempFolder {
             let options = options.read(true).write(true).create_new(true);
             let file = match options.open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    // The root may be shared with others, what is ours is not.
+                    // Other users may share the root, but not the gateway's own folder.
                     if let Some(root) = self.path.ancestors().nth(2) {
                         fs::create_dir_all(root)?;
                     }
                     crate::private_files::create_folder(&self.path)?;
                     options.open(&path)?
                 }
-                // A marker that is not one upload's own.
+                // Another upload has the same marker.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     marked = None;
                     continue;
@@ -75,16 +75,16 @@ impl TempFolder {
                 path,
                 kept: false,
             };
-            // A file system without locks goes by age.
+            // Without locks the sweep goes by age.
             let _ = temp.file.lock();
-            // A sweeper may have been quicker than the lock.
+            // A sweep may have removed the file before it was locked.
             if temp.file.metadata()?.nlink() > 0 {
                 return Ok(temp);
             }
         }
     }
 
-    /// Removes the file of the upload with this marker: whoever writes it cannot rename it any more.
+    /// Removes the file of the upload with this marker, so that its writer cannot rename it any more.
     pub fn remove(&self, marker: &str) -> io::Result<()> {
         let Some(path) = self.marked(marker) else {
             return Ok(());
@@ -95,14 +95,14 @@ impl TempFolder {
         }
     }
 
-    /// `None`: no marker of ours.
+    /// `None` where the marker is none of the gateway's.
     fn marked(&self, marker: &str) -> Option<PathBuf> {
-        let is_word = (1..=64).contains(&marker.len())
+        let is_ours = (1..=64).contains(&marker.len())
             && marker.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        is_word.then(|| self.path.join(format!("upload-{marker}.part")))
+        is_ours.then(|| self.path.join(format!("upload-{marker}.part")))
     }
 
-    /// Removes the files whose writers are gone; says how many.
+    /// Removes the files whose writers are gone. Returns how many.
     pub fn sweep(&self) -> io::Result<u64> {
         let entries = match fs::read_dir(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -111,11 +111,11 @@ impl TempFolder {
         let mut removed = 0;
         for entry in entries {
             let path = entry?.path();
-            // Whatever vanishes under our hands has been swept by another process.
+            // A file that vanishes was swept by another process.
             if path
                 .extension()
                 .is_some_and(|extension| extension == "part")
-                && let Ok(Some(_locked)) = abandoned(&path)
+                && let Ok(Some(_locked)) = lock_abandoned(&path)
                 && fs::remove_file(&path).is_ok()
             {
                 removed += 1;
@@ -125,16 +125,16 @@ impl TempFolder {
     }
 }
 
-/// The file, if its writer is gone; locked, so that one who has just made it waits until it is removed
-/// and sees that.
-fn abandoned(path: &Path) -> io::Result<Option<File>> {
+/// Opens the file and locks it, where its writer is gone. A writer that has just made the file waits for
+/// the lock, and then finds the file removed.
+fn lock_abandoned(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let is_abandoned = match file.try_lock() {
         Ok(()) => true,
         Err(TryLockError::WouldBlock) => false,
         Err(TryLockError::Error(_)) => {
             let age = file.metadata()?.modified()?.elapsed();
-            age.is_ok_and(|age| age > ABANDONED)
+            age.is_ok_and(|age| age > ABANDONED_AFTER)
         }
     };
     Ok(is_abandoned.then_some(file))
@@ -145,7 +145,7 @@ impl TempFile {
         &self.path
     }
 
-    /// The name has become the object's: nothing is left to remove.
+    /// The file was renamed to the object: no name is left to remove.
     pub fn keep(mut self) {
         self.kept = true;
     }
@@ -163,18 +163,18 @@ impl Drop for TempFile {
 mod tests {
     use super::*;
 
-    /// Else it could be removed after its writer has seen that it is still there.
+    /// Without the lock the file could be removed after its writer has found it in place.
     #[test]
-    fn a_file_is_locked_until_it_is_swept() {
+    fn an_abandoned_file_is_locked_until_it_is_swept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("1-2-3.part");
-        // Just made, not locked yet.
+        // As `create` leaves it before it takes the lock.
         let made = File::create(&path).unwrap();
-        let sweeping = abandoned(&path).unwrap();
+        let sweeping = lock_abandoned(&path).unwrap();
         assert!(sweeping.is_some());
         assert!(matches!(made.try_lock(), Err(TryLockError::WouldBlock)));
         drop(sweeping);
         made.lock().unwrap();
-        assert!(abandoned(&path).unwrap().is_none());
+        assert!(lock_abandoned(&path).unwrap().is_none());
     }
 }

@@ -1,13 +1,13 @@
-//! Reading from the kernel's memory and reading with patience see the same.
+//! `get_cached` and `get` answer the same.
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
 use super::*;
-use crate::object_backend::Conditions;
+use crate::object_backend::{ByteRange, Conditions};
 
 const KEY: &str = "a/b.txt";
-/// Several pieces.
+/// Several chunks.
 const LENGTH: u64 = 200_000;
 
 async fn bucket() -> (FsBackend, tempfile::TempDir) {
@@ -21,8 +21,8 @@ async fn bucket() -> (FsBackend, tempfile::TempDir) {
 }
 
 async fn bytes(found: GetResult) -> Vec<u8> {
-    let pieces: Vec<Bytes> = found.body.try_collect().await.unwrap();
-    pieces.concat()
+    let chunks: Vec<Bytes> = found.body.try_collect().await.unwrap();
+    chunks.concat()
 }
 
 fn asking_for(range: Option<ByteRange>) -> GetOptions {
@@ -33,7 +33,7 @@ fn asking_for(range: Option<ByteRange>) -> GetOptions {
 }
 
 #[tokio::test]
-async fn what_is_in_memory_is_what_is_on_disk() {
+async fn a_cached_read_equals_a_read_from_disk() {
     let (backend, _folder) = bucket().await;
     let middle = ByteRange::From {
         first: 70_000,
@@ -41,9 +41,9 @@ async fn what_is_in_memory_is_what_is_on_disk() {
     };
     for range in [None, Some(middle), Some(ByteRange::Suffix { length: 1 })] {
         let options = asking_for(range);
-        let expected = backend.shared.get(KEY, &options).unwrap();
-        // Not every file system can say what it has in memory.
-        let Some(found) = backend.shared.get_cached(KEY, &options) else {
+        let expected = backend.bucket.get(KEY, &options).unwrap();
+        // Not every file system can tell what it has in memory.
+        let Some(found) = backend.bucket.get_cached(KEY, &options) else {
             continue;
         };
         assert_eq!(found.meta, expected.meta);
@@ -53,12 +53,12 @@ async fn what_is_in_memory_is_what_is_on_disk() {
 }
 
 #[tokio::test]
-async fn whatever_is_not_to_be_sent_is_left_to_the_patient_way() {
+async fn a_cached_read_answers_only_with_an_object() {
     let (backend, folder) = bucket().await;
     std::os::unix::fs::symlink("/etc", folder.path().join("out")).unwrap();
     let whole = GetOptions::default();
     for key in ["missing", "a", "a/../a/b.txt", "out/passwd"] {
-        assert!(backend.shared.get_cached(key, &whole).is_none(), "{key}");
+        assert!(backend.bucket.get_cached(key, &whole).is_none(), "{key}");
     }
     let outside = ByteRange::From {
         first: LENGTH,
@@ -66,7 +66,7 @@ async fn whatever_is_not_to_be_sent_is_left_to_the_patient_way() {
     };
     assert!(
         backend
-            .shared
+            .bucket
             .get_cached(KEY, &asking_for(Some(outside)))
             .is_none()
     );
@@ -77,5 +77,5 @@ async fn whatever_is_not_to_be_sent_is_left_to_the_patient_way() {
         },
         ..GetOptions::default()
     };
-    assert!(backend.shared.get_cached(KEY, &changed).is_none());
+    assert!(backend.bucket.get_cached(KEY, &changed).is_none());
 }

@@ -1,4 +1,4 @@
-//! One upload: a temporary file that becomes the object.
+//! An upload: writes a temporary file, then publishes it.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -9,53 +9,53 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::Shared;
 use super::attributes::Attributes;
+use super::blocking::run_blocking;
+use super::bucket::Bucket;
 use super::error::on_io;
-use super::file_identity::Stamp;
+use super::file_identity::FileIdentity;
 use super::publish::{check_target, publish};
-use super::run_blocking;
 use super::temp_file::TempFile;
 use crate::error::Result;
 use crate::object_backend::part_buffer::PartBuffer;
 use crate::object_backend::upload_error::earlier_write_failed;
 use crate::object_backend::{Fence, PutOptions, Stored, Upload};
 
-/// Bytes that are gathered before a thread is asked to write them.
-const GATHER: u64 = 256 * 1024;
+/// Bytes that are buffered before a thread writes them.
+const BUFFER_BYTES: u64 = 256 * 1024;
 
 pub struct FsUpload {
-    shared: Arc<Shared>,
+    bucket: Arc<Bucket>,
     relative: PathBuf,
     attributes: Attributes,
     must_not_exist: bool,
     fence: Option<Arc<dyn Fence>>,
     temp: TempFile,
-    gathered: PartBuffer,
-    /// Bytes in the file, or on the way there.
+    buffer: PartBuffer,
+    /// Bytes that were written, or are being written.
     written: u64,
-    /// A write failed, or nobody waited for how it ended.
-    broken: bool,
+    /// A write failed or was dropped in the middle.
+    torn: bool,
 }
 
 impl FsUpload {
     pub async fn begin(
-        shared: Arc<Shared>,
+        bucket: Arc<Bucket>,
         relative: PathBuf,
         options: PutOptions,
     ) -> Result<Self> {
         let must_not_exist = options.must_not_exist;
         let marker = options.marker.clone();
-        let (shared, relative, temp) = run_blocking("put", move || {
-            // What can be known now is said before the body is sent; `finish` decides.
-            check_target(&shared.root, &relative, must_not_exist)?;
-            let temp = shared.temps.create(marker.as_deref());
+        let (bucket, relative, temp) = run_blocking("put", move || {
+            // Refuses before the body what is known now; `finish` decides.
+            check_target(&bucket.root, &relative, must_not_exist)?;
+            let temp = bucket.temps.create(marker.as_deref());
             let temp = temp.map_err(|error| on_io("put", error))?;
-            Ok((shared, relative, temp))
+            Ok((bucket, relative, temp))
         })
         .await?;
         Ok(Self {
-            shared,
+            bucket,
             relative,
             attributes: Attributes {
                 content_type: Some(options.kept_type()),
@@ -66,84 +66,83 @@ impl FsUpload {
             must_not_exist,
             fence: options.fence,
             temp,
-            gathered: PartBuffer::default(),
+            buffer: PartBuffer::default(),
             written: 0,
-            broken: false,
+            torn: false,
         })
     }
 
-    /// Takes what was gathered and where in the file it belongs.
-    fn take_gathered(&mut self) -> (VecDeque<Bytes>, u64) {
+    /// The buffered chunks, and where in the file they belong.
+    fn take_buffer(&mut self) -> (VecDeque<Bytes>, u64) {
         let offset = self.written;
-        self.written += self.gathered.length();
-        (self.gathered.take(), offset)
+        self.written += self.buffer.length();
+        (self.buffer.take(), offset)
     }
 
     fn check(&self) -> Result<()> {
-        if self.broken {
+        if self.torn {
             return Err(earlier_write_failed());
         }
         Ok(())
     }
 }
 
-/// Positioned, so that a write that was given up cannot shift a later one.
-fn write_at(file: &File, pieces: &VecDeque<Bytes>, mut offset: u64) -> Result<()> {
-    for piece in pieces {
-        file.write_all_at(piece, offset)
+/// Writes at a position, so that a dropped write cannot shift a later one.
+fn write_at(file: &File, chunks: &VecDeque<Bytes>, mut offset: u64) -> Result<()> {
+    for chunk in chunks {
+        file.write_all_at(chunk, offset)
             .map_err(|error| on_io("put", error))?;
-        offset += piece.len() as u64;
+        offset += chunk.len() as u64;
     }
     Ok(())
 }
 
 #[async_trait]
 impl Upload for FsUpload {
-    async fn write(&mut self, piece: Bytes) -> Result<()> {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.check()?;
-        self.gathered.push(piece);
-        if self.gathered.length() < GATHER {
+        self.buffer.push(chunk);
+        if self.buffer.length() < BUFFER_BYTES {
             return Ok(());
         }
-        let (pieces, offset) = self.take_gathered();
+        let (chunks, offset) = self.take_buffer();
         let file = Arc::clone(&self.temp.file);
-        self.broken = true;
-        run_blocking("put", move || write_at(&file, &pieces, offset)).await?;
-        self.broken = false;
+        self.torn = true;
+        run_blocking("put", move || write_at(&file, &chunks, offset)).await?;
+        self.torn = false;
         Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<Stored> {
         self.check()?;
-        let (pieces, offset) = self.take_gathered();
+        let (chunks, offset) = self.take_buffer();
         run_blocking("put", move || {
             let upload = *self;
             let file = &upload.temp.file;
-            write_at(file, &pieces, offset)?;
+            write_at(file, &chunks, offset)?;
             let io = |error| on_io("put", error);
-            let stamp = Stamp::of(&file.metadata().map_err(io)?);
-            upload
-                .attributes
-                .write(file, stamp, &upload.shared.beside)
-                .map_err(io)?;
+            let identity = FileIdentity::of(&file.metadata().map_err(io)?);
+            let attributes = &upload.bucket.attributes;
+            let written = attributes.write(file, identity, &upload.attributes);
+            written.map_err(io)?;
             file.sync_all().map_err(io)?;
             let published = publish(
-                &upload.shared,
+                &upload.bucket,
                 upload.temp,
                 &upload.relative,
                 upload.must_not_exist,
                 upload.fence.as_ref(),
             );
             match published {
-                Ok(published) => published.sync(&upload.shared.beside)?,
+                Ok(published) => published.sync(attributes)?,
                 Err(error) => {
-                    upload.shared.beside.remove(stamp);
+                    attributes.remove(identity);
                     return Err(error);
                 }
             }
             Ok(Stored {
-                etag: stamp.etag(),
-                size: stamp.size,
+                etag: identity.etag(),
+                size: identity.size,
             })
         })
         .await

@@ -7,7 +7,7 @@ use super::response::Answer;
 use super::retry::until_begun;
 use super::sent_conditions::{for_storage, has_both_kinds, pinned};
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::object_backend::conditions::judge;
+use crate::object_backend::conditions::evaluate;
 use crate::object_backend::{ByteRange, Conditions, GetOptions, GetResult, ObjectMeta};
 
 /// Storage with a request for each of these.
@@ -23,7 +23,7 @@ pub trait Storage: Sync {
 /// [`ObjectBackend::head`](super::ObjectBackend::head).
 pub async fn head(storage: &impl Storage, key: &str, options: &GetOptions) -> Result<ObjectMeta> {
     let meta = stat(storage, "head", key).await?;
-    judge(&options.conditions, &meta).map_err(|kind| BackendError::new(kind, "head"))?;
+    evaluate(&options.conditions, &meta).map_err(|kind| BackendError::new(kind, "head"))?;
     Ok(meta)
 }
 
@@ -77,7 +77,7 @@ async fn look_and_ask(
     let mut overwritten = false;
     loop {
         let looked = stat(storage, "get", key).await?;
-        judge(&options.conditions, &looked).map_err(|kind| BackendError::new(kind, "get"))?;
+        evaluate(&options.conditions, &looked).map_err(|kind| BackendError::new(kind, "get"))?;
         let version = looked.etag.as_deref().map(pinned).unwrap_or_default();
         match ask(storage, key, &version, options.range).await {
             // In between: once more, for what is there now.
@@ -126,7 +126,7 @@ async fn explain(
         }
         ErrorKind::NotModified | ErrorKind::PreconditionFailed if both_kinds => {
             let meta = look().await;
-            let kind = meta.and_then(|meta| judge(&options.conditions, &meta).err());
+            let kind = meta.and_then(|meta| evaluate(&options.conditions, &meta).err());
             kind.map_or(error, |kind| BackendError::new(kind, "get"))
         }
         ErrorKind::NotFound

@@ -3,10 +3,10 @@
 use crate::object_backend::Conditions;
 use crate::object_backend::conditions::{Tag, TagList};
 
-/// What storage is sent to judge: without what RFC 9110 §13.2.2 says to ignore, and without what is
+/// What storage is sent to evaluate: without what RFC 9110 §13.2.2 says to ignore, and without what is
 /// true of any object that exists. Lists hold one tag in quotes.
 ///
-/// `None`: stores differ in how they read these conditions. Look first, judge here, then ask for
+/// `None`: stores differ in how they read these conditions. Look first, evaluate here, then ask for
 /// the version that was looked at.
 pub fn for_storage(conditions: &Conditions) -> Option<Conditions> {
     let mut sent = Conditions::default();
