@@ -1,6 +1,6 @@
 //! `Content-Disposition` (RFC 6266): a name is a name, whatever is in it.
 
-use asset_gateway::http::objects::disposition::of;
+use asset_gateway::http::objects::response::disposition;
 use asset_gateway::media_type::MediaType;
 use asset_gateway_backends::token_store::{Disposition, Method, TokenRecord};
 use percent_encoding::percent_decode_str;
@@ -24,7 +24,7 @@ pub fn run(data: &[u8]) {
     let Some(media_type) = MediaType::parse(media_type) else {
         return;
     };
-    let Some(value) = of(&record, &media_type) else {
+    let Some(value) = disposition(&record, &media_type) else {
         assert!(filename.is_empty() && record.disposition.is_none());
         return;
     };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use asset_gateway_backends::callback_queue::CallbackQueue;
+use asset_gateway_backends::object_backend::ObjectBackend;
 use asset_gateway_backends::token_store::TokenStore;
 use ipnet::IpNet;
 
@@ -11,6 +12,7 @@ use super::readiness::ReadinessCache;
 use crate::buckets::Buckets;
 use crate::callbacks::{CircuitBreaker, Deliverer, HeadEventThrottle, TargetPolicy};
 use crate::config::{ControlToken, CorsConfig, UnknownFields};
+use crate::error::GatewayError;
 use crate::shutdown::Shutdown;
 use crate::tokens::Redeemer;
 
@@ -78,6 +80,13 @@ impl AppState {
 
     pub fn buckets(&self) -> &Buckets {
         &self.0.dependencies.buckets
+    }
+
+    /// The bucket of a token, whose alias may have left the configuration since the token was made.
+    pub fn bucket(&self, alias: &str) -> Result<&Arc<dyn ObjectBackend>, GatewayError> {
+        self.buckets().get(alias).ok_or_else(|| {
+            GatewayError::Unavailable(format!("the bucket `{alias}` is no longer configured"))
+        })
     }
 
     pub fn control_tokens(&self) -> &[ControlToken] {

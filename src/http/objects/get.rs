@@ -18,12 +18,12 @@ use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use super::range::{self, Validator, Wanted};
-use super::{about, bucket, parse, release_then, response};
+use super::response;
 use crate::error::GatewayError;
 use crate::http::request_context::RequestContext;
 use crate::http::state::AppState;
 use crate::telemetry::record::{Direction, InFlight};
-use crate::tokens::Ticket;
+use crate::tokens::{Ticket, TokenSecret};
 
 /// Downloads the object, or a range of it.
 #[utoipa::path(get, path = "/object/{token}", tag = "data plane",
@@ -36,7 +36,7 @@ pub async fn get(
     Path(token): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, GatewayError> {
-    let token = parse(&token)?;
+    let token = TokenSecret::parse(&token).ok_or(GatewayError::TokenNotFound)?;
     let client = context.client(&headers, state.public_base(), &token);
     let ticket = state
         .redeemer()
@@ -44,7 +44,7 @@ pub async fn get(
         .await?;
     let id = ticket.token_id();
     let response = download(&state, ticket, &headers).await?;
-    Ok(about(response, id))
+    Ok(response::about(response, id))
 }
 
 async fn download(
@@ -58,7 +58,11 @@ async fn download(
             ticket.release().await.map_err(GatewayError::store)?;
             Ok(response)
         }
-        Err(error) => Err(release_then(ticket, error).await),
+        Err(error) => {
+            // The hit is free before the client can ask again.
+            ticket.release().await.map_err(GatewayError::store)?;
+            Err(error)
+        }
     }
 }
 
@@ -73,7 +77,7 @@ async fn fetch(
     headers: &HeaderMap,
 ) -> Result<Fetched, GatewayError> {
     let record = &ticket.record;
-    let bucket = bucket(state, &record.bucket)?;
+    let bucket = state.bucket(&record.bucket)?;
     let conditions = range::conditions(headers)?;
     let range = match range::wanted(headers)? {
         Wanted::Whole => None,

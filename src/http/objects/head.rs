@@ -15,10 +15,11 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, header};
 
-use super::{about, bucket, parse, range, response};
+use super::{range, response};
 use crate::error::GatewayError;
 use crate::http::request_context::RequestContext;
 use crate::http::state::AppState;
+use crate::tokens::TokenSecret;
 use crate::tokens::redeem::{Client, NotAdmitted};
 use crate::tokens::upload::recovery::report;
 
@@ -33,7 +34,7 @@ pub async fn head(
     Path(token): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, GatewayError> {
-    let token = parse(&token)?;
+    let token = TokenSecret::parse(&token).ok_or(GatewayError::TokenNotFound)?;
     let client = context.client(&headers, state.public_base(), &token);
     let stored = state.redeemer().peek(&token, client).await?;
     let record = &stored.record;
@@ -41,7 +42,8 @@ pub async fn head(
         range: None,
         conditions: range::conditions(&headers)?,
     };
-    let response = match bucket(&state, &record.bucket)?
+    let response = match state
+        .bucket(&record.bucket)?
         .head(&record.key, &options)
         .await
     {
@@ -61,7 +63,7 @@ pub async fn head(
         }
         Err(error) => return Err(GatewayError::reading(error)),
     };
-    Ok(about(response, stored.id))
+    Ok(response::about(response, stored.id))
 }
 
 /// Queues the event of a HEAD, before its answer goes out, where one is due.

@@ -15,13 +15,14 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::checksum::Checksums;
+use super::range;
 use super::representation::Representation;
-use super::response::quoted;
-use super::{about, bucket, parse, range, release_then};
+use super::response::{about, quoted};
 use crate::error::GatewayError;
 use crate::http::json::broken_body;
 use crate::http::request_context::RequestContext;
 use crate::http::state::AppState;
+use crate::tokens::TokenSecret;
 use crate::tokens::upload::Uploaded;
 use crate::tokens::upload::receiving::{NewObject, Receiving};
 
@@ -64,7 +65,7 @@ pub async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, GatewayError> {
-    let token = parse(&token)?;
+    let token = TokenSecret::parse(&token).ok_or(GatewayError::TokenNotFound)?;
     let checksums = Checksums::read(&headers)?;
     let length = body.size_hint().exact();
     let client = context.client(&headers, state.public_base(), &token);
@@ -75,7 +76,10 @@ pub async fn put(
     let token_id = ticket.token_id();
     let object = match new_object(&state, &ticket.record, &headers, length) {
         Ok(object) => object,
-        Err(error) => return Err(release_then(ticket, error).await),
+        Err(error) => {
+            ticket.release().await.map_err(GatewayError::store)?;
+            return Err(error);
+        }
     };
     let mut upload = Receiving::begin(ticket, object).await?;
     if let Err(error) = receive(&mut upload, body, checksums).await {
@@ -100,7 +104,7 @@ fn new_object(
             "a part of a file cannot be stored: send the whole without Content-Range".into(),
         ));
     }
-    let bucket = Arc::clone(bucket(state, &record.bucket)?);
+    let bucket = Arc::clone(state.bucket(&record.bucket)?);
     let Representation {
         content_type,
         content_encoding,
