@@ -8,6 +8,9 @@ pub mod fixture;
 pub mod object_backend;
 pub mod token_store;
 
+#[cfg(feature = "redis")]
+pub use crate::redis::script_names as redis_script_names;
+
 /// Makes a test of each case: a module for each group, opened with the group's `LIMITS`.
 #[doc(hidden)]
 #[macro_export]

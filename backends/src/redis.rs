@@ -1,8 +1,16 @@
-//! The shared store: tokens, leases and callback events in Redis, for as many nodes as there are.
+//! The store of a fleet: tokens, leases and callback events in Redis, shared by any number of nodes.
 //!
-//! Each operation is one Lua script in one partition ([`keys`] has the layout), so in one slot of a
-//! cluster. Redis' clock decides. What a call counts carries an id that this node made: a script
-//! that runs twice counts once.
+//! Each operation is one Lua script in one partition, so in one slot of a cluster. Redis' clock decides. What a call
+//! counts carries an id that this node made, so that a script that runs twice counts once.
+//!
+//! - [`keys`]: the layout, and the constants that Rust and Lua share.
+//! - [`connection`]: requests to one server, a sentinel master or a cluster.
+//! - [`scripts`]: the Lua scripts and their replies.
+//! - [`store`]: the token store, one file for each operation, and the retry queue.
+//! - [`queue`]: the callback queue.
+//! - [`maintenance`]: heartbeats, sweeps, what each node does by itself.
+//! - [`offline`]: export and import of the whole store.
+//! - [`error`], [`timeouts`]: errors of the Redis client; time limits of outages.
 
 mod connection;
 mod error;
@@ -16,130 +24,109 @@ mod store;
 mod tests;
 mod timeouts;
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
-use crate::callback_queue::RecentEvents;
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::event::{EventId, Outcome, Report};
 use crate::settings::{QueueLimits, RedisSettings};
-use connection::Link;
+use connection::Connection;
 use maintenance::background;
-use queue::due_index::Outlook;
-use queue::pending_count::Pending;
+use maintenance::heartbeat::MissedHeartbeats;
+use queue::state::QueueState;
 use scripts::Scripts;
-use store::retry_queue::Deeds;
-use store::usage_buffer::Usage;
-use timeouts::Patience;
+use store::retry_queue::RetryQueue;
+use store::usage_buffer::UsageBuffer;
+use timeouts::OutageTimeouts;
 
-/// Calls on partitions that are under way at once for one operation.
+/// Partitions that one operation calls at once.
 const FAN_OUT: usize = 64;
 
 /// A token store and callback queue in Redis. Clones share one connection.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Inner>);
 
+/// What all operations need. They are methods of it, in the files named after them.
 struct Inner {
-    link: Link,
+    connection: Connection,
     scripts: Scripts,
-    limits: QueueLimits,
-    /// This process' life, in open entries.
-    owner: String,
-    usage: Mutex<Usage>,
-    flushing: tokio::sync::Mutex<()>,
-    claiming: tokio::sync::Mutex<()>,
-    /// Events that this node may have claimed, and was not told.
-    unheard: Mutex<BTreeSet<EventId>>,
-    pending: Pending,
-    outlook: Outlook,
-    deeds: Deeds,
-    queue_changed: Notify,
-    fresh: RecentEvents,
-    /// Nodes that have open entries and show no life, and since when.
-    missed: Mutex<HashMap<String, Instant>>,
-    patience: Patience,
+    /// Random id of this process.
+    node: String,
+    timeouts: OutageTimeouts,
+    usage: UsageBuffer,
+    retry_queue: RetryQueue,
+    queue: QueueState,
+    missed_heartbeats: MissedHeartbeats,
 }
 
 impl RedisStore {
-    /// What the settings themselves make impossible, such as certificates that cannot be read.
+    /// Refuses settings that cannot work, such as certificates that cannot be parsed.
     pub fn check_settings(settings: &RedisSettings) -> Result<()> {
-        Link::check_settings(settings)
+        Connection::check_settings(settings)
     }
 
-    /// Begins to connect, and returns at once: that Redis is up shows in use. Must be called inside
-    /// a Tokio runtime.
+    /// Begins to connect, and returns before it is known whether Redis answers. Must be called inside a Tokio runtime.
     pub fn open(settings: &RedisSettings, limits: QueueLimits) -> Result<Self> {
-        Self::with_patience(settings, limits, Patience::default())
+        Self::with_timeouts(settings, limits, OutageTimeouts::default())
     }
 
-    fn with_patience(
+    fn with_timeouts(
         settings: &RedisSettings,
         limits: QueueLimits,
-        patience: Patience,
+        timeouts: OutageTimeouts,
     ) -> Result<Self> {
         let inner = Arc::new(Inner {
-            link: Link::open(settings)?,
+            connection: Connection::open(settings)?,
             scripts: Scripts::new(),
-            limits,
-            owner: keys::hex(fresh_id()?),
-            usage: Mutex::default(),
-            flushing: tokio::sync::Mutex::default(),
-            claiming: tokio::sync::Mutex::default(),
-            unheard: Mutex::default(),
-            pending: Pending::default(),
-            outlook: Outlook::new(),
-            deeds: Deeds::default(),
-            queue_changed: Notify::new(),
-            fresh: RecentEvents::default(),
-            missed: Mutex::default(),
-            patience,
+            node: keys::hex(random_id()?),
+            timeouts,
+            usage: UsageBuffer::default(),
+            retry_queue: RetryQueue::default(),
+            queue: QueueState::new(limits),
+            missed_heartbeats: MissedHeartbeats::default(),
         });
         tokio::spawn(background::run(Arc::downgrade(&inner)));
         Ok(Self(inner))
     }
 }
 
-impl Inner {
-    fn reports(&self, report: &Report) -> bool {
-        self.limits.report_incomplete || report.outcome == Outcome::Complete
-    }
+/// SHA-1 and name of each script, for tests that count what requests cost.
+#[cfg(any(test, feature = "conformance"))]
+pub fn script_names() -> Vec<(String, &'static str)> {
+    Scripts::new().names()
+}
 
-    /// Does all calls and gives the answers of those that went well, unless none did: part of a
-    /// cluster may be away, and the rest goes on.
-    async fn on_those_up<T>(&self, calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
-        let all: Vec<Result<T>> = stream::iter(calls).buffered(FAN_OUT).collect().await;
-        let mut answers = Vec::with_capacity(all.len());
-        let mut first = None;
-        for answer in all {
-            match answer {
-                Ok(answer) => answers.push(answer),
-                Err(error) => {
-                    tracing::debug!(exception.message = %error, "a partition does not answer");
-                    first.get_or_insert(error);
-                }
+/// Runs all calls; fails where one fails.
+async fn all_of<T>(calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    let replies: Vec<Result<T>> = stream::iter(calls).buffered(FAN_OUT).collect().await;
+    replies.into_iter().collect()
+}
+
+/// Runs all calls, and returns the replies of those that succeed; fails where none does. Part of a cluster may be
+/// away while the rest serves.
+async fn any_of<T>(calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    let all: Vec<Result<T>> = stream::iter(calls).buffered(FAN_OUT).collect().await;
+    let mut replies = Vec::with_capacity(all.len());
+    let mut first_error = None;
+    for reply in all {
+        match reply {
+            Ok(reply) => replies.push(reply),
+            Err(error) => {
+                tracing::debug!(exception.message = %error, "a partition does not answer");
+                first_error.get_or_insert(error);
             }
         }
-        match first {
-            Some(error) if answers.is_empty() => Err(error),
-            Some(_) | None => Ok(answers),
-        }
     }
-
-    /// Does all calls; fails where one has failed.
-    async fn on_each<T>(&self, calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
-        let all: Vec<Result<T>> = stream::iter(calls).buffered(FAN_OUT).collect().await;
-        all.into_iter().collect()
+    match first_error {
+        Some(error) if replies.is_empty() => Err(error),
+        Some(_) | None => Ok(replies),
     }
 }
 
-/// An id that no other process has made.
-fn fresh_id() -> Result<u64> {
+/// For nodes, incarnations, leases and call ids.
+fn random_id() -> Result<u64> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes)
         .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "random", e))?;

@@ -1,5 +1,14 @@
-//! The way to Redis: to one server, to the master that sentinels name, or to the masters of a
-//! cluster.
+//! The connection to Redis: to one server, to the master that sentinels name, or to the masters of a cluster.
+//!
+//! While a server is away, requests to it fail at once. A request is sent once: what must happen in spite of an
+//! outage is repeated by the [retry queue](super::store::retry_queue).
+//!
+//! - `request`: what is sent, and why it may have no reply.
+//! - `server`: the connection to one server, and its reconnects.
+//! - `cluster`, `slots`: a connection to each master of a cluster, and which partitions it serves.
+//! - `connector`: addresses, logins, TLS, sentinels.
+//! - `replicas`: waits until replicas have what was written (`WAIT`).
+//! - `import_gate`: refuses a Redis that holds an unfinished import.
 
 mod cluster;
 mod connector;
@@ -11,131 +20,143 @@ mod slots;
 
 use std::sync::Arc;
 
-use super::keys::{self, Partition, all_partitions, prefix};
+use super::keys::{self, Partition, all_partitions};
 use crate::error::Result;
 use crate::settings::{RedisMode, RedisSettings};
-use cluster::Cluster;
-use connector::{Access, Target};
+use cluster::ClusterConnection;
+use connector::{Connector, Target};
 use import_gate::ImportGate;
-pub use request::Ask;
-pub use server::Failure;
-use server::Line;
+pub use request::{Request, RequestError};
+use server::ServerConnection;
 
-/// Partitions from one that is probed to the next: some are on each master of a usual cluster.
-const PROBED_EVERY: usize = 16;
+/// A probe writes to every 16th partition until one answers: these are spread over all masters of a usual cluster.
+const PROBE_STEP: usize = 16;
+const PROBE_TTL_SECONDS: u64 = 60;
 
-pub struct Link {
-    way: Way,
-    gate: ImportGate,
+pub struct Connection {
+    topology: Topology,
+    import_gate: ImportGate,
 }
 
-enum Way {
-    One(Line),
-    Cluster(Cluster),
+enum Topology {
+    Server(ServerConnection),
+    Cluster(ClusterConnection),
 }
 
-impl Link {
-    /// Asks no network.
+impl Connection {
+    /// Uses no network.
     pub fn check_settings(settings: &RedisSettings) -> Result<()> {
-        Access::new(settings).map(drop)
+        Connector::new(settings).map(drop)
     }
 
     /// Begins to connect; must be called inside a Tokio runtime.
     pub fn open(settings: &RedisSettings) -> Result<Self> {
         Ok(Self {
-            way: Way::open(settings)?,
-            gate: ImportGate::shut(),
+            topology: Topology::open(settings)?,
+            import_gate: ImportGate::closed(),
         })
     }
 
-    /// As [`open`](Self::open), also to a Redis that holds the first part of an import.
+    /// [`open`](Self::open) for imports: an unfinished one is no obstacle.
     pub fn open_offline(settings: &RedisSettings) -> Result<Self> {
         Ok(Self {
-            way: Way::open(settings)?,
-            gate: ImportGate::open(),
+            topology: Topology::open(settings)?,
+            import_gate: ImportGate::open(),
         })
     }
 
-    /// A call about one partition. It is done once: what broke under way is not tried again. What it
-    /// wrote the replicas that are wanted have, too.
-    pub async fn call<A: Ask>(&self, partition: Partition, call: &A) -> Result<A::Answer, Failure> {
-        self.pass_the_gate().await?;
-        self.way.call(partition, call).await
+    /// Sends a request about one partition, once. Returns when as many replicas as are configured have what it wrote.
+    pub async fn request<R: Request>(
+        &self,
+        partition: Partition,
+        request: &R,
+    ) -> Result<R::Reply, RequestError> {
+        self.pass_import_gate().await?;
+        self.topology.request(partition, request).await
     }
 
-    /// Somebody takes a write. Of a cluster one master is enough: the others' partitions are away for
-    /// every node of the gateway, so that none is the better for being drained.
+    /// Redis takes writes. One master of a cluster is enough: the other partitions are away for every gateway, so it
+    /// would not help to drain this one.
     pub async fn ping(&self) -> Result<()> {
-        let passed = self.pass_the_gate().await;
-        let answer = match passed {
-            Ok(()) => self.way.ping().await,
-            Err(failure) => Err(failure),
+        let passed = self.pass_import_gate().await;
+        let reply = match passed {
+            Ok(()) => self.topology.probe().await,
+            Err(error) => Err(error),
         };
-        answer.map_err(|failure| failure.of("redis.ping"))
+        reply.map_err(|error| error.of("redis.ping"))
     }
 
-    async fn pass_the_gate(&self) -> Result<(), Failure> {
-        if self.gate.is_open() {
+    async fn pass_import_gate(&self) -> Result<(), RequestError> {
+        if self.import_gate.is_open() {
             return Ok(());
         }
-        let (partition, _) = keys::import();
-        let answer = self.way.call(partition, &ImportGate::question()).await;
-        self.gate.hear(&answer)
+        let get_marker = ImportGate::get_marker();
+        let reply = self.topology.request(keys::FIRST_PARTITION, &get_marker);
+        self.import_gate.update(&reply.await)
     }
 }
 
-impl Way {
+impl Topology {
     fn open(settings: &RedisSettings) -> Result<Self> {
-        let access = Access::new(settings)?;
+        let connector = Connector::new(settings)?;
         let wait_replicas = settings.wait_replicas;
-        let one = |target| Self::One(Line::open(target, wait_replicas, Arc::default()));
+        let server = |target| {
+            Self::Server(ServerConnection::open(
+                target,
+                wait_replicas,
+                Arc::default(),
+            ))
+        };
         Ok(match settings.mode {
-            RedisMode::Standalone => one(Target::Server {
-                access,
+            RedisMode::Standalone => server(Target::Server {
+                connector,
                 address: settings.addresses.first().cloned().unwrap_or_default(),
             }),
-            RedisMode::Sentinel => one(Target::Master {
-                access,
+            RedisMode::Sentinel => server(Target::Master {
+                connector,
                 sentinels: settings.addresses.clone(),
                 name: settings.master_name.clone(),
             }),
             RedisMode::Cluster => {
                 let seeds = settings.addresses.clone();
-                Self::Cluster(Cluster::open(access, seeds, wait_replicas))
+                Self::Cluster(ClusterConnection::open(connector, seeds, wait_replicas))
             }
         })
     }
 
-    async fn call<A: Ask>(&self, partition: Partition, call: &A) -> Result<A::Answer, Failure> {
+    async fn request<R: Request>(
+        &self,
+        partition: Partition,
+        request: &R,
+    ) -> Result<R::Reply, RequestError> {
         match self {
-            Self::One(line) => line.call(call).await,
-            Self::Cluster(cluster) => cluster.call(partition, call).await,
+            Self::Server(server) => server.request(request).await,
+            Self::Cluster(cluster) => cluster.request(partition, request).await,
         }
     }
 
-    /// Somebody takes a write.
-    async fn ping(&self) -> Result<(), Failure> {
-        let answer = match self {
-            Self::One(line) => line.call(&probe(Partition::MIN)).await,
+    /// A master takes a write.
+    async fn probe(&self) -> Result<(), RequestError> {
+        let reply = match self {
+            Self::Server(server) => server.request(&write_probe(keys::FIRST_PARTITION)).await,
             Self::Cluster(cluster) => {
-                let mut answer = Err(Failure::Away("no master answers"));
-                for partition in all_partitions().step_by(PROBED_EVERY) {
-                    answer = cluster.call(partition, &probe(partition)).await;
-                    if answer.is_ok() {
+                let mut reply = Err(RequestError::NotSent("no master answers"));
+                for partition in all_partitions().step_by(PROBE_STEP) {
+                    reply = cluster.request(partition, &write_probe(partition)).await;
+                    if reply.is_ok() {
                         break;
                     }
                 }
-                answer
+                reply
             }
         };
-        answer.map(drop)
+        reply.map(drop)
     }
 }
 
-/// A write that means nothing, in one partition.
-fn probe(partition: Partition) -> redis::Cmd {
+fn write_probe(partition: Partition) -> redis::Cmd {
     let mut set = redis::cmd("SET");
-    set.arg(format!("{}probe", prefix(partition)));
-    set.arg(1).arg("EX").arg(60);
+    set.arg(keys::key(partition, keys::PROBE));
+    set.arg(1).arg("EX").arg(PROBE_TTL_SECONDS);
     set
 }

@@ -1,11 +1,11 @@
-//! Errors of the Redis client become ours. None of its texts holds a credential.
+//! Errors of the Redis client as backend errors. None of their texts holds a credential.
 
-use redis::{ErrorKind as Vendor, RedisError, ServerErrorKind};
+use redis::{ErrorKind as RedisErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::{BackendError, ErrorKind};
 
-/// Text that a node, and not a bug, is to blame for: these come as plain words of the server.
-const PASSING: &[&str] = &[
+/// Codes of refusals that say something about the server's state, and for which the client has no kind.
+const REFUSALS: &[&str] = &[
     "OOM",
     "BUSY",
     "NOREPLICAS",
@@ -20,25 +20,20 @@ pub fn failed(operation: &'static str, error: RedisError) -> BackendError {
     BackendError::with_source(kind(&error), operation, error)
 }
 
-/// Redis is away, or too busy to be asked.
-pub fn away(operation: &'static str, why: &'static str) -> BackendError {
-    BackendError::with_source(ErrorKind::Unavailable, operation, why)
+/// Redis cannot be reached, or takes no calls.
+pub fn unavailable(operation: &'static str, reason: impl Into<String>) -> BackendError {
+    BackendError::with_source(ErrorKind::Unavailable, operation, reason.into())
 }
 
-/// A store that holds the first part of an import.
-pub fn half_imported(refusal: String) -> BackendError {
-    BackendError::with_source(ErrorKind::Unavailable, "redis.open", refusal)
+/// Redis holds or returned something that no version of this store writes.
+pub fn corrupt(operation: &'static str, found: impl Into<String>) -> BackendError {
+    BackendError::with_source(ErrorKind::Corrupt, operation, found.into())
 }
 
-/// An answer that no version of this store gives.
-pub fn corrupt(operation: &'static str, what: impl Into<String>) -> BackendError {
-    BackendError::with_source(ErrorKind::Corrupt, operation, what.into())
-}
-
-/// The server has refused the call before it did anything.
+/// The server refused the command before it ran.
 pub fn is_refusal(error: &RedisError) -> bool {
     match error.kind() {
-        Vendor::Server(
+        RedisErrorKind::Server(
             ServerErrorKind::BusyLoading
             | ServerErrorKind::TryAgain
             | ServerErrorKind::ClusterDown
@@ -47,34 +42,34 @@ pub fn is_refusal(error: &RedisError) -> bool {
             | ServerErrorKind::Moved
             | ServerErrorKind::Ask,
         ) => true,
-        _ => PASSING.iter().any(|word| says(error, word)),
+        _ => REFUSALS.iter().any(|code| has_code(error, code)),
     }
 }
 
-/// Redis before 7 puts what went wrong in a script at the end of a sentence of its own.
-fn says(error: &RedisError, word: &str) -> bool {
-    let within = |detail: &str| detail.contains(&format!("-{word} "));
-    error.code() == Some(word) || error.detail().is_some_and(within)
+/// Redis before version 7 puts the code of a command that failed in a script into a sentence.
+fn has_code(error: &RedisError, code: &str) -> bool {
+    let in_sentence = |detail: &str| detail.contains(&format!("-{code} "));
+    error.code() == Some(code) || error.detail().is_some_and(in_sentence)
 }
 
-/// The connection has to be made anew before it is of use.
-pub fn ends_connection(error: &RedisError) -> bool {
+/// The connection must be replaced before the next request.
+pub fn breaks_connection(error: &RedisError) -> bool {
     match error.kind() {
-        Vendor::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => true,
-        _ if says(error, "READONLY") => true,
-        // A slow answer says nothing about the connection; the pings tell.
+        RedisErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => true,
+        _ if has_code(error, "READONLY") => true,
+        // After a timeout the pings decide whether the connection is broken.
         _ => !error.is_timeout() && (error.is_io_error() || error.is_unrecoverable_error()),
     }
 }
 
-/// The vendor's kinds may grow: what is not known is its fault.
+/// Kinds that a later version of the client adds count as the server's fault.
 fn kind(error: &RedisError) -> ErrorKind {
     match error.kind() {
-        Vendor::Io | Vendor::ClusterConnectionNotFound | Vendor::MasterNameNotFoundBySentinel => {
-            ErrorKind::Unavailable
-        }
-        Vendor::Parse | Vendor::UnexpectedReturnType => ErrorKind::Corrupt,
-        _ if is_refusal(error) || says(error, "READONLY") => ErrorKind::Unavailable,
+        RedisErrorKind::Io
+        | RedisErrorKind::ClusterConnectionNotFound
+        | RedisErrorKind::MasterNameNotFoundBySentinel => ErrorKind::Unavailable,
+        RedisErrorKind::Parse | RedisErrorKind::UnexpectedReturnType => ErrorKind::Corrupt,
+        _ if is_refusal(error) || has_code(error, "READONLY") => ErrorKind::Unavailable,
         _ => ErrorKind::Upstream,
     }
 }

@@ -1,4 +1,7 @@
-//! The store in Redis as a whole, for exports and imports.
+//! Export and import of the whole store.
+//!
+//! - `export`: reads the partitions, one kind of entries after the other.
+//! - `import`: writes entries of an archive.
 
 mod export;
 mod import;
@@ -7,17 +10,16 @@ use async_trait::async_trait;
 use redis::Value;
 use tokio::sync::mpsc;
 
-use super::connection::Link;
-use super::scripts::Scripts;
-use super::scripts::decode;
+use super::connection::Connection;
+use super::scripts::{Scripts, decode};
 use super::{error, json, keys};
 use crate::error::{ErrorKind, Result};
 use crate::settings::RedisSettings;
 use crate::transfer::{ImportMarker, OfflineStore, Page};
 
-/// A Redis that no gateway uses. It shows no heartbeat of its own.
+/// A Redis that no gateway uses. It writes no heartbeat.
 pub struct OfflineRedis {
-    link: Link,
+    connection: Connection,
     scripts: Scripts,
 }
 
@@ -25,25 +27,28 @@ impl OfflineRedis {
     /// Begins to connect; must be called inside a Tokio runtime.
     pub fn open(settings: &RedisSettings) -> Result<Self> {
         Ok(Self {
-            link: Link::open_offline(settings)?,
+            connection: Connection::open_offline(settings)?,
             scripts: Scripts::new(),
         })
     }
 
-    async fn marker(&self, command: &str, value: Option<&str>) -> Result<Value> {
-        let (partition, key) = keys::import();
+    /// `GET`, `SET` or `DEL` of the import's marker.
+    async fn on_marker(&self, command: &str, value: Option<&str>) -> Result<Value> {
+        let partition = keys::FIRST_PARTITION;
         let mut command = redis::cmd(command);
-        command.arg(key).arg(value);
-        let answer = self.link.call(partition, &command).await;
-        answer.map_err(|failure| failure.of("redis.import_marker"))
+        command
+            .arg(keys::key(partition, keys::IMPORT_MARKER))
+            .arg(value);
+        let reply = self.connection.request(partition, &command).await;
+        reply.map_err(|error| error.of("redis.import_marker"))
     }
 }
 
-/// Refuses a Redis that holds the first part of an import. One that does not answer is not refused:
-/// the store looks again before its first call.
+/// Refuses a Redis that holds an unfinished import. One that does not answer is not refused: the connection looks again
+/// before its first request.
 pub async fn refuse_half_imported(settings: &RedisSettings) -> Result<()> {
     match OfflineRedis::open(settings)?.import_marker().await {
-        Ok(Some(marker)) => Err(error::half_imported(marker.refusal())),
+        Ok(Some(marker)) => Err(error::unavailable("redis.open", marker.refusal())),
         Ok(None) => Ok(()),
         Err(error) if error.kind == ErrorKind::Corrupt => Err(error),
         Err(_) => Ok(()),
@@ -57,12 +62,12 @@ impl OfflineStore for OfflineRedis {
     }
 
     async fn live_nodes(&self) -> Result<u64> {
-        let call = self.scripts.count_nodes.on(keys::NODES);
-        call.run(&self.link).await?.number()
+        let call = self.scripts.count_nodes.on(keys::FIRST_PARTITION);
+        call.run(&self.connection).await?.number()
     }
 
     async fn import_marker(&self) -> Result<Option<ImportMarker>> {
-        match self.marker("GET", None).await? {
+        match self.on_marker("GET", None).await? {
             Value::Nil => Ok(None),
             Value::BulkString(json) => decode::from_json(&String::from_utf8_lossy(&json)).map(Some),
             other => Err(error::corrupt("redis.import_marker", format!("{other:?}"))),
@@ -72,7 +77,7 @@ impl OfflineStore for OfflineRedis {
     async fn is_empty(&self) -> Result<bool> {
         for partition in keys::all_partitions() {
             let call = self.scripts.is_empty.on(partition);
-            if call.run(&self.link).await?.number()? == 0 {
+            if call.run(&self.connection).await?.number()? == 0 {
                 return Ok(false);
             }
         }
@@ -81,11 +86,11 @@ impl OfflineStore for OfflineRedis {
 
     async fn begin_import(&self, marker: &ImportMarker) -> Result<()> {
         let marker = json("redis.begin_import", marker)?;
-        self.marker("SET", Some(&marker)).await.map(drop)
+        self.on_marker("SET", Some(&marker)).await.map(drop)
     }
 
     async fn end_import(&self) -> Result<()> {
-        self.marker("DEL", None).await.map(drop)
+        self.on_marker("DEL", None).await.map(drop)
     }
 
     async fn dump(&self, pages: mpsc::Sender<Page>) -> Result<()> {

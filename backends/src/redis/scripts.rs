@@ -1,35 +1,46 @@
 //! The Lua scripts: one for each operation, each inside one partition.
+//!
+//! A script is `common.lua` and its own file, after the constants of [`keys`] that it names: Lua and Rust share them,
+//! and a call sends none of them. The scripts are in `scripts/`, in a folder of the room that calls them.
+//!
+//! - `reply`: takes a reply apart; `decode`: strings of a reply become values.
 
 pub mod decode;
 mod reply;
+#[cfg(test)]
+mod tests;
 
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Script, ScriptInvocation, ToRedisArgs};
+use redis::{RedisResult, ScriptInvocation, ToRedisArgs};
 
-use super::connection::{Ask, Failure, Link};
+use super::connection::{Connection, Request, RequestError};
 use super::keys::{self, Partition};
 use crate::error::Result;
 pub use reply::{Items, Reply};
 
 macro_rules! scripts {
-    ($($room:literal { $($name:ident: $wrote:expr,)+ })+) => {
-        /// Every script, with the words they share before it.
+    ($($room:literal { $($name:ident: $replicated:expr,)+ })+) => {
         pub struct Scripts {
-            $($(pub $name: Named,)+)+
+            $($(pub $name: Script,)+)+
         }
 
         impl Scripts {
             pub fn new() -> Self {
                 Self {
-                    $($($name: Named {
+                    $($($name: Script {
                         operation: concat!("redis.", stringify!($name)),
-                        wrote: $wrote,
-                        script: Script::new(concat!(
-                            include_str!("scripts/common.lua"),
-                            include_str!(concat!("scripts/", $room, "/", stringify!($name), ".lua")),
-                        )),
+                        replicated: $replicated,
+                        script: redis::Script::new(&source(include_str!(
+                            concat!("scripts/", $room, "/", stringify!($name), ".lua")
+                        ))),
                     },)+)+
                 }
+            }
+
+            /// SHA-1 and name of each script, for tests that count what requests cost.
+            #[cfg(feature = "conformance")]
+            pub fn names(&self) -> Vec<(String, &'static str)> {
+                vec![$($((self.$name.script.get_hash().to_owned(), stringify!($name)),)+)+]
             }
         }
     };
@@ -37,92 +48,82 @@ macro_rules! scripts {
 
 scripts! {
     "store" {
-        reserve: Wrote::AsTheAnswerSays,
-        undo_reserve: Wrote::Nothing,
-        charge: Wrote::Always,
-        renew: Wrote::Always,
-        commit: Wrote::Always,
-        release: Wrote::Always,
-        add_usage: Wrote::Nothing,
-        create: Wrote::Always,
-        get: Wrote::Nothing,
-        patch: Wrote::Always,
-        delete: Wrote::Always,
-        list: Wrote::Nothing,
-        record_upload: Wrote::Always,
-        abandoned_uploads: Wrote::Nothing,
-        forget_upload: Wrote::Nothing,
-        settlement: Wrote::Nothing,
+        reserve: Replicated::IfReplySaysSo,
+        undo_reserve: Replicated::Never,
+        charge: Replicated::Always,
+        renew: Replicated::Always,
+        commit: Replicated::Always,
+        release: Replicated::Always,
+        add_usage: Replicated::Never,
+        create: Replicated::Always,
+        get: Replicated::Never,
+        patch: Replicated::Always,
+        delete: Replicated::Always,
+        list: Replicated::Never,
+        record_upload: Replicated::Always,
+        abandoned_uploads: Replicated::Never,
+        forget_upload: Replicated::Never,
+        settlement: Replicated::Never,
     }
     "queue" {
-        enqueue: Wrote::Always,
-        find_due: Wrote::Nothing,
-        claim: Wrote::Nothing,
-        finish_claim: Wrote::Nothing,
-        list_events: Wrote::Nothing,
-        get_events: Wrote::Nothing,
-        replay: Wrote::Always,
-        count_events: Wrote::Nothing,
+        enqueue: Replicated::Always,
+        find_due: Replicated::Never,
+        claim: Replicated::Never,
+        finish_claim: Replicated::Never,
+        list_events: Replicated::Never,
+        get_events: Replicated::Never,
+        replay: Replicated::Always,
+        count_events: Replicated::Never,
     }
     "maintenance" {
-        sweep: Wrote::Nothing,
-        interrupt_downloads: Wrote::Nothing,
-        note_node: Wrote::Nothing,
-        count_nodes: Wrote::Nothing,
+        sweep: Replicated::Never,
+        interrupt_downloads: Replicated::Never,
+        note_node: Replicated::Never,
+        count_nodes: Replicated::Never,
     }
     "offline" {
-        is_empty: Wrote::Nothing,
-        export: Wrote::Nothing,
-        import: Wrote::Always,
+        is_empty: Replicated::Never,
+        export: Replicated::Never,
+        import: Replicated::Always,
     }
 }
 
-/// Whether a script has written what somebody counts on, so that replicas have to have it.
-#[derive(Clone, Copy)]
-enum Wrote {
-    /// Nothing, or what is done again where it is lost.
-    Nothing,
-    Always,
-    /// The last item of the answer is `1`.
-    AsTheAnswerSays,
-}
-
-impl Ask for Call<'_> {
-    type Answer = Reply;
-
-    async fn send(&self, to: &mut MultiplexedConnection) -> RedisResult<Reply> {
-        self.invocation.invoke_async(to).await
-    }
-
-    fn wrote(&self, answer: &Reply) -> bool {
-        self.wrote.by(answer)
-    }
-}
-
-impl Wrote {
-    fn by(self, answer: &Reply) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Always => true,
-            Self::AsTheAnswerSays => answer.ends_with_one(),
+/// A script as Redis gets it.
+fn source(file: &str) -> String {
+    let common = include_str!("scripts/common.lua");
+    let mut source = String::new();
+    for (name, value) in keys::lua_constants() {
+        if common.contains(name) || file.contains(name) {
+            source += &format!("local {name} = {value}\n");
         }
     }
+    source + common + file
 }
 
-/// A script and what it is called in errors.
-pub struct Named {
+/// Whether replicas must have what a script has written before its caller goes on.
+#[derive(Clone, Copy)]
+enum Replicated {
+    /// The script writes nothing, or only what is written again where it is lost.
+    Never,
+    Always,
+    /// The last item of the reply is `1`.
+    IfReplySaysSo,
+}
+
+/// A script, its name in errors, and what has to be replicated.
+pub struct Script {
     operation: &'static str,
-    wrote: Wrote,
-    script: Script,
+    replicated: Replicated,
+    script: redis::Script,
 }
 
-impl Named {
-    pub fn on(&self, partition: Partition) -> Call<'_> {
+impl Script {
+    pub fn on(&self, partition: Partition) -> ScriptCall<'_> {
         let mut invocation = self.script.prepare_invoke();
         invocation.key(keys::prefix(partition));
-        Call {
+        ScriptCall {
             operation: self.operation,
-            wrote: self.wrote,
+            replicated: self.replicated,
             partition,
             invocation,
         }
@@ -130,14 +131,14 @@ impl Named {
 }
 
 /// A script with its arguments.
-pub struct Call<'a> {
+pub struct ScriptCall<'a> {
     operation: &'static str,
-    wrote: Wrote,
+    replicated: Replicated,
     partition: Partition,
     invocation: ScriptInvocation<'a>,
 }
 
-impl Call<'_> {
+impl ScriptCall<'_> {
     pub fn arg(mut self, arg: impl ToRedisArgs) -> Self {
         self.invocation.arg(arg);
         self
@@ -148,18 +149,34 @@ impl Call<'_> {
     }
 
     /// One round trip; three where Redis does not have the script yet.
-    pub async fn run(&self, link: &Link) -> Result<Reply> {
-        let reply = self.attempt(link).await;
-        reply.map_err(|failure| failure.of(self.operation))
+    pub async fn run(&self, connection: &Connection) -> Result<Reply> {
+        let reply = self.try_run(connection).await;
+        reply.map_err(|error| error.of(self.operation))
     }
 
-    /// For callers to whom it matters whether the script may have run.
-    pub async fn attempt(&self, link: &Link) -> Result<Reply, Failure> {
-        let reply = link.call(self.partition, self).await?;
+    /// [`run`](Self::run) for callers that need to know whether the script may have run.
+    pub async fn try_run(&self, connection: &Connection) -> Result<Reply, RequestError> {
+        let reply = connection.request(self.partition, self).await?;
         Ok(reply.of(self.operation))
     }
 
     pub fn operation(&self) -> &'static str {
         self.operation
+    }
+}
+
+impl Request for ScriptCall<'_> {
+    type Reply = Reply;
+
+    async fn send(&self, to: &mut MultiplexedConnection) -> RedisResult<Reply> {
+        self.invocation.invoke_async(to).await
+    }
+
+    fn must_replicate(&self, reply: &Reply) -> bool {
+        match self.replicated {
+            Replicated::Never => false,
+            Replicated::Always => true,
+            Replicated::IfReplySaysSo => reply.ends_with_one(),
+        }
     }
 }

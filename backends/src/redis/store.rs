@@ -1,4 +1,10 @@
 //! The token store: one file for each operation.
+//!
+//! - `reserve`, `lease`, `commit_or_release`: an access from its admission to its end.
+//! - `retry_queue`: commits, releases and undos that Redis has not answered.
+//! - `usage_buffer`: hits of unlimited tokens, written in batches.
+//! - `create`, `get_patch_delete`, `listing`: the control plane.
+//! - `multipart_uploads`: multipart uploads that may have to be aborted in storage.
 
 mod commit_or_release;
 pub mod create;
@@ -63,7 +69,7 @@ impl TokenStore for RedisStore {
     }
 
     async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<LeaseState> {
-        self.0.extend(lease, duration, None).await
+        self.0.renew(lease, duration, None).await
     }
 
     async fn finalise(
@@ -73,7 +79,7 @@ impl TokenStore for RedisStore {
         lease: Duration,
     ) -> Result<LeaseState> {
         match reservation.lease() {
-            Some(held) => self.0.extend(held, lease, Some(intent)).await,
+            Some(id) => self.0.renew(id, lease, Some(intent)).await,
             None => Ok(LeaseState::Held),
         }
     }
@@ -126,13 +132,13 @@ impl TokenStore for RedisStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.0.link.ping().await
+        self.0.connection.ping().await
     }
 
-    /// Everything is written as it happens, but for the hits of unlimited tokens.
+    /// Only hits of unlimited tokens and the retry queue are not written yet.
     async fn close(&self) -> Result<()> {
-        self.0.finish_deeds().await;
+        self.0.drain_retry_queue().await;
         self.0.flush_usage().await?;
-        self.0.end_life().await
+        self.0.sign_off().await
     }
 }

@@ -1,4 +1,4 @@
-//! What takes a look inside, or more patience than a test has: nodes that die, long outages.
+//! Tests that need shorter time limits or see the inside: nodes that die, long outages.
 #![allow(clippy::unwrap_used)]
 
 mod dead_nodes;

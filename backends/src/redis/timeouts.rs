@@ -1,22 +1,22 @@
-//! How long a node bears with a Redis, and with other nodes, that say nothing. Tests have less of it.
+//! How a node acts while Redis, or another node, does not answer. Tests shorten these times.
 
 use std::time::Duration;
 
-pub struct Patience {
-    /// A sign of life has to be missed for so long: after an outage of Redis every node needs a
-    /// moment.
-    pub missed_for: Duration,
-    /// Pauses (ms) before further tries of a deed: with the time limits of all tries less than the
-    /// minute for which Redis remembers its id. What can be done after that has the last one again
-    /// and again.
-    pub pauses_ms: &'static [u64],
+pub struct OutageTimeouts {
+    /// A node is dead when its heartbeat was missing for so long. After an outage of Redis every node needs a
+    /// moment to write its own.
+    pub dead_after: Duration,
+    /// Delays (ms) before each retry of an operation. With the time limits of all tries they end before Redis
+    /// forgets the call id ([`CALL_ID_TTL_MS`](super::keys::CALL_ID_TTL_MS)). What is safe without it is then
+    /// retried at the last delay.
+    pub retry_delays_ms: &'static [u64],
 }
 
-impl Default for Patience {
+impl Default for OutageTimeouts {
     fn default() -> Self {
         Self {
-            missed_for: Duration::from_secs(30),
-            pauses_ms: &[100, 400, 1_000, 2_000, 4_000, 8_000, 8_000, 16_000],
+            dead_after: Duration::from_secs(30),
+            retry_delays_ms: &[100, 400, 1_000, 2_000, 4_000, 8_000, 8_000, 16_000],
         }
     }
 }

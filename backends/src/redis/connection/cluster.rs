@@ -1,10 +1,9 @@
-//! Several masters, each with some of the partitions.
+//! A cluster: one connection to each master, so that the loss of a master concerns only its partitions.
 //!
-//! A line for each master, so that the loss of one is felt by its partitions only. `MOVED` is
-//! followed: the call was not done. `ASK` is not: while a slot is on its way between two masters a
-//! script would find part of its partition there and part here; its calls fail until it has arrived.
+//! `MOVED` is followed, because the request was not carried out. `ASK` is not: while a slot migrates, a script would
+//! find only some of its partition's keys. Requests to it fail until the slot has arrived.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,109 +13,114 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::connector::{Access, Target, host_and_port};
-use super::request::Ask;
-use super::server::{FIRST, Failure, Line, settings};
+use super::connector::{Connector, Target, host_and_port};
+use super::request::{Request, RequestError};
+use super::server::{STARTUP_TIMEOUT, ServerConnection, connection_config};
 use super::slots;
 use crate::redis::keys::Partition;
 
-/// How often the cluster is asked who serves what: while everybody answers, and while not.
-const ASK_EVERY: Duration = Duration::from_secs(10);
-const ASK_AGAIN: Duration = Duration::from_millis(200);
-/// A failure makes many calls tell of it at once.
-const GATHER: Duration = Duration::from_millis(20);
-/// Masters that one call is sent on to.
-const MOVES: usize = 4;
+/// How often `CLUSTER SLOTS` is read while every partition is served.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
+/// How often it is read while a partition is not served.
+const OUTAGE_REFRESH_INTERVAL: Duration = Duration::from_millis(200);
+/// Before a refresh that a request asks for: one failure makes many requests ask.
+const REFRESH_DELAY: Duration = Duration::from_millis(20);
+const MAX_REDIRECTS: usize = 4;
 
-pub struct Cluster {
-    shared: Arc<Shared>,
-    known: watch::Receiver<bool>,
-    keeper: JoinHandle<()>,
+pub struct ClusterConnection {
+    map: Arc<ClusterMap>,
+    /// Whether a refresh has ended, well or not.
+    refreshed: watch::Receiver<bool>,
+    refreshing: JoinHandle<()>,
 }
 
-struct Shared {
-    access: Arc<Access>,
-    /// Nodes to ask while no master answers.
+/// Which connection serves which partition.
+struct ClusterMap {
+    connector: Arc<Connector>,
+    /// The addresses of the settings, asked while no master answers.
     seeds: Vec<String>,
     wait_replicas: u32,
     /// By address.
-    lines: Mutex<HashMap<String, Arc<Line>>>,
+    servers: Mutex<HashMap<String, Arc<ServerConnection>>>,
     /// By partition.
-    serving: RwLock<Vec<Option<Arc<Line>>>>,
+    masters: RwLock<Vec<Option<Arc<ServerConnection>>>>,
     stale: Arc<Notify>,
 }
 
-impl Drop for Cluster {
+impl Drop for ClusterConnection {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.refreshing.abort();
     }
 }
 
-impl Cluster {
+impl ClusterConnection {
     /// Begins to connect; must be called inside a Tokio runtime.
-    pub fn open(access: Arc<Access>, seeds: Vec<String>, wait_replicas: u32) -> Self {
-        let shared = Arc::new(Shared {
-            access,
+    pub fn open(connector: Arc<Connector>, seeds: Vec<String>, wait_replicas: u32) -> Self {
+        let map = Arc::new(ClusterMap {
+            connector,
             seeds,
             wait_replicas,
-            lines: Mutex::default(),
-            serving: RwLock::default(),
+            servers: Mutex::default(),
+            masters: RwLock::default(),
             stale: Arc::default(),
         });
-        let (tell, known) = watch::channel(false);
-        let keeper = tokio::spawn(keep(Arc::clone(&shared), tell));
+        let (refreshed_sender, refreshed) = watch::channel(false);
+        let refreshing = tokio::spawn(keep_refreshed(Arc::clone(&map), refreshed_sender));
         Self {
-            shared,
-            known,
-            keeper,
+            map,
+            refreshed,
+            refreshing,
         }
     }
 
-    /// As [`Line::call`], at the master of the partition.
-    pub async fn call<A: Ask>(&self, partition: Partition, call: &A) -> Result<A::Answer, Failure> {
-        let mut line = self.serving(partition).await?;
-        for _ in 0..MOVES {
-            match line.call(call).await {
-                Err(Failure::Redis(error)) => match moved_to(&error) {
-                    Some(address) => line = self.shared.moved(partition, &address),
+    /// [`ServerConnection::request`] to the master of the partition.
+    pub async fn request<R: Request>(
+        &self,
+        partition: Partition,
+        request: &R,
+    ) -> Result<R::Reply, RequestError> {
+        let mut master = self.master_of(partition).await?;
+        for _ in 0..MAX_REDIRECTS {
+            match master.request(request).await {
+                Err(RequestError::Redis(error)) => match moved_to(&error) {
+                    Some(address) => master = self.map.move_partition(partition, &address),
                     None => {
-                        if shows_a_change(&error) {
-                            self.shared.stale.notify_one();
+                        if shows_stale_map(&error) {
+                            self.map.stale.notify_one();
                         }
-                        return Err(Failure::Redis(error));
+                        return Err(RequestError::Redis(error));
                     }
                 },
-                done => return done,
+                reply => return reply,
             }
         }
-        Err(Failure::Away("the masters send a call in circles"))
+        Err(RequestError::NotSent("too many redirects between masters"))
     }
 
-    async fn serving(&self, partition: Partition) -> Result<Arc<Line>, Failure> {
-        self.settled().await;
-        let serving = self.shared.serving.read();
-        let line = serving.get(usize::from(partition)).cloned().flatten();
-        line.ok_or(Failure::Away("no master serves the slot"))
+    async fn master_of(&self, partition: Partition) -> Result<Arc<ServerConnection>, RequestError> {
+        self.wait_for_first_refresh().await;
+        let masters = self.map.masters.read();
+        let master = masters.get(usize::from(partition)).cloned().flatten();
+        master.ok_or(RequestError::NotSent("no master serves the slot"))
     }
 
-    /// The first calls wait for the cluster's first word.
-    async fn settled(&self) {
-        if !*self.known.borrow() {
-            let mut known = self.known.clone();
-            // Who waited in vain finds nobody who serves.
-            let _ = timeout(FIRST, known.wait_for(|known| *known)).await;
+    async fn wait_for_first_refresh(&self) {
+        if !*self.refreshed.borrow() {
+            let mut refreshed = self.refreshed.clone();
+            // After the timeout the request finds no master.
+            let _ = timeout(STARTUP_TIMEOUT, refreshed.wait_for(|done| *done)).await;
         }
     }
 }
 
-/// The address that `MOVED` names; without a host, the one that said so is meant.
+/// The address that `MOVED` names. One without a host means the server that replied; it is not followed.
 fn moved_to(error: &RedisError) -> Option<String> {
     let moved = matches!(error.kind(), ErrorKind::Server(ServerErrorKind::Moved));
     let (address, _) = error.redirect_node().filter(|_| moved)?;
     Some(address.to_owned()).filter(|address| !address.starts_with(':'))
 }
 
-fn shows_a_change(error: &RedisError) -> bool {
+fn shows_stale_map(error: &RedisError) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Server(
@@ -128,81 +132,81 @@ fn shows_a_change(error: &RedisError) -> bool {
     )
 }
 
-impl Shared {
-    fn line(&self, address: &str) -> Arc<Line> {
-        let mut lines = self.lines.lock();
-        let line = lines.entry(address.to_owned()).or_insert_with(|| {
+impl ClusterMap {
+    fn server(&self, address: &str) -> Arc<ServerConnection> {
+        let mut servers = self.servers.lock();
+        let server = servers.entry(address.to_owned()).or_insert_with(|| {
             let target = Target::Server {
-                access: Arc::clone(&self.access),
+                connector: Arc::clone(&self.connector),
                 address: address.to_owned(),
             };
-            Arc::new(Line::open(
-                target,
-                self.wait_replicas,
-                Arc::clone(&self.stale),
-            ))
+            let stale = Arc::clone(&self.stale);
+            Arc::new(ServerConnection::open(target, self.wait_replicas, stale))
         });
-        Arc::clone(line)
+        Arc::clone(server)
     }
 
-    fn moved(&self, partition: Partition, address: &str) -> Arc<Line> {
-        let line = self.line(address);
-        if let Some(serving) = self.serving.write().get_mut(usize::from(partition)) {
-            *serving = Some(Arc::clone(&line));
+    fn move_partition(&self, partition: Partition, address: &str) -> Arc<ServerConnection> {
+        let server = self.server(address);
+        if let Some(master) = self.masters.write().get_mut(usize::from(partition)) {
+            *master = Some(Arc::clone(&server));
         }
         self.stale.notify_one();
-        line
+        server
     }
 
-    /// Takes over what the cluster says; lines to those who serve nothing end.
-    fn install(&self, masters: Vec<Option<String>>) {
-        let serving: Vec<_> = masters
+    /// Takes over the masters' addresses by partition, and drops connections to other servers.
+    fn update(&self, addresses: Vec<Option<String>>) {
+        let masters: Vec<_> = addresses
             .iter()
-            .map(|address| address.as_deref().map(|address| self.line(address)))
+            .map(|address| address.as_deref().map(|address| self.server(address)))
             .collect();
-        let keep: std::collections::HashSet<_> = masters.into_iter().flatten().collect();
-        *self.serving.write() = serving;
-        self.lines
+        let used: HashSet<_> = addresses.into_iter().flatten().collect();
+        *self.masters.write() = masters;
+        self.servers
             .lock()
-            .retain(|address, _| keep.contains(address));
+            .retain(|address, _| used.contains(address));
     }
 
-    /// Every partition has a master that answers.
-    fn is_whole(&self) -> bool {
-        let serving = self.serving.read();
-        let served = |line: &Option<Arc<Line>>| line.as_ref().is_some_and(|line| line.is_up());
-        !serving.is_empty() && serving.iter().all(served)
+    fn serves_all_partitions(&self) -> bool {
+        let masters = self.masters.read();
+        let is_up = |master: &Option<Arc<ServerConnection>>| {
+            master.as_ref().is_some_and(|master| master.is_up())
+        };
+        !masters.is_empty() && masters.iter().all(is_up)
     }
 
-    /// Asks one of the masters that answer, another one each `turn`, else the nodes of the settings.
-    async fn ask(&self, turn: usize) -> Result<Vec<Option<String>>, Failure> {
+    /// Reads the masters' addresses by partition: from a connected master, another one in each `round`, else from
+    /// the seeds.
+    async fn read_slots(&self, round: usize) -> Result<Vec<Option<String>>, RequestError> {
         let mut up: Vec<_> = {
-            let lines = self.lines.lock();
-            let up = lines.iter().filter(|(_, line)| line.is_up());
-            up.map(|(address, line)| (address.clone(), Arc::clone(line)))
+            let servers = self.servers.lock();
+            let up = servers.iter().filter(|(_, server)| server.is_up());
+            up.map(|(address, server)| (address.clone(), Arc::clone(server)))
                 .collect()
         };
         up.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let mut failure = Failure::Away("no node of the cluster answers");
+        let mut last_error = RequestError::NotSent("no node of the cluster answers");
         for n in 0..up.len() {
-            let (address, line) = &up[(turn + n) % up.len()];
-            match line.call(&cluster_slots()).await {
-                Ok(answer) => return Ok(slots::masters(&answer, host_and_port(address).0)),
-                Err(error) => failure = error,
+            let (address, server) = &up[(round + n) % up.len()];
+            match server.request(&cluster_slots()).await {
+                Ok(reply) => return Ok(slots::masters(&reply, host_and_port(address).0)),
+                Err(error) => last_error = error,
             }
         }
         for n in 0..self.seeds.len() {
-            let seed = &self.seeds[(turn + n) % self.seeds.len()];
-            let answer = async {
-                let mut connection = self.access.connect(seed, &settings()).await?;
+            let seed = &self.seeds[(round + n) % self.seeds.len()];
+            let reply = async {
+                let config = connection_config();
+                let mut connection = self.connector.connect(seed, &config).await?;
                 cluster_slots().send(&mut connection).await
             };
-            match answer.await {
-                Ok(answer) => return Ok(slots::masters(&answer, host_and_port(seed).0)),
-                Err(error) => failure = Failure::Redis(error),
+            match reply.await {
+                Ok(reply) => return Ok(slots::masters(&reply, host_and_port(seed).0)),
+                Err(error) => last_error = RequestError::Redis(error),
             }
         }
-        Err(failure)
+        Err(last_error)
     }
 }
 
@@ -212,34 +216,31 @@ fn cluster_slots() -> Cmd {
     slots
 }
 
-/// Learns who serves what, for as long as it is polled.
-async fn keep(shared: Arc<Shared>, tell: watch::Sender<bool>) {
-    let mut answered = true;
-    for turn in 0.. {
-        match shared.ask(turn).await {
-            Ok(masters) => {
-                shared.install(masters);
-                tell.send_replace(true);
-                answered = true;
+/// Keeps the map up to date for as long as it is polled.
+async fn keep_refreshed(map: Arc<ClusterMap>, refreshed: watch::Sender<bool>) {
+    let mut succeeded = true;
+    for round in 0.. {
+        match map.read_slots(round).await {
+            Ok(addresses) => {
+                map.update(addresses);
+                succeeded = true;
             }
-            Err(failure) => {
-                if answered {
-                    answered = false;
-                    let error = failure.of("redis.cluster");
-                    tracing::error!(
-                        exception.message = %error, "cannot ask the cluster; trying until it answers"
-                    );
+            Err(error) => {
+                if succeeded {
+                    succeeded = false;
+                    let error = error.of("redis.cluster");
+                    tracing::error!(exception.message = %error, "cannot read the cluster's slots; retrying until it answers");
                 }
-                tell.send_replace(true);
             }
         }
-        let pause = match shared.is_whole() {
-            true => ASK_EVERY,
-            false => ASK_AGAIN,
+        refreshed.send_replace(true);
+        let pause = match map.serves_all_partitions() {
+            true => REFRESH_INTERVAL,
+            false => OUTAGE_REFRESH_INTERVAL,
         };
         tokio::select! {
             () = sleep(pause) => {}
-            () = shared.stale.notified() => sleep(GATHER).await,
+            () = map.stale.notified() => sleep(REFRESH_DELAY).await,
         }
     }
 }

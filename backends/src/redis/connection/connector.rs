@@ -1,4 +1,4 @@
-//! Settings to a connection: to a server that has an address, or to the master that sentinels name.
+//! Makes connections from the settings: to an address, or to the master that sentinels name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use crate::error::Result;
 use crate::redis::error;
 use crate::settings::{RedisSettings, Secret};
 
-/// What every connection needs to know besides the address.
-pub struct Access {
-    /// At the servers that hold the data.
+/// Logins and TLS of every connection.
+pub struct Connector {
+    /// At servers with data.
     login: RedisConnectionInfo,
     /// At sentinels.
     sentinel_login: RedisConnectionInfo,
     tls: Option<TlsCertificates>,
 }
 
-impl Access {
-    /// Asks no network.
+impl Connector {
+    /// Uses no network.
     pub fn new(settings: &RedisSettings) -> Result<Arc<Self>> {
         let data = login(&settings.username, &settings.password);
         let sentinels = login(&settings.sentinel_username, &settings.sentinel_password);
@@ -38,20 +38,20 @@ impl Access {
                     client_key,
                 }),
         });
-        let access = Self {
+        let connector = Self {
             login: data.set_db(i64::from(settings.db)),
             sentinel_login: sentinels,
             tls,
         };
         for address in &settings.addresses {
-            access
-                .client(address, &access.login)
+            connector
+                .client(address, &connector.login)
                 .map_err(|e| error::failed("redis.open", e))?;
         }
-        Ok(Arc::new(access))
+        Ok(Arc::new(connector))
     }
 
-    /// A new connection to the server there.
+    /// Connects to the server at `address`.
     pub async fn connect(
         &self,
         address: &str,
@@ -92,21 +92,20 @@ fn login(username: &str, password: &Secret) -> RedisConnectionInfo {
     login
 }
 
-/// The parts of `HOST:PORT`; brackets of an IPv6 address are left out.
+/// Splits `HOST:PORT`, and removes the brackets of an IPv6 address.
 pub fn host_and_port(address: &str) -> (&str, u16) {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
     (host.trim_matches(['[', ']']), port.parse().unwrap_or(6379))
 }
 
-/// Where to connect to.
 pub enum Target {
     Server {
-        access: Arc<Access>,
+        connector: Arc<Connector>,
         address: String,
     },
-    /// The master of this name.
+    /// The master that sentinels know under this name.
     Master {
-        access: Arc<Access>,
+        connector: Arc<Connector>,
         sentinels: Vec<String>,
         name: String,
     },
@@ -122,41 +121,42 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// A new connection, and where it goes.
+    /// Connects, and returns the address too.
     pub async fn connect(
         &self,
         config: &AsyncConnectionConfig,
     ) -> RedisResult<(String, MultiplexedConnection)> {
         match self {
-            Self::Server { access, address } => {
-                Ok((address.clone(), access.connect(address, config).await?))
+            Self::Server { connector, address } => {
+                Ok((address.clone(), connector.connect(address, config).await?))
             }
             Self::Master {
-                access,
+                connector,
                 sentinels,
                 name,
             } => {
-                let mut last = RedisError::from((ErrorKind::EmptySentinelList, "no sentinels"));
+                let mut last_error =
+                    RedisError::from((ErrorKind::EmptySentinelList, "no sentinels"));
                 for sentinel in sentinels {
-                    match master(access, sentinel, name, config).await {
+                    match connect_to_master(connector, sentinel, name, config).await {
                         Ok(found) => return Ok(found),
-                        Err(error) => last = error,
+                        Err(error) => last_error = error,
                     }
                 }
-                Err(last)
+                Err(last_error)
             }
         }
     }
 }
 
-/// Connects to the master that this sentinel knows.
-async fn master(
-    access: &Access,
+/// Connects to the master that this sentinel names.
+async fn connect_to_master(
+    connector: &Connector,
     sentinel: &str,
     name: &str,
     config: &AsyncConnectionConfig,
 ) -> RedisResult<(String, MultiplexedConnection)> {
-    let client = access.client(sentinel, &access.sentinel_login)?;
+    let client = connector.client(sentinel, &connector.sentinel_login)?;
     let connection = client.get_multiplexed_async_connection_with_config(config);
     let mut connection = connection.await?;
     let master: Option<(String, u16)> = redis::cmd("SENTINEL")
@@ -169,11 +169,11 @@ async fn master(
         return Err((ErrorKind::MasterNameNotFoundBySentinel, unknown).into());
     };
     let address = format!("{host}:{port}");
-    let mut connection = access.connect(&address, config).await?;
-    // It may not have heard yet that it was demoted.
+    let mut connection = connector.connect(&address, config).await?;
+    // A demoted master, or its sentinels, may not know yet.
     let role: redis::Value = redis::cmd("ROLE").query_async(&mut connection).await?;
     if !is_master(&role) {
-        let demoted = "what the sentinels call the master is none";
+        let demoted = "the server that the sentinels name is no master";
         return Err((ErrorKind::Io, demoted).into());
     }
     Ok((address, connection))

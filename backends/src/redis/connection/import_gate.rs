@@ -1,24 +1,24 @@
-//! Keeps a gateway from serving from a Redis that holds the first part of an import.
+//! Refuses requests of a gateway to a Redis that holds an unfinished import.
 //!
-//! The first call looks for the import's marker. Once there was none nobody looks again: an import
-//! refuses to begin while a gateway shows that it lives.
+//! The first request looks for the import's marker. Without one the gate stays open: an import refuses to begin
+//! while a node uses the store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::{Cmd, Value};
 
-use super::server::Failure;
+use super::request::RequestError;
 use crate::redis::keys;
 
-/// Shut until it was looked for the marker, and there was none.
+/// Open once Redis has answered that there is no marker.
 pub struct ImportGate(AtomicBool);
 
 impl ImportGate {
-    pub fn shut() -> Self {
+    pub fn closed() -> Self {
         Self(AtomicBool::new(false))
     }
 
-    /// For whoever imports.
+    /// For imports themselves.
     pub fn open() -> Self {
         Self(AtomicBool::new(true))
     }
@@ -27,22 +27,22 @@ impl ImportGate {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// What has to be asked at the shut gate.
-    pub fn question() -> Cmd {
-        let mut question = redis::cmd("GET");
-        question.arg(keys::import().1);
-        question
+    /// The command whose reply goes to [`update`](Self::update).
+    pub fn get_marker() -> Cmd {
+        let mut get = redis::cmd("GET");
+        get.arg(keys::key(keys::FIRST_PARTITION, keys::IMPORT_MARKER));
+        get
     }
 
-    /// An answer opens it, or refuses the call. Where there is none the call goes on, and the next one
-    /// asks again: the rest of a cluster serves while one master is away.
-    pub fn hear(&self, answer: &Result<Value, Failure>) -> Result<(), Failure> {
-        match answer {
+    /// A marker refuses the request. Without a reply the request goes on, and the next one asks again: the other
+    /// masters of a cluster serve while this one is away.
+    pub fn update(&self, marker: &Result<Value, RequestError>) -> Result<(), RequestError> {
+        match marker {
             Ok(Value::Nil) => {
                 self.0.store(true, Ordering::Relaxed);
                 Ok(())
             }
-            Ok(_) => Err(Failure::Away(
+            Ok(_) => Err(RequestError::NotSent(
                 "an import into this store has not ended: run `asset-gateway store import` again \
                  with the same archive",
             )),

@@ -1,7 +1,7 @@
-//! Waiting until replicas have what was written (`WAIT`).
+//! Waits until replicas have what was written (`WAIT`).
 //!
-//! `WAIT` speaks of all writes of its connection, and holds the connection up while it waits. So one
-//! at a time is under way, and it serves all calls whose writes came before it.
+//! `WAIT` covers all earlier writes of its connection, and blocks the connection meanwhile. So one at a time runs, and
+//! serves all requests that wrote before it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,74 +10,74 @@ use parking_lot::Mutex;
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Once replicas were missing: calls must not queue for each other's patience …
-const PATIENCE_WITHOUT: Duration = Duration::from_millis(50);
-/// … but for one now and then: slow replicas are replicas.
-const PATIENT_EVERY: Duration = Duration::from_secs(3);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Once replicas were missing: requests must not queue up behind long waits.
+const SHORT_WAIT_TIMEOUT: Duration = Duration::from_millis(50);
+/// How often a wait has the full timeout all the same: the replicas may be back, but slow.
+const FULL_WAIT_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The replicas of the server at the other end of one connection.
 pub struct Replicas {
-    wanted: u32,
-    /// Writes that somebody waits for.
+    required: u32,
+    /// Writes so far that replicas must have.
     writes: AtomicU64,
-    turn: tokio::sync::Mutex<()>,
-    last: Mutex<Round>,
+    wait_lock: tokio::sync::Mutex<()>,
+    last: Mutex<LastWait>,
 }
 
-/// The `WAIT` that was done last.
+/// Result of the last `WAIT`.
 #[derive(Clone, Copy)]
-struct Round {
-    /// Of the writes, how many it was about.
+struct LastWait {
+    /// How many of the writes it covered.
     writes: u64,
     enough: bool,
-    /// When the last one with all patience began.
-    patient_at: Instant,
+    /// When the last one with the full timeout began.
+    full_wait_at: Instant,
 }
 
 impl Replicas {
-    pub fn new(wanted: u32) -> Self {
+    pub fn new(required: u32) -> Self {
         Self {
-            wanted,
+            required,
             writes: AtomicU64::new(0),
-            turn: tokio::sync::Mutex::default(),
-            last: Mutex::new(Round {
+            wait_lock: tokio::sync::Mutex::default(),
+            last: Mutex::new(LastWait {
                 writes: 0,
                 enough: true,
-                patient_at: Instant::now(),
+                full_wait_at: Instant::now(),
             }),
         }
     }
 
-    pub fn are_wanted(&self) -> bool {
-        self.wanted > 0
+    pub fn are_required(&self) -> bool {
+        self.required > 0
     }
 
-    /// Whether as many replicas as are wanted have all that this connection has written so far.
+    /// Whether enough replicas have everything that this connection has written so far.
     pub async fn wait(&self, connection: &mut MultiplexedConnection) -> RedisResult<bool> {
-        let own = self.writes.fetch_add(1, Ordering::AcqRel) + 1;
-        let _turn = self.turn.lock().await;
+        let own_write = self.writes.fetch_add(1, Ordering::AcqRel) + 1;
+        let _lock = self.wait_lock.lock().await;
         let last = *self.last.lock();
-        if last.writes >= own {
+        if last.writes >= own_write {
             return Ok(last.enough);
         }
         let writes = self.writes.load(Ordering::Acquire);
-        let (patience, patient_at) = match last.enough || last.patient_at.elapsed() > PATIENT_EVERY
-        {
-            true => (PATIENCE, Instant::now()),
-            false => (PATIENCE_WITHOUT, last.patient_at),
+        let full_wait = last.enough || last.full_wait_at.elapsed() > FULL_WAIT_INTERVAL;
+        let (timeout, full_wait_at) = match full_wait {
+            true => (WAIT_TIMEOUT, Instant::now()),
+            false => (SHORT_WAIT_TIMEOUT, last.full_wait_at),
         };
         let have: RedisResult<u32> = redis::cmd("WAIT")
-            .arg(self.wanted)
-            .arg(patience.as_millis() as u64)
+            .arg(self.required)
+            .arg(timeout.as_millis() as u64)
             .query_async(connection)
             .await;
-        let enough = have.as_ref().is_ok_and(|have| *have >= self.wanted);
-        // A failure is everybody's, too: nobody else is to find out for himself.
-        *self.last.lock() = Round {
+        let enough = have.as_ref().is_ok_and(|have| *have >= self.required);
+        // A failure, too, counts for all that wait: none of them has to try for itself.
+        *self.last.lock() = LastWait {
             writes,
             enough,
-            patient_at,
+            full_wait_at,
         };
         have.map(|_| enough)
     }

@@ -1,7 +1,6 @@
-//! The connection to one server: many calls share it, and it is made anew in the background when it
-//! breaks.
+//! The connection to one server, shared by all requests to it, and replaced in the background when it breaks.
 //!
-//! While there is none, calls fail at once: nobody waits for a Redis that is away.
+//! While there is no connection, requests fail at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,20 +14,19 @@ use tokio::time::{sleep, timeout};
 
 use super::connector::Target;
 use super::replicas::Replicas;
-use super::request::Ask;
-use crate::error::BackendError;
+use super::request::{Request, RequestError};
 use crate::redis::error;
 
-const CONNECT: Duration = Duration::from_secs(1);
-const RESPONSE: Duration = Duration::from_secs(2);
-/// How long the first calls after the start wait for a connection.
-pub const FIRST: Duration = Duration::from_secs(2);
-const PING_EVERY: Duration = Duration::from_millis(500);
-const RETRY_FIRST: Duration = Duration::from_millis(50);
-const RETRY_LAST: Duration = Duration::from_millis(250);
-/// Calls under way; past it they queue for a moment and are then refused, before they time out.
-const MAX_CALLS: usize = 2_048;
-const QUEUE_FOR: Duration = Duration::from_millis(250);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the first requests after the start wait for a connection.
+pub const STARTUP_TIMEOUT: Duration = Duration::from_secs(2);
+const PING_INTERVAL: Duration = Duration::from_millis(500);
+const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(50);
+const MAX_RECONNECT_DELAY: Duration = Duration::from_millis(250);
+/// Requests in flight. Further ones wait for [`QUEUE_TIMEOUT`] and are then refused, before they would time out.
+const MAX_REQUESTS: usize = 2_048;
+const QUEUE_TIMEOUT: Duration = Duration::from_millis(250);
 
 #[derive(Clone)]
 enum State {
@@ -44,73 +42,44 @@ struct Up {
     replicas: Arc<Replicas>,
 }
 
-/// Why a call has no answer.
-#[derive(Debug)]
-pub enum Failure {
-    /// It was not made.
-    Away(&'static str),
-    /// It was done, and too few replicas have it.
-    Unreplicated,
-    Redis(RedisError),
-}
-
-impl Failure {
-    pub fn may_have_run(&self) -> bool {
-        match self {
-            Self::Away(_) => false,
-            Self::Unreplicated => true,
-            Self::Redis(error) => !error::is_refusal(error),
-        }
-    }
-
-    pub fn of(self, operation: &'static str) -> BackendError {
-        match self {
-            Self::Away(why) => error::away(operation, why),
-            Self::Unreplicated => error::away(operation, "too few replicas have the write"),
-            Self::Redis(error) => error::failed(operation, error),
-        }
-    }
-}
-
-/// The way to one server.
-pub struct Line {
+pub struct ServerConnection {
     state: watch::Receiver<State>,
     broken: Arc<Broken>,
-    calls: Semaphore,
-    keeper: JoinHandle<()>,
+    permits: Semaphore,
+    reconnecting: JoinHandle<()>,
 }
 
-/// Tells the keeper which connection is of no use any more.
+/// The newest connection that requests have found broken.
 #[derive(Default)]
 struct Broken {
     generation: AtomicU64,
     changed: Notify,
 }
 
-impl Drop for Line {
+impl Drop for ServerConnection {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.reconnecting.abort();
     }
 }
 
-impl Line {
-    /// Begins to connect; must be called inside a Tokio runtime. `lost` is told of each connection
-    /// that breaks.
-    pub fn open(target: Target, wait_replicas: u32, lost: Arc<Notify>) -> Self {
-        let (tell, state) = watch::channel(State::Starting);
+impl ServerConnection {
+    /// Begins to connect; must be called inside a Tokio runtime. `disconnected` is notified each time that there
+    /// is no connection any more.
+    pub fn open(target: Target, wait_replicas: u32, disconnected: Arc<Notify>) -> Self {
+        let (state_sender, state) = watch::channel(State::Starting);
         let broken = Arc::<Broken>::default();
-        let keeper = Keeper {
+        let reconnector = Reconnector {
             target,
             wait_replicas,
-            tell,
+            state: state_sender,
             broken: Arc::clone(&broken),
-            lost,
+            disconnected,
         };
         Self {
             state,
             broken,
-            calls: Semaphore::new(MAX_CALLS),
-            keeper: tokio::spawn(keeper.keep()),
+            permits: Semaphore::new(MAX_REQUESTS),
+            reconnecting: tokio::spawn(reconnector.run()),
         }
     }
 
@@ -118,119 +87,115 @@ impl Line {
         matches!(*self.state.borrow(), State::Up(_))
     }
 
-    /// It is done once: what broke under way is not tried again. What it wrote the replicas that are
-    /// wanted have, too.
-    pub async fn call<A: Ask>(&self, call: &A) -> Result<A::Answer, Failure> {
+    /// Sends a request once. Returns when as many replicas as are configured have what it wrote.
+    pub async fn request<R: Request>(&self, request: &R) -> Result<R::Reply, RequestError> {
         let _permit = self.permit().await?;
-        let mut up = self.up().await?;
-        let answer = call.send(&mut up.connection).await;
-        let answer = answer.map_err(|error| self.failed(up.generation, error))?;
-        if up.replicas.are_wanted() && call.wrote(&answer) {
-            let have = up.replicas.wait(&mut up.connection).await;
-            if !have.map_err(|error| self.failed(up.generation, error))? {
-                return Err(Failure::Unreplicated);
+        let mut up = self.wait_until_up().await?;
+        let reply = request.send(&mut up.connection).await;
+        let reply = reply.map_err(|error| self.failed(up.generation, error))?;
+        if up.replicas.are_required() && request.must_replicate(&reply) {
+            let enough = up.replicas.wait(&mut up.connection).await;
+            if !enough.map_err(|error| self.failed(up.generation, error))? {
+                return Err(RequestError::TooFewReplicas);
             }
         }
-        Ok(answer)
+        Ok(reply)
     }
 
-    fn failed(&self, generation: u64, error: RedisError) -> Failure {
-        if error::ends_connection(&error) {
+    fn failed(&self, generation: u64, error: RedisError) -> RequestError {
+        if error::breaks_connection(&error) {
             self.broken
                 .generation
                 .fetch_max(generation, Ordering::AcqRel);
             self.broken.changed.notify_one();
         }
-        Failure::Redis(error)
+        RequestError::Redis(error)
     }
 
-    async fn permit(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        if let Ok(permit) = self.calls.try_acquire() {
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, RequestError> {
+        if let Ok(permit) = self.permits.try_acquire() {
             return Ok(permit);
         }
-        match timeout(QUEUE_FOR, self.calls.acquire()).await {
+        match timeout(QUEUE_TIMEOUT, self.permits.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(Failure::Away("too many calls under way")),
+            Ok(Err(_)) | Err(_) => Err(RequestError::NotSent("too many requests in flight")),
         }
     }
 
-    async fn up(&self) -> Result<Up, Failure> {
+    async fn wait_until_up(&self) -> Result<Up, RequestError> {
         let mut state = self.state.borrow().clone();
         if matches!(state, State::Starting) {
             let mut started = self.state.clone();
             let started = started.wait_for(|state| !matches!(state, State::Starting));
-            if let Ok(Ok(now)) = timeout(FIRST, started).await {
+            if let Ok(Ok(now)) = timeout(STARTUP_TIMEOUT, started).await {
                 state = now.clone();
             }
         }
         match state {
             State::Up(up) => Ok(up),
-            State::Starting | State::Down => Err(Failure::Away("not connected")),
+            State::Starting | State::Down => Err(RequestError::NotSent("not connected")),
         }
     }
 }
 
-/// How connections are made.
-pub fn settings() -> AsyncConnectionConfig {
+/// Time limits of connections.
+pub fn connection_config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT))
-        .set_response_timeout(Some(RESPONSE))
-        .set_pipeline_buffer_size(MAX_CALLS)
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_pipeline_buffer_size(MAX_REQUESTS)
 }
 
-struct Keeper {
+struct Reconnector {
     target: Target,
     wait_replicas: u32,
-    tell: watch::Sender<State>,
+    state: watch::Sender<State>,
     broken: Arc<Broken>,
-    lost: Arc<Notify>,
+    disconnected: Arc<Notify>,
 }
 
-impl Keeper {
-    /// Connects, watches, and connects again, for as long as it is polled.
-    async fn keep(self) {
-        let config = settings();
+impl Reconnector {
+    /// Connects, waits until the connection breaks, and connects again, for as long as it is polled.
+    async fn run(self) {
+        let config = connection_config();
         let mut generation = 0;
-        let mut pause = RETRY_FIRST;
+        let mut delay = MIN_RECONNECT_DELAY;
         let mut was_up = true;
         loop {
             match self.target.connect(&config).await {
                 Ok((address, connection)) => {
                     generation += 1;
-                    pause = RETRY_FIRST;
+                    delay = MIN_RECONNECT_DELAY;
                     was_up = true;
                     tracing::info!(server.address = address, "connected to Redis");
-                    self.tell.send_replace(State::Up(Up {
+                    self.state.send_replace(State::Up(Up {
                         generation,
                         connection: connection.clone(),
                         replicas: Arc::new(Replicas::new(self.wait_replicas)),
                     }));
                     warn_of_eviction(connection.clone(), &address).await;
-                    watch(connection, generation, &self.broken).await;
-                    self.tell.send_replace(State::Down);
-                    self.lost.notify_one();
+                    wait_until_broken(connection, generation, &self.broken).await;
+                    self.state.send_replace(State::Down);
+                    self.disconnected.notify_one();
                     tracing::warn!(server.address = address, "the connection to Redis is lost");
                 }
                 Err(error) => {
-                    self.tell.send_replace(State::Down);
-                    self.lost.notify_one();
+                    self.state.send_replace(State::Down);
+                    self.disconnected.notify_one();
                     if was_up {
                         was_up = false;
-                        let to = &self.target;
-                        tracing::error!(
-                            exception.message = %error, server.address = %to,
-                            "cannot connect to Redis; trying until it answers"
-                        );
+                        let target = &self.target;
+                        tracing::error!(exception.message = %error, server.address = %target, "cannot connect to Redis; retrying until it answers");
                     }
-                    sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_LAST);
+                    sleep(delay).await;
+                    delay = (delay * 2).min(MAX_RECONNECT_DELAY);
                 }
             }
         }
     }
 }
 
-/// A Redis that may throw keys away throws tokens away. One that does not let us look is believed.
+/// A Redis that may evict keys loses tokens. A server that does not answer `INFO` gives no warning.
 async fn warn_of_eviction(mut connection: MultiplexedConnection, address: &str) {
     let mut info = redis::cmd("INFO");
     let info = info.arg("memory").query_async(&mut connection).await;
@@ -243,13 +208,17 @@ async fn warn_of_eviction(mut connection: MultiplexedConnection, address: &str) 
         tracing::warn!(
             server.address = address,
             policy,
-            "Redis may throw tokens away when its memory is full: set `maxmemory-policy noeviction`"
+            "Redis may evict tokens when its memory is full: set `maxmemory-policy noeviction`"
         );
     }
 }
 
-/// Returns when the connection is of no use any more: a call says so, or a ping.
-async fn watch(mut connection: MultiplexedConnection, generation: u64, broken: &Broken) {
+/// Returns when a request has found the connection broken, or a ping fails.
+async fn wait_until_broken(
+    mut connection: MultiplexedConnection,
+    generation: u64,
+    broken: &Broken,
+) {
     loop {
         tokio::select! {
             () = broken.changed.notified() => {
@@ -257,7 +226,7 @@ async fn watch(mut connection: MultiplexedConnection, generation: u64, broken: &
                     return;
                 }
             }
-            () = sleep(PING_EVERY) => {
+            () = sleep(PING_INTERVAL) => {
                 let ping: RedisResult<String> = redis::cmd("PING").query_async(&mut connection).await;
                 if ping.is_err() {
                     return;

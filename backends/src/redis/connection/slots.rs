@@ -1,25 +1,25 @@
-//! Which master of a cluster serves which partition.
+//! Which master of a cluster serves which partition (`CLUSTER SLOTS`).
 
 use crc::{CRC_16_XMODEM, Crc};
 use redis::Value;
 
 use crate::redis::keys::{self, Partition};
 
-/// Redis Cluster specification: the CRC16 of what stands in the key's braces, modulo 16384.
+/// Redis Cluster specification: CRC16 of the hash tag, modulo 16384.
 fn slot_of(partition: Partition) -> u16 {
     const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
-    CRC.checksum(keys::tag(partition).as_bytes()) % 16_384
+    CRC.checksum(keys::hash_tag(partition).as_bytes()) % 16_384
 }
 
-/// The answer of `CLUSTER SLOTS`: for each partition the address of its master, where it has one.
-/// A node that does not know its own host is at the `host` that was asked.
-pub fn masters(answer: &Value, host: &str) -> Vec<Option<String>> {
-    let Value::Array(ranges) = answer else {
+/// Address of the master of each partition that has one, from the reply to `CLUSTER SLOTS`.
+/// A node that does not know its own host is on the `host` that replied.
+pub fn masters(reply: &Value, host: &str) -> Vec<Option<String>> {
+    let Value::Array(ranges) = reply else {
         return vec![None; keys::all_partitions().count()];
     };
     let ranges: Vec<_> = ranges
         .iter()
-        .filter_map(|range| one_range(range, host))
+        .filter_map(|range| parse_range(range, host))
         .collect();
     let master = |partition| {
         let slot = slot_of(partition);
@@ -31,8 +31,8 @@ pub fn masters(answer: &Value, host: &str) -> Vec<Option<String>> {
     keys::all_partitions().map(master).collect()
 }
 
-/// First and last slot, and the master's address.
-fn one_range(range: &Value, asked: &str) -> Option<(u16, u16, String)> {
+/// First slot, last slot, address of the master.
+fn parse_range(range: &Value, replied: &str) -> Option<(u16, u16, String)> {
     let Value::Array(range) = range else {
         return None;
     };
@@ -55,7 +55,7 @@ fn one_range(range: &Value, asked: &str) -> Option<(u16, u16, String)> {
     };
     let host = match host {
         "?" => return None,
-        "" => asked,
+        "" => replied,
         host => host,
     };
     let number = |n: &i64| u16::try_from(*n).ok();
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_read() {
+    fn a_reply_is_parsed() {
         let node = |host: &str, port| {
             Value::Array(vec![
                 Value::BulkString(host.into()),
@@ -91,12 +91,12 @@ mod tests {
                 node("replica", 1),
             ])
         };
-        let answer = Value::Array(vec![
+        let reply = Value::Array(vec![
             range(0, 5_000, node("10.0.0.1", 7_000)),
             range(5_001, 9_999, node("", 7_001)),
             range(10_000, 16_000, node("::1", 7_002)),
         ]);
-        let masters = masters(&answer, "asked.example.com");
+        let masters = masters(&reply, "asked.example.com");
         assert_eq!(masters.len(), 256);
         for partition in keys::all_partitions() {
             let expected = match slot_of(partition) {

@@ -1,4 +1,4 @@
-//! What a node does by itself: it shows that it lives, and keeps in mind how full the queue is.
+//! What a node does by itself: it writes heartbeats, and counts the pending events.
 
 use std::sync::Weak;
 use std::time::Duration;
@@ -7,39 +7,36 @@ use tokio::time::MissedTickBehavior;
 
 use crate::redis::Inner;
 
-const EVERY: Duration = Duration::from_secs(1);
-/// Ticks from one sign of life to the next.
-const SIGN_EVERY: u64 = 8;
-/// From one count of the waiting events to the next, while they are far from too many.
-const COUNT_EVERY: u64 = 5;
+const TICK: Duration = Duration::from_secs(1);
+const TICKS_PER_HEARTBEAT: u64 = 8;
+/// While the queue is less than half full; else the events are counted each tick.
+const TICKS_PER_COUNT: u64 = 5;
 
 /// Runs until the store is dropped.
 pub async fn run(store: Weak<Inner>) {
-    let mut ticks = tokio::time::interval(EVERY);
+    let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for tick in 0_u64.. {
         ticks.tick().await;
         let Some(store) = store.upgrade() else {
             return;
         };
-        if tick.is_multiple_of(SIGN_EVERY)
-            && let Err(error) = store.show_life().await
-        {
-            tracing::debug!(exception.message = %error, "no sign of life given");
+        if tick.is_multiple_of(TICKS_PER_HEARTBEAT) {
+            if let Err(error) = store.write_heartbeat().await {
+                tracing::debug!(exception.message = %error, "heartbeat not written");
+            }
+            if let Err(error) = store.note_node().await {
+                tracing::debug!(exception.message = %error, "node not noted as one that uses the store");
+            }
         }
-        if tick.is_multiple_of(SIGN_EVERY)
-            && let Err(error) = store.note_node().await
-        {
-            tracing::debug!(exception.message = %error, "not noted as a node");
-        }
-        let count_every = match store.queue_fills_up() {
+        let ticks_per_count = match store.queue.is_half_full() {
             true => 1,
-            false => COUNT_EVERY,
+            false => TICKS_PER_COUNT,
         };
-        if tick.is_multiple_of(count_every)
-            && let Err(error) = store.count_pending().await
+        if tick.is_multiple_of(ticks_per_count)
+            && let Err(error) = store.count_events().await
         {
-            tracing::debug!(exception.message = %error, "waiting callbacks not counted");
+            tracing::debug!(exception.message = %error, "pending callbacks not counted");
         }
     }
 }

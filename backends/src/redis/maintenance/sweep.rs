@@ -1,49 +1,50 @@
-//! Housekeeping: what time, or the death of a node, has left behind.
+//! The sweep: deletes what is over, hands out uploads to recover, closes open events of dead nodes.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::Result;
 use crate::event::Report;
 use crate::redis::keys::{self, Partition};
-use crate::redis::scripts::Items;
-use crate::redis::scripts::decode;
-use crate::redis::{Inner, json, millis};
+use crate::redis::scripts::{Items, decode};
+use crate::redis::{Inner, any_of, json, millis};
 use crate::token_store::{Hold, LeaseId, Reservation, UnsettledUpload};
 
-/// Tokens, and leases, that one script looks after.
-const SWEPT_AT_ONCE: usize = 100;
-/// Open entries of a dead node that one script ends.
-const ENDED_AT_ONCE: usize = 100;
+/// Entries of each kind that one script sweeps.
+const SWEPT_PER_CALL: usize = 100;
+/// Open events of a dead node that one script closes.
+const CLOSED_PER_CALL: usize = 100;
+/// Dead letters that a partition may have above its share: partitions are not filled alike.
+const EXTRA_DEAD_LETTERS: u64 = 100;
 
 impl Inner {
     pub async fn sweep(&self, lease: Duration) -> Result<Vec<UnsettledUpload>> {
-        // Where it fails others may take this node's part; the rest goes on.
-        if let Err(error) = self.show_life().await {
-            tracing::debug!(exception.message = %error, "no sign of life given");
+        // A sweep without a heartbeat does no harm.
+        if let Err(error) = self.write_heartbeat().await {
+            tracing::debug!(exception.message = %error, "heartbeat not written");
         }
-        let each = keys::all_partitions().map(|partition| self.sweep_one(partition, lease));
+        let each = keys::all_partitions().map(|partition| self.sweep_partition(partition, lease));
         let mut unsettled = Vec::new();
-        let mut owners: BTreeMap<String, Vec<Partition>> = BTreeMap::new();
-        let swept = self.on_those_up(each.collect()).await;
+        let mut nodes: BTreeMap<String, Vec<Partition>> = BTreeMap::new();
+        let swept = any_of(each.collect()).await;
         if swept.is_err() {
-            self.hear_anew();
+            self.missed_heartbeats.clear();
         }
-        for (partition, left, with_entries) in swept? {
-            unsettled.extend(left);
-            for owner in with_entries {
-                owners.entry(owner).or_default().push(partition);
+        for (partition, uploads, nodes_with_open_events) in swept? {
+            unsettled.extend(uploads);
+            for node in nodes_with_open_events {
+                nodes.entry(node).or_default().push(partition);
             }
         }
-        // What was taken over has to be handed out whatever becomes of the rest.
-        if let Err(error) = self.end_entries_of_the_dead(owners).await {
-            tracing::error!(exception.message = %error, "open entries of dead nodes not ended");
+        // The uploads are taken over, and must be returned in spite of a failure here.
+        if let Err(error) = self.close_events_of_dead_nodes(nodes).await {
+            tracing::error!(exception.message = %error, "open events of dead nodes not closed");
         }
         Ok(unsettled)
     }
 
-    /// Uploads to settle, and the nodes that have open entries here.
-    async fn sweep_one(
+    /// Uploads to recover, and the nodes that have open events in the partition.
+    async fn sweep_partition(
         &self,
         partition: Partition,
         lease: Duration,
@@ -51,84 +52,75 @@ impl Inner {
         let mut unsettled = Vec::new();
         loop {
             let script = &self.scripts.sweep;
-            let keep_dead = self.limits.keep_dead.map_or(0, millis);
-            // Each partition has its share, and some more: they are not filled alike.
-            let max_dead = self.limits.max_dead() / 256 + 100;
-            let call = script.on(partition).arg(millis(lease)).arg(SWEPT_AT_ONCE);
-            let call = call.arg(keep_dead).arg(max_dead);
-            let mut items = match call.run(&self.link).await {
+            let limits = &self.queue.limits;
+            let keep_dead_ms = limits.keep_dead.map_or(0, millis);
+            let max_dead = limits.max_dead() / 256 + EXTRA_DEAD_LETTERS;
+            let call = script.on(partition).arg(millis(lease)).arg(SWEPT_PER_CALL);
+            let call = call.arg(keep_dead_ms).arg(max_dead);
+            let mut items = match call.run(&self.connection).await {
                 Ok(reply) => reply.items()?,
                 Err(error) if unsettled.is_empty() => return Err(error),
                 Err(_) => return Ok((partition, unsettled, Vec::new())),
             };
             let more = items.number()? == 1;
-            for item in items.part()?.items()? {
+            for item in items.item()?.items()? {
                 match parse_unsettled(&mut item.items()?) {
                     Ok(upload) => unsettled.push(upload),
-                    // It must not keep the others from being settled.
-                    Err(error) => tracing::error!(
-                        exception.message = %error, partition, "an upload cannot be read"
-                    ),
+                    // The other uploads can still be recovered.
+                    Err(error) => {
+                        tracing::error!(exception.message = %error, partition, "an upload cannot be parsed")
+                    }
                 }
             }
             if !more {
-                let owners: Result<Vec<_>> = items.part()?.items()?.map(|o| o.text()).collect();
-                return Ok((partition, unsettled, owners?));
+                let nodes: Result<Vec<_>> = items.item()?.items()?.map(|o| o.text()).collect();
+                return Ok((partition, unsettled, nodes?));
             }
         }
     }
 
-    async fn end_entries_of_the_dead(
+    async fn close_events_of_dead_nodes(
         &self,
-        owners: BTreeMap<String, Vec<Partition>>,
+        nodes: BTreeMap<String, Vec<Partition>>,
     ) -> Result<()> {
         let mut missing = HashSet::new();
-        for owner in owners.keys() {
-            // Who cannot be asked about is believed to live.
-            if !self.is_alive(owner).await.unwrap_or(true) {
-                missing.insert(owner.clone());
+        for node in nodes.keys() {
+            // A node counts as alive where its heartbeat cannot be read.
+            if !self.has_heartbeat(node).await.unwrap_or(true) {
+                missing.insert(node.clone());
             }
         }
-        let dead: Vec<String> = {
-            let mut missed = self.missed.lock();
-            missed.retain(|owner, _| missing.contains(owner));
-            let now = Instant::now();
-            let long = |since: Instant| now.duration_since(since) >= self.patience.missed_for;
-            missing
-                .into_iter()
-                .filter(|owner| long(*missed.entry(owner.clone()).or_insert(now)))
-                .collect()
-        };
-        for owner in dead {
-            for partition in owners.get(&owner).into_iter().flatten() {
-                if let Err(error) = self.end_entries(&owner, *partition).await {
-                    tracing::error!(
-                        exception.message = %error, owner, "open entries of a dead node not ended"
-                    );
+        let dead = self
+            .missed_heartbeats
+            .update(missing, self.timeouts.dead_after);
+        for node in dead {
+            for partition in nodes.get(&node).into_iter().flatten() {
+                if let Err(error) = self.interrupt_downloads(&node, *partition).await {
+                    tracing::error!(exception.message = %error, node, "open events of a dead node not closed");
                 }
             }
-            tracing::warn!(owner, "ended the downloads of a node that died");
+            tracing::warn!(node, "closed the open events of a dead node");
         }
         Ok(())
     }
 
-    async fn end_entries(&self, owner: &str, partition: Partition) -> Result<()> {
+    async fn interrupt_downloads(&self, node: &str, partition: Partition) -> Result<()> {
         let interrupted = Report::interrupted();
-        let report = match self.reports(&interrupted) {
+        let report = match self.queue.is_reported(&interrupted) {
             true => json("redis.sweep", &interrupted)?,
             false => String::new(),
         };
         loop {
             let script = &self.scripts.interrupt_downloads;
-            let mut call = script.on(partition).arg(owner).arg(&report);
-            for _ in 0..ENDED_AT_ONCE {
-                call.push(keys::event_in(partition).as_str());
+            let mut call = script.on(partition).arg(node).arg(&report);
+            for _ in 0..CLOSED_PER_CALL {
+                call.push(keys::new_event_id(partition).as_str());
             }
-            let mut items = call.run(&self.link).await?.items()?;
-            let (ended, left) = (items.number()?, items.number()?);
-            if ended > 0 && !report.is_empty() {
-                self.outlook.note(partition, 0);
-                self.queue_changed.notify_one();
+            let mut items = call.run(&self.connection).await?.items()?;
+            let (closed, left) = (items.number()?, items.number()?);
+            if closed > 0 && !report.is_empty() {
+                self.queue.due_index.note_due(partition, 0);
+                self.queue.changed.notify_one();
             }
             if left == 0 {
                 return Ok(());

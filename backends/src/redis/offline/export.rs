@@ -1,4 +1,4 @@
-//! Reads the partitions, kind by kind.
+//! Reads the partitions, one kind of entries after the other.
 
 use tokio::sync::mpsc;
 
@@ -11,12 +11,12 @@ use crate::redis::scripts::decode;
 use crate::redis::{error, json};
 use crate::transfer::{Dead, Entry, Finalising, Page, Pending, RecordedUpload, Token, Window};
 
-/// Entries that one script reads: less than a second's answer, however large they are.
-const PAGE: usize = 200;
+/// Entries that one script reads: it takes less than a second, however large they are.
+const ENTRIES_PER_CALL: usize = 200;
 
 type Read = fn(&mut Items) -> Result<Entry>;
 
-/// Tokens first: what hangs on them is loaded after them.
+/// Tokens first: an import writes other entries after the token that they belong to.
 const KINDS: [(&str, Read); 6] = [
     ("token", token),
     ("finalising", finalising),
@@ -27,7 +27,7 @@ const KINDS: [(&str, Read); 6] = [
 ];
 
 impl OfflineRedis {
-    /// Returns early where nobody receives.
+    /// Returns early where the receiver is gone.
     pub(super) async fn dump_to(&self, pages: &mpsc::Sender<Page>) -> Result<()> {
         for (kind, read) in KINDS {
             for partition in keys::all_partitions() {
@@ -55,10 +55,10 @@ impl OfflineRedis {
         read: Read,
     ) -> Result<(String, Page)> {
         let call = self.scripts.export.on(partition);
-        let call = call.arg(kind).arg(from).arg(PAGE);
-        let mut items = call.run(&self.link).await?.items()?;
+        let call = call.arg(kind).arg(from).arg(ENTRIES_PER_CALL);
+        let mut items = call.run(&self.connection).await?.items()?;
         let next = items.text()?;
-        let rows = items.part()?.items()?;
+        let rows = items.item()?.items()?;
         let page: Result<Page> = rows.map(|row| read(&mut row.items()?)).collect();
         Ok((next, page?))
     }
@@ -72,16 +72,16 @@ fn token(row: &mut Items) -> Result<Entry> {
         used_hits: row.number()?,
         charged_bytes: row.number()?,
         uploaded_at: row.optional()?,
-        windows: windows(&mut row.part()?.items()?)?,
+        windows: windows(&mut row.item()?.items()?)?,
     }))
 }
 
-/// Marks of rides are left out: they keep hits from being given back that no request holds any more.
+/// Without rides: they keep hits from being released, and after an import no request holds these hits.
 fn windows(row: &mut Items) -> Result<Vec<Window>> {
     let mut windows = Vec::new();
     while !row.is_empty() {
         let (client, until_ms) = (row.text()?, row.number()?);
-        if !client.starts_with('r') {
+        if !client.starts_with(keys::RIDE_OF) {
             windows.push(Window { client, until_ms });
         }
     }
@@ -106,11 +106,11 @@ fn upload(row: &mut Items) -> Result<Entry> {
     }))
 }
 
-/// Id and report are not stored with an open entry.
+/// Id and report are not stored with an open event.
 fn download(row: &mut Items) -> Result<Entry> {
     let (id, tail) = (row.text()?, row.text()?);
-    let id = json("redis.dump", &id)?;
-    let report = json("redis.dump", &Report::interrupted())?;
+    let id = json("redis.export", &id)?;
+    let report = json("redis.export", &Report::interrupted())?;
     let event = format!(r#"{{"id":{id},"report":{report},{tail}"#);
     Ok(Entry::Download(decode::from_json::<Event>(&event)?))
 }
@@ -133,12 +133,15 @@ fn dead(row: &mut Items) -> Result<Entry> {
     }))
 }
 
-/// An event of either state; one that was given up is due at 0.
+/// An event of either state. A dead letter is due at 0.
 fn event(row: &mut Items) -> Result<Pending> {
     let id = row.text()?;
-    let claimed = decode::claimed(&row.text()?, &row.text()?)?;
+    let claimed = decode::event(&row.text()?, &row.text()?)?;
     if claimed.event.id.as_str() != id {
-        return Err(error::corrupt("redis.dump", "an event under another's id"));
+        return Err(error::corrupt(
+            "redis.export",
+            "an event is stored under the id of another one",
+        ));
     }
     Ok(Pending {
         event: claimed.event,

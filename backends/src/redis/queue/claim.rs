@@ -1,4 +1,4 @@
-//! Claiming events that are due: what this node has queued just now, and what waits for longest.
+//! Claims due events: those that this node has queued just now, and those that are due for longest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,100 +11,106 @@ use crate::error::Result;
 use crate::event::{ClaimedEvent, EventId};
 use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::decode;
-use crate::redis::{Inner, millis};
+use crate::redis::{Inner, any_of, millis};
 
-/// How often a claim looks again where other nodes were faster.
-const ROUNDS: usize = 4;
-/// In place of a due time: when it was queued.
-const FRESH: u64 = u64::MAX;
-/// Until a claim looks again where part of a cluster was away.
-const AGAIN_AFTER_MS: u64 = 500;
+/// How often one claim polls again where other nodes have claimed the events first.
+const MAX_ROUNDS: usize = 4;
+/// In place of a due time: the event is a recent one, and counts as due since it was queued.
+const RECENT: u64 = u64::MAX;
+/// Before the next poll of all partitions where part of a cluster was away.
+const OUTAGE_POLL_DELAY_MS: u64 = 500;
 
 impl Inner {
-    /// Up to `most` events that are due, oldest due time first. Fails where no partition answers.
-    async fn due(&self, most: usize, unseen: &Unseen<'_>) -> Result<Vec<(u64, Partition, String)>> {
+    /// Up to `max` events that are due, the longest due first. Fails where no partition answers.
+    async fn find_due(
+        &self,
+        max: usize,
+        unpolled: &Unpolled<'_>,
+    ) -> Result<Vec<(u64, Partition, String)>> {
         let now_ms = SystemClock.now_ms();
-        let partitions = self.outlook.partitions(now_ms);
-        let some = partitions.len() < keys::all_partitions().count();
-        match self.due_in(partitions, now_ms, most, unseen).await {
+        let partitions = self.queue.due_index.take_due(now_ms);
+        let is_subset = partitions.len() < keys::all_partitions().count();
+        match self.find_due_in(partitions, now_ms, max, unpolled).await {
             // Part of a cluster is away, or all of it.
-            Err(_) if some => {
-                self.outlook.look_everywhere(now_ms);
-                let all = self.outlook.partitions(now_ms);
-                self.due_in(all, now_ms, most, unseen).await
+            Err(_) if is_subset => {
+                self.queue.due_index.poll_all_at(now_ms);
+                let all = self.queue.due_index.take_due(now_ms);
+                self.find_due_in(all, now_ms, max, unpolled).await
             }
             due => due,
         }
     }
 
-    async fn due_in(
+    async fn find_due_in(
         &self,
         partitions: Vec<Partition>,
         now_ms: u64,
-        most: usize,
-        unseen: &Unseen<'_>,
+        max: usize,
+        unpolled: &Unpolled<'_>,
     ) -> Result<Vec<(u64, Partition, String)>> {
-        unseen.partitions.lock().extend(&partitions);
+        unpolled.partitions.lock().extend(&partitions);
         let each = partitions.into_iter().map(async |partition| {
-            let call = self.scripts.find_due.on(partition).arg(most);
-            let mut items = call.run(&self.link).await?.items()?;
-            let mut more_in = items.optional()?;
-            let mut items = items.part()?.items()?;
+            let call = self.scripts.find_due.on(partition).arg(max);
+            let mut items = call.run(&self.connection).await?.items()?;
+            let mut next_due_in = items.optional()?;
+            let mut items = items.item()?.items()?;
             let mut due = Vec::new();
             while !items.is_empty() {
                 let event = items.text()?;
                 due.push((items.number()?, partition, event));
-                // Whether it is taken or not, there will be something to see.
-                more_in = Some(0);
+                // Claimed or not, the next poll has to look here again.
+                next_due_in = Some(0);
             }
-            if let Some(more_in) = more_in {
-                self.outlook.note(partition, now_ms.saturating_add(more_in));
+            if let Some(next_due_in) = next_due_in {
+                let at_ms = now_ms.saturating_add(next_due_in);
+                self.queue.due_index.note_due(partition, at_ms);
             }
-            unseen.partitions.lock().remove(&partition);
+            unpolled.partitions.lock().remove(&partition);
             Ok(due)
         });
-        let mut due: Vec<_> = self.on_those_up(each.collect()).await?.concat();
+        let mut due: Vec<_> = any_of(each.collect()).await?.concat();
         due.sort_unstable();
-        due.truncate(most);
+        due.truncate(max);
         Ok(due)
     }
 
     pub async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>> {
-        // One at a time on a node: they would only take from each other.
-        let _alone = self.claiming.lock().await;
+        // Claims of one node would only take events from each other.
+        let _lock = self.queue.claim_lock.lock().await;
         let mut claimed: Vec<(u64, ClaimedEvent)> = Vec::new();
         if max == 0 {
             return Ok(Vec::new());
         }
-        self.put_back_unheard().await;
-        let unseen = Unseen::of(self);
-        for _ in 0..ROUNDS {
-            let room = max - claimed.len();
-            let mut fresh = unseen.take_fresh(room);
-            let old = match self.due(room, &unseen).await {
-                Ok(old) => old.into_iter(),
+        self.release_unanswered_claims().await;
+        let unpolled = Unpolled::of(self);
+        for _ in 0..MAX_ROUNDS {
+            let left = max - claimed.len();
+            let mut recent = unpolled.take_recent(left);
+            let due = match self.find_due(left, &unpolled).await {
+                Ok(due) => due.into_iter(),
                 Err(error) if claimed.is_empty() => return Err(error),
-                // What is claimed already has to be handed out.
+                // What is claimed already must be returned.
                 Err(_) => break,
             };
-            fresh.retain(|event| !unseen.is_away(event));
-            let old = old.filter(|(_, _, event)| !fresh.contains(event));
-            let mut due: Vec<_> = old.take(room - fresh.len()).collect();
-            due.extend(
-                fresh
+            recent.retain(|event| !unpolled.is_away(event));
+            let due = due.filter(|(_, _, event)| !recent.contains(event));
+            let mut events: Vec<_> = due.take(left - recent.len()).collect();
+            events.extend(
+                recent
                     .iter()
-                    .map(|event| (FRESH, partition_of(event), event.clone())),
+                    .map(|event| (RECENT, partition_of(event), event.clone())),
             );
-            let wanted = due.len();
+            let wanted = events.len();
             let before = claimed.len();
             let mut groups = BTreeMap::<Partition, Vec<(u64, String)>>::new();
-            for (at, partition, event) in due {
-                groups.entry(partition).or_default().push((at, event));
+            for (due_at, partition, event) in events {
+                groups.entry(partition).or_default().push((due_at, event));
             }
             let each = groups.into_iter();
-            let each = each.map(|(partition, events)| self.take(partition, events, lease, &unseen));
-            match self.on_those_up(each.collect()).await {
-                Ok(taken) => claimed.extend(taken.into_iter().flatten()),
+            let each =
+                each.map(|(partition, events)| self.claim_in(partition, events, lease, &unpolled));
+            match any_of(each.collect()).await {
+                Ok(groups) => claimed.extend(groups.into_iter().flatten()),
                 Err(error) if claimed.is_empty() => return Err(error),
                 Err(_) => break,
             }
@@ -112,72 +118,75 @@ impl Inner {
                 break;
             }
         }
-        unseen.leave_for_later();
+        unpolled.leave_for_later();
         let found: BTreeSet<_> = claimed
             .iter()
             .map(|(_, one)| one.event.id.clone())
             .collect();
-        self.fresh.forget(|id| found.contains(id));
-        self.unheard.lock().retain(|id| !found.contains(id));
-        claimed.sort_by_key(|(at, _)| *at);
+        self.queue.recent_events.forget(|id| found.contains(id));
+        let mut unanswered = self.queue.unanswered_claims.lock();
+        unanswered.retain(|id| !found.contains(id));
+        claimed.sort_by_key(|(due_at, _)| *due_at);
         Ok(claimed.into_iter().map(|(_, claimed)| claimed).collect())
     }
 
-    /// Claims those of the `events`, each with its due time, that nobody else has claimed.
-    async fn take(
+    /// Claims those of the `events`, each with its due time, that no other node has claimed.
+    async fn claim_in(
         &self,
         partition: Partition,
         events: Vec<(u64, String)>,
         lease: Duration,
-        unseen: &Unseen<'_>,
+        unpolled: &Unpolled<'_>,
     ) -> Result<Vec<(u64, ClaimedEvent)>> {
         let mut call = self.scripts.claim.on(partition).arg(millis(lease));
         for (_, event) in &events {
             call.push(event);
         }
-        let reply = match call.attempt(&self.link).await {
+        let reply = match call.try_run(&self.connection).await {
             Ok(reply) => reply,
-            Err(failure) => {
-                if failure.may_have_run() {
-                    unseen.forget(&events);
+            Err(error) => {
+                if error.may_have_run() {
+                    unpolled.remove_recent(&events);
                     let ids = events.into_iter().map(|(_, id)| EventId::from_string(id));
-                    self.unheard.lock().extend(ids);
+                    self.queue.unanswered_claims.lock().extend(ids);
                 }
-                return Err(failure.of(call.operation()));
+                return Err(error.of(call.operation()));
             }
         };
-        unseen.forget(&events);
-        let mut taken = Vec::new();
+        unpolled.remove_recent(&events);
+        let mut claimed = Vec::new();
         for item in reply.items()? {
-            let (event, claimed) = match decode::parse_claimed(&mut item.items()?) {
+            let (event, one) = match decode::next_event(&mut item.items()?) {
                 Ok(parsed) => parsed,
                 Err(error) => {
-                    // It must not keep the others from being delivered.
-                    tracing::error!(exception.message = %error, partition, "a callback cannot be read");
+                    // The other events can still be delivered.
+                    tracing::error!(exception.message = %error, partition, "a callback cannot be parsed");
                     continue;
                 }
             };
-            let at = events.iter().find(|(_, id)| *id == event);
-            let at = at.map_or(0, |(at, _)| *at);
-            let queued = claimed.queued_at_ms;
-            taken.push((if at == FRESH { queued } else { at }, claimed));
+            let due_at = events.iter().find(|(_, id)| *id == event);
+            let due_at = match due_at.map_or(0, |(due_at, _)| *due_at) {
+                RECENT => one.queued_at_ms,
+                due_at => due_at,
+            };
+            claimed.push((due_at, one));
         }
-        Ok(taken)
+        Ok(claimed)
     }
 
-    /// Claims whose answer was lost: this node may hold them, and nobody would look at them until
-    /// they lapse. One that another node holds is delivered twice.
-    async fn put_back_unheard(&self) {
-        let unheard = std::mem::take(&mut *self.unheard.lock());
-        let all = unheard.into_iter().map(async |id| {
+    /// Releases claims whose reply was lost: if this node has claimed the events, nobody else would look at them until the
+    /// claim lapses. An event that another node has claimed meanwhile is delivered twice.
+    async fn release_unanswered_claims(&self) {
+        let unanswered = std::mem::take(&mut *self.queue.unanswered_claims.lock());
+        let all = unanswered.into_iter().map(async |id| {
             // Due at once, whatever this machine's clock says.
-            match self.conclude(&id, "retry", None, 0).await {
+            match self.finish_claim(&id, "retry", None, 0).await {
                 Ok(_) => None,
                 Err(_) => Some(id),
             }
         });
         let left = join_all(all).await.into_iter().flatten();
-        self.unheard.lock().extend(left);
+        self.queue.unanswered_claims.lock().extend(left);
     }
 }
 
@@ -185,66 +194,66 @@ fn partition_of(event: &str) -> Partition {
     keys::partition_of_event(&EventId::from_string(event.to_owned()))
 }
 
-/// Where a claim looks and what it has taken off this node's list. What it then could not look at is
-/// for the next claim where this one fails or is cut short; not for its own next round, which would
-/// wait for the same Redis again.
-struct Unseen<'a> {
+/// Partitions and recent events that a claim has taken and not looked at. Where the claim fails or is dropped, they go back
+/// for the next claim. They do not go back for its own next round, which would wait for the same Redis again.
+struct Unpolled<'a> {
     store: &'a Inner,
     partitions: Mutex<BTreeSet<Partition>>,
-    fresh: Mutex<BTreeSet<String>>,
+    recent: Mutex<BTreeSet<String>>,
 }
 
-impl<'a> Unseen<'a> {
+impl<'a> Unpolled<'a> {
     fn of(store: &'a Inner) -> Self {
         Self {
             store,
             partitions: Mutex::default(),
-            fresh: Mutex::default(),
+            recent: Mutex::default(),
         }
     }
 
-    fn take_fresh(&self, room: usize) -> BTreeSet<String> {
-        let fresh = self.store.fresh.take(room).into_iter();
-        let fresh: BTreeSet<String> = fresh.map(|id| id.as_str().to_owned()).collect();
-        self.fresh.lock().extend(fresh.iter().cloned());
-        fresh
+    fn take_recent(&self, max: usize) -> BTreeSet<String> {
+        let recent = self.store.queue.recent_events.take(max).into_iter();
+        let recent: BTreeSet<String> = recent.map(|id| id.as_str().to_owned()).collect();
+        self.recent.lock().extend(recent.iter().cloned());
+        recent
     }
 
-    /// Its partition has not answered.
+    /// The event's partition has not answered.
     fn is_away(&self, event: &str) -> bool {
         self.partitions.lock().contains(&partition_of(event))
     }
 
-    /// The rest has answered: the next claim is not to ask for this alone, nor to keep room for it. It
-    /// is found by its due time.
+    /// The other partitions have answered: the next claims do not ask for these alone, and keep no places for their recent
+    /// events, which the poll of all partitions finds.
     fn leave_for_later(mut self) {
         let away = std::mem::take(self.partitions.get_mut());
         if !away.is_empty() {
+            let queue = &self.store.queue;
             let is_away = |id: &EventId| away.contains(&keys::partition_of_event(id));
-            self.store.fresh.forget(is_away);
-            let later_ms = SystemClock.now_ms().saturating_add(AGAIN_AFTER_MS);
-            self.store.outlook.look_everywhere(later_ms);
+            queue.recent_events.forget(is_away);
+            let later_ms = SystemClock.now_ms().saturating_add(OUTAGE_POLL_DELAY_MS);
+            queue.due_index.poll_all_at(later_ms);
         }
-        self.fresh.get_mut().clear();
+        self.recent.get_mut().clear();
     }
 
-    /// These were asked for.
-    fn forget(&self, events: &[(u64, String)]) {
-        let mut fresh = self.fresh.lock();
+    fn remove_recent(&self, events: &[(u64, String)]) {
+        let mut recent = self.recent.lock();
         for (_, event) in events {
-            fresh.remove(event);
+            recent.remove(event);
         }
     }
 }
 
-impl Drop for Unseen<'_> {
+impl Drop for Unpolled<'_> {
     fn drop(&mut self) {
+        let queue = &self.store.queue;
         if !self.partitions.get_mut().is_empty() {
-            self.store.outlook.look_everywhere(0);
+            queue.due_index.poll_all_at(0);
         }
-        // Behind the others: some that cannot be reached must not keep the rest waiting.
-        for event in std::mem::take(self.fresh.get_mut()) {
-            self.store.fresh.note(EventId::from_string(event));
+        // At the end of the list: events that cannot be reached must not delay the others.
+        for event in std::mem::take(self.recent.get_mut()) {
+            queue.recent_events.note(EventId::from_string(event));
         }
     }
 }

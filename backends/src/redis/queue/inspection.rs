@@ -1,4 +1,4 @@
-//! Looking at events, and replaying those that were given up.
+//! Event inspection: lists, reads and replays events.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use crate::error::Result;
 use crate::event::{EventId, history_after_replay};
 use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::decode;
-use crate::redis::{Inner, json};
+use crate::redis::{Inner, all_of, json};
 
-/// A place in the order of all events: when it was queued (Unix ms), and its id.
-type Place = (u64, String);
+/// A position in the order of all events: when the event was queued (Unix ms), and its id.
+type Position = (u64, String);
 
 impl Inner {
-    /// The partitions' events in one order: each names its next ones, and the first of all are read.
+    /// Merges the partitions: each names its next events, and the first of all are read.
     pub async fn list_events(
         &self,
         state: EventState,
@@ -23,12 +23,12 @@ impl Inner {
     ) -> Result<Option<EventPage>> {
         let after = match cursor.map(parse_cursor) {
             None => (0, String::new()),
-            Some(Some(place)) => place,
+            Some(Some(position)) => position,
             Some(None) => return Ok(None),
         };
         let index = match state {
-            EventState::Pending => "age",
-            EventState::Dead => "dead",
+            EventState::Pending => keys::EVENTS_BY_AGE,
+            EventState::Dead => keys::DEAD_LETTERS_BY_AGE,
         };
         let each = keys::all_partitions().map(async |partition| {
             let script = &self.scripts.list_events;
@@ -39,53 +39,55 @@ impl Inner {
                 .arg(&after.1)
                 // One more tells whether there is a next page.
                 .arg(limit + 1);
-            let mut items = call.run(&self.link).await?.items()?;
-            let mut places = Vec::new();
+            let mut items = call.run(&self.connection).await?.items()?;
+            let mut positions = Vec::new();
             while !items.is_empty() {
                 let id = items.text()?;
-                places.push(((items.number()?, id), partition));
+                positions.push(((items.number()?, id), partition));
             }
-            Ok(places)
+            Ok(positions)
         });
-        let mut places: Vec<(Place, Partition)> = self.on_each(each.collect()).await?.concat();
-        places.sort_unstable();
-        let more = places.len() > limit;
-        places.truncate(limit);
-        let cursor = places.last().filter(|_| more);
+        let mut positions: Vec<(Position, Partition)> = all_of(each.collect()).await?.concat();
+        positions.sort_unstable();
+        let more = positions.len() > limit;
+        positions.truncate(limit);
+        let cursor = positions.last().filter(|_| more);
         let cursor = cursor.map(|((at, id), _)| format!("{at}-{id}"));
 
         let mut groups = BTreeMap::<Partition, Vec<String>>::new();
-        for ((_, id), partition) in &places {
+        for ((_, id), partition) in &positions {
             groups.entry(*partition).or_default().push(id.clone());
         }
         let each = groups
             .into_iter()
-            .map(|(partition, ids)| self.events(partition, ids));
-        let mut events: Vec<_> = self.on_each(each.collect()).await?.concat();
-        // Some may have come to life, or died, meanwhile.
-        events.retain(|kept| kept.due_ms.is_none() == (state == EventState::Dead));
+            .map(|(partition, ids)| self.get_events(partition, ids));
+        let mut events: Vec<_> = all_of(each.collect()).await?.concat();
+        // Events may have changed their state meanwhile.
+        events.retain(|stored| stored.due_ms.is_none() == (state == EventState::Dead));
         events.sort_by(|a, b| {
-            let place = |kept: &StoredEvent| (kept.queued_at_ms, kept.event.id.clone());
-            place(a).cmp(&place(b))
+            let position = |stored: &StoredEvent| (stored.queued_at_ms, stored.event.id.clone());
+            position(a).cmp(&position(b))
         });
         Ok(Some(EventPage { events, cursor }))
     }
 
     pub async fn get_event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
         let partition = keys::partition_of_event(id);
-        let events = self.events(partition, vec![id.as_str().to_owned()]).await?;
+        let events = self
+            .get_events(partition, vec![id.as_str().to_owned()])
+            .await?;
         Ok(events.into_iter().next())
     }
 
-    async fn events(&self, partition: Partition, ids: Vec<String>) -> Result<Vec<StoredEvent>> {
+    async fn get_events(&self, partition: Partition, ids: Vec<String>) -> Result<Vec<StoredEvent>> {
         let call = self.scripts.get_events.on(partition).arg(ids);
         let mut events = Vec::new();
-        for item in call.run(&self.link).await?.items()? {
+        for item in call.run(&self.connection).await?.items()? {
             let mut items = item.items()?;
-            let claimed = match decode::parse_claimed(&mut items) {
+            let claimed = match decode::next_event(&mut items) {
                 Ok((_, claimed)) => claimed,
                 Err(error) => {
-                    tracing::error!(exception.message = %error, partition, "a callback cannot be read");
+                    tracing::error!(exception.message = %error, partition, "a callback cannot be parsed");
                     continue;
                 }
             };
@@ -100,33 +102,33 @@ impl Inner {
     }
 
     pub async fn replay(&self, id: &EventId) -> Result<bool> {
-        let Some(kept) = self.get_event(id).await? else {
+        let Some(stored) = self.get_event(id).await? else {
             return Ok(false);
         };
         let partition = keys::partition_of_event(id);
         let attempts = json(
             "redis.replay",
-            &history_after_replay(kept.attempts, SystemClock.now_ms()),
+            &history_after_replay(stored.attempts, SystemClock.now_ms()),
         )?;
-        // Stored without the brackets, so that more can be put behind.
+        // Stored without brackets, so that scripts can append.
         let attempts = attempts.trim_start_matches('[').trim_end_matches(']');
         let call = self.scripts.replay.on(partition);
         let call = call.arg(id.as_str()).arg(attempts);
-        let mut items = call.run(&self.link).await?.items()?;
+        let mut items = call.run(&self.connection).await?.items()?;
         let (was_there, was_dead) = (items.number()? == 1, items.number()? == 1);
         if was_dead {
-            self.pending.add(1);
+            self.queue.pending.add(1);
         }
         if was_there {
-            self.outlook.note(partition, 0);
-            self.queue_changed.notify_one();
+            self.queue.due_index.note_due(partition, 0);
+            self.queue.changed.notify_one();
         }
         Ok(was_there)
     }
 }
 
-fn parse_cursor(cursor: &str) -> Option<Place> {
+fn parse_cursor(cursor: &str) -> Option<Position> {
     let (at, id) = cursor.split_once('-')?;
-    let known = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    Some((at.parse().ok()?, id.to_owned())).filter(|_| known)
+    let is_id = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    Some((at.parse().ok()?, id.to_owned())).filter(|_| is_id)
 }

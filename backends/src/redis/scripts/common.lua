@@ -1,39 +1,42 @@
--- Before every script: names of keys and the words that several scripts share.
--- KEYS[1] is the partition, such as `ag:{3f}:`; all other keys begin with it and so share its slot.
-local P = KEYS[1]
+-- Comes before every script, after the constants of `keys.rs`: access to Redis, time, and what several scripts do.
+-- Scripts reach Redis through `call` only. It puts every key into the partition KEYS[1], such as
+-- `ag:{3f}:`, and so into the partition's slot.
+local PARTITION = KEYS[1]
+local function call(command, key, ...)
+  return redis.call(command, PARTITION .. key, ...)
+end
+
 local time = redis.call('TIME')
 local now = tonumber(time[1])
 local now_ms = now * 1000 + math.floor(tonumber(time[2]) / 1000)
-local GRACE = 86400
--- How long a call is remembered that must not count twice.
-local REMEMBER_MS = 60000
 
 local function int(number)
   return string.format('%.0f', number)
 end
 
 local function is_gone(expire_at)
-  return now >= tonumber(expire_at) + GRACE
+  return now >= tonumber(expire_at) + EXPIRED_TOKEN_KEPT_SECONDS
 end
 
--- When Redis drops a token's keys by itself (Unix ms): a week after they should have been swept,
--- so that whoever sweeps still finds in the record which index entries go with it.
+-- When Redis removes a token's keys by itself (Unix ms): a week after the sweep should have done so, because
+-- the sweep needs the record to find the token's index entries.
 local function dropped_at(expire_at)
-  return int(math.min(tonumber(expire_at) + 8 * GRACE, 9999999999) * 1000)
+  return int(math.min(tonumber(expire_at) + 8 * EXPIRED_TOKEN_KEPT_SECONDS, 9999999999) * 1000)
 end
 
--- False where this call, named by its caller, has run before.
-local function first_run(call)
-  return redis.call('SET', P .. 'q:' .. call, '1', 'NX', 'PX', REMEMBER_MS)
+-- False where a script has run with this call id before.
+local function first_run(call_id)
+  return call('SET', CALL_ID .. call_id, '1', 'NX', 'PX', CALL_ID_TTL_MS)
 end
 
--- For what gives memory back, or must not be left undone: where memory is full, Redis refuses the
--- first write of a script if it is one that needs memory, and lets the script go on after any other.
+-- Comes first in scripts that free memory or must not fail. With full memory Redis refuses a script's first
+-- write if the command may need memory, and refuses nothing after another first write.
 local function even_when_full()
-  redis.call('DEL', P .. 'none')
+  call('DEL', NO_KEY)
 end
 
-local function members(id, record)
+-- A token's members in the indexes by object and by tag.
+local function index_members(id, record)
   local tags = {}
   for _, tag in ipairs(record.tags or {}) do
     tags[#tags + 1] = tag .. '\0' .. id
@@ -41,56 +44,71 @@ local function members(id, record)
   return record.bucket .. '\0' .. record.key .. '\0' .. id, tags
 end
 
-local function drop_lease(id, lease)
-  redis.call('HDEL', P .. 'l:' .. id, lease, 'i' .. lease, 'c' .. lease)
-  redis.call('ZREM', P .. 'leases', id .. ':' .. lease)
+local function add_to_indexes(id, record, expire_at)
+  local object, tags = index_members(id, cjson.decode(record))
+  call('ZADD', TOKENS_BY_OBJECT, 0, object)
+  for _, tag in ipairs(tags) do call('ZADD', TOKENS_BY_TAG, 0, tag) end
+  call('ZADD', TOKENS, 0, id)
+  call('ZADD', TOKENS_BY_EXPIRY, expire_at, id)
 end
 
--- Removes all that is kept of a token.
-local function forget(id, record)
-  local object, tags = members(id, cjson.decode(record))
-  redis.call('ZREM', P .. 'b', object)
-  for _, tag in ipairs(tags) do
-    redis.call('ZREM', P .. 'g', tag)
-  end
-  redis.call('ZREM', P .. 'a', id)
-  redis.call('ZREM', P .. 'x', id)
-  for _, lease in ipairs(redis.call('HKEYS', P .. 'l:' .. id)) do
-    redis.call('ZREM', P .. 'leases', id .. ':' .. lease)
-  end
-  redis.call('DEL', P .. 't:' .. id, P .. 'l:' .. id, P .. 'w:' .. id)
+-- A lease in the indexes by deadline and of multipart uploads.
+local function lease_member(id, lease)
+  return id .. ':' .. lease
 end
 
--- Deadline of a lease that nobody has taken over since; nil where there is none.
-local function own_lease(id, lease, turn)
-  local value = redis.call('HGET', P .. 'l:' .. id, lease)
-  if not value then return nil end
-  local deadline, taken = string.match(value, '^(%d+):(%d+)$')
-  if taken ~= turn then return nil end
-  return tonumber(deadline)
+local function split_lease_member(member)
+  return string.sub(member, 1, TOKEN_ID_LENGTH), string.sub(member, TOKEN_ID_LENGTH + 2)
 end
 
-local function live_lease(id, lease, turn)
-  local deadline = own_lease(id, lease, turn)
+-- A lease is stored as `deadline:fencing_token`.
+local function deadline_of(value)
+  return tonumber(string.match(value, '^%d+'))
+end
+
+local function fencing_token_of(value)
+  return string.match(value, '%d+$')
+end
+
+local function put_lease(id, lease, deadline, fencing_token)
+  call('HSET', LEASES_OF .. id, lease, int(deadline) .. ':' .. fencing_token)
+  call('ZADD', LEASES_BY_DEADLINE, int(deadline), lease_member(id, lease))
+end
+
+local function delete_lease(id, lease)
+  call('HDEL', LEASES_OF .. id, lease, INTENT_OF .. lease, CHARGED_BY .. lease)
+  call('ZREM', LEASES_BY_DEADLINE, lease_member(id, lease))
+end
+
+-- Deadline of a lease that nobody else has taken over; nil where there is none.
+local function own_lease(id, lease, fencing_token)
+  local value = call('HGET', LEASES_OF .. id, lease)
+  if value and fencing_token_of(value) == fencing_token then return deadline_of(value) end
+end
+
+local function is_live(id, lease, fencing_token)
+  local deadline = own_lease(id, lease, fencing_token)
   return deadline ~= nil and deadline > now_ms
 end
 
--- What is told of a lease that was taken over.
-local function settled(id, lease)
-  return P .. 's:' .. id .. ':' .. lease
-end
-
--- Bytes that a lease has charged.
 local function charged_by(id, lease)
-  return tonumber(redis.call('HGET', P .. 'l:' .. id, 'c' .. lease) or '0')
+  return tonumber(call('HGET', LEASES_OF .. id, CHARGED_BY .. lease) or '0')
 end
 
-local function put_lease(id, lease, deadline, turn)
-  redis.call('HSET', P .. 'l:' .. id, lease, int(deadline) .. ':' .. turn)
-  redis.call('ZADD', P .. 'leases', int(deadline), id .. ':' .. lease)
+-- Deletes a token and all that belongs to it.
+local function delete_token(id, record)
+  local object, tags = index_members(id, cjson.decode(record))
+  call('ZREM', TOKENS_BY_OBJECT, object)
+  for _, tag in ipairs(tags) do call('ZREM', TOKENS_BY_TAG, tag) end
+  call('ZREM', TOKENS, id)
+  call('ZREM', TOKENS_BY_EXPIRY, id)
+  for _, lease in ipairs(call('HKEYS', LEASES_OF .. id)) do
+    call('ZREM', LEASES_BY_DEADLINE, lease_member(id, lease))
+  end
+  for _, key in ipairs({TOKEN, LEASES_OF, WINDOWS_OF}) do call('DEL', key .. id) end
 end
 
--- An event as JSON, but for its beginning: id and report are not known before it is queued.
+-- An event as JSON without its first fields: id and report are not known before the event is queued.
 local function event_tail(id, record, caller)
   local template = record.callback_body and ',"template":' .. cjson.encode(record.callback_body) or ''
   return '"token_id":"' .. id .. '","target":' .. cjson.encode(record.callback)
@@ -100,56 +118,51 @@ local function event_tail(id, record, caller)
     .. template .. '}'
 end
 
--- When an event was queued (Unix ms), out of its value.
+-- When an event was queued (Unix ms); it is stored as `queued_at_ms:JSON`.
 local function queued_at(value)
   return string.match(value, '^%d+')
 end
 
--- `wait_ms`: how long somebody has it before it is due.
-local function queue_value(event, value, wait_ms)
-  if redis.call('HSETNX', P .. 'e', event, int(now_ms) .. ':' .. value) == 1 then
-    local due = int(now_ms + (wait_ms or 0))
-    redis.call('ZADD', P .. 'due', due, event)
-    redis.call('HSET', P .. 'at', event, due)
-    redis.call('ZADD', P .. 'age', int(now_ms), event)
+-- Queues an event that is due in `delay_ms`, at once by default. An event is queued once.
+local function queue_value(event, value, delay_ms)
+  if call('HSETNX', EVENTS, event, int(now_ms) .. ':' .. value) == 1 then
+    local due = int(now_ms + (delay_ms or 0))
+    call('ZADD', EVENTS_BY_DUE_TIME, due, event)
+    call('HSET', EVENT_DUE_AT, event, due)
+    call('ZADD', EVENTS_BY_AGE, int(now_ms), event)
   end
 end
 
-local function queue_event(event, report, tail, wait_ms)
-  queue_value(event, '{"id":"' .. event .. '","report":' .. report .. ',' .. tail, wait_ms)
+local function queue_event(event, report, tail, delay_ms)
+  queue_value(event, '{"id":"' .. event .. '","report":' .. report .. ',' .. tail, delay_ms)
 end
 
--- Says that somebody rode on the hit of this window; kept for longer than any access takes to begin.
-local RIDDEN_MS = 300000
-local function ridden(client, until_ms)
-  return 'r' .. client .. ':' .. int(tonumber(until_ms))
-end
-
--- A counted hit did not happen, unless another request has ridden on it; its window ends with it.
-local function give_back(id, incarnation, client, until_ms)
-  local token, windows = P .. 't:' .. id, P .. 'w:' .. id
-  if redis.call('HGET', token, 'i') ~= incarnation then return end
-  if until_ms ~= '' then
-    if redis.call('ZSCORE', windows, ridden(client, until_ms)) then return end
-    if tonumber(redis.call('ZSCORE', windows, client) or '0') == tonumber(until_ms) then
-      redis.call('ZREM', windows, client)
-    end
-  end
-  if tonumber(redis.call('HGET', token, 'u') or '0') > 0 then
-    redis.call('HINCRBY', token, 'u', -1)
-  end
-end
-
--- Ends an open entry: queued where there is a report, else dropped. True where it was queued.
-local function close_entry(owner, event, report, queued_as)
-  local key = P .. 'o:' .. owner
-  local tail = redis.call('HGET', key, event)
+-- Deletes an open event, and queues it as `queued_as` where there is a report. True where it was queued.
+local function close_event(node, event, report, queued_as)
+  local open = OPEN_EVENTS_OF .. node
+  local tail = call('HGET', open, event)
   if not tail then return false end
-  redis.call('HDEL', key, event)
-  if redis.call('EXISTS', key) == 0 then
-    redis.call('SREM', P .. 'owners', owner)
-  end
+  call('HDEL', open, event)
+  if call('EXISTS', open) == 0 then call('SREM', NODES_WITH_OPEN_EVENTS, node) end
   if report == '' then return false end
   queue_event(queued_as, report, tail)
   return true
+end
+
+-- Member that shows that another request rode on the hit of this window.
+local function ride_member(client, until_ms)
+  return RIDE_OF .. client .. ':' .. int(tonumber(until_ms))
+end
+
+-- Releases a counted hit and ends its window, unless another request rode on it.
+local function release_hit(id, incarnation, client, until_ms)
+  local token, windows = TOKEN .. id, WINDOWS_OF .. id
+  if call('HGET', token, INCARNATION) ~= incarnation then return end
+  if until_ms ~= '' then
+    if call('ZSCORE', windows, ride_member(client, until_ms)) then return end
+    if tonumber(call('ZSCORE', windows, client) or '0') == tonumber(until_ms) then
+      call('ZREM', windows, client)
+    end
+  end
+  if tonumber(call('HGET', token, USED_HITS) or '0') > 0 then call('HINCRBY', token, USED_HITS, -1) end
 end

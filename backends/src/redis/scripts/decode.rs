@@ -1,4 +1,4 @@
-//! Texts of the store become values.
+//! Strings of a reply become values.
 
 use super::Items;
 use crate::error::{BackendError, ErrorKind, Result};
@@ -15,15 +15,15 @@ pub fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Result<T> {
         .map_err(|e| BackendError::with_source(ErrorKind::Corrupt, "redis.decode", e))
 }
 
-/// Sixteen hex digits.
+/// A number of 16 hex digits.
 pub fn hex(text: &str) -> Result<u64> {
     u64::from_str_radix(text, 16)
-        .map_err(|_| error::corrupt("redis.decode", format!("not a number: {text:?}")))
+        .map_err(|_| error::corrupt("redis.decode", format!("not a hex number: {text:?}")))
 }
 
 pub fn token_id(text: &str) -> Result<TokenId> {
     text.parse()
-        .map_err(|_| error::corrupt("redis.decode", format!("not a token's id: {text:?}")))
+        .map_err(|_| error::corrupt("redis.decode", format!("not a token id: {text:?}")))
 }
 
 pub fn method(text: &str) -> Result<Method> {
@@ -33,7 +33,7 @@ pub fn method(text: &str) -> Result<Method> {
         .ok_or_else(|| error::corrupt("redis.decode", format!("not a method: {text:?}")))
 }
 
-pub fn lease(text: &str) -> Result<LeaseState> {
+pub fn lease_state(text: &str) -> Result<LeaseState> {
     match text {
         "held" => Ok(LeaseState::Held),
         "lost" => Ok(LeaseState::Lost),
@@ -41,15 +41,15 @@ pub fn lease(text: &str) -> Result<LeaseState> {
     }
 }
 
-/// The event's id, and what was claimed.
-pub fn parse_claimed(items: &mut Items) -> Result<(String, ClaimedEvent)> {
+/// The next three items: id, event, attempts. The id is that of the entry, whatever the event says.
+pub fn next_event(items: &mut Items) -> Result<(String, ClaimedEvent)> {
     let id = items.text()?;
     let value = items.text()?;
-    Ok((id, claimed(&value, &items.text()?)?))
+    Ok((id, event(&value, &items.text()?)?))
 }
 
-/// `value` as it is stored, `attempts` as JSON with commas between them.
-pub fn claimed(value: &str, attempts: &str) -> Result<ClaimedEvent> {
+/// `value` is `queued_at_ms:JSON`, `attempts` is JSON with commas between, as they are stored.
+pub fn event(value: &str, attempts: &str) -> Result<ClaimedEvent> {
     let (queued_at_ms, event) = value.split_once(':').unwrap_or(("0", value));
     Ok(ClaimedEvent {
         event: from_json(event)?,

@@ -1,11 +1,11 @@
-//! What a script answers, taken apart.
+//! The reply of a script, taken apart.
 
 use redis::{FromRedisValue, ParsingError, Value};
 
 use crate::error::Result;
 use crate::redis::error;
 
-/// An answer, or a part of one.
+/// A reply, or an item of one.
 #[derive(Debug)]
 pub struct Reply {
     operation: &'static str,
@@ -28,13 +28,13 @@ impl FromRedisValue for Reply {
 }
 
 impl Reply {
-    /// Named in errors.
+    /// `operation` is named in errors.
     pub fn of(mut self, operation: &'static str) -> Self {
         self.operation = operation;
         self
     }
 
-    /// It is a list, and its last item a `1`.
+    /// The reply is a list whose last item is `1`.
     pub fn ends_with_one(&self) -> bool {
         let last = match &self.value {
             Value::Array(items) => items.last(),
@@ -93,22 +93,22 @@ impl Items {
         self.values.as_slice().is_empty()
     }
 
-    /// The next item, which has to be there.
-    pub fn part(&mut self) -> Result<Reply> {
+    /// The next item; an error where there is none.
+    pub fn item(&mut self) -> Result<Reply> {
         let operation = self.operation;
         self.next()
-            .ok_or_else(|| error::corrupt(operation, "the answer is too short"))
+            .ok_or_else(|| error::corrupt(operation, "the reply is too short"))
     }
 
     pub fn text(&mut self) -> Result<String> {
-        self.part()?.text()
+        self.item()?.text()
     }
 
     pub fn number(&mut self) -> Result<u64> {
-        self.part()?.number()
+        self.item()?.number()
     }
 
-    /// A number of which nothing may be known: an empty text.
+    /// A number; an empty text means `None`.
     pub fn optional(&mut self) -> Result<Option<u64>> {
         let operation = self.operation;
         match self.text()?.as_str() {

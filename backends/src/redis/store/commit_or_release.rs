@@ -1,141 +1,138 @@
-//! The end of an access, as a call that can be made again.
+//! A commit or a release, as a call that can be repeated.
 
 use std::time::Duration;
 
 use crate::error::Result;
 use crate::event::{ClaimedEvent, EventId};
-use crate::redis::scripts::Call;
-use crate::redis::scripts::Reply;
-use crate::redis::scripts::decode;
-use crate::redis::{Inner, fresh_id, keys, millis};
+use crate::redis::scripts::{Reply, ScriptCall, decode};
+use crate::redis::{Inner, keys, millis, random_id};
 use crate::token_store::{Hold, LeaseState, Reservation, TokenId, Window};
 
-/// How an access ended, as it is told to Redis.
-pub struct Ending {
+pub struct CommitOrRelease {
     pub token_id: TokenId,
     incarnation: u64,
+    /// Empty where the reservation has no lease.
     lease: String,
     fencing_token: u32,
-    open: Option<EventId>,
+    open_event: Option<EventId>,
+    /// The event's id in the queue.
     queued_as: EventId,
-    /// JSON; empty where nobody wants to know.
+    /// JSON; empty where the event is not reported.
     report: String,
-    call: u64,
-    how: How,
+    call_id: u64,
+    action: Action,
 }
 
-pub enum How {
+pub enum Action {
     Commit {
-        sent: bool,
+        is_reported: bool,
         claim: Option<Duration>,
     },
     Release {
-        kind: &'static str,
+        hold: &'static str,
         window: Option<Window>,
-        unsent: u64,
+        unsent_bytes: u64,
     },
 }
 
-impl Ending {
-    pub fn new(reservation: &Reservation, how: How, report: String) -> Result<Self> {
-        let (lease, fencing_token) = lease_of(reservation);
+impl CommitOrRelease {
+    pub fn new(reservation: &Reservation, action: Action, report: String) -> Result<Self> {
+        let (lease, fencing_token) = match reservation.hold {
+            Hold::Leased(lease) => (keys::hex(lease.lease), lease.fencing_token),
+            Hold::Batched | Hold::Counted { .. } | Hold::Riding => (String::new(), 0),
+        };
         Ok(Self {
             token_id: reservation.token_id,
             incarnation: reservation.incarnation,
             lease,
             fencing_token,
-            open: reservation.event.clone(),
-            queued_as: keys::event_in(keys::partition_of(reservation.token_id)),
+            open_event: reservation.event.clone(),
+            queued_as: keys::new_event_id(keys::partition_of(reservation.token_id)),
             report,
-            call: fresh_id()?,
-            how,
+            call_id: random_id()?,
+            action,
         })
     }
 
-    /// What of it counts once though Redis has forgotten its id: the lease and the open entry are gone
-    /// after the first time. A counted hit would be given back twice, perhaps somebody else's: it stays
-    /// counted.
-    pub fn past_the_minute(mut self) -> Option<Self> {
-        if let How::Release { kind, window, .. } = &mut self.how
-            && *kind == "counted"
+    /// What can still be repeated when Redis has forgotten the call id. Lease and open event are gone after the first
+    /// run. A counted hit could be released twice, the second time from another access: it stays counted.
+    pub fn after_call_id_expiry(mut self) -> Option<Self> {
+        if let Action::Release { hold, window, .. } = &mut self.action
+            && *hold == "counted"
         {
-            (*kind, *window) = ("riding", None);
-            self.open.as_ref()?;
+            (*hold, *window) = ("riding", None);
+            self.open_event.as_ref()?;
         }
         Some(self)
     }
 
-    pub fn call<'a>(&self, store: &'a Inner) -> Call<'a> {
+    pub fn call<'a>(&self, store: &'a Inner) -> ScriptCall<'a> {
         let partition = keys::partition_of(self.token_id);
-        let open = self.open.as_ref().map_or("", |event| event.as_str());
-        match &self.how {
-            How::Commit { sent, claim } => store
+        let open_event = self.open_event.as_ref().map_or("", |event| event.as_str());
+        match &self.action {
+            Action::Commit { is_reported, claim } => store
                 .scripts
                 .commit
                 .on(partition)
                 .arg(self.token_id.to_string())
                 .arg(&self.lease)
                 .arg(self.fencing_token)
-                .arg(&store.owner)
-                .arg(open)
+                .arg(&store.node)
+                .arg(open_event)
                 .arg(self.queued_as.as_str())
                 .arg(&self.report)
-                .arg(u8::from(*sent))
-                .arg(keys::hex(self.call))
+                .arg(u8::from(*is_reported))
+                .arg(keys::hex(self.call_id))
                 .arg(claim.map_or(0, millis)),
-            How::Release {
-                kind,
+            Action::Release {
+                hold,
                 window,
-                unsent,
+                unsent_bytes,
             } => store
                 .scripts
                 .release
                 .on(partition)
                 .arg(self.token_id.to_string())
-                .arg(*kind)
+                .arg(*hold)
                 .arg(keys::hex(self.incarnation))
-                .arg(keys::hex(self.call))
+                .arg(keys::hex(self.call_id))
                 .arg(&self.lease)
                 .arg(self.fencing_token)
-                .arg(*unsent)
+                .arg(*unsent_bytes)
                 .arg(window.map_or_else(String::new, |window| hex::encode(window.client)))
                 .arg(window.map_or_else(String::new, |window| window.until.to_string()))
-                .arg(&store.owner)
-                .arg(open)
+                .arg(&store.node)
+                .arg(open_event)
                 .arg(self.queued_as.as_str())
                 .arg(&self.report),
         }
     }
 
-    pub fn done(&self, store: &Inner, reply: Reply) -> Result<(LeaseState, Option<ClaimedEvent>)> {
-        match &self.how {
-            How::Commit { claim, .. } => {
+    /// Reads the reply, and notes the event that was queued.
+    pub fn finish(
+        &self,
+        store: &Inner,
+        reply: Reply,
+    ) -> Result<(LeaseState, Option<ClaimedEvent>)> {
+        match &self.action {
+            Action::Commit { claim, .. } => {
                 let mut items = reply.items()?;
-                let lease = decode::lease(&items.text()?)?;
+                let lease = decode::lease_state(&items.text()?)?;
                 if items.number()? == 1 {
-                    store.queued(self.queued_as.clone(), *claim);
+                    store.queue.note_queued(self.queued_as.clone(), *claim);
                 }
-                let value = items.text()?;
-                let claimed = match value.as_str() {
+                let claimed = match items.text()?.as_str() {
                     "" => None,
-                    value => Some(decode::claimed(value, "")?),
+                    value => Some(decode::event(value, "")?),
                 };
                 Ok((lease, claimed))
             }
-            How::Release { .. } => {
+            Action::Release { .. } => {
                 if reply.number()? == 1 {
-                    store.queued(self.queued_as.clone(), None);
+                    store.queue.note_queued(self.queued_as.clone(), None);
                 }
                 Ok((LeaseState::Held, None))
             }
         }
-    }
-}
-
-/// The lease and its fencing token; empty where there is none.
-fn lease_of(reservation: &Reservation) -> (String, u32) {
-    match reservation.hold {
-        Hold::Leased(lease) => (keys::hex(lease.lease), lease.fencing_token),
-        Hold::Batched | Hold::Counted { .. } | Hold::Riding => (String::new(), 0),
     }
 }

@@ -1,42 +1,45 @@
-//! The control plane's operations on single tokens that are there.
+//! Reads, changes and deletes one token.
 
 use crate::error::Result;
-use crate::redis::scripts::Items;
-use crate::redis::scripts::decode;
-use crate::redis::{Inner, error, fresh_id, json, keys};
+use crate::redis::scripts::{Items, decode};
+use crate::redis::{Inner, error, json, keys, random_id};
 use crate::token_store::{Patch, StoredToken, TokenId, TokenRecord};
 
-/// How often a change is made again because somebody else has changed the token meanwhile.
-const PATCH_TRIES: usize = 16;
+/// How often a patch is repeated because the token has changed meanwhile.
+const MAX_PATCH_TRIES: usize = 16;
 
 impl Inner {
-    /// The token, and its record as it is stored.
+    /// The token, and the stored text of its record.
     async fn read(&self, id: TokenId) -> Result<Option<(String, StoredToken)>> {
         let call = self.scripts.get.on(keys::partition_of(id));
-        let mut items = call.arg(id.to_string()).run(&self.link).await?.items()?;
+        let mut items = call
+            .arg(id.to_string())
+            .run(&self.connection)
+            .await?
+            .items()?;
         if items.is_empty() {
             return Ok(None);
         }
         let json = items.text()?;
         let record = decode::record(&json)?;
-        let stored = self.stored(id, record, &mut items)?;
+        let stored = self.parse_stored(id, record, &mut items)?;
         Ok(Some((json, stored)))
     }
 
-    /// Reads incarnation, spent hits and last upload.
-    pub fn stored(
+    /// A token from its `record` and the next items: incarnation, used hits, last upload.
+    pub fn parse_stored(
         &self,
         id: TokenId,
         record: TokenRecord,
         items: &mut Items,
     ) -> Result<StoredToken> {
         let incarnation = decode::hex(&items.text()?)?;
-        let unwritten = self.usage.lock().of(id, incarnation);
+        let buffered = self.usage.hits.lock().of(id, incarnation);
         Ok(StoredToken {
             id,
             incarnation,
             record,
-            used_hits: items.number()?.saturating_add_signed(unwritten),
+            used_hits: items.number()?.saturating_add_signed(buffered),
             uploaded_at: items.optional()?,
         })
     }
@@ -45,9 +48,9 @@ impl Inner {
         Ok(self.read(id).await?.map(|(_, stored)| stored))
     }
 
-    /// Reads, changes, and writes where it is still what was read.
+    /// Reads the record, changes it, and writes it unless it has changed meanwhile.
     pub async fn patch(&self, id: TokenId, patch: &Patch) -> Result<Option<StoredToken>> {
-        for _ in 0..PATCH_TRIES {
+        for _ in 0..MAX_PATCH_TRIES {
             let Some((old, stored)) = self.read(id).await? else {
                 return Ok(None);
             };
@@ -56,7 +59,7 @@ impl Inner {
                 mut record,
                 ..
             } = stored;
-            change(&mut record, patch);
+            apply(&mut record, patch);
             let script = &self.scripts.patch;
             let call = script
                 .on(keys::partition_of(id))
@@ -71,32 +74,32 @@ impl Inner {
                         .map_or_else(String::new, |max| max.to_string()),
                 )
                 .arg(if record.callback.is_some() { "1" } else { "" });
-            let mut items = call.run(&self.link).await?.items()?;
+            let mut items = call.run(&self.connection).await?.items()?;
             match items.text()?.as_str() {
-                "done" => return Ok(Some(self.stored(id, record, &mut items)?)),
+                "done" => return Ok(Some(self.parse_stored(id, record, &mut items)?)),
                 "none" => return Ok(None),
                 _ => {}
             }
         }
-        Err(error::away(
+        Err(error::unavailable(
             "redis.patch",
-            "others change the token all the time",
+            "the token was changed during each try",
         ))
     }
 
-    /// Deletes the token, or only that life of it.
+    /// Deletes the token, or only this incarnation of it.
     pub async fn delete(&self, id: TokenId, incarnation: Option<u64>) -> Result<bool> {
         let script = &self.scripts.delete;
         let call = script
             .on(keys::partition_of(id))
             .arg(id.to_string())
             .arg(incarnation.map_or_else(String::new, keys::hex))
-            .arg(keys::hex(fresh_id()?));
-        Ok(call.run(&self.link).await?.number()? == 1)
+            .arg(keys::hex(random_id()?));
+        Ok(call.run(&self.connection).await?.number()? == 1)
     }
 }
 
-fn change(record: &mut TokenRecord, patch: &Patch) {
+fn apply(record: &mut TokenRecord, patch: &Patch) {
     let Patch {
         expire_at,
         max_hits,

@@ -1,14 +1,14 @@
-//! What happens to a hit after it was admitted.
+//! A reservation after its admission: charge, renew, commit, release, settlement.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::commit_or_release::{Ending, How};
-use super::retry_queue::Deed;
+use super::commit_or_release::{Action, CommitOrRelease};
+use super::retry_queue::Operation;
 use crate::error::{ErrorKind, Result};
 use crate::event::{ClaimedEvent, Report};
 use crate::redis::scripts::decode;
-use crate::redis::{Inner, error, fresh_id, json, keys, millis};
+use crate::redis::{Inner, error, json, keys, millis, random_id};
 use crate::token_store::{Charged, Hold, Intent, LeaseId, LeaseState, Reservation, Settlement};
 
 impl Inner {
@@ -30,8 +30,8 @@ impl Inner {
             .arg(lease.fencing_token)
             .arg(bytes)
             .arg(budget)
-            .arg(keys::hex(fresh_id()?));
-        match call.run(&self.link).await?.text()?.as_str() {
+            .arg(keys::hex(random_id()?));
+        match call.run(&self.connection).await?.text()?.as_str() {
             "done" => Ok(Charged::Done),
             "over" => Ok(Charged::OverBudget),
             "lost" => Ok(Charged::Lost),
@@ -39,15 +39,15 @@ impl Inner {
         }
     }
 
-    /// Renews a lease and records an `intent` with it, if there is one.
-    pub async fn extend(
+    /// Renews a lease and, with an `intent`, makes its upload a finalising one.
+    pub async fn renew(
         &self,
         lease: LeaseId,
-        by: Duration,
+        duration: Duration,
         intent: Option<Intent>,
     ) -> Result<LeaseState> {
         let intent = match intent {
-            Some(intent) => json("redis.extend", &intent)?,
+            Some(intent) => json("redis.renew", &intent)?,
             None => String::new(),
         };
         let script = &self.scripts.renew;
@@ -56,9 +56,9 @@ impl Inner {
             .arg(lease.token_id.to_string())
             .arg(keys::hex(lease.lease))
             .arg(lease.fencing_token)
-            .arg(millis(by))
+            .arg(millis(duration))
             .arg(intent);
-        decode::lease(&call.run(&self.link).await?.text()?)
+        decode::lease_state(&call.run(&self.connection).await?.text()?)
     }
 
     pub async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
@@ -67,7 +67,7 @@ impl Inner {
             .on(keys::partition_of(lease.token_id))
             .arg(lease.token_id.to_string())
             .arg(keys::hex(lease.lease));
-        match call.run(&self.link).await?.text()?.as_str() {
+        match call.run(&self.connection).await?.text()?.as_str() {
             "open" => Ok(Settlement::Open),
             "counted" => Ok(Settlement::Counted),
             "void" => Ok(Settlement::Void),
@@ -75,8 +75,8 @@ impl Inner {
         }
     }
 
-    /// The event of an upload is the caller's for `claim`, and due when that is over. Where Redis is
-    /// away it is tried again, though the caller is told.
+    /// With `claim`, the caller has claimed the event of an upload for so long. Where Redis is away, the commit is
+    /// retried in the background; the caller gets the error all the same.
     pub async fn commit(
         self: &Arc<Self>,
         reservation: Reservation,
@@ -86,52 +86,56 @@ impl Inner {
         if reservation.lease().is_none() && reservation.event.is_none() {
             return Ok((LeaseState::Held, None));
         }
-        let sent = self.reports(&report);
+        let is_reported = self.queue.is_reported(&report);
         let report = json("redis.commit", &report)?;
-        let how = How::Commit { sent, claim };
-        self.end(Ending::new(&reservation, how, report)?).await
+        let action = Action::Commit { is_reported, claim };
+        self.commit_or_release(CommitOrRelease::new(&reservation, action, report)?)
+            .await
     }
 
-    /// As [`commit`](Self::commit).
+    /// Retried as [`commit`](Self::commit) is.
     pub async fn release(
         self: &Arc<Self>,
         reservation: &Reservation,
-        unsent: u64,
+        unsent_bytes: u64,
         report: Option<Report>,
     ) -> Result<()> {
-        let (kind, window) = match reservation.hold {
+        let (hold, window) = match reservation.hold {
             Hold::Batched => {
                 let (id, incarnation) = (reservation.token_id, reservation.incarnation);
-                self.usage.lock().take_back(id, incarnation, 1);
+                self.usage.hits.lock().release(id, incarnation, 1);
                 ("batched", None)
             }
             Hold::Riding => ("riding", None),
             Hold::Counted { window } => ("counted", window),
             Hold::Leased(_) => ("leased", None),
         };
-        let is_nothing = matches!(reservation.hold, Hold::Batched | Hold::Riding);
-        if is_nothing && reservation.event.is_none() {
+        let holds_nothing = matches!(reservation.hold, Hold::Batched | Hold::Riding);
+        if holds_nothing && reservation.event.is_none() {
             return Ok(());
         }
-        let report = match report.filter(|report| self.reports(report)) {
+        let report = match report.filter(|report| self.queue.is_reported(report)) {
             Some(report) => json("redis.release", &report)?,
             None => String::new(),
         };
-        let how = How::Release {
-            kind,
+        let action = Action::Release {
+            hold,
             window,
-            unsent,
+            unsent_bytes,
         };
-        let ending = Ending::new(reservation, how, report)?;
-        self.end(ending).await.map(drop)
+        let release = CommitOrRelease::new(reservation, action, report)?;
+        self.commit_or_release(release).await.map(drop)
     }
 
-    async fn end(self: &Arc<Self>, ending: Ending) -> Result<(LeaseState, Option<ClaimedEvent>)> {
-        match ending.call(self).run(&self.link).await {
-            Ok(reply) => ending.done(self, reply),
+    async fn commit_or_release(
+        self: &Arc<Self>,
+        operation: CommitOrRelease,
+    ) -> Result<(LeaseState, Option<ClaimedEvent>)> {
+        match operation.call(self).run(&self.connection).await {
+            Ok(reply) => operation.finish(self, reply),
             Err(error) => {
                 if error.kind == ErrorKind::Unavailable {
-                    self.see_to(Deed::End(ending));
+                    self.retry_in_background(Operation::CommitOrRelease(operation));
                 }
                 Err(error)
             }

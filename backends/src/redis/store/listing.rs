@@ -1,37 +1,38 @@
-//! Listing and mass revocation: the partitions' indexes, one after the other.
+//! Listing and mass revocation: reads an index, partition after partition.
+
+use std::ops::RangeInclusive;
 
 use crate::error::Result;
-use crate::redis::Inner;
-use crate::redis::keys::Partition;
-use crate::redis::scripts::Items;
-use crate::redis::scripts::decode;
+use crate::redis::keys::{self, Partition};
+use crate::redis::scripts::{Items, decode};
+use crate::redis::{Inner, all_of};
 use crate::token_store::{Filter, Page, StoredToken, TokenState};
 
-/// Index entries that one page looks at, about; past it the page ends early, with a cursor.
-const PAGE_SCAN: usize = 10_000;
+/// About how many index members one page reads. Past it the page ends early, with a cursor.
+const MAX_MEMBERS_PER_PAGE: usize = 10_000;
 /// Partitions that are read at once.
-const WAVE: usize = 16;
-/// Entries that are read of one partition at once: at least, at most.
-const CHUNK: (usize, usize) = (16, 1_000);
+const PARTITIONS_PER_ROUND: usize = 16;
+/// Members that one script reads.
+const CHUNK: RangeInclusive<usize> = 16..=1_000;
 /// Tokens that a mass revocation deletes at once.
-const DELETED_AT_ONCE: usize = 500;
-/// The first byte of a cursor.
-const CURSOR: u8 = 1;
+const DELETIONS_PER_PAGE: usize = 500;
+/// First byte of each cursor.
+const CURSOR_VERSION: u8 = 1;
 
-/// The narrowest index for a filter, and what its members begin with.
+/// The narrowest index for a filter, and the prefix of the members that match.
 struct Index {
     name: &'static str,
     prefix: String,
 }
 
-/// Where a listing goes on.
-struct Place {
+/// Where the next page begins.
+struct Position {
     partition: Partition,
-    /// The member that came last; empty at a partition's begin.
+    /// The last member of the page before; empty at the begin of a partition.
     after: Vec<u8>,
 }
 
-/// A member of an index, and its token where it is still there.
+/// A member of an index, and its token where that is there.
 struct Row {
     member: String,
     token: Option<StoredToken>,
@@ -45,52 +46,49 @@ impl Inner {
         cursor: Option<&str>,
     ) -> Result<Option<Page>> {
         let index = Index::of(filter);
-        let Some(place) = index.place(cursor) else {
+        let Some(position) = index.position(cursor) else {
             return Ok(None);
         };
-        let (tokens, next) = self.page(&index, filter, limit, place).await?;
+        let (tokens, next) = self.page(&index, filter, limit, position).await?;
         Ok(Some(Page {
             tokens,
-            cursor: next.map(|place| place.cursor()),
+            cursor: next.map(|position| position.cursor()),
         }))
     }
 
     pub async fn delete_matching(&self, filter: &Filter) -> Result<u64> {
         let index = Index::of(filter);
-        let mut place = index.place(None);
+        let mut position = index.position(None);
         let mut deleted = 0;
-        while let Some(from) = place {
-            let (tokens, next) = self.page(&index, filter, DELETED_AT_ONCE, from).await?;
+        while let Some(from) = position {
+            let (tokens, next) = self.page(&index, filter, DELETIONS_PER_PAGE, from).await?;
             let each = tokens
                 .iter()
                 .map(|token| self.delete(token.id, Some(token.incarnation)));
-            let gone = self
-                .on_each(each.collect())
-                .await?
-                .into_iter()
-                .filter(|gone| *gone);
-            deleted += u64::try_from(gone.count()).unwrap_or(u64::MAX);
-            place = next;
+            let results = all_of(each.collect()).await?.into_iter();
+            let count = results.filter(|was_there| *was_there).count();
+            deleted += u64::try_from(count).unwrap_or(u64::MAX);
+            position = next;
         }
         Ok(deleted)
     }
 
-    /// Tokens that match, with their incarnations, and where the next page begins.
+    /// Tokens that match, and where the next page begins.
     async fn page(
         &self,
         index: &Index,
         filter: &Filter,
         limit: usize,
-        mut place: Place,
-    ) -> Result<(Vec<StoredToken>, Option<Place>)> {
-        let chunk = limit.clamp(CHUNK.0, CHUNK.1);
+        mut position: Position,
+    ) -> Result<(Vec<StoredToken>, Option<Position>)> {
+        let chunk = limit.clamp(*CHUNK.start(), *CHUNK.end());
         let mut tokens = Vec::new();
-        let mut looked_at = 0;
-        while looked_at < PAGE_SCAN {
-            let wave = (place.partition..=Partition::MAX).take(WAVE);
-            let begin = std::mem::take(&mut place.after);
-            let reads = wave.map(|partition| {
-                let after: &[u8] = if partition == place.partition {
+        let mut members_read = 0;
+        while members_read < MAX_MEMBERS_PER_PAGE {
+            let partitions = (position.partition..=Partition::MAX).take(PARTITIONS_PER_ROUND);
+            let begin = std::mem::take(&mut position.after);
+            let reads = partitions.map(|partition| {
+                let after: &[u8] = if partition == position.partition {
                     &begin
                 } else {
                     &[]
@@ -99,27 +97,27 @@ impl Inner {
             });
             let mut next = None;
             let mut full = false;
-            for (partition, now, rows) in self.on_each(reads.collect()).await? {
+            for (partition, now, rows) in all_of(reads.collect()).await? {
                 full = rows.len() == chunk;
                 let mut last = Vec::new();
                 for Row { member, token } in rows {
-                    looked_at += 1;
+                    members_read += 1;
                     last = member.into_bytes();
                     tokens.extend(token.filter(|token| matches(token, filter, now)));
                     if tokens.len() >= limit {
-                        let place = Place {
+                        let position = Position {
                             partition,
                             after: last,
                         };
-                        return Ok((tokens, Some(place)));
+                        return Ok((tokens, Some(position)));
                     }
                 }
-                next = Some(Place {
+                next = Some(Position {
                     partition,
                     after: last,
                 });
                 if full {
-                    // The rest of it comes before the partitions behind it.
+                    // The rest of this partition comes before the next partitions.
                     break;
                 }
             }
@@ -127,17 +125,17 @@ impl Inner {
                 return Ok((tokens, None));
             };
             if !full {
-                let Some(behind) = reached.partition.checked_add(1) else {
+                let Some(partition) = reached.partition.checked_add(1) else {
                     return Ok((tokens, None));
                 };
-                reached = Place {
-                    partition: behind,
+                reached = Position {
+                    partition,
                     after: Vec::new(),
                 };
             }
-            place = reached;
+            position = reached;
         }
-        Ok((tokens, Some(place)))
+        Ok((tokens, Some(position)))
     }
 
     async fn rows(
@@ -145,7 +143,7 @@ impl Inner {
         index: &Index,
         partition: Partition,
         after: &[u8],
-        most: usize,
+        max: usize,
     ) -> Result<(Partition, u64, Vec<Row>)> {
         let (from, to) = index.range(after);
         let script = &self.scripts.list;
@@ -154,17 +152,17 @@ impl Inner {
             .arg(index.name)
             .arg(from)
             .arg(to)
-            .arg(most);
-        let mut items = call.run(&self.link).await?.items()?;
+            .arg(max);
+        let mut items = call.run(&self.connection).await?.items()?;
         let now = items.number()?;
         let mut rows = Vec::new();
-        for row in items.part()?.items()? {
+        for row in items.item()?.items()? {
             match row.items().and_then(|mut row| self.row(&mut row)) {
                 Ok(row) => rows.push(row),
-                // It must not keep the others from being listed and revoked.
-                Err(error) => tracing::error!(
-                    exception.message = %error, partition, "a token cannot be read"
-                ),
+                // The other tokens can still be listed and revoked.
+                Err(error) => {
+                    tracing::error!(exception.message = %error, partition, "a token cannot be parsed")
+                }
             }
         }
         Ok((partition, now, rows))
@@ -175,10 +173,10 @@ impl Inner {
         let token = match items.is_empty() {
             true => None,
             false => {
-                let id = member.get(member.len().saturating_sub(32)..);
+                let id = member.get(member.len().saturating_sub(keys::TOKEN_ID_LENGTH)..);
                 let id = decode::token_id(id.unwrap_or_default())?;
                 let record = decode::record(&items.text()?)?;
-                Some(self.stored(id, record, items)?)
+                Some(self.parse_stored(id, record, items)?)
             }
         };
         Ok(Row { member, token })
@@ -189,24 +187,24 @@ impl Index {
     fn of(filter: &Filter) -> Self {
         match (&filter.tag, &filter.bucket) {
             (Some(tag), _) => Self {
-                name: "g",
+                name: keys::TOKENS_BY_TAG,
                 prefix: format!("{tag}\0"),
             },
             (None, Some(bucket)) => {
                 let key = filter.prefix.as_deref().unwrap_or_default();
                 Self {
-                    name: "b",
+                    name: keys::TOKENS_BY_OBJECT,
                     prefix: format!("{bucket}\0{key}"),
                 }
             }
             (None, None) => Self {
-                name: "a",
+                name: keys::TOKENS,
                 prefix: String::new(),
             },
         }
     }
 
-    /// As `ZRANGEBYLEX` wants it. Members are UTF-8, so 0xff stands behind all of them.
+    /// Bounds for `ZRANGEBYLEX`. Members are UTF-8, so that 0xff sorts after all of them.
     fn range(&self, after: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let from = match (after, self.prefix.as_bytes()) {
             ([], prefix) => [b"[", prefix].concat(),
@@ -215,28 +213,28 @@ impl Index {
         (from, [b"(", self.prefix.as_bytes(), &[0xff]].concat())
     }
 
-    /// `None`: the cursor is not one of this index.
-    fn place(&self, cursor: Option<&str>) -> Option<Place> {
+    /// `None`: the cursor belongs to another index.
+    fn position(&self, cursor: Option<&str>) -> Option<Position> {
         let Some(cursor) = cursor else {
-            return Some(Place {
+            return Some(Position {
                 partition: 0,
                 after: Vec::new(),
             });
         };
         let bytes = hex::decode(cursor).ok()?;
-        let [CURSOR, partition, after @ ..] = bytes.as_slice() else {
+        let [CURSOR_VERSION, partition, after @ ..] = bytes.as_slice() else {
             return None;
         };
-        (after.is_empty() || after.starts_with(self.prefix.as_bytes())).then(|| Place {
+        (after.is_empty() || after.starts_with(self.prefix.as_bytes())).then(|| Position {
             partition: *partition,
             after: after.to_vec(),
         })
     }
 }
 
-impl Place {
+impl Position {
     fn cursor(&self) -> String {
-        hex::encode([&[CURSOR, self.partition], self.after.as_slice()].concat())
+        hex::encode([&[CURSOR_VERSION, self.partition], self.after.as_slice()].concat())
     }
 }
 

@@ -1,15 +1,15 @@
-//! Uploads in parts: what storage calls them, for whoever has to abort them.
+//! Multipart uploads that may have to be aborted in storage.
 
 use std::time::Duration;
 
 use crate::error::Result;
 use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::decode;
-use crate::redis::{Inner, json, millis};
+use crate::redis::{Inner, any_of, json, millis};
 use crate::token_store::{AbandonedUpload, LeaseId, LeaseState, MultipartUpload};
 
 /// Uploads that one script looks at.
-const TAKEN_AT_ONCE: usize = 100;
+const UPLOADS_PER_CALL: usize = 100;
 
 impl Inner {
     pub async fn record_upload(
@@ -24,12 +24,12 @@ impl Inner {
             .arg(keys::hex(lease.lease))
             .arg(lease.fencing_token)
             .arg(json("redis.record_upload", upload)?);
-        decode::lease(&call.run(&self.link).await?.text()?)
+        decode::lease_state(&call.run(&self.connection).await?.text()?)
     }
 
     pub async fn abandoned_uploads(&self, retry: Duration) -> Result<Vec<AbandonedUpload>> {
         let each = keys::all_partitions().map(|partition| self.abandoned_in(partition, retry));
-        Ok(self.on_those_up(each.collect()).await?.concat())
+        Ok(any_of(each.collect()).await?.concat())
     }
 
     async fn abandoned_in(
@@ -40,10 +40,13 @@ impl Inner {
         let mut abandoned = Vec::new();
         loop {
             let script = &self.scripts.abandoned_uploads;
-            let call = script.on(partition).arg(millis(retry)).arg(TAKEN_AT_ONCE);
-            let mut items = call.run(&self.link).await?.items()?;
+            let call = script
+                .on(partition)
+                .arg(millis(retry))
+                .arg(UPLOADS_PER_CALL);
+            let mut items = call.run(&self.connection).await?.items()?;
             let more = items.number()? == 1;
-            for item in items.part()?.items()? {
+            for item in items.item()?.items()? {
                 let mut item = item.items()?;
                 abandoned.push(AbandonedUpload {
                     token_id: decode::token_id(&item.text()?)?,
@@ -63,6 +66,6 @@ impl Inner {
             .on(keys::partition_of(upload.token_id))
             .arg(upload.token_id.to_string())
             .arg(keys::hex(upload.lease));
-        call.run(&self.link).await.map(drop)
+        call.run(&self.connection).await.map(drop)
     }
 }

@@ -4,119 +4,122 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::retry_queue::Deed;
+use super::retry_queue::Operation;
 use crate::caller::{Caller, ClientKey};
 use crate::error::Result;
 use crate::event::EventId;
-use crate::redis::scripts::Call;
-use crate::redis::scripts::decode;
-use crate::redis::scripts::{Items, Reply};
-use crate::redis::{Inner, error, fresh_id, keys, millis};
+use crate::redis::scripts::{Items, Reply, ScriptCall, decode};
+use crate::redis::{Inner, error, json, keys, millis, random_id};
 use crate::token_store::{
-    Access, Hold, LeaseId, MAX_RIDDEN_WINDOWS, MAX_WINDOWS_PER_ADDRESS, MAX_WINDOWS_PER_TOKEN,
-    Method, Refusal, Reservation, ReserveRequest, Reserved, TokenId, Window,
+    Access, Hold, LeaseId, Method, Refusal, Reservation, ReserveRequest, Reserved, TokenId, Window,
 };
 
-/// What the answer is read with.
-struct Asked {
+/// A request, owned by the task that sends it.
+struct AccessRequest {
     id: TokenId,
     access: Access,
     client: ClientKey,
+    declared_size: Option<u64>,
+    rules_checked: Option<u64>,
+    lease_ms: u64,
+    /// JSON.
+    caller: String,
     /// Names the call, and the lease that it makes.
-    call: u64,
+    call_id: u64,
+    /// Id of the open event, for a token with a callback.
     event: EventId,
 }
 
 impl Inner {
-    /// Runs to its end though the caller goes away: then the hit is given back.
+    /// Runs to its end even where the caller is dropped, and then releases the hit.
     pub async fn reserve(
         self: &Arc<Self>,
         id: TokenId,
         request: &ReserveRequest<'_>,
     ) -> Result<Reserved> {
-        let asked = Asked {
+        let request = AccessRequest {
             id,
             access: request.access,
             client: request.caller.client_key(),
-            call: fresh_id()?,
-            event: keys::event_in(keys::partition_of(id)),
-        };
-        let caller = crate::redis::json("redis.reserve", &Caller::from(request.caller))?;
-        let wanted = Wanted {
-            declared: request.declared_size.map(|n| n.to_string()),
-            checked: request.rules_checked.map(keys::hex),
+            declared_size: request.declared_size,
+            rules_checked: request.rules_checked,
             lease_ms: millis(request.lease),
-            caller,
+            caller: json("redis.reserve", &Caller::from(request.caller))?,
+            call_id: random_id()?,
+            event: keys::new_event_id(keys::partition_of(id)),
         };
-        let (tell, answer) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let store = Arc::clone(self);
         tokio::spawn(async move {
-            let call = store.admission(&asked, &wanted);
-            let (reserved, may_have_run) = match call.attempt(&store.link).await {
-                Ok(reply) => (store.admitted(&asked, reply), false),
-                Err(failure) => {
-                    let may_have_run = failure.may_have_run();
-                    (Err(failure.of(call.operation())), may_have_run)
+            let call = store.reserve_call(&request);
+            let (reserved, may_have_run) = match call.try_run(&store.connection).await {
+                Ok(reply) => (store.parse_reserved(&request, reply), false),
+                Err(error) => {
+                    let may_have_run = error.may_have_run();
+                    (Err(error.of(call.operation())), may_have_run)
                 }
             };
-            if let Err(unheard) = tell.send(reserved) {
-                store.give_back(unheard).await;
+            if let Err(unused) = sender.send(reserved) {
+                store.release_unused(unused).await;
             }
-            // The caller was told that the store is away: a hit must not be gone for that.
-            if may_have_run && let Ok(call) = fresh_id() {
-                store.see_to(Deed::Undo {
-                    token_id: asked.id,
-                    reserve: asked.call,
-                    call,
-                    client: asked.client,
-                    event: asked.event,
+            // The caller gets an error, so no hit may be counted.
+            if may_have_run && let Ok(call_id) = random_id() {
+                store.retry_in_background(Operation::UndoReserve {
+                    token_id: request.id,
+                    reserve_id: request.call_id,
+                    client: request.client,
+                    event: request.event,
+                    call_id,
                 });
             }
         });
-        let mut answer = Answer {
+        let mut reserved = PendingReserve {
             store: self,
-            answer,
+            receiver,
         };
-        (&mut answer.answer)
+        (&mut reserved.receiver)
             .await
-            .unwrap_or_else(|_| Err(error::away("redis.reserve", "the runtime ends")))
+            .unwrap_or_else(|_| Err(error::unavailable("redis.reserve", "the runtime ends")))
     }
 
-    /// Nobody is there any more to use the hit.
-    async fn give_back(self: &Arc<Self>, reserved: Result<Reserved>) {
+    /// Releases a hit whose caller is gone.
+    async fn release_unused(self: &Arc<Self>, reserved: Result<Reserved>) {
         if let Ok(Reserved::Admitted { reservation, .. }) = reserved
             && let Err(error) = self.release(&reservation, 0, None).await
         {
-            tracing::error!(
-                exception.message = %error, token_id = %reservation.token_id, "hit not given back"
-            );
+            tracing::error!(exception.message = %error, token_id = %reservation.token_id, "hit not released");
         }
     }
 
-    fn admission(&self, asked: &Asked, wanted: &Wanted) -> Call<'_> {
-        let (unwritten_of, unwritten) = self.usage.lock().of_any(asked.id);
+    fn reserve_call(&self, request: &AccessRequest) -> ScriptCall<'_> {
+        let (buffered_incarnation, buffered_hits) = self.usage.hits.lock().newest(request.id);
+        let method = match request.access {
+            Access::Get => Method::Get,
+            Access::Put => Method::Put,
+        };
         let script = &self.scripts.reserve;
         script
-            .on(keys::partition_of(asked.id))
-            .arg(asked.id.to_string())
-            .arg(method_of(asked.access).as_str())
-            .arg(wanted.declared.as_deref().unwrap_or_default())
-            .arg(wanted.checked.as_deref().unwrap_or_default())
-            .arg(wanted.lease_ms)
-            .arg(hex::encode(asked.client))
-            .arg(keys::hex(asked.call))
-            .arg(&self.owner)
-            .arg(asked.event.as_str())
-            .arg(&wanted.caller)
-            .arg(u8::from(self.queue_is_full()))
-            .arg(unwritten)
-            .arg(keys::hex(unwritten_of))
-            .arg(MAX_WINDOWS_PER_TOKEN)
-            .arg(MAX_WINDOWS_PER_ADDRESS)
-            .arg(MAX_RIDDEN_WINDOWS)
+            .on(keys::partition_of(request.id))
+            .arg(request.id.to_string())
+            .arg(method.as_str())
+            .arg(
+                request
+                    .declared_size
+                    .map_or_else(String::new, |n| n.to_string()),
+            )
+            .arg(request.rules_checked.map_or_else(String::new, keys::hex))
+            .arg(request.lease_ms)
+            .arg(hex::encode(request.client))
+            .arg(keys::hex(request.call_id))
+            .arg(&self.node)
+            .arg(request.event.as_str())
+            .arg(&request.caller)
+            .arg(u8::from(self.queue.is_full()))
+            .arg(buffered_hits)
+            .arg(keys::hex(buffered_incarnation))
     }
 
-    fn admitted(&self, asked: &Asked, reply: Reply) -> Result<Reserved> {
+    fn parse_reserved(&self, request: &AccessRequest, reply: Reply) -> Result<Reserved> {
         let mut items = reply.items()?;
         let refusal = match items.text()?.as_str() {
             "not_found" => Refusal::NotFound,
@@ -133,44 +136,49 @@ impl Inner {
                     incarnation: decode::hex(&items.text()?)?,
                 });
             }
-            hold => return self.held(asked, hold, &mut items),
+            hold => return self.parse_admitted(request, hold, &mut items),
         };
         Ok(Reserved::Refused(refusal))
     }
 
-    fn held(&self, asked: &Asked, hold: &str, items: &mut Items) -> Result<Reserved> {
+    fn parse_admitted(
+        &self,
+        request: &AccessRequest,
+        hold: &str,
+        items: &mut Items,
+    ) -> Result<Reserved> {
         let record = decode::record(&items.text()?)?;
         let incarnation = decode::hex(&items.text()?)?;
         let hold = match hold {
             "batched" => {
-                self.usage.lock().add(asked.id, incarnation, 1);
+                self.usage.hits.lock().add(request.id, incarnation, 1);
                 Hold::Batched
             }
             "riding" => Hold::Riding,
             "leased" => Hold::Leased(LeaseId {
-                token_id: asked.id,
-                lease: asked.call,
+                token_id: request.id,
+                lease: request.call_id,
                 fencing_token: 0,
             }),
             "counted" => Hold::Counted {
                 window: items.optional()?.map(|until| Window {
-                    client: asked.client,
+                    client: request.client,
                     until,
                 }),
             },
             other => {
-                let what = format!("no such hold: {other:?}");
-                return Err(error::corrupt("redis.reserve", what));
+                let unknown = format!("unknown hold: {other:?}");
+                return Err(error::corrupt("redis.reserve", unknown));
             }
         };
-        let event = match (asked.access, &record.callback) {
-            (Access::Get, Some(_)) => Some(asked.event.clone()),
+        let event = match (request.access, &record.callback) {
+            (Access::Get, Some(_)) => Some(request.event.clone()),
             (Access::Get, None) | (Access::Put, _) => None,
         };
         Ok(Reserved::Admitted {
             record,
             reservation: Reservation {
-                token_id: asked.id,
+                token_id: request.id,
                 incarnation,
                 hold,
                 event,
@@ -179,35 +187,20 @@ impl Inner {
     }
 }
 
-/// An answer that is waited for. It may have come when the caller goes away.
-struct Answer<'a> {
+/// A caller that waits. Where it is dropped, a reply that has just come is released.
+struct PendingReserve<'a> {
     store: &'a Arc<Inner>,
-    answer: oneshot::Receiver<Result<Reserved>>,
+    receiver: oneshot::Receiver<Result<Reserved>>,
 }
 
-impl Drop for Answer<'_> {
+impl Drop for PendingReserve<'_> {
     fn drop(&mut self) {
-        self.answer.close();
-        if let Ok(unheard) = self.answer.try_recv()
+        self.receiver.close();
+        if let Ok(unused) = self.receiver.try_recv()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let store = Arc::clone(self.store);
-            runtime.spawn(async move { store.give_back(unheard).await });
+            runtime.spawn(async move { store.release_unused(unused).await });
         }
-    }
-}
-
-/// The rest of a request, owned.
-struct Wanted {
-    declared: Option<String>,
-    checked: Option<String>,
-    lease_ms: u64,
-    caller: String,
-}
-
-fn method_of(access: Access) -> Method {
-    match access {
-        Access::Get => Method::Get,
-        Access::Put => Method::Put,
     }
 }

@@ -1,9 +1,9 @@
-//! What has to be done though Redis is away, and though nobody waits for it any more: the end of an
-//! access, a hit whose answer was lost, a token that nobody was handed.
+//! Store operations that must still happen after their caller is gone: commits, releases, undos of a `reserve` whose
+//! reply was lost, deletions of tokens that a failed `create` may have written.
 //!
-//! Each has an id of its own under which Redis remembers it for a minute: done twice it counts once.
-//! What counts once without that is tried until Redis answers, however long it is away; but a leased
-//! hit (`hit_on: complete` with a limit) is free again when its lease has lapsed, and not reported.
+//! Redis remembers the call id of each for a minute, so that a repeated one counts once. What counts once without it is
+//! retried until Redis answers, however long that takes. A leased hit is free again when its lease lapses, and is then
+//! not reported.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,219 +12,223 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::commit_or_release::Ending;
+use super::commit_or_release::CommitOrRelease;
 use crate::caller::ClientKey;
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::event::EventId;
-use crate::redis::scripts::Call;
-use crate::redis::scripts::Reply;
+use crate::redis::scripts::{Reply, ScriptCall};
 use crate::redis::{Inner, keys};
 use crate::token_store::TokenId;
 
-/// How long an orderly end waits for what is left, and the pauses between its tries.
-const AT_THE_END: Duration = Duration::from_secs(3);
-const AT_THE_END_EVERY: Duration = Duration::from_millis(250);
-/// Past the minute no more are kept: 128 MiB at the worst, some 2 KiB each. That is above what is under
-/// way on 10,000 connections, but many requests on each can get there.
-const KEPT: usize = 65_536;
+/// How long a store that is closed waits for the queue.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(3);
+const SHUTDOWN_RETRY_DELAY: Duration = Duration::from_millis(250);
+/// Operations beyond it are dropped when Redis has forgotten their call ids. At 2 KiB each these take 128 MiB, and are
+/// more than 10,000 connections have in flight with few requests on each.
+const RETRY_QUEUE_CAPACITY: usize = 65_536;
 
-pub enum Deed {
-    End(Ending),
-    /// A `reserve` whose answer was lost.
-    Undo {
+pub enum Operation {
+    CommitOrRelease(CommitOrRelease),
+    /// A `reserve` whose reply was lost.
+    UndoReserve {
         token_id: TokenId,
-        /// The call that is undone, and this one.
-        reserve: u64,
-        call: u64,
+        /// Call id of the `reserve`.
+        reserve_id: u64,
         client: ClientKey,
         event: EventId,
+        call_id: u64,
     },
-    /// A token that was written, or may have been, by a `create` that failed.
-    Delete {
+    /// A token that a failed `create` has written, or may have.
+    DeleteCreated {
         token_id: TokenId,
         incarnation: u64,
-        call: u64,
+        call_id: u64,
     },
 }
 
-impl Deed {
+impl Operation {
     fn token_id(&self) -> TokenId {
         match self {
-            Self::End(ending) => ending.token_id,
-            Self::Undo { token_id, .. } | Self::Delete { token_id, .. } => *token_id,
+            Self::CommitOrRelease(operation) => operation.token_id,
+            Self::UndoReserve { token_id, .. } | Self::DeleteCreated { token_id, .. } => *token_id,
         }
     }
 
-    fn call<'a>(&self, store: &'a Inner) -> Call<'a> {
+    fn call<'a>(&self, store: &'a Inner) -> ScriptCall<'a> {
         let id = self.token_id();
         let partition = keys::partition_of(id);
         match self {
-            Self::End(ending) => ending.call(store),
-            Self::Undo {
-                reserve,
-                call,
+            Self::CommitOrRelease(operation) => operation.call(store),
+            Self::UndoReserve {
+                reserve_id,
                 client,
                 event,
+                call_id,
                 ..
             } => store
                 .scripts
                 .undo_reserve
                 .on(partition)
                 .arg(id.to_string())
-                .arg(keys::hex(*reserve))
+                .arg(keys::hex(*reserve_id))
                 .arg(hex::encode(client))
-                .arg(&store.owner)
+                .arg(&store.node)
                 .arg(event.as_str())
-                .arg(keys::hex(*call)),
-            Self::Delete {
-                incarnation, call, ..
+                .arg(keys::hex(*call_id)),
+            Self::DeleteCreated {
+                incarnation,
+                call_id,
+                ..
             } => store
                 .scripts
                 .delete
                 .on(partition)
                 .arg(id.to_string())
                 .arg(keys::hex(*incarnation))
-                .arg(keys::hex(*call)),
+                .arg(keys::hex(*call_id)),
         }
     }
 
-    /// What of it counts once though Redis has forgotten its id.
-    fn past_the_minute(self) -> Option<Self> {
+    /// What can still be repeated when Redis has forgotten the call id.
+    fn after_call_id_expiry(self) -> Option<Self> {
         match self {
-            Self::End(ending) => ending.past_the_minute().map(Self::End),
-            // The second time there is nothing left to undo, or to delete.
-            again @ (Self::Undo { .. } | Self::Delete { .. }) => Some(again),
+            Self::CommitOrRelease(operation) => {
+                operation.after_call_id_expiry().map(Self::CommitOrRelease)
+            }
+            // The second run finds nothing to undo or delete.
+            repeatable @ (Self::UndoReserve { .. } | Self::DeleteCreated { .. }) => {
+                Some(repeatable)
+            }
         }
     }
 
-    fn done(&self, store: &Inner, reply: Reply) -> Result<()> {
+    fn finish(&self, store: &Inner, reply: Reply) -> Result<()> {
         match self {
-            Self::End(ending) => ending.done(store, reply).map(drop),
-            Self::Undo { .. } | Self::Delete { .. } => Ok(()),
+            Self::CommitOrRelease(operation) => operation.finish(store, reply).map(drop),
+            Self::UndoReserve { .. } | Self::DeleteCreated { .. } => Ok(()),
         }
     }
 }
 
-/// Those that are under way.
+/// How many operations are in the queue. Each is a task of its own.
 #[derive(Default)]
-pub struct Deeds {
-    count: Arc<AtomicUsize>,
+pub struct RetryQueue {
+    len: Arc<AtomicUsize>,
     /// Set when the store is closed: until when it waits for them.
-    end: watch::Sender<Option<Instant>>,
+    deadline: watch::Sender<Option<Instant>>,
 }
 
-/// One of them.
-pub struct UnderWay {
-    count: Arc<AtomicUsize>,
-    end: watch::Receiver<Option<Instant>>,
+/// Counts as an operation in the queue until it is dropped.
+pub struct Entry {
+    len: Arc<AtomicUsize>,
+    deadline: watch::Receiver<Option<Instant>>,
 }
 
-impl Drop for UnderWay {
+impl Drop for Entry {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::AcqRel);
+        self.len.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-impl Deeds {
-    pub fn begin(&self) -> UnderWay {
-        self.count.fetch_add(1, Ordering::AcqRel);
-        UnderWay {
-            count: Arc::clone(&self.count),
-            end: self.end.subscribe(),
+impl RetryQueue {
+    pub fn enter(&self) -> Entry {
+        self.len.fetch_add(1, Ordering::AcqRel);
+        Entry {
+            len: Arc::clone(&self.len),
+            deadline: self.deadline.subscribe(),
         }
     }
 
-    pub fn count(&self) -> usize {
-        self.count.load(Ordering::Acquire)
+    pub fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
     }
 }
 
-impl UnderWay {
-    /// Waits until it is time for the next try; once the store is being closed, that is soon. `false`
-    /// where there is none any more.
-    async fn pause(&mut self, pause: Duration) -> bool {
-        let end = *self.end.borrow();
-        match end {
-            None => match tokio::time::timeout(pause, self.end.changed()).await {
+impl Entry {
+    /// Waits before the next retry, for a shorter time once the store is being closed. `false`: there is no time for
+    /// another one.
+    async fn wait(&mut self, delay: Duration) -> bool {
+        let deadline = *self.deadline.borrow();
+        match deadline {
+            None => match tokio::time::timeout(delay, self.deadline.changed()).await {
                 Ok(changed) => changed.is_ok(),
                 Err(_) => true,
             },
-            Some(end) => {
-                tokio::time::sleep(pause.min(AT_THE_END_EVERY)).await;
-                Instant::now() < end
+            Some(deadline) => {
+                tokio::time::sleep(delay.min(SHUTDOWN_RETRY_DELAY)).await;
+                Instant::now() < deadline
             }
         }
     }
 }
 
 impl Inner {
-    /// Tries until it is done, beside the caller, who has had his answer.
-    pub fn see_to(self: &Arc<Self>, deed: Deed) {
-        let under_way = self.deeds.begin();
-        let pauses_ms = self.patience.pauses_ms;
-        tokio::spawn(see(Arc::downgrade(self), under_way, deed, pauses_ms));
+    pub fn retry_in_background(self: &Arc<Self>, operation: Operation) {
+        let entry = self.retry_queue.enter();
+        let delays_ms = self.timeouts.retry_delays_ms;
+        tokio::spawn(retry(Arc::downgrade(self), entry, operation, delays_ms));
     }
 
-    /// Tries at once; where Redis is away it is [seen to](Self::see_to), though the caller is told.
-    pub async fn do_or_see_to(self: &Arc<Self>, deed: Deed) -> Result<()> {
-        let tried = self.attempt(&deed).await;
-        if tried.as_ref().is_err_and(is_away) {
-            self.see_to(deed);
+    /// Runs an operation, and retries it in the background where Redis is away. The caller gets the error all the same.
+    pub async fn run_or_retry(self: &Arc<Self>, operation: Operation) -> Result<()> {
+        let result = self.run(&operation).await;
+        if result.as_ref().is_err_and(is_unavailable) {
+            self.retry_in_background(operation);
         }
-        tried
+        result
     }
 
-    async fn attempt(&self, deed: &Deed) -> Result<()> {
-        deed.done(self, deed.call(self).run(&self.link).await?)
+    async fn run(&self, operation: &Operation) -> Result<()> {
+        operation.finish(self, operation.call(self).run(&self.connection).await?)
     }
 
-    pub async fn finish_deeds(&self) {
-        let end = Instant::now() + AT_THE_END;
-        self.deeds.end.send_replace(Some(end));
-        while self.deeds.count() > 0 && Instant::now() < end {
+    pub async fn drain_retry_queue(&self) {
+        let deadline = Instant::now() + SHUTDOWN_GRACE;
+        self.retry_queue.deadline.send_replace(Some(deadline));
+        while self.retry_queue.len() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let left = self.deeds.count();
+        let left = self.retry_queue.len();
         if left > 0 {
-            tracing::error!(left, "Redis is away: ends of accesses are not written");
+            tracing::error!(left, "Redis is away: commits and releases are lost");
         }
     }
 }
 
-fn is_away(error: &BackendError) -> bool {
+fn is_unavailable(error: &BackendError) -> bool {
     error.kind == ErrorKind::Unavailable
 }
 
-/// Holds the store only while it tries: one that is dropped without an end is gone.
-async fn see(store: Weak<Inner>, mut under_way: UnderWay, mut deed: Deed, pauses_ms: &[u64]) {
+/// Holds the store only during a try, so that a store that is dropped without `close` is gone.
+async fn retry(store: Weak<Inner>, mut entry: Entry, mut operation: Operation, delays_ms: &[u64]) {
     let mut tries = 0;
     loop {
-        if tries == pauses_ms.len() {
-            let token_id = deed.token_id();
-            let kept = under_way.count.load(Ordering::Acquire) <= KEPT;
-            match deed.past_the_minute().filter(|_| kept) {
-                Some(later) => deed = later,
+        if tries == delays_ms.len() {
+            let token_id = operation.token_id();
+            let has_capacity = entry.len.load(Ordering::Acquire) <= RETRY_QUEUE_CAPACITY;
+            match operation.after_call_id_expiry().filter(|_| has_capacity) {
+                Some(repeatable) => operation = repeatable,
                 None => {
                     tracing::error!(%token_id, "not written: Redis was away for too long");
                     return;
                 }
             }
         }
-        let pause = pauses_ms.get(tries).or(pauses_ms.last());
-        let pause = Duration::from_millis(pause.copied().unwrap_or_default());
-        if !under_way.pause(pause).await {
+        let delay_ms = delays_ms.get(tries).or(delays_ms.last());
+        let delay = Duration::from_millis(delay_ms.copied().unwrap_or_default());
+        if !entry.wait(delay).await {
             return;
         }
         let Some(store) = store.upgrade() else { return };
-        match store.attempt(&deed).await {
+        match store.run(&operation).await {
             Ok(()) => return,
-            Err(error) if is_away(&error) => {}
+            Err(error) if is_unavailable(&error) => {}
             Err(error) => {
-                tracing::error!(exception.message = %error, token_id = %deed.token_id(), "not written");
+                tracing::error!(exception.message = %error, token_id = %operation.token_id(), "not written");
                 return;
             }
         }
-        // The many tries at the end are no sign of how long it is.
-        tries += usize::from(under_way.end.borrow().is_none());
+        // Tries while the store is closed come too fast to measure the outage by.
+        tries += usize::from(entry.deadline.borrow().is_none());
     }
 }

@@ -1,14 +1,14 @@
-//! What a node that dies leaves open is ended by the others.
+//! Open events of a node that dies are closed by the other nodes.
 
 use std::time::Duration;
 
-use super::server::{MISSED_FOR, Server, reached};
+use super::server::{DEAD_AFTER, Server, wait_until_reachable};
 use super::{ID, create, download, outcomes, report, sweep};
 use crate::event::Outcome;
 use crate::token_store::TokenStore;
 
-/// Its downloads are ended by another node, those of the living are not.
-async fn a_node_dies(report_incomplete: bool) -> Vec<Outcome> {
+/// The outcomes of a dead node's downloads. Those of a node that is alive stay open.
+async fn outcomes_after_a_node_dies(report_incomplete: bool) -> Vec<Outcome> {
     let server = Server::start();
     let dying = server.node(report_incomplete).await;
     let living = server.node(report_incomplete).await;
@@ -20,22 +20,22 @@ async fn a_node_dies(report_incomplete: bool) -> Vec<Outcome> {
     let last = download(&dying).await;
     let under_way = download(&living).await;
     for node in [&dying, &living] {
-        node.0.show_life().await.unwrap();
+        node.0.write_heartbeat().await.unwrap();
     }
     sweep(&sweeper).await;
-    // It stays, but says nothing any more.
-    dying.0.end_life().await.unwrap();
+    // The node runs on without a heartbeat.
+    dying.0.sign_off().await.unwrap();
     sweep(&sweeper).await;
     assert!(outcomes(&sweeper).await.is_empty(), "too early");
-    tokio::time::sleep(MISSED_FOR + Duration::from_millis(50)).await;
+    tokio::time::sleep(DEAD_AFTER + Duration::from_millis(50)).await;
     sweep(&sweeper).await;
     let ended = outcomes(&sweeper).await;
-    // It lives after all: too late.
+    // The dead node commits after all: too late.
     let complete = report(Outcome::Complete);
     dying.commit(last, complete.clone()).await.unwrap();
     assert!(outcomes(&sweeper).await.is_empty());
     living.commit(under_way, complete).await.unwrap();
-    // Queued by another node: seen at the next look everywhere.
+    // Queued by another node: found by the next poll of all partitions.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(outcomes(&sweeper).await, [Outcome::Complete]);
     assert_eq!(sweeper.get(ID).await.unwrap().unwrap().used_hits, 122);
@@ -44,32 +44,35 @@ async fn a_node_dies(report_incomplete: bool) -> Vec<Outcome> {
 
 #[tokio::test]
 async fn downloads_of_a_dead_node_are_interrupted() {
-    assert_eq!(a_node_dies(true).await, [Outcome::Interrupted; 121]);
+    assert_eq!(
+        outcomes_after_a_node_dies(true).await,
+        [Outcome::Interrupted; 121]
+    );
 }
 
 #[tokio::test]
-async fn or_dropped_where_nobody_wants_to_know() {
-    assert!(a_node_dies(false).await.is_empty());
+async fn downloads_of_a_dead_node_are_dropped_unless_reported() {
+    assert!(outcomes_after_a_node_dies(false).await.is_empty());
 }
 
-/// One of them was not heard of before an outage. Nobody can be heard of in it.
+/// A heartbeat was missing before the outage. During the outage no node can write one.
 #[tokio::test]
-async fn an_outage_is_no_death() {
+async fn heartbeats_missed_in_an_outage_do_not_count() {
     let mut server = Server::durable();
     let silent = server.node(false).await;
     let sweeper = server.node(false).await;
     create(&sweeper).await;
     let under_way = download(&silent).await;
-    silent.0.end_life().await.unwrap();
+    silent.0.sign_off().await.unwrap();
     sweep(&sweeper).await;
     server.kill();
     sweeper.sweep(Duration::from_secs(60)).await.unwrap_err();
-    tokio::time::sleep(MISSED_FOR + Duration::from_millis(50)).await;
+    tokio::time::sleep(DEAD_AFTER + Duration::from_millis(50)).await;
     server.restart();
-    reached(&sweeper).await;
+    wait_until_reachable(&sweeper).await;
     sweep(&sweeper).await;
-    reached(&silent).await;
-    silent.0.show_life().await.unwrap();
+    wait_until_reachable(&silent).await;
+    silent.0.write_heartbeat().await.unwrap();
     let complete = report(Outcome::Complete);
     silent.commit(under_way, complete).await.unwrap();
     assert_eq!(outcomes(&silent).await, [Outcome::Complete]);

@@ -1,4 +1,4 @@
-//! A Redis of a test's own, and nodes with little patience.
+//! A `redis-server` of a test's own, and nodes with short time limits.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::redis::RedisStore;
-use crate::redis::timeouts::Patience;
+use crate::redis::timeouts::OutageTimeouts;
 use crate::settings::{QueueLimits, RedisSettings};
 use crate::token_store::TokenStore;
 
-pub const MISSED_FOR: Duration = Duration::from_millis(200);
-/// All of [`PAUSES_MS`] and more.
-pub const LONGER: Duration = Duration::from_secs(2);
-const PAUSES_MS: &[u64] = &[50, 100, 200];
+pub const DEAD_AFTER: Duration = Duration::from_millis(200);
+/// Longer than all of [`RETRY_DELAYS_MS`].
+pub const LONG_OUTAGE: Duration = Duration::from_secs(2);
+const RETRY_DELAYS_MS: &[u64] = &[50, 100, 200];
 
-/// How long anything may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Killed when it is dropped.
 pub struct Server {
@@ -34,19 +33,19 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Keeps nothing.
+    /// Without a disk.
     pub fn start() -> Self {
         Self::with(false)
     }
 
-    /// Has on disk what it has said.
+    /// Each write is on disk before its reply.
     pub fn durable() -> Self {
         Self::with(true)
     }
 
     fn with(durable: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Somebody may take the port between the question and the use.
+        // Another process may take the port before the server does.
         for _ in 0..10 {
             let port = free_port();
             if let Some(child) = spawn(port, &folder, durable) {
@@ -74,7 +73,7 @@ impl Server {
         self.child = loop {
             match spawn(self.port, &self.folder, self.durable) {
                 Some(child) => break child,
-                None => assert!(began.elapsed() < LIMIT, "redis-server does not start"),
+                None => assert!(began.elapsed() < TIMEOUT, "redis-server does not start"),
             }
         };
     }
@@ -88,29 +87,33 @@ impl Server {
             report_incomplete,
             ..QueueLimits::default()
         };
-        let patience = Patience {
-            missed_for: MISSED_FOR,
-            pauses_ms: PAUSES_MS,
+        let timeouts = OutageTimeouts {
+            dead_after: DEAD_AFTER,
+            retry_delays_ms: RETRY_DELAYS_MS,
         };
-        let node = RedisStore::with_patience(&settings, limits, patience).unwrap();
-        reached(&node).await;
+        let node = RedisStore::with_timeouts(&settings, limits, timeouts).unwrap();
+        wait_until_reachable(&node).await;
         node
     }
 }
 
-pub async fn reached(node: &RedisStore) {
+pub async fn wait_until_reachable(node: &RedisStore) {
     let began = Instant::now();
     while let Err(error) = node.ping().await {
-        assert!(began.elapsed() < LIMIT, "{error}");
+        assert!(began.elapsed() < TIMEOUT, "{error}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// What the store is still to do is done.
-pub async fn all_done(node: &RedisStore) {
+/// Waits until the retry queue is empty.
+pub async fn wait_for_retries(node: &RedisStore) {
     let began = Instant::now();
-    while node.0.deeds.count() > 0 {
-        assert!(began.elapsed() < LIMIT, "{} left", node.0.deeds.count());
+    while node.0.retry_queue.len() > 0 {
+        assert!(
+            began.elapsed() < TIMEOUT,
+            "{} left",
+            node.0.retry_queue.len()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -120,7 +123,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// `None` where it ends at once, as where somebody else has the port; else the port is open.
+/// `None` where the server ends at once, as where another process has the port.
 fn spawn(port: u16, folder: &TempDir, durable: bool) -> Option<Child> {
     let mut command = Command::new("redis-server");
     command
@@ -135,9 +138,9 @@ fn spawn(port: u16, folder: &TempDir, durable: bool) -> Option<Child> {
         .spawn()
         .expect("redis-server is installed: apt install redis-server");
     let began = Instant::now();
-    while began.elapsed() < LIMIT {
+    while began.elapsed() < TIMEOUT {
         let open = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
-        // Asked last: it may be somebody else who answers.
+        // Checked last: another process may have answered.
         std::thread::sleep(Duration::from_millis(20));
         if child.try_wait().unwrap().is_some() {
             return None;

@@ -6,6 +6,7 @@ use std::io::BufRead;
 use std::path::Path;
 use std::time::Duration;
 
+use asset_gateway_backends::conformance::redis_script_names;
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, answer, until};
@@ -17,37 +18,14 @@ use crate::support::redis::server::Server;
 /// Requests of each kind.
 const TIMES: u64 = 20;
 
-/// The names of the scripts by the digests that Redis has given them.
-fn scripts(redis: &Server) -> BTreeMap<String, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("backends/src/redis/scripts");
-    let common = std::fs::read_to_string(folder.join("common.lua")).unwrap();
-    let mut names = BTreeMap::new();
-    let rooms = ["store", "queue", "maintenance", "offline"];
-    let entries = rooms.map(|room| std::fs::read_dir(folder.join(room)).unwrap());
-    for entry in entries.into_iter().flatten() {
-        let path = entry.unwrap().path();
-        let script = common.clone() + &std::fs::read_to_string(&path).unwrap();
-        let load = [b"SCRIPT".to_vec(), b"LOAD".to_vec(), script.into_bytes()];
-        let mut answers = redis.send(&load);
-        let mut line = String::new();
-        answers.read_line(&mut line).unwrap();
-        assert!(line.starts_with("$40"), "{line}");
-        line.clear();
-        answers.read_line(&mut line).unwrap();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        names.insert(line.trim_end().to_owned(), name);
-    }
-    names
-}
-
 /// Calls of scripts, each with its arguments. Every other command goes by its own name.
-fn named(redis: &Server, said: Vec<Vec<Vec<u8>>>) -> Vec<(String, Vec<String>)> {
-    let scripts = scripts(redis);
+fn named(said: Vec<Vec<Vec<u8>>>) -> Vec<(String, Vec<String>)> {
+    let scripts: BTreeMap<_, _> = redis_script_names().into_iter().collect();
     let text = |word: &Vec<u8>| String::from_utf8_lossy(word).into_owned();
     let name = |words: Vec<String>| match (words[0].as_str(), words.get(1)) {
         ("EVALSHA", Some(digest)) => match scripts.get(digest) {
-            Some(name) => (name.clone(), words),
-            None => panic!("a script that is not in the folder: {words:?}"),
+            Some(name) => ((*name).to_owned(), words),
+            None => panic!("an unknown script: {words:?}"),
         },
         _ => (words[0].clone(), words),
     };
@@ -168,7 +146,7 @@ async fn what_a_request_costs() {
         let mut looks = [0, 0];
         let partitions = [&id[..2], if id.starts_with("00") { "01" } else { "00" }];
         let partitions = partitions.map(|partition| format!("ag:{{{partition}}}:"));
-        for (name, words) in named(&fleet.redis, said) {
+        for (name, words) in named(said) {
             for (looks, partition) in looks.iter_mut().zip(&partitions) {
                 *looks += u64::from(name == "find_due" && words[3] == *partition);
             }
@@ -227,7 +205,7 @@ async fn what_an_idle_gateway_costs() {
     .await;
     let (_, said) = commands(&fleet.redis, tokio::time::sleep(LOOK)).await;
     let mut each = BTreeMap::<String, usize>::new();
-    for (name, _) in named(&fleet.redis, said) {
+    for (name, _) in named(said) {
         *each.entry(name).or_default() += 1;
     }
     let all = each.values().sum::<usize>() as f64 / LOOK.as_secs_f64();

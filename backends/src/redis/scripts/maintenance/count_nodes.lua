@@ -1,2 +1,2 @@
--- How many nodes have shown lately that they use the store.
-return redis.call('ZCOUNT', P .. 'nodes', '(' .. int(now_ms), '+inf')
+-- Returns how many nodes use the store.
+return call('ZCOUNT', NODES, '(' .. int(now_ms), '+inf')

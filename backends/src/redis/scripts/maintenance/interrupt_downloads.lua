@@ -1,11 +1,10 @@
--- Ends open entries of a node that died: queued as `report` says, or dropped.
--- From the third argument on: ids to queue them under, as many as may be ended at once.
-local owner, report = ARGV[1], ARGV[2]
-local key = P .. 'o:' .. owner
-local most = #ARGV - 2
-local left = redis.call('HKEYS', key)
-for n = 1, math.min(#left, most) do
-  close_entry(owner, left[n], report, ARGV[n + 2])
+-- Closes open events of a dead node: queues them with `report`, or deletes them where it is empty.
+-- From the third argument on: ids to queue them under, as many as one call may close.
+local node, report = ARGV[1], ARGV[2]
+local max = #ARGV - 2
+local open = call('HKEYS', OPEN_EVENTS_OF .. node)
+for n = 1, math.min(#open, max) do
+  close_event(node, open[n], report, ARGV[n + 2])
 end
-if #left == 0 then redis.call('SREM', P .. 'owners', owner) end
-return {math.min(#left, most), math.max(0, #left - most)}
+if #open == 0 then call('SREM', NODES_WITH_OPEN_EVENTS, node) end
+return {math.min(#open, max), math.max(0, #open - max)}

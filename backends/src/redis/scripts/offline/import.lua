@@ -1,66 +1,62 @@
--- Writes entries of an import. Each may have been written before: keys and values are the same again.
--- For each: kind, number of its words, words …
+-- Writes entries of an import. A repeated import writes the same keys and values again.
+-- Each entry: kind, number of its arguments, arguments …
 local put = {}
 
-function put.token(id, expire_at, windows, ...)
-  local fields = {...}
-  local w = P .. 'w:' .. id
-  for n = 1, 2 * tonumber(windows), 2 do redis.call('ZADD', w, fields[n + 1], fields[n]) end
-  redis.call('PEXPIREAT', w, dropped_at(expire_at))
-  local token, record = P .. 't:' .. id, nil
-  for n = 2 * tonumber(windows) + 1, #fields, 2 do
-    if fields[n] == 'r' then record = fields[n + 1] end
-    redis.call('HSET', token, fields[n], fields[n + 1])
+function put.token(id, expire_at, window_count, ...)
+  local args = {...}
+  local token, windows, record = TOKEN .. id, WINDOWS_OF .. id, nil
+  local first_field = 2 * tonumber(window_count) + 1
+  for n = 1, first_field - 1, 2 do call('ZADD', windows, args[n + 1], args[n]) end
+  call('PEXPIREAT', windows, dropped_at(expire_at))
+  for n = first_field, #args, 2 do
+    if args[n] == RECORD then record = args[n + 1] end
+    call('HSET', token, args[n], args[n + 1])
   end
-  redis.call('PEXPIREAT', token, dropped_at(expire_at))
-  local object, tags = members(id, cjson.decode(record))
-  redis.call('ZADD', P .. 'b', 0, object)
-  for _, tag in ipairs(tags) do redis.call('ZADD', P .. 'g', 0, tag) end
-  redis.call('ZADD', P .. 'a', 0, id)
-  redis.call('ZADD', P .. 'x', expire_at, id)
+  call('PEXPIREAT', token, dropped_at(expire_at))
+  add_to_indexes(id, record, expire_at)
 end
 
--- Its deadline is over: whoever sweeps first settles it.
-function put.finalising(id, lease, turn, intent)
-  put_lease(id, lease, 0, turn)
-  redis.call('HSET', P .. 'l:' .. id, 'i' .. lease, intent)
-  local expire_at = redis.call('HGET', P .. 't:' .. id, 'x')
-  if expire_at then redis.call('PEXPIREAT', P .. 'l:' .. id, dropped_at(expire_at)) end
+-- The lease is over, so that the first sweep recovers the upload.
+function put.finalising(id, lease, fencing_token, intent)
+  put_lease(id, lease, 0, fencing_token)
+  call('HSET', LEASES_OF .. id, INTENT_OF .. lease, intent)
+  local expire_at = call('HGET', TOKEN .. id, EXPIRE_AT)
+  if expire_at then call('PEXPIREAT', LEASES_OF .. id, dropped_at(expire_at)) end
 end
 
 function put.upload(id, lease, upload)
-  redis.call('HSET', P .. 'u', id .. ':' .. lease, upload)
-  redis.call('ZADD', P .. 'parts', 0, id .. ':' .. lease)
+  call('HSET', UPLOADS, lease_member(id, lease), upload)
+  call('ZADD', UPLOADS_BY_LOOK, 0, lease_member(id, lease))
 end
 
-function put.download(owner, event, tail)
-  redis.call('SADD', P .. 'owners', owner)
-  redis.call('HSET', P .. 'o:' .. owner, event, tail)
+function put.download(node, event, tail)
+  call('SADD', NODES_WITH_OPEN_EVENTS, node)
+  call('HSET', OPEN_EVENTS_OF .. node, event, tail)
 end
 
-local function attempted(event, attempts)
-  if attempts ~= '' then redis.call('HSET', P .. 'n', event, attempts) end
+local function put_attempts(event, attempts)
+  if attempts ~= '' then call('HSET', EVENT_ATTEMPTS, event, attempts) end
 end
 
 function put.pending(event, value, attempts, due)
-  attempted(event, attempts)
-  redis.call('HSET', P .. 'e', event, value)
-  redis.call('HSET', P .. 'at', event, due)
-  redis.call('ZADD', P .. 'due', due, event)
-  redis.call('ZADD', P .. 'age', queued_at(value), event)
+  put_attempts(event, attempts)
+  call('HSET', EVENTS, event, value)
+  call('HSET', EVENT_DUE_AT, event, due)
+  call('ZADD', EVENTS_BY_DUE_TIME, due, event)
+  call('ZADD', EVENTS_BY_AGE, queued_at(value), event)
 end
 
-function put.dead(event, value, attempts, given_up_at)
-  attempted(event, attempts)
-  redis.call('HSET', P .. 'k', event, value)
-  redis.call('ZADD', P .. 'dead', queued_at(value), event)
-  redis.call('ZADD', P .. 'buried', given_up_at, event)
+function put.dead(event, value, attempts, dead_since)
+  put_attempts(event, attempts)
+  call('HSET', DEAD_LETTERS, event, value)
+  call('ZADD', DEAD_LETTERS_BY_AGE, queued_at(value), event)
+  call('ZADD', DEAD_LETTERS_BY_DEATH, dead_since, event)
 end
 
 local at = 1
 while at <= #ARGV do
-  local kind, words = ARGV[at], tonumber(ARGV[at + 1])
-  put[kind](unpack(ARGV, at + 2, at + 1 + words))
-  at = at + 2 + words
+  local kind, count = ARGV[at], tonumber(ARGV[at + 1])
+  put[kind](unpack(ARGV, at + 2, at + 1 + count))
+  at = at + 2 + count
 end
 return 1

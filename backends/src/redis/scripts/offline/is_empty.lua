@@ -1,5 +1,5 @@
--- 1 where nothing is in the partition that an export would read.
-for _, key in ipairs({'a', 'leases', 'parts', 'owners', 'e', 'k'}) do
-  if redis.call('EXISTS', P .. key) == 1 then return 0 end
+-- Returns 1 where the partition has nothing to export.
+for _, key in ipairs({TOKENS, LEASES_BY_DEADLINE, UPLOADS_BY_LOOK, NODES_WITH_OPEN_EVENTS, EVENTS, DEAD_LETTERS}) do
+  if call('EXISTS', key) == 1 then return 0 end
 end
 return 1

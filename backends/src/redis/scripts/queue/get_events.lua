@@ -1,11 +1,11 @@
--- Events by their ids, those that are there: id, value, attempts, due time (empty: a dead letter).
+-- Returns those of the named events that are there: id, value, attempts, due time (empty: a dead letter).
 local events = {}
 for _, event in ipairs(ARGV) do
-  local value = redis.call('HGET', P .. 'e', event)
-  local due = value and (redis.call('HGET', P .. 'at', event) or '0') or ''
-  value = value or redis.call('HGET', P .. 'k', event)
+  local value = call('HGET', EVENTS, event)
+  local due = value and (call('HGET', EVENT_DUE_AT, event) or '0') or ''
+  value = value or call('HGET', DEAD_LETTERS, event)
   if value then
-    events[#events + 1] = {event, value, redis.call('HGET', P .. 'n', event) or '', due}
+    events[#events + 1] = {event, value, call('HGET', EVENT_ATTEMPTS, event) or '', due}
   end
 end
 return events

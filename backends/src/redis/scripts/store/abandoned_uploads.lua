@@ -1,18 +1,19 @@
--- Takes uploads in parts that nobody will finish; those that somebody holds are looked at later.
-local retry_ms, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+-- Returns multipart uploads whose lease is over, and delays their next look by `retry_ms`. Live ones are looked at again at
+-- their deadline. Uploads with an intent are left to recovery.
+local retry_ms, max = tonumber(ARGV[1]), tonumber(ARGV[2])
 even_when_full()
-local due = redis.call('ZRANGEBYSCORE', P .. 'parts', '-inf', int(now_ms), 'LIMIT', 0, most)
-local taken = {}
+local due = call('ZRANGEBYSCORE', UPLOADS_BY_LOOK, '-inf', int(now_ms), 'LIMIT', 0, max)
+local abandoned = {}
 for _, member in ipairs(due) do
-  local id, lease = string.sub(member, 1, 32), string.sub(member, 34)
-  local f = redis.call('HMGET', P .. 'l:' .. id, lease, 'i' .. lease)
-  local deadline = f[1] and tonumber(string.match(f[1], '^%d+')) or 0
-  local later = now_ms + retry_ms
+  local id, lease = split_lease_member(member)
+  local f = call('HMGET', LEASES_OF .. id, lease, INTENT_OF .. lease)
+  local deadline = f[1] and deadline_of(f[1]) or 0
+  local next_look = now_ms + retry_ms
   if deadline > now_ms then
-    later = deadline
+    next_look = deadline
   elseif not (f[1] and f[2]) then
-    taken[#taken + 1] = {id, lease, redis.call('HGET', P .. 'u', member) or ''}
+    abandoned[#abandoned + 1] = {id, lease, call('HGET', UPLOADS, member) or ''}
   end
-  redis.call('ZADD', P .. 'parts', int(later), member)
+  call('ZADD', UPLOADS_BY_LOOK, int(next_look), member)
 end
-return {#due == most and 1 or 0, taken}
+return {#due == max and 1 or 0, abandoned}

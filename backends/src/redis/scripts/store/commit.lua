@@ -1,35 +1,35 @@
--- The access happened: spends a leased hit and queues the event. With `claim_ms` the event of an
--- upload is the caller's for so long; then the third word of the answer is its value.
-local id, lease, turn, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local open, queued_as, report, sent, call = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+-- Commits an access: spends a leased hit and queues the event. With `claim_ms` the caller has claimed an upload's
+-- event for that long, and the third item of the reply is its value.
+local id, lease, fencing_token, node = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local open, queued_as, report, is_reported, call_id = ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1', ARGV[9]
 local claim_ms = tonumber(ARGV[10])
 local queued = false
 even_when_full()
-local function claimed()
-  return claim_ms > 0 and redis.call('HGET', P .. 'e', queued_as) or ''
+local function claimed_event()
+  return claim_ms > 0 and call('HGET', EVENTS, queued_as) or ''
 end
 if lease ~= '' then
-  if redis.call('EXISTS', P .. 'q:' .. call) == 1 then return {'held', 0, claimed()} end
-  if not live_lease(id, lease, turn) then
-    if open ~= '' then close_entry(owner, open, '', '') end
+  if call('EXISTS', CALL_ID .. call_id) == 1 then return {'held', 0, claimed_event()} end
+  if not is_live(id, lease, fencing_token) then
+    if open ~= '' then close_event(node, open, '', '') end
     return {'lost', 0, ''}
   end
-  local token = P .. 't:' .. id
-  local intent = redis.call('HGET', P .. 'l:' .. id, 'i' .. lease)
+  local token = TOKEN .. id
+  local intent = call('HGET', LEASES_OF .. id, INTENT_OF .. lease)
   local charged = charged_by(id, lease)
-  if charged > 0 then redis.call('HINCRBY', token, 'b', int(charged)) end
-  drop_lease(id, lease)
-  redis.call('HINCRBY', token, 'u', 1)
-  first_run(call)
+  if charged > 0 then call('HINCRBY', token, CHARGED_BYTES, int(charged)) end
+  delete_lease(id, lease)
+  call('HINCRBY', token, USED_HITS, 1)
+  first_run(call_id)
   if intent then
-    -- Whoever made the object visible may have lost the lease, or the answer, and ask.
-    local told_ms = turn == '0' and 300000 or GRACE * 1000
-    redis.call('SET', settled(id, lease), 'counted', 'PX', told_ms)
-    redis.call('HSET', token, 'a', int(now))
-    if redis.call('HDEL', P .. 'u', id .. ':' .. lease) == 1 then
-      redis.call('ZREM', P .. 'parts', id .. ':' .. lease)
+    -- The node that made the object visible may have lost the lease or this reply, and asks with `settlement`.
+    local ttl_ms = fencing_token == '0' and SETTLEMENT_TTL_MS or RECOVERED_SETTLEMENT_TTL_MS
+    call('SET', SETTLEMENT_OF .. lease_member(id, lease), 'counted', 'PX', ttl_ms)
+    call('HSET', token, UPLOADED_AT, int(now))
+    if call('HDEL', UPLOADS, lease_member(id, lease)) == 1 then
+      call('ZREM', UPLOADS_BY_LOOK, lease_member(id, lease))
     end
-    local record = cjson.decode(redis.call('HGET', token, 'r'))
+    local record = cjson.decode(call('HGET', token, RECORD))
     if record.callback then
       local caller = cjson.encode(cjson.decode(intent).caller)
       queue_event(queued_as, report, event_tail(id, record, caller), claim_ms)
@@ -38,6 +38,6 @@ if lease ~= '' then
   end
 end
 if open ~= '' then
-  queued = close_entry(owner, open, sent == '1' and report or '', queued_as) or queued
+  queued = close_event(node, open, is_reported and report or '', queued_as) or queued
 end
-return {'held', queued and 1 or 0, claimed()}
+return {'held', queued and 1 or 0, claimed_event()}

@@ -1,12 +1,12 @@
--- Revokes a token; where an incarnation is given, only that life of it. 1 where it was there.
-local id, incarnation, call = ARGV[1], ARGV[2], ARGV[3]
-local f = redis.call('HMGET', P .. 't:' .. id, 'r', 'i', 'x')
+-- Deletes a token, or only this incarnation of it. Returns 1 where the token was there.
+local id, incarnation, call_id = ARGV[1], ARGV[2], ARGV[3]
+local f = call('HMGET', TOKEN .. id, RECORD, INCARNATION, EXPIRE_AT)
 if not f[1] then
-  -- The same call again: it was there.
-  return redis.call('EXISTS', P .. 'q:' .. call)
+  -- This call may have run before, and deleted the token then.
+  return call('EXISTS', CALL_ID .. call_id)
 end
 if incarnation ~= '' and f[2] ~= incarnation then return 0 end
-forget(id, f[1])
+delete_token(id, f[1])
 if is_gone(f[3]) then return 0 end
-first_run(call)
+first_run(call_id)
 return 1

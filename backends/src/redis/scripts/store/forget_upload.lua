@@ -1,5 +1,5 @@
--- Nothing is left in storage of an upload in parts.
-local member = ARGV[1] .. ':' .. ARGV[2]
-redis.call('HDEL', P .. 'u', member)
-redis.call('ZREM', P .. 'parts', member)
+-- Deletes the entry of a multipart upload that storage no longer has.
+local member = lease_member(ARGV[1], ARGV[2])
+call('HDEL', UPLOADS, member)
+call('ZREM', UPLOADS_BY_LOOK, member)
 return 'done'

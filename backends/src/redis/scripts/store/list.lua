@@ -1,13 +1,12 @@
--- Tokens of one index, from `after` (exclusive) or the first that begins with the prefix.
-local index, from, to, most = P .. ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+-- Returns an index's members from `from` to `to`, each with its token where that is there.
+local index, from, to, max = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rows = {}
-local found = redis.call('ZRANGEBYLEX', index, from, to, 'LIMIT', 0, most)
-for _, member in ipairs(found) do
-  local id = string.sub(member, -32)
-  local f = redis.call('HMGET', P .. 't:' .. id, 'r', 'i', 'u', 'a', 'x')
+for _, member in ipairs(call('ZRANGEBYLEX', index, from, to, 'LIMIT', 0, max)) do
+  local id = string.sub(member, -TOKEN_ID_LENGTH)
+  local f = call('HMGET', TOKEN .. id, RECORD, INCARNATION, USED_HITS, UPLOADED_AT, EXPIRE_AT)
   if not f[1] then
-    -- Redis has dropped the token before anybody swept.
-    redis.call('ZREM', index, member)
+    -- Redis has removed the token before a sweep did.
+    call('ZREM', index, member)
     rows[#rows + 1] = {member}
   elseif is_gone(f[5]) then
     rows[#rows + 1] = {member}

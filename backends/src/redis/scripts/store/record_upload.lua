@@ -1,6 +1,6 @@
--- Writes down what storage calls an upload in parts, beside its lease.
-local id, lease, turn, upload = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if not live_lease(id, lease, turn) then return 'lost' end
-redis.call('HSET', P .. 'u', id .. ':' .. lease, upload)
-redis.call('ZADD', P .. 'parts', int(own_lease(id, lease, turn)), id .. ':' .. lease)
+-- Records a multipart upload with its lease, for whoever has to abort it.
+local id, lease, fencing_token, upload = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if not is_live(id, lease, fencing_token) then return 'lost' end
+call('HSET', UPLOADS, lease_member(id, lease), upload)
+call('ZADD', UPLOADS_BY_LOOK, int(own_lease(id, lease, fencing_token)), lease_member(id, lease))
 return 'held'

@@ -1,9 +1,7 @@
--- Renews a lease, and records with it what its upload is about to make visible.
-local id, lease, turn, by_ms, intent = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
-if not live_lease(id, lease, turn) then return 'lost' end
+-- Renews a lease, and records the intent of an upload that is about to make its object visible.
+local id, lease, fencing_token, duration_ms, intent = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+if not is_live(id, lease, fencing_token) then return 'lost' end
 if intent == '' then even_when_full() end
-put_lease(id, lease, now_ms + by_ms, turn)
-if intent ~= '' then
-  redis.call('HSET', P .. 'l:' .. id, 'i' .. lease, intent)
-end
+put_lease(id, lease, now_ms + duration_ms, fencing_token)
+if intent ~= '' then call('HSET', LEASES_OF .. id, INTENT_OF .. lease, intent) end
 return 'held'

@@ -1,6 +1,6 @@
--- What has become of a finalised lease whose holder has lost it.
+-- Returns what became of a finalised upload whose holder has lost its lease.
 local id, lease = ARGV[1], ARGV[2]
-local counted = redis.call('GET', settled(id, lease))
+local counted = call('GET', SETTLEMENT_OF .. lease_member(id, lease))
 if counted then return counted end
-local f = redis.call('HMGET', P .. 'l:' .. id, lease, 'i' .. lease)
+local f = call('HMGET', LEASES_OF .. id, lease, INTENT_OF .. lease)
 return f[1] and f[2] and 'open' or 'void'

@@ -1,13 +1,12 @@
--- Takes back what a `reserve` has done whose answer was lost, if it has done anything. Should it come
--- only after this, it counts nothing.
-local id, call, client, owner, open, this_call = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+-- Undoes a `reserve` whose reply was lost. A `reserve` that arrives later with the same call id counts nothing.
+local id, reserve_id, client, node, open, call_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 even_when_full()
-if not first_run(this_call) then return 0 end
-if redis.call('HEXISTS', P .. 'l:' .. id, call) == 1 then drop_lease(id, call) end
-local counted = redis.call('GET', P .. 'q:' .. call)
+if not first_run(call_id) then return 0 end
+if call('HEXISTS', LEASES_OF .. id, reserve_id) == 1 then delete_lease(id, reserve_id) end
+local counted = call('GET', CALL_ID .. reserve_id)
 if counted then
-  give_back(id, string.sub(counted, 1, 16), client, string.sub(counted, 18))
+  release_hit(id, string.sub(counted, 1, LEASE_LENGTH), client, string.sub(counted, LEASE_LENGTH + 2))
 end
-redis.call('SET', P .. 'q:' .. call, 'undone', 'PX', REMEMBER_MS)
-close_entry(owner, open, '', '')
+call('SET', CALL_ID .. reserve_id, 'undone', 'PX', CALL_ID_TTL_MS)
+close_event(node, open, '', '')
 return 1
