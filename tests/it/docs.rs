@@ -4,26 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// The lines of `text` after the line `heading`, up to the next heading.
-fn section<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
-    let after = text.lines().skip_while(|line| *line != heading).skip(1);
-    let lines: Vec<&str> = after.take_while(|line| !line.starts_with('#')).collect();
-    assert!(!lines.is_empty(), "no section {heading}");
-    lines
-}
-
-/// What stands between backticks.
-fn quoted(line: &str) -> impl Iterator<Item = &str> {
-    line.split('`').skip(1).step_by(2)
-}
+use crate::pages::{quoted, read, root, section};
 
 /// The names of `[features]`.
 fn features(manifest: &str) -> BTreeSet<String> {
@@ -135,19 +116,24 @@ fn every_path_of_the_map_exists() {
     }
 }
 
-#[test]
-fn links_lead_to_files() {
-    let mut documents: Vec<PathBuf> = ["README.md", "README.zh-CN.md", "features.md"]
+/// The README in both languages and all pages of `docs`.
+fn pages() -> Vec<PathBuf> {
+    let mut pages: Vec<PathBuf> = ["README.md", "README.zh-CN.md", "features.md"]
         .map(PathBuf::from)
         .to_vec();
     for folder in ["docs", "docs/adr"] {
         let entries = std::fs::read_dir(root().join(folder)).expect(folder);
         let names = entries.map(|entry| Path::new(folder).join(entry.unwrap().file_name()));
-        documents.extend(names.filter(|name| name.extension().is_some_and(|ext| ext == "md")));
+        pages.extend(names.filter(|name| name.extension().is_some_and(|ext| ext == "md")));
     }
+    pages
+}
+
+#[test]
+fn links_lead_to_files() {
     let mut links = 0;
-    for document in documents {
-        let text = read(document.to_str().unwrap());
+    for page in pages() {
+        let text = read(page.to_str().unwrap());
         for link in text.split("](").skip(1) {
             let target = link.split(')').next().unwrap_or_default();
             let file = target.split('#').next().unwrap_or_default();
@@ -155,13 +141,41 @@ fn links_lead_to_files() {
                 continue;
             }
             let path = root()
-                .join(document.parent().unwrap_or(Path::new("")))
+                .join(page.parent().unwrap_or(Path::new("")))
                 .join(file);
-            assert!(path.exists(), "{}: {target}", document.display());
+            assert!(path.exists(), "{}: {target}", page.display());
             links += 1;
         }
     }
     assert!(links >= 10);
+}
+
+#[test]
+fn files_and_folders_of_the_source_that_a_page_names_are_there() {
+    let folders = [
+        "src/",
+        "backends/",
+        "tests/",
+        "benches/",
+        "fuzz/",
+        "scripts/",
+    ];
+    let mut paths = 0;
+    for page in pages() {
+        for line in read(page.to_str().unwrap()).lines() {
+            for path in quoted(line) {
+                let is_source = path.ends_with(".rs") || path.ends_with(".lua");
+                let is_path = is_source && path.contains('/')
+                    || folders.iter().any(|folder| path.starts_with(folder));
+                if !is_path || path.contains(char::is_whitespace) {
+                    continue;
+                }
+                assert!(root().join(path).exists(), "{}: {path}", page.display());
+                paths += 1;
+            }
+        }
+    }
+    assert!(paths >= 50, "{paths}");
 }
 
 #[test]
