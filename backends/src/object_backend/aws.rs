@@ -32,7 +32,7 @@ use self::header_values::{date, range_header};
 use self::multipart::AwsMultipart;
 use self::single_put::SinglePut;
 use self::upload_target::UploadTarget;
-use super::multipart::MultipartUpload;
+use super::multipart::MultipartDriver;
 use super::remote::download::{self, Storage};
 use super::remote::object_key as key_rules;
 use super::remote::response::Answer;
@@ -128,7 +128,7 @@ impl ObjectBackend for AwsBackend {
             exclusive_create: true,
             content_encoding: true,
             content_language: true,
-            ends_with_the_process: false,
+            writes_end_with_process: false,
             fences_off: false,
         }
     }
@@ -156,7 +156,7 @@ impl ObjectBackend for AwsBackend {
         };
         Ok(match options.content_length {
             Some(length) if length <= LARGEST_PUT => Box::new(SinglePut::new(target, length)),
-            Some(_) | None => Box::new(MultipartUpload::new(AwsMultipart::new(target), &options)),
+            Some(_) | None => Box::new(MultipartDriver::new(AwsMultipart::new(target), &options)),
         })
     }
 

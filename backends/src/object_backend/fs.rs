@@ -6,21 +6,18 @@
 //! - [`bucket`]: open, read and delete objects; [`body`]: a file's bytes as a stream.
 //! - [`upload`]: an upload writes a [temporary file](temp_file), and [`publish`] gives it its name.
 //! - [`path`]: keys to paths that cannot leave the root; [`folders`]: folders of objects, durable.
-//! - [`file_identity`]: decides the entity tag. [`attributes`], [`sidecar`], [`attribute_store`]:
-//!   content type, codings, language and marker of a file.
-//! - [`error`]: errors of the operating system to ours; [`blocking`]: away from the runtime's threads.
+//! - [`file_metadata`]: the entity tag and the extended attributes of a file; [`attribute_store`]: sidecar
+//!   files in their place.
+//! - [`error`]: errors of the operating system to ours.
 
 mod attribute_store;
-mod attributes;
-mod blocking;
 mod body;
 mod bucket;
 mod error;
-mod file_identity;
+mod file_metadata;
 mod folders;
 mod path;
 mod publish;
-mod sidecar;
 mod temp_file;
 #[cfg(test)]
 mod tests;
@@ -31,13 +28,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::blocking::run_blocking;
 use self::bucket::Bucket;
 use self::error::on_io;
 use self::path::relative;
 use self::upload::FsUpload;
 use super::{Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Upload};
-use crate::error::Result;
+use crate::error::{BackendError, ErrorKind, Result};
 
 /// A bucket in a folder.
 pub struct FsBackend {
@@ -67,7 +63,7 @@ impl ObjectBackend for FsBackend {
             exclusive_create: true,
             content_encoding: true,
             content_language: true,
-            ends_with_the_process: true,
+            writes_end_with_process: true,
             fences_off: true,
         }
     }
@@ -133,4 +129,14 @@ impl ObjectBackend for FsBackend {
         }
         Ok(())
     }
+}
+
+/// Runs `work`, which may wait for a disk, away from the runtime's threads. It runs to its end also
+/// where the returned future is dropped.
+async fn run_blocking<T: Send + 'static>(
+    operation: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.map_err(|error| BackendError::with_source(ErrorKind::Upstream, operation, error))?
 }

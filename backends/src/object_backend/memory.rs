@@ -11,9 +11,9 @@ use futures_util::stream::{self, StreamExt};
 use parking_lot::RwLock;
 
 use super::conditions::evaluate;
+use super::upload::check_fence;
 use super::{
     Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Stored, Upload,
-    check_fence,
 };
 use crate::error::{BackendError, ErrorKind, Result};
 
@@ -61,7 +61,7 @@ impl ObjectBackend for MemoryBackend {
             exclusive_create: true,
             content_encoding: true,
             content_language: true,
-            ends_with_the_process: true,
+            writes_end_with_process: true,
             fences_off: false,
         }
     }
@@ -147,7 +147,7 @@ impl Upload for MemoryUpload {
                 size: Some(size),
                 etag: Some(etag.clone()),
                 last_modified: Some(SystemTime::now()),
-                content_type: Some(upload.options.kept_type()),
+                content_type: Some(upload.options.stored_type()),
                 cache_control: None,
                 content_encoding: upload.options.content_encoding,
                 content_language: upload.options.content_language,

@@ -26,8 +26,9 @@ use tokio::task::JoinHandle;
 
 use self::part_size::part_size;
 use super::part_buffer::PartBuffer;
-use super::upload_error::{earlier_write_failed, run_detached, task_error};
-use super::{Fence, PutOptions, Recorder, Stored, Upload, check_fence};
+use super::remote::upload_task::{run_detached, task_error};
+use super::upload::{check_fence, earlier_write_failed};
+use super::{Fence, PutOptions, Recorder, Stored, Upload};
 use crate::error::{BackendError, Result};
 
 /// The requests of one upload to one key: four of a multipart upload, and the one that a small
@@ -60,7 +61,7 @@ pub trait MultipartRequests: Send + 'static {
 }
 
 /// An [`Upload`] of unknown length, or one that is too large for a single request.
-pub struct MultipartUpload<R: MultipartRequests> {
+pub struct MultipartDriver<R: MultipartRequests> {
     announced: Option<u64>,
     fence: Option<Arc<dyn Fence>>,
     recorder: Option<Arc<dyn Recorder>>,
@@ -78,7 +79,7 @@ enum State<R> {
     Ended,
 }
 
-impl<R: MultipartRequests> MultipartUpload<R> {
+impl<R: MultipartRequests> MultipartDriver<R> {
     pub fn new(requests: R, options: &PutOptions) -> Self {
         Self {
             announced: options.content_length,
@@ -176,7 +177,7 @@ impl<R: MultipartRequests> MultipartUpload<R> {
 }
 
 #[async_trait]
-impl<R: MultipartRequests> Upload for MultipartUpload<R> {
+impl<R: MultipartRequests> Upload for MultipartDriver<R> {
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         if mem::replace(&mut self.torn, true) {
             return Err(earlier_write_failed());
@@ -209,7 +210,7 @@ async fn abort<R: MultipartRequests>(state: State<R>) -> Result<()> {
     requests.abort().await
 }
 
-impl<R: MultipartRequests> Drop for MultipartUpload<R> {
+impl<R: MultipartRequests> Drop for MultipartDriver<R> {
     fn drop(&mut self) {
         let state = mem::replace(&mut self.state, State::Ended);
         if self.parts == 0 || matches!(state, State::Ended) {

@@ -23,7 +23,7 @@ use opendal::{BytesRange, Operator};
 use self::error::{backend_error, is_answer};
 use self::multipart::OpendalMultipart;
 use self::reader_options::reader_options;
-use super::multipart::MultipartUpload;
+use super::multipart::MultipartDriver;
 use super::remote::download::{self, Storage};
 use super::remote::object_key as key_rules;
 use super::remote::response::Answer;
@@ -126,7 +126,7 @@ impl ObjectBackend for OpendalBackend {
             content_encoding: capability.write_with_content_encoding,
             // OpenDAL has no word for it.
             content_language: false,
-            ends_with_the_process: false,
+            writes_end_with_process: false,
             fences_off: false,
         }
     }
@@ -148,7 +148,7 @@ impl ObjectBackend for OpendalBackend {
     async fn put(&self, key: &str, options: PutOptions) -> Result<Box<dyn Upload>> {
         self.check("put", key)?;
         let write = WriteOptions {
-            content_type: Some(options.kept_type()),
+            content_type: Some(options.stored_type()),
             content_encoding: options.content_encoding.clone(),
             if_not_exists: options.must_not_exist,
             user_metadata: options
@@ -167,7 +167,7 @@ impl ObjectBackend for OpendalBackend {
             must_not_exist: options.must_not_exist,
             writer,
         };
-        Ok(Box::new(MultipartUpload::new(requests, &options)))
+        Ok(Box::new(MultipartDriver::new(requests, &options)))
     }
 
     async fn delete(&self, key: &str) -> Result<()> {

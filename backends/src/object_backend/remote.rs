@@ -8,7 +8,7 @@
 //!
 //! Writes:
 //! - [`acknowledgement`]: which responses to a writing request count as storage's own success.
-//! - [`upload_outcome`]: what the request that makes an object visible came to.
+//! - [`upload_outcome`]: outcomes of upload requests; [`upload_task`]: tasks that outlive their caller.
 //! - [`not_sent`]: failed requests that cannot have reached storage.
 //!
 //! The connection, settings and texts:
@@ -29,3 +29,4 @@ pub mod retry;
 mod sent_conditions;
 pub mod timeouts;
 pub mod upload_outcome;
+pub mod upload_task;

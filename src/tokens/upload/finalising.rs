@@ -140,7 +140,7 @@ impl Finalising {
 /// Whether storage may still make the object visible: it gave no answer.
 fn may_still_appear(error: &BackendError, bucket: &dyn ObjectBackend) -> bool {
     matches!(error.kind, ErrorKind::NoAnswer | ErrorKind::Timeout)
-        && !bucket.capabilities().ends_with_the_process
+        && !bucket.capabilities().writes_end_with_process
 }
 
 impl Visible {

@@ -163,7 +163,7 @@ async fn fence_off(
 /// How long the object may still become visible, because remote storage may carry out the request of a
 /// dead process. A hit that is released before that would leave a visible object uncounted.
 fn time_to_appear(bucket: &dyn ObjectBackend, intent: &Intent, now_ms: u64) -> Option<Duration> {
-    if bucket.capabilities().ends_with_the_process {
+    if bucket.capabilities().writes_end_with_process {
         return None;
     }
     let lease_ms = u64::try_from(lease_duration().as_millis()).unwrap_or(u64::MAX);

@@ -41,7 +41,7 @@ impl AwsMultipart {
         let response = request
             .bucket(&*backend.bucket)
             .key(&self.target.key)
-            .content_type(self.target.options.kept_type())
+            .content_type(self.target.options.stored_type())
             .set_content_encoding(self.target.options.content_encoding.clone())
             .set_content_language(self.target.options.content_language.clone())
             .set_metadata(self.target.metadata())

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use crate::object_backend::{Fence, check_fence};
+use crate::object_backend::Fence;
+use crate::object_backend::upload::check_fence;
 
 /// A body that can be sent as often as needed.
 pub fn in_memory(pieces: VecDeque<Bytes>) -> SdkBody {

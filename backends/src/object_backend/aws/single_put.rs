@@ -10,8 +10,9 @@ use super::request_body::to_come;
 use super::upload_target::{UploadTarget, within};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::remote::timeouts::{COMPLETE_TIMEOUT, RESPONSE_TIMEOUT};
-use crate::object_backend::upload_error::{earlier_write_failed, run_detached, task_error};
-use crate::object_backend::{Stored, Upload, check_fence};
+use crate::object_backend::remote::upload_task::{run_detached, task_error};
+use crate::object_backend::upload::{check_fence, earlier_write_failed};
+use crate::object_backend::{Stored, Upload};
 
 /// Chunks that wait for the connection.
 const CHANNEL_CAPACITY: usize = 2;

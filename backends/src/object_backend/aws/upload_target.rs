@@ -33,7 +33,7 @@ impl UploadTarget {
         let response = request
             .bucket(&*self.backend.bucket)
             .key(&self.key)
-            .content_type(self.options.kept_type())
+            .content_type(self.options.stored_type())
             .set_content_encoding(self.options.content_encoding.clone())
             .set_content_language(self.options.content_language.clone())
             .set_metadata(self.metadata())

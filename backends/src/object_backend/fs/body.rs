@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use rustix::buffer::spare_capacity;
 
-use super::blocking::run_blocking;
 use super::error::on_io;
+use super::run_blocking;
 use crate::error::Result;
 
 /// Bytes that a slow reader holds in memory.

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::attribute_store::AttributeStore;
 use super::body;
 use super::error::{on_io, on_read};
-use super::file_identity::FileIdentity;
+use super::file_metadata::FileIdentity;
 use super::folders::{self, Folders};
 use super::path::{NO_ACCESS, OWN_FOLDER, Root, relative};
 use super::temp_file::TempFolder;

@@ -10,12 +10,13 @@ use rustix::io::Errno;
 use super::attribute_store::AttributeStore;
 use super::bucket::Bucket;
 use super::error::on_write;
-use super::file_identity::FileIdentity;
+use super::file_metadata::FileIdentity;
 use super::folders;
 use super::path::{NO_ACCESS, Root};
 use super::temp_file::TempFile;
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::object_backend::{Fence, check_fence};
+use crate::object_backend::Fence;
+use crate::object_backend::upload::check_fence;
 
 /// Refuses before the body what [`publish`] would refuse after it.
 pub fn check_target(root: &Root, relative: &Path, must_not_exist: bool) -> Result<()> {

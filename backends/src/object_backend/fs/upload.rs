@@ -9,16 +9,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::attributes::Attributes;
-use super::blocking::run_blocking;
 use super::bucket::Bucket;
 use super::error::on_io;
-use super::file_identity::FileIdentity;
+use super::file_metadata::Attributes;
+use super::file_metadata::FileIdentity;
 use super::publish::{check_target, publish};
+use super::run_blocking;
 use super::temp_file::TempFile;
 use crate::error::Result;
 use crate::object_backend::part_buffer::PartBuffer;
-use crate::object_backend::upload_error::earlier_write_failed;
+use crate::object_backend::upload::earlier_write_failed;
 use crate::object_backend::{Fence, PutOptions, Stored, Upload};
 
 /// Bytes that are buffered before a thread writes them.
@@ -58,7 +58,7 @@ impl FsUpload {
             bucket,
             relative,
             attributes: Attributes {
-                content_type: Some(options.kept_type()),
+                content_type: Some(options.stored_type()),
                 content_encoding: options.content_encoding,
                 content_language: options.content_language,
                 marker: options.marker,

@@ -1,4 +1,4 @@
-//! What the request that makes an object visible came to.
+//! Outcomes of upload requests: acknowledged, refused, or an error that an upload cannot have.
 
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::conditions::bare_etag;
@@ -36,5 +36,29 @@ pub async fn refused(
         Ok(_) => BackendError::new(ErrorKind::PreconditionFailed, "put"),
         // The HEAD's own error is no answer to the upload.
         Err(_) => error,
+    }
+}
+
+impl BackendError {
+    /// The error of one part: whatever storage did with the part, no object is visible.
+    pub(in crate::object_backend) fn of_a_part(mut self) -> Self {
+        if self.kind == ErrorKind::NoAnswer {
+            self.kind = ErrorKind::Unavailable;
+        }
+        self
+    }
+
+    /// The error of an upload. Storage is at fault where it answers a question that an upload does not
+    /// ask: whether an object exists, was modified or has a range, or a condition that was not set.
+    pub(in crate::object_backend) fn of_an_upload(self, must_not_exist: bool) -> Self {
+        let is_asked = must_not_exist && self.kind == ErrorKind::PreconditionFailed;
+        match self.kind.is_outcome() && !is_asked {
+            true => Self::with_source(
+                ErrorKind::Upstream,
+                self.operation,
+                format!("storage answers an upload with {:?}", self.kind),
+            ),
+            false => self,
+        }
     }
 }

@@ -1,8 +1,9 @@
-//! Content type, codings, language and marker of a file, in its extended attributes (xattr(7)).
+//! What a file tells of itself: the identity that decides its entity tag, and its extended attributes.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
 
-use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr};
+use rustix::fs::{Stat, XattrFlags, fgetxattr, fremovexattr, fsetxattr};
 use rustix::io::Errno;
 
 /// The name that freedesktop.org's shared MIME database gives to a file's type.
@@ -13,6 +14,41 @@ const MARKER: &str = "user.asset_gateway.upload";
 /// A longer value was not written by the gateway and is ignored.
 const MAX_VALUE_BYTES: usize = 512;
 
+/// Inode, size and modification time. Changes with the object: an upload always makes a new inode, and a program that writes into the
+/// file changes its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct FileIdentity {
+    pub inode: u64,
+    pub size: u64,
+    /// Nanoseconds since 1970.
+    pub modified_ns: i128,
+}
+
+impl FileIdentity {
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
+        }
+    }
+
+    pub fn of_stat(stat: &Stat) -> Self {
+        Self {
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            modified_ns: i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec),
+        }
+    }
+
+    /// The entity tag, strong and without quotes.
+    pub fn etag(self) -> String {
+        format!("{:x}-{:x}-{:x}", self.modified_ns, self.size, self.inode)
+    }
+}
+
+/// Content type, codings, language and marker, as extended attributes (xattr(7)).
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct Attributes {
