@@ -50,7 +50,11 @@ fn all_circles(modules: &Modules) -> Vec<String> {
 #[test]
 fn no_modules_name_each_other_in_a_circle() {
     let circles = all_circles(&source());
-    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+    assert!(
+        circles.is_empty(),
+        "modules name each other in a circle:\n{}",
+        circles.join("\n")
+    );
 }
 
 #[test]
@@ -112,7 +116,11 @@ fn every_arrow_stands_in_who_may_name_whom() {
         }
     }
     let refused: Vec<String> = refused.into_iter().collect();
-    assert!(refused.is_empty(), "\n{}", refused.join("\n"));
+    assert!(
+        refused.is_empty(),
+        "{PAGE} does not allow:\n{}",
+        refused.join("\n")
+    );
     let unused: Vec<(String, String)> = allowed
         .into_iter()
         .flat_map(|(from, row)| row.into_iter().map(move |to| (from.clone(), to)))
