@@ -33,7 +33,7 @@ fn every_feature_has_its_row() {
 }
 
 #[test]
-fn features_md_names_defaults_files_and_dependencies_that_are_there() {
+fn features_md_names_existing_defaults_files_and_dependencies() {
     let text = read("features.md");
     let manifest = read("Cargo.toml");
     let defaults = manifest.lines().find(|line| line.starts_with("default ="));
@@ -179,7 +179,7 @@ fn files_and_folders_of_the_source_that_a_page_names_are_there() {
 }
 
 #[test]
-fn the_handbook_knows_every_metric() {
+fn every_metric_is_in_the_handbook() {
     let text = read("docs/operations.md");
     for metric in asset_gateway::telemetry::metrics::ALL {
         let name = format!("`{}`", metric.name);
@@ -200,7 +200,7 @@ fn sources(folder: &Path, text: &mut String) {
 }
 
 #[test]
-fn every_test_that_the_security_page_names_is_there() {
+fn every_test_on_the_security_page_exists() {
     let mut code = String::new();
     for folder in ["src", "tests", "backends/src", "backends/tests"] {
         sources(&root().join(folder), &mut code);

@@ -57,7 +57,7 @@ fn template() {
 
 /// Every target has its binary, its dictionary and its corpus, and is replayed here.
 #[test]
-fn every_target_is_whole() {
+fn every_fuzz_target_is_complete() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let names = |folder: &str| -> Vec<String> {
         let entries = std::fs::read_dir(root.join("fuzz").join(folder)).unwrap();

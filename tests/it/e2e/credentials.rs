@@ -48,7 +48,7 @@ async fn works(gateway: &Gateway, s3: &S3sServer) {
 }
 
 #[tokio::test]
-async fn from_the_environment() {
+async fn credentials_from_the_environment() {
     let s3 = S3sServer::start().await;
     let keys = [
         ("AWS_ACCESS_KEY_ID", "test-access-key"),

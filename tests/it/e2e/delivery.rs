@@ -124,7 +124,7 @@ async fn answer_by_path(attempt: Attempt) -> Response {
 }
 
 #[tokio::test]
-async fn tries_that_panic_do_not_use_up_the_hosts_share() {
+async fn attempts_that_panic_free_their_hosts_workers() {
     let (receiver, running) = (start_receiver().await, Running::start(settings()));
     running.queue.panics.store(4, SeqCst);
     for _ in 0..5 {
@@ -153,7 +153,7 @@ async fn an_event_is_posted_once_and_removed() {
 }
 
 #[tokio::test]
-async fn a_failure_is_tried_again_with_the_same_id() {
+async fn a_retry_has_the_same_id() {
     let (receiver, running) = (start_receiver().await, Running::start(settings()));
     let id = running.enqueue(receiver.url_of("shaky")).await;
     running.delivered(1).await;
@@ -163,14 +163,14 @@ async fn a_failure_is_tried_again_with_the_same_id() {
 }
 
 #[tokio::test]
-async fn what_fails_to_the_end_of_the_schedule_is_dead() {
+async fn an_event_is_a_dead_letter_after_the_last_retry() {
     let (receiver, running) = (start_receiver().await, Running::start(settings()));
     let id = running.enqueue(receiver.url_of("500")).await;
     assert_eq!(running.errors(&id).await, ["status_500"; 3]);
 }
 
 #[tokio::test]
-async fn gone_is_dead_at_once() {
+async fn a_410_makes_a_dead_letter_at_once() {
     let (receiver, running) = (start_receiver().await, Running::start(settings()));
     let id = running.enqueue(receiver.url_of("410")).await;
     assert_eq!(running.errors(&id).await, ["status_410"]);
@@ -186,7 +186,7 @@ async fn a_redirect_is_a_failure_and_not_followed() {
 }
 
 #[tokio::test]
-async fn failures_have_stable_words() {
+async fn failures_have_stable_error_names() {
     let running = Running::start(CallbackSettings {
         retry: Vec::new(),
         ..settings()
@@ -220,7 +220,7 @@ async fn failures_have_stable_words() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_by_its_head() {
+async fn an_answer_is_judged_by_its_head() {
     let (receiver, running) = (start_receiver().await, Running::start(settings()));
     let began = Instant::now();
     for how in ["huge", "stalled"] {
@@ -274,7 +274,7 @@ async fn until_busy(receiver: &CallbackReceiver, attempts: usize) {
 }
 
 #[tokio::test]
-async fn a_burst_for_one_fast_receiver_stays_within_the_limit_and_is_not_put_back() {
+async fn a_burst_for_a_fast_receiver_stays_within_its_limit() {
     let receiver = start_receiver().await;
     let running = Running::start(settings());
     running.enqueue(receiver.url_of("200")).await;
@@ -289,7 +289,7 @@ async fn a_burst_for_one_fast_receiver_stays_within_the_limit_and_is_not_put_bac
 }
 
 #[tokio::test]
-async fn shutdown_lets_running_tries_end_and_gives_the_rest_back() {
+async fn shutdown_finishes_running_attempts_and_releases_other_claims() {
     let receiver = start_receiver().await;
     let running = Running::start(CallbackSettings {
         timeout: Duration::from_secs(5),
@@ -311,7 +311,7 @@ async fn shutdown_lets_running_tries_end_and_gives_the_rest_back() {
 }
 
 #[tokio::test]
-async fn a_forced_shutdown_does_not_wait_for_a_try() {
+async fn a_forced_shutdown_does_not_wait_for_an_attempt() {
     let receiver = start_receiver().await;
     let running = Running::start(CallbackSettings {
         timeout: Duration::from_secs(3600),

@@ -32,7 +32,7 @@ async fn until_refused(gateway: &Gateway) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_are_refused_while_it_is_full_and_go_on_by_themselves() {
+async fn writes_are_refused_while_the_disk_is_full_and_resume() {
     let disk = SmallDisk::new(24);
     let gateway = disk.start();
     gateway.store("k", "text/plain", "content").await;
@@ -107,7 +107,7 @@ async fn writes_are_refused_while_it_is_full_and_go_on_by_themselves() {
 
 /// Probed, not only remembered: nobody else writes.
 #[tokio::test]
-async fn ready_is_who_can_write() {
+async fn readyz_is_503_while_the_disk_is_full() {
     let disk = SmallDisk::new(24);
     let gateway = disk.start();
     assert!(is_ready(&gateway).await);
@@ -118,7 +118,7 @@ async fn ready_is_who_can_write() {
 }
 
 #[tokio::test]
-async fn a_start_on_a_full_disk_says_what_to_do() {
+async fn a_start_on_a_full_disk_names_the_remedy() {
     let disk = SmallDisk::new(24);
     let gateway = disk.start();
     let token = gateway.token("GET", "k").await;
@@ -139,7 +139,7 @@ async fn a_start_on_a_full_disk_says_what_to_do() {
 
 /// Full and free again and again, with a kill in the middle of some.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_in_a_hundred_rounds() {
+async fn a_hundred_full_disks_lose_nothing_acknowledged() {
     let disk = SmallDisk::new(64);
     let mut gateway = disk.start();
     let mut ledger = Ledger::default();

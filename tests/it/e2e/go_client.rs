@@ -20,7 +20,7 @@ fn names(answer: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn an_upload_as_the_old_documentation_has_it() {
+async fn a_legacy_upload_gets_the_legacy_answers() {
     let gateway = Gateway::with(json!({"server": {
         "listen": "127.0.0.1:0", "host": "https://gateway.example.com/"}}));
     let expire_at = now(600);
@@ -94,7 +94,7 @@ async fn an_upload_as_the_old_documentation_has_it() {
 }
 
 #[tokio::test]
-async fn a_download_of_a_token_that_the_gateway_made() {
+async fn a_legacy_download_of_a_generated_token() {
     let gateway = Gateway::start();
     gateway.place("videos/demo.mp4", [9; 1000]);
     let created = gateway
@@ -148,7 +148,7 @@ async fn empty_strings_nulls_and_zero_expiry_mean_not_given() {
 }
 
 #[tokio::test]
-async fn a_callback_has_the_thirteen_fields() {
+async fn a_callback_has_the_thirteen_legacy_fields() {
     let gateway = Gateway::start();
     let receiver = CallbackReceiver::start().await;
     let fields = json!({"callback": receiver.url()});

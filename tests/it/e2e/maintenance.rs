@@ -66,7 +66,7 @@ async fn leave_finalising(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bucket_that_hangs_does_not_keep_uploads_into_others_unsettled() {
+async fn a_hanging_bucket_does_not_delay_recovery_in_others() {
     let clock = TestClock::at(1_780_000_000_000);
     let settings = TokenStoreSettings::Memory;
     let stores = open_stores(&settings, QueueLimits::default(), Arc::new(clock.clone()));
@@ -106,7 +106,7 @@ async fn a_bucket_that_hangs_does_not_keep_uploads_into_others_unsettled() {
 
 /// Else two would ride on one hit: the store gives it to somebody else when the lease is over.
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_cannot_be_renewed_is_lost_before_it_ends() {
+async fn a_lease_that_cannot_be_renewed_is_lost_before_it_expires() {
     let clock = Arc::new(TestClock::at(1_780_000_000_000));
     let (settings, limits) = (TokenStoreSettings::Memory, QueueLimits::default());
     let stores = open_stores(&settings, limits, Arc::clone(&clock) as _);

@@ -57,7 +57,7 @@ async fn queue(path: std::path::PathBuf, target: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backlog_of_one_receiver_does_not_delay_another_one() {
+async fn a_backlog_for_one_receiver_does_not_delay_another() {
     // Short, so that attempts end, and what is known of the receiver changes, while the test looks.
     let builder = Gateway::builder().with(json!({"callback": {"timeout_seconds": 3}}));
     queue(builder.folder().join("tokens"), &dead_receiver().await).await;

@@ -88,11 +88,11 @@ async fn refuses(shown: impl FnOnce(&Authority) -> Arc<ServerConfig>) {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_trusts() {
+async fn a_receiver_with_an_untrusted_certificate_is_retried() {
     refuses(|_| self_signed("localhost")).await;
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name() {
+async fn a_receiver_with_another_names_certificate_is_retried() {
     refuses(|authority| authority.certify("receiver.example.com")).await;
 }

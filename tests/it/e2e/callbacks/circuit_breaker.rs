@@ -9,7 +9,7 @@ use crate::support::gateway::Gateway;
 const MAX_PENDING: u64 = 60;
 
 #[tokio::test]
-async fn a_receiver_that_fails_leaves_half_of_the_queue_to_the_others() {
+async fn a_failing_receiver_leaves_half_of_the_queue_to_others() {
     let (failing, well) = (
         CallbackReceiver::start().await,
         CallbackReceiver::start().await,

@@ -37,7 +37,7 @@ async fn given_up(gateway: &Gateway, receiver: &CallbackReceiver, keys: &[&str])
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_seen_and_replayed() {
+async fn a_dead_letter_is_listed_and_replayed() {
     let (gateway, receiver) = (start(), CallbackReceiver::start().await);
     let said = format!("no: {}", "x".repeat(5_000));
     receiver.reply(move |_| {
@@ -89,7 +89,7 @@ async fn a_dead_letter_is_seen_and_replayed() {
 }
 
 #[tokio::test]
-async fn a_waiting_one_is_seen_and_hurried() {
+async fn a_pending_callback_is_listed_and_sent_early() {
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [3600]}}));
     let receiver = CallbackReceiver::start().await;
     receiver.answer(503);
@@ -113,7 +113,7 @@ async fn a_waiting_one_is_seen_and_hurried() {
 }
 
 #[tokio::test]
-async fn pages_and_what_is_since_a_time() {
+async fn listings_have_pages_and_replays_a_start_time() {
     let (gateway, receiver) = (start(), CallbackReceiver::start().await);
     receiver.answer(410);
     let all = given_up(&gateway, &receiver, &["a", "b", "c"]).await;
@@ -141,7 +141,7 @@ async fn pages_and_what_is_since_a_time() {
 }
 
 #[tokio::test]
-async fn what_is_asked_badly_is_named() {
+async fn wrong_parameters_are_named() {
     let gateway = start();
     for (method, path, part) in [
         ("GET", "/callbacks?state=gone", "pending or dead"),
@@ -188,7 +188,7 @@ async fn cli_at(gateway: &Gateway, url: &str, arguments: &[&str]) -> (Option<i32
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_from_the_command_line() {
+async fn the_command_line_lists_shows_and_replays() {
     let (gateway, receiver) = (start(), CallbackReceiver::start().await);
     receiver.answer(500);
     let all = given_up(&gateway, &receiver, &["a", "b"]).await;

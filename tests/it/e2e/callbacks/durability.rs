@@ -8,7 +8,7 @@ use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
 
 #[tokio::test]
-async fn none_is_lost_when_the_gateway_is_stopped_right_after_the_upload() {
+async fn events_survive_a_stop_right_after_the_upload() {
     let receiver = CallbackReceiver::start().await;
     receiver.answer(503);
     let callback = json!({"retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]});
@@ -37,7 +37,7 @@ async fn none_is_lost_when_the_gateway_is_stopped_right_after_the_upload() {
 }
 
 #[tokio::test]
-async fn a_failure_is_tried_again_with_the_same_id() {
+async fn a_retry_has_the_same_id() {
     let receiver = CallbackReceiver::start().await;
     receiver.answer(500);
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1, 1, 1, 1, 1, 1]}}));

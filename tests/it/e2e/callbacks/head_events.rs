@@ -7,7 +7,7 @@ use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
 
 #[tokio::test]
-async fn a_used_up_token_reports_no_heads() {
+async fn head_requests_of_a_used_up_token_are_not_reported() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     gateway.place("k", "0123456789");
     let fields = json!({"callback": receiver.url(), "max_hits": 1});
@@ -28,7 +28,7 @@ async fn a_used_up_token_reports_no_heads() {
 }
 
 #[tokio::test]
-async fn heads_of_one_client_are_reported_once_a_minute() {
+async fn head_requests_are_reported_once_a_minute_per_client() {
     let trusting = json!({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1"]});
     let gateway = Gateway::with(json!({"server": trusting}));
     let receiver = CallbackReceiver::start().await;

@@ -57,7 +57,7 @@ fn assert_same_event(tries: &[Attempt]) {
 }
 
 #[tokio::test]
-async fn one_that_is_down_for_the_first_tries_gets_the_event_when_it_is_back() {
+async fn a_receiver_that_is_down_gets_the_event_once_it_is_up() {
     let gateway = gateway();
     let receiver = CallbackReceiver::start().await;
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -73,7 +73,7 @@ async fn one_that_is_down_for_the_first_tries_gets_the_event_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_slow_one_is_waited_for_and_a_slower_one_is_not() {
+async fn a_receiver_is_waited_for_until_the_timeout() {
     let (gateway, receiver) = (gateway(), CallbackReceiver::start().await);
     receiver.reply(|number| async move {
         let takes = if number == 1 { 1_200 } else { 60_000 };
@@ -93,7 +93,7 @@ async fn a_slow_one_is_waited_for_and_a_slower_one_is_not() {
 }
 
 #[tokio::test]
-async fn an_error_and_a_redirect_are_tried_again_and_gone_is_not() {
+async fn errors_and_redirects_are_retried_and_410_is_not() {
     let (gateway, receiver) = (gateway(), CallbackReceiver::start().await);
     let elsewhere = CallbackReceiver::start().await;
     let location = elsewhere.url();
@@ -121,7 +121,7 @@ async fn an_error_and_a_redirect_are_tried_again_and_gone_is_not() {
 }
 
 #[tokio::test]
-async fn retry_after_is_kept_to_in_seconds_and_as_a_date() {
+async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
     let gateway = gateway();
     let mut waiting = Vec::new();
     for date in [false, true] {
@@ -163,7 +163,7 @@ fn endless(sent: &Arc<AtomicU64>) -> Response {
 }
 
 #[tokio::test]
-async fn an_answer_of_100_mib_is_not_read_and_memory_stays_flat() {
+async fn an_answer_of_100_mib_is_not_read_into_memory() {
     let (gateway, receiver) = (gateway(), CallbackReceiver::start().await);
     // As much work as below, with an answer of nothing.
     for _ in 0..20 {
@@ -198,7 +198,7 @@ async fn an_answer_of_100_mib_is_not_read_and_memory_stays_flat() {
 }
 
 #[tokio::test]
-async fn one_connection_is_used_again_and_again() {
+async fn connections_to_a_receiver_are_reused() {
     let (gateway, receiver) = (gateway(), CallbackReceiver::start().await);
     receiver.reply(|_| async { "a short answer" });
     for n in 1..=10 {

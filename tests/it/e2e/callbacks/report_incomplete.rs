@@ -39,7 +39,7 @@ async fn left_and_whole(gateway: &Gateway, receiver: &CallbackReceiver) -> Vec<V
 }
 
 #[tokio::test]
-async fn downloads_that_were_left_are_not_reported() {
+async fn aborted_downloads_are_not_reported_by_default() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let events = left_and_whole(&gateway, &receiver).await;
     assert_eq!(events.len(), 1);
@@ -51,7 +51,7 @@ async fn downloads_that_were_left_are_not_reported() {
 }
 
 #[tokio::test]
-async fn downloads_that_were_left_are_reported_where_that_is_asked_for() {
+async fn aborted_downloads_are_reported_with_report_incomplete() {
     let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({"callback": {"report_incomplete": true}}));
     left_and_whole(&gateway, &receiver).await;

@@ -112,7 +112,7 @@ async fn each_access_is_reported_with_exactly_these_fields() {
 }
 
 #[tokio::test]
-async fn what_does_not_succeed_is_not_reported() {
+async fn failed_accesses_are_not_reported() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     gateway.place("k", "0123456789");
     let fields = json!({"callback": receiver.url(), "max_hits": 1});

@@ -57,7 +57,7 @@ fn verify(secret: &str, body: &[u8], one: &Attempt) -> String {
 }
 
 #[tokio::test]
-async fn every_secret_verifies_every_try_and_nothing_else_does() {
+async fn every_configured_secret_verifies_every_attempt() {
     let receiver = CallbackReceiver::start().await;
     receiver.reply(|number| async move {
         http::StatusCode::from_u16(if number == 1 { 500 } else { 204 }).unwrap()
@@ -102,7 +102,7 @@ async fn every_secret_verifies_every_try_and_nothing_else_does() {
 }
 
 #[tokio::test]
-async fn secrets_come_from_a_file_and_nothing_is_signed_without_one() {
+async fn secrets_come_from_a_file_and_without_them_nothing_is_signed() {
     let receiver = CallbackReceiver::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secrets");

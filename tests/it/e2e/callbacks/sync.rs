@@ -36,7 +36,7 @@ fn assert_stored_without_answer(put: &Answer, error: &str, size: usize) {
 }
 
 #[tokio::test]
-async fn the_receivers_answer_is_the_uploaders() {
+async fn the_uploader_gets_the_receivers_answer() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let said = "{ \"id\": 7,\n  \"报告\": [null, 1.50] }";
     receiver.reply(move |_| async move { (StatusCode::CREATED, said) });
@@ -66,7 +66,7 @@ async fn the_receivers_answer_is_the_uploaders() {
 }
 
 #[tokio::test]
-async fn without_a_callback_any_more_the_gateway_answers() {
+async fn an_upload_whose_callback_was_removed_is_answered_by_the_gateway() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let token = token(&gateway, &receiver.url(), "k").await;
     let changed = gateway.patch(&token, json!({"callback": null})).await;
@@ -78,7 +78,7 @@ async fn without_a_callback_any_more_the_gateway_answers() {
 
 /// The uploader knows what happened, and the event goes on as any other.
 #[tokio::test]
-async fn what_is_no_answer_is_a_203_and_tried_again() {
+async fn an_unusable_answer_is_a_203_and_is_retried() {
     let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1], "timeout_seconds": 1}}));
     let long = |length: usize| format!("\"{}\"", "x".repeat(length - 2));
@@ -140,7 +140,7 @@ async fn what_is_no_answer_is_a_203_and_tried_again() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_gone_or_not_there_or_denied() {
+async fn a_gone_absent_or_denied_receiver_is_a_203() {
     let receiver = CallbackReceiver::start().await;
     receiver.answer(410);
     let callback = json!({"deny_networks": ["127.0.0.0/9", "::1/128"], "retry_seconds": [60]});
@@ -174,7 +174,7 @@ async fn a_receiver_that_is_gone_or_not_there_or_denied() {
 }
 
 #[tokio::test]
-async fn only_uploads_with_a_callback_can_wait() {
+async fn sync_mode_needs_an_upload_with_a_callback() {
     let gateway = Gateway::start();
     let hook = "https://h.example/";
     for (method, callback, says) in [
@@ -203,7 +203,7 @@ async fn killed_while_the_receiver_thinks(receiver: &CallbackReceiver) -> Stoppe
 }
 
 #[tokio::test]
-async fn a_gateway_killed_while_the_receiver_thinks_delivers_in_its_next_life() {
+async fn a_gateway_killed_before_the_receivers_answer_delivers_after_its_restart() {
     let receiver = CallbackReceiver::start().await;
     let stopped = killed_while_the_receiver_thinks(&receiver).await;
     receiver.answer(204);
@@ -217,7 +217,7 @@ async fn a_gateway_killed_while_the_receiver_thinks_delivers_in_its_next_life() 
 }
 
 #[tokio::test]
-async fn an_uploader_that_leaves_while_the_receiver_thinks_changes_nothing() {
+async fn an_uploader_that_disconnects_does_not_stop_the_delivery() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     receiver.reply(|_| async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -232,7 +232,7 @@ async fn an_uploader_that_leaves_while_the_receiver_thinks_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_hangs_does_not_hold_up_the_uploads_of_another() {
+async fn a_hanging_receiver_does_not_delay_uploads_for_another() {
     let gateway = Gateway::with(json!({"callback": {"timeout_seconds": 10}}));
     let (hanging, well) = (
         CallbackReceiver::start().await,
@@ -256,7 +256,7 @@ async fn a_receiver_that_hangs_does_not_hold_up_the_uploads_of_another() {
 }
 
 #[tokio::test]
-async fn an_event_whose_turn_did_not_come_was_not_tried() {
+async fn an_event_without_a_free_worker_counts_no_attempt() {
     let callback = json!({"timeout_seconds": 6, "concurrency": 1, "retry_seconds": [3600]});
     let gateway = Gateway::with(json!({"callback": callback}));
     let receiver = CallbackReceiver::start().await;

@@ -69,7 +69,7 @@ async fn a_denied_address_is_refused_in_every_form() {
 }
 
 #[tokio::test]
-async fn metadata_services_are_denied_and_back_ends_are_not() {
+async fn metadata_services_are_denied_and_private_networks_are_not() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     for url in [
         "http://169.254.169.254/latest/meta-data",
@@ -109,7 +109,7 @@ async fn metadata_services_are_denied_and_back_ends_are_not() {
 }
 
 #[tokio::test]
-async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it() {
+async fn a_name_that_resolves_to_a_denied_address_is_never_connected_to() {
     let (port, caught) = trap().await;
     let receiver = CallbackReceiver::start().await;
     let callback = json!({"deny_networks": LOOPBACK, "retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1]});
@@ -138,7 +138,7 @@ async fn nothing_connects_to_what_a_name_hides_and_a_new_configuration_heals_it(
 }
 
 #[tokio::test]
-async fn one_key_closes_private_networks() {
+async fn deny_private_denies_every_private_network() {
     let (port, caught) = trap().await;
     let callback = json!({"deny_private": true, "retry_seconds": []});
     let gateway = Gateway::with(json!({"callback": callback}));
@@ -176,7 +176,7 @@ async fn one_key_closes_private_networks() {
 }
 
 #[tokio::test]
-async fn what_was_allowed_once_is_looked_at_before_each_try() {
+async fn targets_are_checked_before_each_attempt() {
     let (port, caught) = trap().await;
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
@@ -193,7 +193,7 @@ async fn what_was_allowed_once_is_looked_at_before_each_try() {
 }
 
 #[tokio::test]
-async fn hosts_that_are_not_allowed_are_refused() {
+async fn hosts_outside_allowed_hosts_are_refused() {
     let receiver = CallbackReceiver::start().await;
     let allowed = json!([
         format!("localhost:{}", receiver.address.port()),

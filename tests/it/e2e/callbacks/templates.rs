@@ -15,7 +15,7 @@ fn fields(body: &[u8]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_form_as_receivers_of_oss_know_it() {
+async fn a_form_template_is_filled_as_oss_fills_it() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let template = "bucket=${bucket}&object=${object}&etag=${etag}&size=${size}&mimeType=${mimeType}\
                     &method=${method}&ip=${clientIp}&req=${reqId}&my_var=${x:my_var}&no=${x:no}";
@@ -58,7 +58,7 @@ async fn a_form_as_receivers_of_oss_know_it() {
 }
 
 #[tokio::test]
-async fn json_of_every_method() {
+async fn a_json_template_is_filled_for_every_method() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let with = json!({"callback": receiver.url(), "callback_body_type": JSON,
         "callback_body": r#"{"m":${method},"o":${object},"s":${size},"t":${mimeType},"x:n":${x:n},"u":"/${object}?${size}"}"#,
@@ -86,7 +86,7 @@ async fn json_of_every_method() {
 
 /// What the token says when the access ends, whatever it said when it was made.
 #[tokio::test]
-async fn metadata_may_change_and_the_template_stays() {
+async fn a_template_uses_the_metadata_at_the_time_of_the_access() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
     let with =
         json!({"callback": receiver.url(), "callback_body": "n=${x:n}", "metadata": {"n": "1"}});
@@ -98,7 +98,7 @@ async fn metadata_may_change_and_the_template_stays() {
 }
 
 #[tokio::test]
-async fn it_is_shown_and_what_is_wrong_with_it_is_named() {
+async fn a_template_is_shown_and_its_errors_are_named() {
     let gateway = Gateway::start();
     let hook = "https://h.example/";
     let asked = json!({"callback": hook, "callback_body": "s=${size}", "callback_mode": "async"});

@@ -33,7 +33,7 @@ async fn every_call_needs_the_control_token() {
 }
 
 #[tokio::test]
-async fn malformed_authorization_is_401_and_the_scheme_has_no_case() {
+async fn malformed_authorization_is_401_and_the_scheme_is_case_insensitive() {
     let gateway = Gateway::start();
     let shown = async |value: &str| {
         answer(
@@ -65,7 +65,7 @@ async fn malformed_authorization_is_401_and_the_scheme_has_no_case() {
 }
 
 #[tokio::test]
-async fn two_authorizations_or_bytes_that_are_no_text_are_refused() {
+async fn duplicate_or_non_text_authorization_is_refused() {
     let gateway = Gateway::start();
     let right = format!("Authorization: Bearer {CONTROL}");
     let right = right.as_bytes();
@@ -79,7 +79,7 @@ async fn two_authorizations_or_bytes_that_are_no_text_are_refused() {
 }
 
 #[tokio::test]
-async fn several_tokens_and_digests_open_it() {
+async fn several_control_tokens_and_digests_are_accepted() {
     use sha2::Digest;
     let digest = hex::encode(sha2::Sha256::digest("second"));
     let tokens = json!({"tokens": ["first", format!("sha256:{digest}")]});

@@ -22,7 +22,7 @@ async fn count(gateway: &Gateway) -> usize {
 }
 
 #[tokio::test]
-async fn a_thousand_come_in_the_order_of_the_request() {
+async fn a_thousand_tokens_are_returned_in_request_order() {
     let gateway = Gateway::start();
     let items: Vec<_> = (0..1000)
         .map(|n| {
@@ -49,7 +49,7 @@ async fn a_thousand_come_in_the_order_of_the_request() {
 }
 
 #[tokio::test]
-async fn a_wrong_one_is_named_and_nothing_is_made() {
+async fn a_wrong_item_is_named_and_nothing_is_created() {
     let gateway = Gateway::start();
     let mut wrong = item("k");
     wrong["max_hits"] = json!(0);
@@ -76,7 +76,7 @@ async fn a_wrong_one_is_named_and_nothing_is_made() {
 }
 
 #[tokio::test]
-async fn a_conflict_undoes_the_batch() {
+async fn a_conflict_creates_nothing_of_the_batch() {
     let gateway = Gateway::start();
     gateway.token("GET", "old").set("token", "taken").await;
     let named = |token: &str| {

@@ -33,7 +33,7 @@ async fn an_empty_parameter_revokes_nothing() {
 }
 
 #[tokio::test]
-async fn an_empty_parameter_is_refused_by_every_call_that_changes_something() {
+async fn an_empty_parameter_is_refused_by_calls_that_change_something() {
     let gateway = Gateway::start();
     let token = gateway.token("GET", "a").await;
     let id = gateway.record(&token).await["token_id"].clone();
@@ -60,7 +60,7 @@ async fn an_empty_parameter_is_refused_by_every_call_that_changes_something() {
 }
 
 #[tokio::test]
-async fn a_parameter_given_twice_is_named() {
+async fn a_duplicate_parameter_is_named() {
     let gateway = Gateway::start();
     let token = gateway.token("GET", "a").set("tags", ["t"]).await;
     for (method, query, named) in [
@@ -82,7 +82,7 @@ async fn a_parameter_given_twice_is_named() {
 }
 
 #[tokio::test]
-async fn a_json_key_given_twice_is_named_and_changes_nothing() {
+async fn a_duplicate_json_key_is_named_and_changes_nothing() {
     let gateway = Gateway::start();
     let token = gateway.token("GET", "a").max_hits(3).await;
     let one = r#""bucket": "local", "method": "GET""#;
@@ -153,7 +153,7 @@ async fn a_json_key_given_twice_is_named_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_switch_for_old_clients_does_not_let_keys_stand_twice() {
+async fn ignoring_unknown_fields_does_not_allow_duplicate_keys() {
     let gateway = Gateway::with(json!({
         "control": {"tokens": [crate::support::api::CONTROL], "unknown_fields": "ignore"}}));
     let body = r#"{"bucket": "local", "method": "GET", "key": "a", "more": 1, "more": 2}"#;

@@ -11,7 +11,7 @@ use crate::support::in_process::InProcess;
 use crate::support::s3_stub;
 
 #[tokio::test]
-async fn a_request_id_is_echoed_in_header_and_body_or_made() {
+async fn a_request_id_is_echoed_or_generated() {
     let gateway = Gateway::start();
     let with = async |id: &str| {
         answer(
@@ -70,7 +70,7 @@ async fn a_taken_token_is_409_and_an_unknown_one_404() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_long_is_413() {
+async fn a_body_over_the_limit_is_413() {
     let gateway = Gateway::start();
     let body = format!("{{\"key\":\"{}\"}}", "x".repeat(10 << 20));
     for path in ["/token", "/tokens"] {
@@ -132,7 +132,7 @@ fn through(storage: SocketAddr, adapter: &str) -> Gateway {
 }
 
 #[tokio::test]
-async fn a_real_storage_that_answers_500_is_502() {
+async fn storage_that_answers_500_is_a_502() {
     let gateway = over(s3_stub::start(500, 500).await);
     let get = gateway.token("GET", "a").max_hits(1).await;
     let put = gateway.token("PUT", "a").await;
@@ -154,7 +154,7 @@ async fn a_real_storage_that_answers_500_is_502() {
 }
 
 #[tokio::test]
-async fn an_upload_that_storage_refused_gives_its_hit_back() {
+async fn an_upload_that_storage_refuses_frees_its_hit() {
     let storage = s3_stub::start(500, 404).await;
     for gateway in over_each(storage) {
         let put = gateway.token("PUT", "a").await;
@@ -168,7 +168,7 @@ async fn an_upload_that_storage_refused_gives_its_hit_back() {
 
 /// Storage may yet do what it was asked: an upload that takes its place would be another one's.
 #[tokio::test]
-async fn an_upload_whose_answer_was_lost_keeps_its_hit() {
+async fn an_upload_whose_answer_is_lost_keeps_its_hit() {
     for storage in [
         s3_stub::start(502, 404).await,
         s3_stub::start(504, 404).await,

@@ -85,7 +85,7 @@ async fn hit_window_and_hit_on_complete_exclude_each_other() {
 }
 
 #[tokio::test]
-async fn an_unknown_field_is_named_or_ignored_where_that_is_configured() {
+async fn an_unknown_field_is_named_or_ignored_by_configuration() {
     let mistyped = json!({"key": "k", "method": "GET", "max_hit": 1});
     let gateway = Gateway::start();
     gateway
@@ -113,7 +113,7 @@ async fn an_unknown_field_is_named_or_ignored_where_that_is_configured() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_shown() {
+async fn requested_fields_are_shown() {
     let gateway = Gateway::start();
     let expire_at = now(5000);
     let not_before = now(100);
@@ -142,7 +142,7 @@ async fn what_is_asked_for_is_shown() {
 }
 
 #[tokio::test]
-async fn what_this_version_does_not_have_says_so() {
+async fn fields_of_features_that_are_not_built_are_named() {
     let gateway = Gateway::start();
     for (field, value) in [
         ("process", json!("image/resize,w_1")),

@@ -36,7 +36,7 @@ fn set(keys: &[&str]) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn pages_and_filters() {
+async fn listings_have_pages_and_filters() {
     let gateway = Gateway::with(json!({"buckets": {
         "local": {"provider": "memory"}, "other": {"provider": "memory"}}}));
     for key in ["a/1", "a/2", "a/3", "b/1", "b/2"] {
@@ -97,7 +97,7 @@ async fn used_up_tokens_are_exhausted() {
 }
 
 #[tokio::test]
-async fn a_listing_opens_nothing() {
+async fn a_listing_shows_no_usable_token() {
     let gateway = Gateway::start();
     let token = gateway.token("GET", "k").set("token", "never-listed").await;
     let listed = page(&gateway, "").await;

@@ -6,7 +6,7 @@ use crate::support::api::{answer, now, until};
 use crate::support::gateway::Gateway;
 
 #[tokio::test]
-async fn only_what_is_named_changes_and_null_clears() {
+async fn only_named_fields_change_and_null_resets_them() {
     let gateway = Gateway::start();
     let fields = json!({"max_hits": 3, "callback": "https://a.example/", "metadata": {"a": "b"},
         "tags": ["t"], "token": "t"});
@@ -62,7 +62,7 @@ async fn wrong_changes_change_nothing() {
 }
 
 #[tokio::test]
-async fn more_hits_let_in_again() {
+async fn more_hits_reopen_a_used_up_token() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     gateway
@@ -78,7 +78,7 @@ async fn more_hits_let_in_again() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_410_revived_and_retaken() {
+async fn an_expired_token_is_410_until_it_is_extended_or_recreated() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let fields = json!({"token": "t", "expire_at": now(2), "max_hits": 5});

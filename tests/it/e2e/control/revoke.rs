@@ -25,7 +25,7 @@ async fn a_revoked_token_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn by_its_handle() {
+async fn a_token_is_revoked_by_its_id() {
     let gateway = Gateway::start();
     let created = gateway
         .create(json!({"key": "k", "method": "GET"}))
@@ -53,7 +53,7 @@ async fn by_its_handle() {
 }
 
 #[tokio::test]
-async fn all_that_match() {
+async fn all_matching_tokens_are_revoked() {
     let gateway = Gateway::start();
     for n in 0..5 {
         let tag = if n < 3 { "old" } else { "new" };
@@ -90,7 +90,7 @@ async fn all_that_match() {
 }
 
 #[tokio::test]
-async fn an_upload_under_way_is_not_stored() {
+async fn an_upload_under_way_is_not_stored_after_a_revocation() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     let mut stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
@@ -104,7 +104,7 @@ async fn an_upload_under_way_is_not_stored() {
 }
 
 #[tokio::test]
-async fn an_upload_under_way_is_not_stored_through_a_token_that_took_its_name() {
+async fn an_upload_under_way_does_not_use_a_recreated_token() {
     let gateway = Gateway::start();
     gateway.token("PUT", "old").set("token", "t").await;
     let mut stream = raw::begin_upload(gateway.port, "t", 10, b"01234").await;

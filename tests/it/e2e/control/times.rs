@@ -9,7 +9,7 @@ const TEN_YEARS: i64 = 3652 * 86_400;
 const ASKS: &str = "seconds, not milliseconds?";
 
 #[tokio::test]
-async fn a_time_in_milliseconds_is_asked_about() {
+async fn a_time_in_milliseconds_is_refused() {
     let gateway = Gateway::start();
     let kept = gateway.token("GET", "a").await;
     let before = gateway.record(&kept).await["expire_at"].clone();
@@ -53,7 +53,7 @@ async fn ten_years_are_allowed() {
 }
 
 #[tokio::test]
-async fn a_time_that_no_number_of_64_bits_holds_is_refused() {
+async fn a_time_beyond_64_bits_is_refused() {
     let gateway = Gateway::start();
     for since in [
         "18446744073709551616",

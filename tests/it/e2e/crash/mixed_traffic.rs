@@ -96,7 +96,7 @@ fn temporary_files(folder: &Path) -> BTreeSet<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_and_nothing_else_is_left() {
+async fn a_kill_loses_nothing_acknowledged_and_leaves_nothing_else() {
     let receiver = CallbackReceiver::start().await;
     let mut gateway = builder().start();
     let downloads = Downloads::prepare(&gateway, &receiver).await;

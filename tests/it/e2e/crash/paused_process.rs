@@ -12,7 +12,7 @@ use crate::support::s3::{Pause, S3sServer};
 const KEY: &str = "a.bin";
 
 #[tokio::test]
-async fn the_answer_says_what_was_stored_and_counted() {
+async fn a_paused_upload_is_answered_with_what_was_stored_and_counted() {
     let (s3, receiver) = (S3sServer::start().await, CallbackReceiver::start().await);
     let gateway = start_over(&s3);
     let fields = json!({"bucket": "s3", "max_hits": 1, "callback": receiver.url()});

@@ -18,7 +18,7 @@ const PROFILES: &str = "[default]\naws_access_key_id = other\naws_secret_access_
     [gateway]\naws_access_key_id = test-access-key\naws_secret_access_key = test-secret-key\n";
 
 #[tokio::test]
-async fn from_a_file() {
+async fn credentials_from_a_file() {
     let s3 = S3sServer::start().await;
     let credential = json!({"source": "file", "file": "keys", "profile": "gateway"});
     let gateway = start(&s3, credential, &[], &[("keys", PROFILES)]);
@@ -41,7 +41,7 @@ async fn from_a_file() {
 }
 
 #[tokio::test]
-async fn from_a_profile_of_the_default_chain() {
+async fn credentials_from_a_profile_of_the_default_chain() {
     let s3 = S3sServer::start().await;
     let at = [("AWS_SHARED_CREDENTIALS_FILE", "keys")];
     let named = json!({"source": "default_chain", "profile": "gateway"});
@@ -98,7 +98,7 @@ async fn works_through_the_chain(
 }
 
 #[tokio::test]
-async fn from_a_container_through_the_default_chain() {
+async fn credentials_from_a_container() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let keys = move |headers: HeaderMap| async move {
@@ -119,7 +119,7 @@ async fn from_a_container_through_the_default_chain() {
 
 /// Version 2 of the instance metadata service: a token first.
 #[tokio::test]
-async fn from_an_instance_through_the_default_chain() {
+async fn credentials_from_an_instance() {
     const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
     const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let asked = Arc::new(AtomicUsize::new(0));
@@ -152,7 +152,7 @@ async fn from_an_instance_through_the_default_chain() {
 
 /// As in Kubernetes: a file with a token, for which the token service gives keys.
 #[tokio::test]
-async fn from_a_web_identity_through_the_default_chain() {
+async fn credentials_from_a_web_identity() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let assume = move |form: String| async move {
@@ -185,7 +185,7 @@ async fn from_a_web_identity_through_the_default_chain() {
 }
 
 #[tokio::test]
-async fn a_chain_that_finds_nothing_is_storage_that_refuses() {
+async fn a_default_chain_without_credentials_is_a_502() {
     let s3 = S3sServer::start().await;
     let gateway = start(&s3, json!({"source": "default_chain"}), &[], &[]);
     let token = gateway.token("GET", "k").set("bucket", "s3").await;

@@ -12,7 +12,7 @@ use crate::support::redis::server::Server;
 const UPLOADS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_dead_node_has_queued_is_delivered_by_the_others() {
+async fn events_of_a_dead_node_are_delivered_by_others() {
     let callback = json!({"retry_seconds": [3, 3, 3, 3, 3]});
     let mut fleet = Fleet::with(2, Server::start(), json!({"callback": callback}));
     let receiver = CallbackReceiver::start().await;

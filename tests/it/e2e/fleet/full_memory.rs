@@ -22,7 +22,7 @@ fn set_memory(fleet: &Fleet, bytes: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn full_memory_is_503_and_nothing_is_lost() {
+async fn full_redis_memory_is_503_and_loses_nothing() {
     let callback = json!({"retry_seconds": [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]});
     let fleet = Fleet::with(2, Server::start(), json!({"callback": callback}));
     let node = &fleet.nodes[0];

@@ -7,7 +7,7 @@ const HITS: u64 = 50;
 const REQUESTS: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_hits_are_fifty_deliveries_though_a_node_dies() {
+async fn fifty_hits_are_fifty_deliveries_when_a_node_is_killed() {
     let mut fleet = Fleet::start(3);
     fleet.place("k", vec![7; 1 << 20]);
     for kill_after in [1, 15, 40] {

@@ -99,7 +99,7 @@ fn is_refused_until_it_is_whole(folder: &Path, engine: &str) {
 }
 
 #[tokio::test]
-async fn an_import_into_redis_that_was_killed_is_run_again() {
+async fn a_killed_import_into_redis_is_run_again() {
     let (folder, redis) = (tempfile::tempdir().unwrap(), Server::start());
     archive(folder.path(), &redis).await;
     killed(folder.path(), "redis", || {
@@ -110,7 +110,7 @@ async fn an_import_into_redis_that_was_killed_is_run_again() {
 }
 
 #[tokio::test]
-async fn an_import_into_sled_that_was_killed_is_run_again() {
+async fn a_killed_import_into_sled_is_run_again() {
     let (folder, redis) = (tempfile::tempdir().unwrap(), Server::start());
     archive(folder.path(), &redis).await;
     let database = folder.path().join("tokens/db");
@@ -130,7 +130,7 @@ fn edited(folder: &TempDir, name: &str, edit: impl FnOnce(String) -> String) -> 
 
 /// Said before a key is written.
 #[tokio::test]
-async fn what_is_no_whole_archive_is_refused_before_anything_is_written() {
+async fn an_incomplete_archive_is_refused_before_anything_is_written() {
     let (folder, redis) = (tempfile::tempdir().unwrap(), Server::start());
     archive(folder.path(), &redis).await;
     let cut = edited(&folder, "cut", |mut text| {
@@ -167,7 +167,7 @@ async fn what_is_no_whole_archive_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn through_a_pipe_without_a_file() {
+async fn an_export_is_piped_into_an_import() {
     let (folder, redis) = (tempfile::tempdir().unwrap(), Server::start());
     archive(folder.path(), &redis).await;
     succeeds(&store(folder.path(), &["import", "archive.jsonl"]));
@@ -184,7 +184,7 @@ async fn through_a_pipe_without_a_file() {
 }
 
 #[tokio::test]
-async fn a_store_that_the_configuration_does_not_have() {
+async fn a_store_without_a_configuration_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     configure(folder.path(), configuration(folder.path()));
     let output = store(folder.path(), &["export", "--store", "redis", "x"]);

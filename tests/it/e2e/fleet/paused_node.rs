@@ -111,7 +111,7 @@ async fn of_unknown_length(port: u16, token: &str) -> Begun {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_it_held_is_over_when_it_goes_on() {
+async fn a_paused_node_finds_its_leases_expired_when_it_resumes() {
     let s3 = S3sServer::start().await;
     let redis = Server::start();
     let gate = Gate::before(redis.address().parse().unwrap()).await;

@@ -107,7 +107,7 @@ fn rows(hook: &str) -> Vec<Row> {
 /// Only one command for a token's hit stands between the request and its first byte; all that a
 /// request costs is in the table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_request_costs() {
+async fn requests_cost_the_documented_redis_commands() {
     let fleet = Fleet::start(1);
     fleet.place("k", "bytes");
     let node = &fleet.nodes[0];
@@ -196,7 +196,7 @@ async fn settled(redis: &Server, id: &str) {
 
 /// What a gateway asks that has nothing to do, by the second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_idle_gateway_costs() {
+async fn an_idle_gateway_sends_few_redis_commands() {
     const LOOK: Duration = Duration::from_secs(10);
     let fleet = Fleet::start(1);
     until("it is ready", async || {

@@ -28,7 +28,7 @@ async fn back(node: Api, token: String) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_and_every_node_comes_back_by_itself() {
+async fn a_redis_outage_loses_nothing_acknowledged_and_every_node_recovers() {
     let receiver = CallbackReceiver::start().await;
     let retries = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
     let callback = json!({"retry_seconds": retries, "timeout_seconds": 3});

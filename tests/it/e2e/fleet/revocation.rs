@@ -66,7 +66,7 @@ impl Askers {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_after_the_204_is_refused_by_every_node() {
+async fn a_revoked_token_is_refused_by_every_node_after_the_204() {
     let fleet = Fleet::start(3);
     fleet.place("k", "bytes");
     let nodes = fleet.clients();
@@ -99,7 +99,7 @@ async fn every_request_after_the_204_is_refused_by_every_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn so_are_those_that_were_revoked_together() {
+async fn tokens_revoked_together_are_refused_by_every_node() {
     let fleet = Fleet::start(3);
     fleet.place("k", "bytes");
     let nodes = fleet.clients();

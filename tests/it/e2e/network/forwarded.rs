@@ -22,7 +22,7 @@ fn shown(lines: &[&[u8]]) -> String {
 
 /// Proxies' own networks are allowed, so that falling back to the peer would let a client in.
 #[tokio::test]
-async fn a_hop_that_cannot_be_read_is_nobody_who_is_allowed() {
+async fn an_unreadable_hop_is_not_an_allowed_address() {
     let gateway = Gateway::with(json!({"server": trusting()}));
     gateway.place("k", "bytes");
     let allowed = json!(["0.0.0.0/0", "::/0"]);
@@ -63,7 +63,7 @@ async fn a_hop_that_cannot_be_read_is_nobody_who_is_allowed() {
 }
 
 #[tokio::test]
-async fn every_form_of_an_address_is_read() {
+async fn every_form_of_an_address_is_parsed() {
     let gateway = Gateway::with(json!({"server": trusting()}));
     gateway.place("k", "bytes");
     let fields = json!({"allowed_ips": ["203.0.113.0/24", "2001:db8::/32", "fe80::/64"]});
@@ -153,7 +153,7 @@ async fn every_form_of_an_address_is_read() {
 }
 
 #[tokio::test]
-async fn clients_that_cannot_be_read_share_one_rate_limit() {
+async fn clients_with_unreadable_addresses_share_one_rate_limit() {
     let limits = json!({"requests_per_second_per_client": 2});
     let gateway = Gateway::with(json!({"server": trusting(), "limits": limits}));
     let mut statuses = Vec::new();
@@ -168,7 +168,7 @@ async fn clients_that_cannot_be_read_share_one_rate_limit() {
 }
 
 #[tokio::test]
-async fn clients_that_cannot_be_read_do_not_ride_on_each_others_hits() {
+async fn clients_with_unreadable_addresses_do_not_share_a_hit_window() {
     let gateway = Gateway::with(json!({"server": trusting()}));
     let receiver = CallbackReceiver::start().await;
     gateway.place("k", "bytes");

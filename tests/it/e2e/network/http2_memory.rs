@@ -40,7 +40,7 @@ fn get(token: &str) -> Request<Body> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_streams_of_many_connections_hold_little_and_all_of_them_end() {
+async fn slow_http2_streams_use_little_memory_and_complete() {
     let gateway = Gateway::start();
     gateway.place("k", vec![7; 4 << 20]);
     gateway.place("small", vec![7; 256 << 10]);

@@ -63,7 +63,7 @@ async fn nothing_is_smuggled_past_nginx() {
 }
 
 #[tokio::test]
-async fn what_a_client_writes_does_not_change_its_address_behind_nginx() {
+async fn a_clients_own_headers_do_not_change_its_address_behind_nginx() {
     let trusting = json!({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1"]});
     let gateway = Gateway::with(json!({"server": trusting}));
     gateway.place("k", "bytes");

@@ -30,7 +30,7 @@ async fn behind(gateway: &Gateway, header: &[u8], token: &str, lines: &str) -> A
 }
 
 #[tokio::test]
-async fn the_address_is_that_of_the_header() {
+async fn the_clients_address_is_that_of_the_header() {
     let trusted = json!(["127.0.0.1", "10.0.0.0/8"]);
     let server = speaking(&trusted);
     let gateway = Gateway::with(json!({"server": server}));
@@ -136,7 +136,7 @@ async fn token(gateway: &Gateway, allowed: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_that_sends_none_is_closed() {
+async fn a_trusted_proxy_without_a_header_is_disconnected() {
     let gateway = Gateway::with(json!({"server": speaking(&json!(["127.0.0.1"]))}));
     let v2_too_short = v2(0x21, 0x11, &[1, 2, 3]);
     let v2_too_long = [&V2[..], &[0x21, 0x11, 0xff, 0xff], &[0; 0xffff]].concat();
@@ -174,7 +174,7 @@ async fn a_trusted_proxy_that_sends_none_is_closed() {
 }
 
 #[tokio::test]
-async fn nobody_else_may_send_one() {
+async fn a_header_of_an_untrusted_peer_is_refused() {
     let gateway = Gateway::with(json!({"server": speaking(&json!(["10.0.0.1"]))}));
     assert_eq!(gateway.get("unknown").await.status, 404);
     let header = b"PROXY TCP4 203.0.113.9 127.0.0.1 4000 80\r\n";
@@ -192,7 +192,7 @@ async fn nobody_else_may_send_one() {
 }
 
 #[tokio::test]
-async fn a_header_that_comes_too_slowly_ends_the_connection() {
+async fn a_slow_header_ends_the_connection() {
     let sections =
         json!({"server": speaking(&json!(["127.0.0.1"])), "limits": {"header_read_seconds": 1}});
     let gateway = Gateway::with(sections);
@@ -209,7 +209,7 @@ async fn a_header_that_comes_too_slowly_ends_the_connection() {
 
 /// Byte by byte, and the version of HTTP is told behind it.
 #[tokio::test]
-async fn http2_behind_a_header_in_pieces() {
+async fn http2_is_detected_behind_a_header_in_pieces() {
     let gateway = Gateway::with(json!({"server": speaking(&json!(["127.0.0.1"]))}));
     for header in [
         b"PROXY TCP4 203.0.113.9 127.0.0.1 4000 80\r\n".to_vec(),
@@ -245,7 +245,7 @@ async fn http2_behind_a_header_in_pieces() {
 }
 
 #[tokio::test]
-async fn it_needs_proxies_to_trust() {
+async fn proxy_protocol_needs_trusted_proxies() {
     let builder = Gateway::builder().with(json!({"server": speaking(&json!([]))}));
     for arguments in [&["check"][..], &[]] {
         let mut command = builder.command();

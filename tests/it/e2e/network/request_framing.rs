@@ -27,7 +27,7 @@ fn assert_refused(what: &str, answer: &Answer) {
 }
 
 #[tokio::test]
-async fn each_form_is_refused_and_the_connection_closed() {
+async fn each_ambiguous_form_is_refused_and_the_connection_closed() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").max_hits(999).await;
     let mut wrong = Vec::new();
@@ -47,7 +47,7 @@ async fn each_form_is_refused_and_the_connection_closed() {
 
 /// The request before is answered in full.
 #[tokio::test]
-async fn a_second_request_is_looked_at_like_the_first() {
+async fn a_second_request_is_checked_like_the_first() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").max_hits(999).await;
     let first = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -64,7 +64,7 @@ async fn a_second_request_is_looked_at_like_the_first() {
 
 /// Byte by byte, so that every state of the parser is left and entered between two reads.
 #[tokio::test]
-async fn how_the_bytes_are_cut_changes_nothing() {
+async fn the_segmentation_of_the_bytes_does_not_matter() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").max_hits(999).await;
     for case in cases(&token) {
@@ -83,7 +83,7 @@ async fn how_the_bytes_are_cut_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_well_formed_is_served() {
+async fn well_formed_requests_are_served() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").max_hits(999).await;
     let put = format!(
@@ -118,7 +118,7 @@ async fn what_is_well_formed_is_served() {
 
 /// Uploads and requests share one connection, in pieces of any size.
 #[tokio::test]
-async fn pipelined_requests_are_told_apart() {
+async fn pipelined_requests_are_separated() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").max_hits(999).await;
     let put = |rest: &str| format!("PUT /object/{token} HTTP/1.1\r\nHost: a\r\n{rest}");
@@ -163,7 +163,7 @@ async fn pipelined_requests_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_site_that_may_read_answers_reads_this_one_too() {
+async fn framing_errors_have_cors_headers() {
     const APP: &str = "https://app.example.com";
     let gateway = Gateway::with(json!({"cors": {"allowed_origins": [APP]}}));
     let origin = format!("Origin: {APP}");

@@ -7,7 +7,7 @@ use crate::support::gateway::Gateway;
 use crate::support::raw;
 
 #[tokio::test]
-async fn an_upload_that_is_cut_off_leaves_nothing_and_frees_its_hit() {
+async fn a_cut_off_upload_leaves_no_file_and_frees_its_hit() {
     let gateway = Gateway::start();
     gateway.place("k", "old");
     let token = gateway.token("PUT", "k").await;
@@ -52,7 +52,7 @@ async fn an_upload_that_is_cut_off_leaves_nothing_and_frees_its_hit() {
 }
 
 #[tokio::test]
-async fn broken_chunks_are_no_upload() {
+async fn an_upload_with_broken_chunks_is_not_stored() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     let lines: [&[u8]; 1] = [b"Transfer-Encoding: chunked"];
@@ -65,7 +65,7 @@ async fn broken_chunks_are_no_upload() {
 
 /// Counted at the start: whoever leaves has used it.
 #[tokio::test]
-async fn a_download_that_is_cut_off_stays_counted() {
+async fn a_cut_off_download_stays_counted() {
     let gateway = Gateway::start();
     gateway.place("large", "");
     let large = std::fs::File::create(gateway.objects().join("large")).unwrap();

@@ -32,7 +32,7 @@ fn trusting() -> Value {
 }
 
 #[tokio::test]
-async fn addresses_behind_a_trusted_proxy() {
+async fn allowed_ips_apply_to_clients_behind_a_trusted_proxy() {
     let gateway = Gateway::with(trusting());
     gateway.place("k", "bytes");
     let fields = json!({"allowed_ips": ["203.0.113.0/24", "2001:db8::/32"], "max_hits": 100});
@@ -68,7 +68,7 @@ async fn addresses_behind_a_trusted_proxy() {
 }
 
 #[tokio::test]
-async fn networks_in_ipv4_mapped_form_are_those_of_ipv4() {
+async fn ipv4_mapped_networks_are_ipv4_networks() {
     let gateway = Gateway::with(trusting());
     gateway.place("k", "bytes");
     for (network, forwarded, status) in [
@@ -98,7 +98,7 @@ async fn networks_in_ipv4_mapped_form_are_those_of_ipv4() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_believed() {
+async fn forwarded_addresses_of_untrusted_peers_are_ignored() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let other = gateway

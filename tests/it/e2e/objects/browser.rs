@@ -121,7 +121,7 @@ async fn a_stored_page_never_runs_in_chromium() {
 }
 
 #[tokio::test]
-async fn a_page_never_runs_as_the_type_that_the_token_names() {
+async fn a_page_never_runs_under_the_tokens_content_type() {
     let mut chromium = Chromium::start().await;
     let bucket = FaultyBackend::default();
     let gateway = InProcess::over(bucket.clone()).await;

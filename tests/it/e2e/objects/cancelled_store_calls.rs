@@ -21,7 +21,7 @@ async fn leaves_at(gate: &Gate, gateway: &InProcess, token: &str) {
 }
 
 #[tokio::test]
-async fn a_charge_that_nobody_waits_for_charges_nothing() {
+async fn a_cancelled_charge_charges_nothing() {
     let (gateway, faults) = InProcess::with_faulty_store().await;
     gateway.store("k", "text/plain", "bytes").await;
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
@@ -41,7 +41,7 @@ async fn a_charge_that_nobody_waits_for_charges_nothing() {
 }
 
 #[tokio::test]
-async fn a_hit_that_is_being_given_back_is_given_back() {
+async fn a_cancelled_release_frees_the_hit() {
     let (gateway, faults) = InProcess::with_faulty_store().await;
     let token = gateway.token("GET", "k").max_hits(1).await;
     faults.releasing.shut();

@@ -6,7 +6,7 @@ use crate::support::api::{answer, now, until};
 use crate::support::gateway::Gateway;
 
 #[tokio::test]
-async fn methods_of_tokens() {
+async fn tokens_allow_their_method_and_head() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     for (method, allow, answers) in [
@@ -27,7 +27,7 @@ async fn methods_of_tokens() {
 }
 
 #[tokio::test]
-async fn the_first_check_that_fails_answers() {
+async fn the_first_failing_check_answers() {
     let gateway = Gateway::start();
     // Each token lacks one thing more; the object is never there.
     let outside = json!(["203.0.113.9"]);

@@ -24,7 +24,7 @@ async fn put(gateway: &Gateway, token: &str, name: &str, value: &str, chunked: b
 }
 
 #[tokio::test]
-async fn right_ones_are_stored_and_wrong_ones_leave_the_old_object() {
+async fn wrong_checksums_leave_the_old_object() {
     let gateway = Gateway::start();
     gateway.place("k", "old");
     let token = gateway.token("PUT", "k").max_hits(8).await;
@@ -68,7 +68,7 @@ async fn right_ones_are_stored_and_wrong_ones_leave_the_old_object() {
 }
 
 #[tokio::test]
-async fn malformed_ones_are_named() {
+async fn malformed_checksums_are_named() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     for (name, value) in [

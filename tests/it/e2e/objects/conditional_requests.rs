@@ -17,7 +17,7 @@ async fn with(gateway: &Gateway, method: &str, token: &str, headers: &[(&str, &s
 }
 
 #[tokio::test]
-async fn conditions_of_get_and_head() {
+async fn get_and_head_evaluate_conditions() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let token = gateway.token("GET", "k").max_hits(100).await;
@@ -76,7 +76,7 @@ async fn conditions_of_get_and_head() {
 }
 
 #[tokio::test]
-async fn a_304_names_the_version_and_gives_the_hit_back() {
+async fn a_304_has_the_validators_and_frees_its_hit() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let token = gateway.token("GET", "k").max_hits(1).await;
@@ -95,7 +95,7 @@ async fn a_304_names_the_version_and_gives_the_hit_back() {
 }
 
 #[tokio::test]
-async fn conditions_of_put() {
+async fn put_evaluates_conditions() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").max_hits(100).await;
     let put = async |headers: &[(&str, &str)], body: &'static str| {

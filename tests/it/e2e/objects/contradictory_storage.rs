@@ -31,7 +31,7 @@ async fn over<R: Into<Reply>>(
 }
 
 #[tokio::test]
-async fn wrong_bytes_are_not_labelled_as_right() {
+async fn bytes_of_another_range_are_not_delivered() {
     for adapter in ADAPTERS {
         let (gateway, _storage) = over(adapter, |_| {
             let line = "Content-Range: bytes 4096-5009/300000";
@@ -53,7 +53,7 @@ async fn wrong_bytes_are_not_labelled_as_right() {
 }
 
 #[tokio::test]
-async fn the_whole_in_place_of_a_range_is_200() {
+async fn a_complete_object_in_place_of_a_range_is_200() {
     for adapter in ADAPTERS {
         let (gateway, storage) = over(adapter, |_| answer("200 OK", &[TAG], "0123456789")).await;
         let token = gateway.token("GET", "k").await;
@@ -68,7 +68,7 @@ async fn the_whole_in_place_of_a_range_is_200() {
 }
 
 #[tokio::test]
-async fn an_optional_header_does_not_make_the_answer_fail() {
+async fn an_unreadable_optional_header_is_left_out() {
     for adapter in ADAPTERS {
         for (date, expected) in [
             (
@@ -106,7 +106,7 @@ fn chunked(asked: &Asked) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_in_chunks_is_handed_on_in_chunks() {
+async fn a_chunked_body_is_passed_on_in_chunks() {
     for adapter in ADAPTERS {
         let (gateway, _storage) = over(adapter, chunked).await;
         for hit_on in ["start", "complete"] {
@@ -144,7 +144,7 @@ async fn a_body_in_chunks_is_handed_on_in_chunks() {
 
 /// Without a length there is no budget of bytes: a hit is spent by the first of them.
 #[tokio::test]
-async fn a_chunked_body_that_breaks_is_no_whole_one() {
+async fn a_broken_chunked_body_is_not_completed() {
     for adapter in ADAPTERS {
         let (gateway, _storage) = over(adapter, |_| {
             let chunks = "5\r\nhello\r\n";
@@ -165,7 +165,7 @@ async fn a_chunked_body_that_breaks_is_no_whole_one() {
 }
 
 #[tokio::test]
-async fn a_page_acknowledges_no_upload() {
+async fn a_proxys_page_does_not_acknowledge_an_upload() {
     for adapter in ADAPTERS {
         let (gateway, _storage) = over(adapter, |asked| match asked.method.as_str() {
             "PUT" => page("200 OK"),
@@ -192,7 +192,7 @@ async fn a_page_acknowledges_no_upload() {
 
 /// What a HEAD says of an upload that a page has answered, and whether that is believed.
 #[tokio::test]
-async fn what_a_page_answered_is_looked_after() {
+async fn an_upload_answered_by_a_proxys_page_is_looked_up() {
     for adapter in ADAPTERS {
         for (lines, size, is_ours, believed) in [
             (&[TAG][..], 5, true, true),
@@ -234,7 +234,7 @@ async fn what_a_page_answered_is_looked_after() {
 }
 
 #[tokio::test]
-async fn storages_fault_is_not_the_uploaders() {
+async fn faults_of_storage_are_not_reported_as_the_clients() {
     let begun =
         "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
     for adapter in ADAPTERS {
@@ -273,7 +273,7 @@ async fn storages_fault_is_not_the_uploaders() {
 }
 
 #[tokio::test]
-async fn a_page_says_of_no_object_that_it_is_missing() {
+async fn a_proxys_404_does_not_mean_that_an_object_is_missing() {
     for adapter in ADAPTERS {
         let (gateway, _storage) = over(adapter, |asked| match asked.method.as_str() {
             "HEAD" => {
@@ -298,7 +298,7 @@ async fn a_page_says_of_no_object_that_it_is_missing() {
 }
 
 #[tokio::test]
-async fn busy_storage_is_503_and_says_when_to_come_back() {
+async fn busy_storage_is_503_with_retry_after() {
     for adapter in ADAPTERS {
         for (status, line, expected) in [
             ("503 Slow Down", "X-Nothing: 1", "1"),
@@ -332,7 +332,7 @@ async fn busy_storage_is_503_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_download_that_storage_did_not_begin_to_answer_succeeds() {
+async fn a_download_without_a_first_answer_is_retried() {
     for adapter in ADAPTERS {
         let mut count = 0;
         let (gateway, storage) = over(adapter, move |_| {

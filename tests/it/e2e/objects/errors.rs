@@ -11,7 +11,7 @@ use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
 
 #[tokio::test]
-async fn storage_that_fails_gives_the_hit_back() {
+async fn failing_storage_frees_the_hit() {
     let bucket = FaultyBackend::default();
     let gateway = InProcess::over(bucket.clone()).await;
     gateway.store("k", "text/plain", "bytes").await;
@@ -50,7 +50,7 @@ async fn storage_that_fails_gives_the_hit_back() {
 }
 
 #[tokio::test]
-async fn a_token_store_that_is_away_is_503() {
+async fn an_unavailable_token_store_is_503() {
     let (gateway, faults) = InProcess::with_faulty_store().await;
     gateway.store("k", "text/plain", "bytes").await;
     let token = gateway.token("GET", "k").await;

@@ -20,7 +20,7 @@ async fn is_free(gateway: &Gateway, token: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_gives_its_hit_back() {
+async fn an_aborted_download_frees_its_hit() {
     let gateway = Gateway::start();
     place_large(&gateway, 128 << 20);
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
@@ -39,7 +39,7 @@ async fn a_client_that_leaves_gives_its_hit_back() {
 }
 
 #[tokio::test]
-async fn those_that_leave_use_up_the_budget() {
+async fn aborted_downloads_use_up_the_byte_budget() {
     const SIZE: u64 = 64 << 20;
     let gateway = Gateway::start();
     place_large(&gateway, SIZE);
@@ -68,7 +68,7 @@ async fn those_that_leave_use_up_the_budget() {
 }
 
 #[tokio::test]
-async fn complete_ones_are_exact() {
+async fn complete_downloads_are_counted_exactly() {
     let gateway = Gateway::start();
     gateway.place("k", vec![7; 10_000]);
     let fields = json!({"max_hits": 10, "hit_on": "complete"});

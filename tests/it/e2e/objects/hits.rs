@@ -10,7 +10,7 @@ use crate::support::api::{answer, until};
 use crate::support::gateway::Gateway;
 
 #[tokio::test]
-async fn of_200_at_once_ten_get_in() {
+async fn of_200_concurrent_downloads_ten_are_admitted() {
     let gateway = Gateway::start();
     gateway.place("k", vec![7; 100_000]);
     let token = gateway.token("GET", "k").max_hits(10).await;
@@ -28,7 +28,7 @@ async fn of_200_at_once_ten_get_in() {
 }
 
 #[tokio::test]
-async fn of_20_uploads_at_once_three_get_in() {
+async fn of_20_concurrent_uploads_three_are_admitted() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").max_hits(3).await;
     let answers = join_all((0..20).map(|_| gateway.put(&token, vec![7; 10_000]))).await;
@@ -70,7 +70,7 @@ async fn hits_of_an_unlimited_token_are_seen_within_a_second() {
 }
 
 #[tokio::test]
-async fn what_delivers_nothing_gives_its_hit_back() {
+async fn an_answer_without_content_frees_its_hit() {
     let gateway = Gateway::start();
     let token = gateway.token("GET", "absent").max_hits(1).await;
     for _ in 0..3 {
@@ -86,7 +86,7 @@ async fn what_delivers_nothing_gives_its_hit_back() {
 }
 
 #[tokio::test]
-async fn a_window_makes_one_hit_of_one_clients_requests() {
+async fn a_window_counts_one_hit_for_a_clients_requests() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     let fields = json!({"max_hits": 2, "hit_window": 3600});
@@ -113,7 +113,7 @@ async fn a_window_makes_one_hit_of_one_clients_requests() {
 }
 
 #[tokio::test]
-async fn a_window_opens_once_for_a_hundred_at_once() {
+async fn a_window_opens_once_for_concurrent_requests() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let fields = json!({"max_hits": 1, "hit_window": 3600});
@@ -137,7 +137,7 @@ async fn a_window_ends() {
 }
 
 #[tokio::test]
-async fn a_window_whose_first_request_delivers_nothing_is_not_open() {
+async fn a_window_does_not_open_without_a_delivery() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     let fields = json!({"max_hits": 1, "hit_window": 3600});
@@ -161,7 +161,7 @@ async fn behind_proxy(gateway: &Gateway, token: &str, address: &str, agent: &str
 }
 
 #[tokio::test]
-async fn a_client_too_many_has_no_window_and_is_counted_each_time() {
+async fn a_client_beyond_the_window_limit_is_counted_each_time() {
     let server = json!({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1/32"]});
     let gateway = Gateway::with(json!({"server": server}));
     gateway.place("k", "bytes");
@@ -175,7 +175,7 @@ async fn a_client_too_many_has_no_window_and_is_counted_each_time() {
 }
 
 #[tokio::test]
-async fn made_up_user_agents_leave_windows_for_others() {
+async fn made_up_user_agents_leave_windows_for_other_addresses() {
     let server = json!({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1/32"]});
     let gateway = Gateway::with(json!({"server": server}));
     gateway.place("k", "bytes");

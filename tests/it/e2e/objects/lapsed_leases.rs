@@ -47,7 +47,7 @@ async fn held_at(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_download_is_cut_off_before_its_last_byte() {
+async fn a_download_is_cut_off_before_its_last_byte_when_its_lease_lapsed() {
     let (gateway, _, clock) = start().await;
     gateway
         .store("large", "text/plain", vec![7_u8; LARGE])
@@ -68,7 +68,7 @@ async fn a_download_is_cut_off_before_its_last_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_that_storage_has_is_counted_and_acknowledged() {
+async fn a_stored_upload_is_counted_and_acknowledged_after_its_lease_lapsed() {
     let (gateway, bucket, clock) = start().await;
     let token = gateway.token("PUT", "k").await;
     let uploading = held_at(&gateway, &bucket.after_finish, &token, "an upload").await;
@@ -90,7 +90,7 @@ async fn an_upload_that_storage_has_is_counted_and_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_that_is_not_visible_yet_never_is() {
+async fn an_upload_never_becomes_visible_after_its_lease_lapsed() {
     let (gateway, bucket, clock) = start().await;
     let token = gateway.token("PUT", "k").await;
     let uploading = held_at(&gateway, &bucket.before_finish, &token, "the first").await;
@@ -114,7 +114,7 @@ async fn an_upload_that_is_not_visible_yet_never_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_of_a_revoked_token_says_so() {
+async fn an_upload_of_a_revoked_token_is_answered_as_stored_and_not_counted() {
     let (gateway, bucket, _) = start().await;
     let token = gateway.token("PUT", "k").await;
     let uploading = held_at(&gateway, &bucket.after_finish, &token, "an upload").await;
@@ -129,7 +129,7 @@ async fn an_upload_of_a_revoked_token_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_that_is_still_coming_is_refused() {
+async fn an_upload_that_is_still_received_is_refused_after_its_lease_lapsed() {
     let (gateway, bucket, clock) = start().await;
     let token = gateway.token("PUT", "k").await;
     let mut stream = raw::begin_upload(gateway.port(), &token, 10, b"01234").await;
@@ -151,7 +151,7 @@ async fn an_upload_that_is_still_coming_is_refused() {
 /// Storage makes the object visible when its hit has long been given back, and somebody else has it:
 /// it is counted with another one, or the answer says that it is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_that_becomes_visible_too_late_is_counted_or_said_to_be_there() {
+async fn a_late_visible_upload_is_counted_or_answered_as_stored() {
     for another in [true, false] {
         let (gateway, bucket, clock) = start().await;
         bucket.ignores_fences.store(true, SeqCst);

@@ -34,7 +34,7 @@ const SANDBOX: Option<&str> = Some("sandbox; default-src 'none'");
 const ATTACHED: Option<&str> = Some("attachment; filename=\"k\"; filename*=UTF-8''k");
 
 #[tokio::test]
-async fn an_upload_of_what_is_not_one_type_is_415_and_stores_nothing() {
+async fn an_upload_with_an_invalid_media_type_is_415_and_stores_nothing() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     let first = format!("PUT /object/{token}");
@@ -77,7 +77,7 @@ async fn all(gateway: &InProcess, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn what_storage_holds_without_one_type_is_octet_stream() {
+async fn an_object_with_an_invalid_media_type_is_octet_stream() {
     let bucket = FaultyBackend::default();
     let gateway = InProcess::over(bucket.clone()).await;
     bucket.place("k", "<script>").await;
@@ -102,7 +102,7 @@ async fn what_storage_holds_without_one_type_is_octet_stream() {
 }
 
 #[tokio::test]
-async fn only_what_is_inert_is_shown() {
+async fn only_inert_media_types_are_shown_inline() {
     let bucket = FaultyBackend::default();
     let gateway = InProcess::over(bucket.clone()).await;
     bucket.place("k", "<script>").await;
@@ -162,7 +162,7 @@ async fn only_what_is_inert_is_shown() {
 }
 
 #[tokio::test]
-async fn a_tokens_type_is_one_type_too() {
+async fn a_tokens_media_type_is_validated() {
     let bucket = FaultyBackend::default();
     let gateway = InProcess::over(bucket.clone()).await;
     bucket.place("k", "<script>").await;
@@ -202,7 +202,7 @@ async fn a_tokens_type_is_one_type_too() {
 }
 
 #[tokio::test]
-async fn errors_are_json_that_runs_nothing() {
+async fn errors_of_html_objects_are_json() {
     let gateway = Gateway::start();
     gateway.place("k.html", "<script>");
     let fields = json!({"content_type": "text/html", "disposition": "inline"});

@@ -59,7 +59,7 @@ async fn one_range_is_206() {
 }
 
 #[tokio::test]
-async fn a_malformed_range_or_one_outside_is_416_and_gives_the_hit_back() {
+async fn a_malformed_or_unsatisfiable_range_is_416_and_frees_its_hit() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     let token = gateway.token("GET", "k").max_hits(1).await;
@@ -104,7 +104,7 @@ async fn an_empty_object_has_no_range() {
 }
 
 #[tokio::test]
-async fn if_range_right_wrong_weak_and_by_date() {
+async fn if_range_compares_tags_and_dates_strongly() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     // A strong comparison of dates needs an object that did not change a moment ago.
@@ -140,7 +140,7 @@ async fn if_range_right_wrong_weak_and_by_date() {
 }
 
 #[tokio::test]
-async fn two_ranges_in_two_lines_are_refused() {
+async fn duplicate_range_headers_are_refused() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     let token = gateway.token("GET", "k").max_hits(1).await;

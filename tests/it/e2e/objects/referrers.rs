@@ -24,7 +24,7 @@ fn assert_no_referrer(answer: &Answer, status: u16) {
 }
 
 #[tokio::test]
-async fn every_answer_says_no_referrer() {
+async fn every_answer_has_referrer_policy_no_referrer() {
     let gateway = Gateway::with(json!({
         "cors": {"allowed_origins": ["https://app.example"]},
         "limits": {"header_read_seconds": 1},
@@ -80,7 +80,7 @@ async fn every_answer_says_no_referrer() {
 }
 
 #[tokio::test]
-async fn the_referer_of_an_event_opens_nothing() {
+async fn the_referer_of_an_event_contains_no_link() {
     let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({
         "server": {"listen": "127.0.0.1:0", "host": "https://gateway.example"},
@@ -193,7 +193,7 @@ async fn the_referer_of_an_event_opens_nothing() {
 }
 
 #[tokio::test]
-async fn rules_about_referers_see_all_of_it() {
+async fn referer_rules_see_the_complete_header() {
     let gateway = Gateway::with(json!({
         "server": {"listen": "127.0.0.1:0", "host": "https://gateway.example"},
     }));

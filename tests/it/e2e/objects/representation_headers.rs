@@ -6,7 +6,7 @@ use crate::support::api::answer;
 use crate::support::gateway::Gateway;
 
 #[tokio::test]
-async fn codings_and_languages_of_an_upload_are_kept() {
+async fn content_encoding_and_language_of_an_upload_are_stored() {
     let gateway = Gateway::with(json!({"buckets": {
         "local": {"provider": "memory"},
     }}));
@@ -54,7 +54,7 @@ async fn codings_and_languages_of_an_upload_are_kept() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_kept_is_refused_and_nothing_is_stored() {
+async fn unsupported_representation_headers_are_refused_and_nothing_is_stored() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     for (name, value, status, code, says) in [
@@ -105,7 +105,7 @@ async fn what_cannot_be_kept_is_refused_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn the_framing_of_an_s3_client_is_not_stored() {
+async fn aws_chunked_framing_is_not_stored() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     let signed = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
@@ -142,7 +142,7 @@ async fn the_framing_of_an_s3_client_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_form_is_told_to_send_the_file_itself() {
+async fn a_multipart_form_is_refused_with_advice() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     for content_type in [

@@ -21,7 +21,7 @@ async fn both(gateway: &Gateway, token: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn headers_of_an_object() {
+async fn a_download_has_the_headers_of_its_object() {
     let gateway = Gateway::start();
     gateway.store("a.bin", "image/png", "0123456789").await;
     let token = gateway.token("GET", "a.bin").await;
@@ -52,7 +52,7 @@ async fn headers_of_an_object() {
 }
 
 #[tokio::test]
-async fn limited_tokens_are_never_cached() {
+async fn answers_for_limited_tokens_are_never_cached() {
     let gateway = Gateway::start();
     gateway.place("a", "bytes");
     for (fields, value) in [
@@ -73,7 +73,7 @@ async fn limited_tokens_are_never_cached() {
 
 /// A public object, through tokens that not everybody may use.
 #[tokio::test]
-async fn tokens_with_rules_are_never_public() {
+async fn answers_for_tokens_with_rules_are_never_public() {
     let bucket = FaultyBackend::default();
     let gateway = InProcess::over(bucket.clone()).await;
     bucket.place("a", "bytes").await;
@@ -112,7 +112,7 @@ async fn tokens_with_rules_are_never_public() {
 
 /// U+202E makes `gpj.exe` look like `exe.jpg`.
 #[tokio::test]
-async fn names_have_no_invisible_characters() {
+async fn file_names_have_no_invisible_characters() {
     let gateway = Gateway::start();
     let plain = "attachment; filename=\"photo_gpj.exe\"; filename*=UTF-8''photo_gpj.exe";
     for hidden in [
@@ -164,7 +164,7 @@ async fn names_have_no_invisible_characters() {
 }
 
 #[tokio::test]
-async fn names_and_dispositions() {
+async fn content_disposition_follows_name_and_disposition() {
     let gateway = Gateway::start();
     gateway.place("dir/a.txt", "bytes");
     let all = "attachment; filename=\"a.txt\"; filename*=UTF-8''a.txt";
@@ -193,7 +193,7 @@ async fn names_and_dispositions() {
 }
 
 #[tokio::test]
-async fn what_a_browser_would_run_is_an_attachment_or_in_a_sandbox() {
+async fn active_content_is_an_attachment_or_sandboxed() {
     let gateway = Gateway::start();
     for (content_type, active) in [
         ("text/html", true),
@@ -235,7 +235,7 @@ async fn what_a_browser_would_run_is_an_attachment_or_in_a_sandbox() {
 }
 
 #[tokio::test]
-async fn the_tokens_type_goes_before_the_objects() {
+async fn the_tokens_content_type_overrides_the_objects() {
     let gateway = Gateway::start();
     gateway.place("a.txt", "<b>");
     let fields = json!({"content_type": "text/html", "disposition": "inline"});

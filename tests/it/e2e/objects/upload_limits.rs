@@ -8,7 +8,7 @@ use crate::support::gateway::Gateway;
 use crate::support::raw;
 
 #[tokio::test]
-async fn a_declared_size_is_refused_at_the_head_and_one_that_fits_is_not() {
+async fn an_oversized_content_length_is_refused_before_the_body() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").set("size", 100).await;
     gateway
@@ -27,7 +27,7 @@ async fn a_declared_size_is_refused_at_the_head_and_one_that_fits_is_not() {
 }
 
 #[tokio::test]
-async fn an_undeclared_size_is_refused_where_it_grows_too_large() {
+async fn a_chunked_upload_is_refused_when_it_grows_too_large() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").set("size", 100_000).await;
     let pieces = |count: usize| {
@@ -46,7 +46,7 @@ async fn an_undeclared_size_is_refused_where_it_grows_too_large() {
 }
 
 #[tokio::test]
-async fn an_upload_that_stalls_is_408_and_leaves_nothing() {
+async fn a_stalled_upload_is_408_and_leaves_no_file() {
     let gateway = Gateway::with(json!({"limits": {"idle_seconds": 1}}));
     let token = gateway.token("PUT", "k").await;
     let mut stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
@@ -57,7 +57,7 @@ async fn an_upload_that_stalls_is_408_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn json_that_stalls_is_408() {
+async fn a_stalled_json_body_is_408() {
     let gateway = Gateway::with(json!({"limits": {"idle_seconds": 1}}));
     let authorization = format!("Authorization: Bearer {}", crate::support::api::CONTROL);
     let lines = [authorization.as_bytes(), b"Content-Length: 100"];
@@ -67,7 +67,7 @@ async fn json_that_stalls_is_408() {
 
 /// The hit is leased while bytes come, and nobody else gets it.
 #[tokio::test]
-async fn an_upload_under_way_holds_its_hit() {
+async fn an_upload_under_way_reserves_its_hit() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     let stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;

@@ -14,7 +14,7 @@ fn pieces(count: usize) -> reqwest::Body {
 }
 
 #[tokio::test]
-async fn known_and_unknown_lengths() {
+async fn uploads_of_known_and_unknown_length_are_stored() {
     let gateway = Gateway::start();
     let known = gateway.token("PUT", "dir/known").await;
     let put = gateway.put(&known, vec![5; 5 << 20]).await;
@@ -65,7 +65,7 @@ async fn a_put_token_is_good_for_one_upload() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_100_gets_it_after_the_checks() {
+async fn a_100_continue_is_sent_after_the_checks() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").set("size", 5).await;
     let head = |length: usize| {
@@ -91,7 +91,7 @@ async fn a_client_that_waits_for_100_gets_it_after_the_checks() {
 }
 
 #[tokio::test]
-async fn the_type_is_kept_or_demanded() {
+async fn the_content_type_is_stored_or_required() {
     let gateway = Gateway::start();
     let fields = json!({"content_type": "image/png", "max_hits": 9});
     let token = gateway.token("PUT", "k").with(fields).await;
@@ -143,7 +143,7 @@ async fn overwriting_can_be_forbidden() {
 }
 
 #[tokio::test]
-async fn of_many_that_may_not_overwrite_one_wins() {
+async fn concurrent_exclusive_uploads_have_one_winner() {
     let gateway = Gateway::start();
     let fields = json!({"allow_overwrite": false, "max_hits": 20});
     let token = gateway.token("PUT", "k").with(fields).await;
@@ -169,7 +169,7 @@ async fn of_many_that_may_not_overwrite_one_wins() {
 
 /// A part must not become the whole.
 #[tokio::test]
-async fn a_part_of_a_file_is_refused() {
+async fn an_upload_with_content_range_is_refused() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     let token = gateway.token("PUT", "k").await;

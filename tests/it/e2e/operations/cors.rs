@@ -27,7 +27,7 @@ fn assert_vary(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn simple_requests_and_errors_carry_the_headers() {
+async fn simple_requests_and_errors_have_cors_headers() {
     let gateway = with_cors(json!([APP, "http://localhost:3000"]));
     gateway.place("k", "bytes");
     let token = gateway.token("GET", "k").await;
@@ -68,7 +68,7 @@ async fn simple_requests_and_errors_carry_the_headers() {
 }
 
 #[tokio::test]
-async fn a_preflight_is_answered_without_asking_for_the_token() {
+async fn a_preflight_is_answered_without_a_token_check() {
     let gateway = with_cors(json!([APP]));
     let preflight = gateway
         .object("OPTIONS", "unknown")
@@ -103,7 +103,7 @@ async fn a_preflight_is_answered_without_asking_for_the_token() {
 }
 
 #[tokio::test]
-async fn any_origin() {
+async fn an_asterisk_allows_any_origin() {
     let gateway = with_cors(json!(["*"]));
     let got = from(&gateway, "GET", "unknown", "https://any.example").await;
     assert_eq!(got.header("access-control-allow-origin"), Some("*"));
@@ -111,7 +111,7 @@ async fn any_origin() {
 }
 
 #[tokio::test]
-async fn without_the_section_there_are_no_headers() {
+async fn without_a_cors_section_there_are_no_cors_headers() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let token = gateway.token("GET", "k").await;

@@ -9,7 +9,7 @@ use crate::support::in_process::InProcess;
 use crate::support::raw;
 
 #[tokio::test]
-async fn alive_and_ready() {
+async fn healthz_and_readyz_answer() {
     let gateway = Gateway::start();
     let health = answer(gateway.plain("GET", "/healthz")).await;
     assert_eq!(
@@ -28,7 +28,7 @@ async fn alive_and_ready() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_away_drains_nobody() {
+async fn an_unavailable_bucket_is_degraded_and_stays_ready() {
     // Nobody listens at that port any more.
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = closed.local_addr().unwrap();
@@ -45,7 +45,7 @@ async fn a_bucket_that_is_away_drains_nobody() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_answers_an_error_is_there() {
+async fn a_bucket_that_answers_an_error_is_available() {
     let storage = crate::support::s3_stub::start(403, 403).await;
     let gateway = Gateway::with(json!({
         "credentials": {"c": {"access_key": "a", "secret_key": "b"}},
@@ -58,7 +58,7 @@ async fn a_bucket_that_answers_an_error_is_there() {
 }
 
 #[tokio::test]
-async fn the_answer_is_kept_for_a_moment() {
+async fn readyz_is_cached_for_some_seconds() {
     let bucket = FaultyBackend::default();
     let gateway = InProcess::over(bucket.clone()).await;
     let buckets = async || answer(gateway.plain("GET", "/readyz")).await.json()["buckets"].clone();
@@ -69,7 +69,7 @@ async fn the_answer_is_kept_for_a_moment() {
 
 /// Over a connection that is open already: no new one is taken then.
 #[tokio::test]
-async fn shutting_down_is_said_to_whoever_still_asks() {
+async fn readyz_is_503_during_shutdown() {
     use tokio::io::AsyncWriteExt;
 
     let gateway = InProcess::over(FaultyBackend::default()).await;

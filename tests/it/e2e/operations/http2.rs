@@ -71,7 +71,7 @@ async fn uploads_and_downloads() {
 }
 
 #[tokio::test]
-async fn a_refused_upload_hears_why_and_the_connection_lives() {
+async fn a_refused_http2_upload_gets_its_answer_and_the_connection_stays() {
     let gateway = Gateway::start();
     let mut client = connect(&gateway).await;
     let put = gateway.token("PUT", "k").set("size", 10).await;
@@ -89,7 +89,7 @@ async fn a_refused_upload_hears_why_and_the_connection_lives() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_reset_leaves_nothing() {
+async fn a_reset_stream_leaves_no_file_and_frees_its_hit() {
     let gateway = Gateway::start();
     let mut client = connect(&gateway).await;
     let put = gateway.token("PUT", "k").await;

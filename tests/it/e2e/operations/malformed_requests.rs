@@ -4,7 +4,7 @@ use crate::support::gateway::Gateway;
 use crate::support::raw;
 
 #[tokio::test]
-async fn headers_given_twice_are_refused_and_nothing_is_stored() {
+async fn duplicate_headers_are_refused_and_nothing_is_stored() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     let first = format!("PUT /object/{token}");
@@ -35,7 +35,7 @@ async fn headers_given_twice_are_refused_and_nothing_is_stored() {
 
 /// What HTTP itself leaves no room for.
 #[tokio::test]
-async fn heads_that_are_no_http_are_refused() {
+async fn request_heads_that_are_not_http_are_refused() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     let first = format!("PUT /object/{token}");
@@ -77,7 +77,7 @@ async fn heads_that_are_no_http_are_refused() {
 }
 
 #[tokio::test]
-async fn lengths_that_contradict_each_other_smuggle_nothing() {
+async fn contradictory_lengths_smuggle_no_request() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").max_hits(5).await;
     let request = format!(
@@ -98,7 +98,7 @@ async fn lengths_that_contradict_each_other_smuggle_nothing() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_are_refused_where_they_matter() {
+async fn header_values_that_are_not_text_are_refused_where_they_matter() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let put = gateway.token("PUT", "new").await;
@@ -135,7 +135,7 @@ async fn bytes_that_are_no_text_are_refused_where_they_matter() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_long_is_an_error_in_json() {
+async fn an_oversized_request_head_is_an_error_in_json() {
     let gateway = Gateway::start();
     let long = format!("X-Long: {}", "x".repeat(1 << 20));
     let refused = raw::request(gateway.port, "GET /healthz", &[long.as_bytes()], b"").await;

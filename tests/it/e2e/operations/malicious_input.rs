@@ -6,7 +6,7 @@ use crate::support::api::{CONTROL, answer};
 use crate::support::gateway::Gateway;
 
 #[tokio::test]
-async fn keys_and_names_that_would_lead_elsewhere() {
+async fn keys_and_file_names_cannot_traverse_paths() {
     let gateway = Gateway::start();
     for (field, value) in [
         ("key", json!("../outside")),
@@ -75,7 +75,7 @@ async fn a_key_that_the_bucket_cannot_hold_is_refused_and_its_status_says_absent
 
 /// Keys that mean nothing to HTTP or JSON, but might to a file system or a shell.
 #[tokio::test]
-async fn odd_keys_are_stored_below_the_bucket_or_refused() {
+async fn unusual_keys_are_stored_below_the_bucket_or_refused() {
     let gateway = Gateway::start();
     for key in [
         "a//b",
@@ -163,7 +163,7 @@ async fn reserved_keys_get_no_token() {
 }
 
 #[tokio::test]
-async fn numbers_at_the_edges() {
+async fn numbers_at_their_limits_are_accepted_or_refused() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let most = json!({"max_hits": i64::MAX, "size": i64::MAX, "expire_at": i64::MAX,
@@ -196,7 +196,7 @@ fn merge(mut one: Value, other: Value) -> Value {
 }
 
 #[tokio::test]
-async fn deep_json_is_refused_and_nobody_falls_over() {
+async fn deeply_nested_json_is_refused() {
     let gateway = Gateway::start();
     for body in [
         "[".repeat(100_000),

@@ -9,7 +9,7 @@ use crate::support::gateway::Gateway;
 use crate::support::raw;
 
 #[tokio::test]
-async fn every_declared_family_is_there_after_traffic_and_no_token_in_it() {
+async fn every_declared_metric_is_served_and_contains_no_token() {
     let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({"limits": {"max_connections": 8}}));
     let fields = json!({"callback": receiver.url(), "token": "never-in-metrics", "max_hits": 5});
@@ -67,7 +67,7 @@ async fn every_declared_family_is_there_after_traffic_and_no_token_in_it() {
 }
 
 #[tokio::test]
-async fn metrics_have_a_listener_of_their_own() {
+async fn metrics_are_served_on_their_own_listener() {
     let gateway = Gateway::start();
     let here = answer(gateway.plain("GET", "/metrics")).await;
     here.assert_error(404, "not_found");

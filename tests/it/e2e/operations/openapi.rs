@@ -33,7 +33,7 @@ fn documented(document: &Value) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[tokio::test]
-async fn what_is_documented_is_there_and_nothing_else() {
+async fn documented_routes_and_routes_are_the_same() {
     let gateway = Gateway::start();
     let documented = documented(&document(&gateway).await);
     assert!(documented.len() >= 9, "{documented:?}");
@@ -63,7 +63,7 @@ async fn what_is_documented_is_there_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn every_error_code_stands_in_it() {
+async fn every_error_code_is_documented() {
     let gateway = Gateway::start();
     let text = document(&gateway).await.to_string();
     for code in [
@@ -155,7 +155,7 @@ async fn answers_have_the_fields_of_their_schemas() {
 }
 
 #[tokio::test]
-async fn bounds_are_told_and_hold() {
+async fn documented_bounds_hold() {
     let gateway = Gateway::start();
     let document = document(&gateway).await;
     let parameter = |path: &str, method: &str, name: &str| {

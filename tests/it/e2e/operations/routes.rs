@@ -32,7 +32,7 @@ async fn unknown_paths_are_404() {
 }
 
 #[tokio::test]
-async fn wrong_methods_are_told_the_right_ones() {
+async fn wrong_methods_are_405_with_allow() {
     let gateway = Gateway::start();
     for (path, allow, wrong) in [
         (
@@ -75,7 +75,7 @@ async fn wrong_methods_are_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn odd_paths_are_no_tokens() {
+async fn unusual_paths_are_not_tokens() {
     let gateway = Gateway::start();
     gateway.place("k", "bytes");
     let long = "x".repeat(129);
@@ -118,7 +118,7 @@ async fn odd_paths_are_no_tokens() {
 }
 
 #[tokio::test]
-async fn a_target_in_absolute_form_and_an_asterisk() {
+async fn request_targets_in_absolute_and_asterisk_form_are_answered() {
     let gateway = Gateway::start();
     let absolute = raw::request(gateway.port, "GET http://gateway/healthz", &[], b"").await;
     assert_eq!(absolute.status, 200);

@@ -14,7 +14,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn no_log_and_no_file_of_the_store_gives_a_working_link() {
+async fn logs_and_store_files_contain_no_usable_token() {
     let receiver = CallbackReceiver::start().await;
     receiver.answer(500);
     let gateway = Gateway::with(json!({"callback": {"retry_seconds": [1]}}));
@@ -82,7 +82,7 @@ async fn no_log_and_no_file_of_the_store_gives_a_working_link() {
 }
 
 #[tokio::test]
-async fn every_request_has_one_line_with_its_handle() {
+async fn every_request_has_one_access_line_with_its_token_id() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
     let created = gateway

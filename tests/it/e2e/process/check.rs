@@ -25,7 +25,7 @@ const GOOD: &str = "server: {listen: \":0\"}\nsled: {path: tokens}\ncontrol: {to
                     buckets: {local: {provider: memory}}\n";
 
 #[test]
-fn a_good_configuration_is_said_to_be_valid_however_it_is_named() {
+fn check_accepts_every_form_of_the_config_argument() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("good.yaml"), GOOD).unwrap();
     for arguments in [
@@ -49,7 +49,7 @@ fn a_good_configuration_is_said_to_be_valid_however_it_is_named() {
 }
 
 #[test]
-fn a_bad_one_names_key_place_and_what_was_expected() {
+fn a_wrong_configuration_is_refused_with_key_and_reason() {
     let folder = tempfile::tempdir().unwrap();
     for (text, parts) in [
         (
@@ -114,7 +114,7 @@ fn the_version_names_the_features() {
 }
 
 #[tokio::test]
-async fn the_environment_goes_over_the_file() {
+async fn the_environment_overrides_the_file() {
     let host = "https://from.the.environment";
     let builder = Gateway::builder().variable("ASSET_GATEWAY__SERVER__HOST", host);
     let gateway = builder.start();

@@ -226,7 +226,7 @@ fn refused() -> Vec<(Value, &'static str, &'static str)> {
 }
 
 #[test]
-fn the_start_refuses_what_check_refuses() {
+fn check_and_start_refuse_the_same_configurations() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     std::fs::write(at("file"), "a file, no folder").unwrap();
@@ -253,7 +253,7 @@ fn the_start_refuses_what_check_refuses() {
 }
 
 #[test]
-fn a_log_setting_that_stops_the_start_is_told_by_check() {
+fn check_refuses_a_log_setting_that_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("c.yaml"), with(json!({})).to_string()).unwrap();
     for (variable, value) in [("ASSET_GATEWAY_LOG_FORMAT", "xml"), ("RUST_LOG", "a=b=c")] {

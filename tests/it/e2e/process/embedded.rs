@@ -21,7 +21,7 @@ fn kept_token(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn the_banner_s_commands_work_when_pasted() {
+async fn the_banners_commands_work_when_pasted() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let gateway = Gateway::embedded(&folder);
     let text = banner(&gateway).await;

@@ -39,7 +39,7 @@ fn assert_private(folder: &Path) {
 }
 
 #[tokio::test]
-async fn the_store_is_private_and_is_made_so_again() {
+async fn store_files_are_private_and_are_made_private_again() {
     let gateway = Gateway::start();
     gateway.store("a/b", "text/plain", "x").await;
     let tokens = gateway.folder().join("tokens");
@@ -79,7 +79,7 @@ async fn the_store_is_private_and_is_made_so_again() {
 }
 
 #[tokio::test]
-async fn without_a_configuration_all_of_data_is_private() {
+async fn embedded_data_is_private() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let data = folder.path().join("data");
     let gateway = Gateway::embedded(&folder);

@@ -19,7 +19,7 @@ fn folder() -> Arc<tempfile::TempDir> {
 }
 
 #[test]
-fn it_is_valid_as_it_is() {
+fn the_legacy_configuration_is_valid() {
     let folder = folder();
     for arguments in [
         ["check", "-config", "config.yaml"],
@@ -63,7 +63,7 @@ fn fields(of: &Value) -> BTreeSet<&str> {
 }
 
 #[tokio::test]
-async fn its_clients_are_served_as_they_were() {
+async fn legacy_requests_get_legacy_answers() {
     let redis = Server::start();
     let gateway = start(&redis);
     let health = answer(gateway.plain("GET", "/healthz")).await;
@@ -116,7 +116,7 @@ async fn its_clients_are_served_as_they_were() {
 }
 
 #[tokio::test]
-async fn its_shortest_request_gets_its_defaults() {
+async fn the_shortest_legacy_request_gets_legacy_defaults() {
     let redis = Server::start();
     let gateway = start(&redis);
     let request = json!({

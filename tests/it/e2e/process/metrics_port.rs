@@ -9,7 +9,7 @@ use crate::support::gateway::Gateway;
 use crate::support::process::Process;
 
 #[tokio::test]
-async fn one_that_was_asked_for_stops_the_start() {
+async fn a_taken_configured_metrics_port_stops_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let builder = Gateway::builder().with(json!({"metrics": {"listen": address}}));
@@ -23,7 +23,7 @@ async fn one_that_was_asked_for_stops_the_start() {
 }
 
 #[tokio::test]
-async fn the_default_one_is_only_missed() {
+async fn a_taken_default_metrics_port_is_a_warning() {
     let gateway = loop {
         // Where another process has the port, it is taken, too, unless that process ends now.
         let _taken = TcpListener::bind("127.0.0.1:9464");

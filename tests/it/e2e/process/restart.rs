@@ -42,7 +42,7 @@ async fn tokens_hits_and_objects_outlive_the_process() {
 }
 
 #[tokio::test]
-async fn an_upload_under_way_is_finished_before_the_end() {
+async fn an_upload_under_way_is_finished_before_the_process_ends() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     let mut stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
@@ -63,7 +63,7 @@ async fn an_upload_under_way_is_finished_before_the_end() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_end_in_time_is_cut_off() {
+async fn an_upload_that_exceeds_the_shutdown_time_is_cut_off() {
     let gateway = Gateway::with(json!({"limits": {"shutdown_seconds": 1}}));
     let token = gateway.token("PUT", "k").await;
     let _stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;

@@ -19,7 +19,7 @@ async fn upload(server: &Running, path: &str, bytes: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_refused_upload_can_be_sent_to_its_end_and_reads_its_answer() {
+async fn a_refused_upload_can_be_sent_completely_and_gets_its_answer() {
     let server = start(settings()).await;
     for path in ["/refused", "/partly-read"] {
         let answer = upload(&server, path, 64 * 1024 * 1024).await;
@@ -55,7 +55,7 @@ async fn an_upload_that_waits_for_100_gets_it() {
 }
 
 #[tokio::test]
-async fn an_upload_that_was_read_keeps_the_connection() {
+async fn a_received_upload_keeps_the_connection() {
     let server = start(settings()).await;
     let mut stream = server.connect().await;
     for body in [

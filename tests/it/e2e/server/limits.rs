@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::support::*;
 
 #[tokio::test]
-async fn a_client_that_sends_nothing_is_closed_without_a_word() {
+async fn a_silent_client_is_disconnected_without_an_answer() {
     let server = start(settings()).await;
     for beginning in [&b""[..], b"PRI * HTTP/2.0\r\n"] {
         assert_eq!(server.exchange(beginning).await, "");
@@ -19,7 +19,7 @@ async fn a_client_that_sends_nothing_is_closed_without_a_word() {
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_for_idle_and_then_closed_without_a_word() {
+async fn an_idle_connection_is_closed_without_an_answer() {
     let server = start(settings()).await;
     let mut stream = server.connect().await;
     for _ in 0..2 {
@@ -32,7 +32,7 @@ async fn a_connection_is_kept_for_idle_and_then_closed_without_a_word() {
 }
 
 #[tokio::test]
-async fn past_the_limit_is_a_503_and_room_is_made_again() {
+async fn a_connection_over_the_limit_is_a_503_until_another_closes() {
     let server = start(ServerSettings {
         max_connections: 1,
         ..settings()
@@ -54,7 +54,7 @@ async fn past_the_limit_is_a_503_and_room_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_is_cut_off() {
+async fn a_client_that_reads_nothing_is_disconnected() {
     let server = start(settings()).await;
     let mut stream = server.ask("/endless").await;
     tokio::time::sleep(settings().idle + Duration::from_millis(500)).await;
@@ -71,7 +71,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_slow_client_that_moves_lives() {
+async fn a_slow_client_that_reads_is_not_disconnected() {
     let server = start(settings()).await;
     let mut stream = server.connect().await;
     socket2::SockRef::from(&stream)
@@ -124,7 +124,7 @@ async fn http2_is_served_by_prior_knowledge() {
 }
 
 #[tokio::test]
-async fn an_upload_that_stalls_is_an_error_that_handlers_can_tell() {
+async fn a_stalled_upload_is_an_error_that_handlers_recognise() {
     let server = start(settings()).await;
     let answer = server
         .exchange(b"PUT /stored HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhello")

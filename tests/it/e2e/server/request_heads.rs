@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::support::*;
 
 #[tokio::test]
-async fn a_garbage_request_line_is_our_400() {
+async fn a_garbage_request_line_is_a_json_400() {
     let server = start(settings()).await;
     for garbage in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n"[..],
@@ -28,7 +28,7 @@ async fn a_garbage_request_line_is_our_400() {
 }
 
 #[tokio::test]
-async fn smuggling_shapes_are_our_400() {
+async fn ambiguous_requests_are_a_json_400() {
     let server = start(settings()).await;
     for headers in [
         "Content-Length: 5\r\nContent-Length: 6",
@@ -46,7 +46,7 @@ async fn smuggling_shapes_are_our_400() {
 }
 
 #[tokio::test]
-async fn too_many_headers_are_our_431() {
+async fn too_many_headers_are_a_json_431() {
     let server = start(settings()).await;
     let headers: String = (0..200).map(|n| format!("x-{n}: y\r\n")).collect();
     let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
@@ -58,7 +58,7 @@ async fn too_many_headers_are_our_431() {
 }
 
 #[tokio::test]
-async fn a_long_header_is_our_431_though_the_client_goes_on_sending() {
+async fn a_long_header_is_a_json_431_while_the_client_still_sends() {
     let server = start(settings()).await;
     for kib in [100, 2048] {
         let long = "y".repeat(kib * 1024);
@@ -72,7 +72,7 @@ async fn a_long_header_is_our_431_though_the_client_goes_on_sending() {
 }
 
 #[tokio::test]
-async fn a_broken_second_request_is_our_400() {
+async fn a_broken_second_request_is_a_json_400() {
     let server = start(settings()).await;
     let mut stream = server.ask("/").await;
     assert!(read_answer(&mut stream).await.ends_with("hello"));
@@ -87,7 +87,7 @@ async fn a_broken_second_request_is_our_400() {
 }
 
 #[tokio::test]
-async fn a_body_that_looks_like_an_automatic_answer_is_left_alone() {
+async fn a_body_that_looks_like_hypers_answer_is_not_replaced() {
     let server = start(settings()).await;
     let mut stream = server.connect().await;
     for _ in 0..2 {
@@ -99,7 +99,7 @@ async fn a_body_that_looks_like_an_automatic_answer_is_left_alone() {
 }
 
 #[tokio::test]
-async fn headers_that_come_too_slowly_are_a_408() {
+async fn slow_headers_are_a_408() {
     let server = start(settings()).await;
     let mut stream = server.connect().await;
     let began = Instant::now();
@@ -109,7 +109,7 @@ async fn headers_that_come_too_slowly_are_a_408() {
 }
 
 #[tokio::test]
-async fn a_drip_of_headers_is_a_408_too() {
+async fn headers_sent_byte_by_byte_are_a_408() {
     let server = start(settings()).await;
     let (mut read, mut write) = server.connect().await.into_split();
     let drip = tokio::spawn(async move {
@@ -132,7 +132,7 @@ async fn a_drip_of_headers_is_a_408_too() {
 }
 
 #[tokio::test]
-async fn the_peer_is_an_ipv4_address_on_a_socket_of_both_families() {
+async fn an_ipv4_peer_of_a_dual_stack_socket_is_an_ipv4_address() {
     let server = start_on(":0", settings()).await;
     let stream = server.connect().await;
     let local = stream.local_addr().unwrap();
@@ -145,7 +145,7 @@ async fn the_peer_is_an_ipv4_address_on_a_socket_of_both_families() {
 }
 
 #[tokio::test]
-async fn headers_reach_handlers_untouched() {
+async fn handlers_get_headers_unchanged() {
     async fn echo(headers: HeaderMap) -> String {
         headers["x-a"].to_str().unwrap().to_owned()
     }

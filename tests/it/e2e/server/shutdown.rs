@@ -16,7 +16,7 @@ use super::support::*;
 use crate::support::api::until;
 
 #[tokio::test]
-async fn shutdown_closes_the_listener_and_idle_connections_and_finishes_answers() {
+async fn shutdown_closes_idle_connections_and_finishes_answers() {
     let server = start(settings()).await;
     let mut idle = server.ask("/").await;
     read_answer(&mut idle).await;
@@ -36,7 +36,7 @@ async fn shutdown_closes_the_listener_and_idle_connections_and_finishes_answers(
 }
 
 #[tokio::test]
-async fn shutdown_cuts_off_what_does_not_end() {
+async fn shutdown_cuts_off_requests_after_its_time_limit() {
     let server = start(ServerSettings {
         shutdown: Duration::from_millis(200),
         ..settings()
@@ -65,7 +65,7 @@ async fn a_forced_shutdown_does_not_wait() {
 
 /// What the requests had to write down has begun when the server says that it is done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_of_http2_have_ended_when_the_server_has() {
+async fn http2_streams_have_ended_when_the_server_returns() {
     const STREAMS: usize = 100;
     let server = start(ServerSettings {
         shutdown: Duration::ZERO,
