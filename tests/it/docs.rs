@@ -1,4 +1,4 @@
-//! What the documents say of the code, where a machine can tell. (`config.yaml.example` has its
+//! Statements of the documents that can be compared with the code. (`config.yaml.example` has its
 //! tests beside the configuration.)
 
 use std::collections::BTreeSet;
@@ -212,7 +212,7 @@ fn every_test_on_the_security_page_exists() {
             continue;
         };
         for name in quoted(tests) {
-            // Cases of a suite are named where the suite lists them.
+            // The cases of a suite stand in the suite's list.
             let is_there = [
                 format!("fn {name}("),
                 format!(" {name};"),

@@ -1,4 +1,4 @@
-//! Over real sockets.
+//! End-to-end tests over real sockets.
 
 mod callbacks;
 mod control;

@@ -1,11 +1,11 @@
-//! The functions of the fuzz targets (`fuzz/`), each on its corpus.
+//! Replays the corpora of the fuzz targets (`fuzz/`).
 
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
 use std::path::Path;
 
-/// Runs `target` on each input that is kept for it.
+/// Runs `target` on each input of its corpus.
 fn replay(name: &str, target: fn(&[u8])) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let corpus = std::fs::read_dir(root.join("fuzz/corpus").join(name)).unwrap();
@@ -55,7 +55,7 @@ fn template() {
     replay("template", targets::template::run);
 }
 
-/// Every target has its binary, its dictionary and its corpus, and is replayed here.
+/// Every target has a binary, a dictionary and a corpus, and is replayed here.
 #[test]
 fn every_fuzz_target_is_complete() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

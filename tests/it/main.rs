@@ -1,4 +1,4 @@
-//! The one integration binary.
+//! The integration tests, in one binary.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -1,4 +1,4 @@
-//! What the tests over real sockets stand on.
+//! Processes, clients, servers and faulty parts for the end-to-end tests.
 
 pub mod api;
 pub mod callback_receiver;
@@ -16,7 +16,6 @@ pub mod raw;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod s3;
-pub mod s3_stub;
 #[path = "../../backends/tests/objects/support/scripted_storage.rs"]
 pub mod scripted_storage;
 #[cfg(target_os = "linux")]

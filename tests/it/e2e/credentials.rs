@@ -1,4 +1,4 @@
-//! Keys that the process finds for itself, against storage that verifies signatures.
+//! Storage credentials from the environment, a file or a chain, against storage that verifies signatures.
 
 #[cfg(feature = "aws")]
 mod aws;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::gateway::Gateway;
 use crate::support::s3::S3sServer;
 
-/// Starts with `variables` and nothing else that Amazon's SDKs would look at.
+/// Starts a gateway with `variables` and nothing else that Amazon's SDK would read.
 fn start(
     s3: &S3sServer,
     credential: Value,
@@ -30,7 +30,7 @@ fn start(
     builder.start()
 }
 
-/// An upload and a download; nothing of a key gets into the log.
+/// Uploads and downloads, and checks that no secret key is logged.
 async fn works(gateway: &Gateway, s3: &S3sServer) {
     let fields = json!({"bucket": "s3", "max_hits": 3});
     let put = gateway.token("PUT", "k").with(fields.clone()).await;

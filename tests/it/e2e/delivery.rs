@@ -1,4 +1,4 @@
-//! Callbacks from a queue in memory to receivers on real sockets.
+//! Delivery of callbacks from a queue in memory to receivers on real sockets.
 
 mod queue;
 
@@ -44,7 +44,7 @@ impl Running {
         Self::with(4, settings)
     }
 
-    /// With so many tries at the same time.
+    /// With at most `concurrency` attempts at a time.
     fn with(concurrency: usize, settings: CallbackSettings) -> Self {
         install_crypto();
         let queue = Arc::<MemoryQueue>::default();
@@ -78,7 +78,7 @@ impl Running {
             .await;
     }
 
-    /// The errors of all tries of an event that is given up.
+    /// Waits until the event is a dead letter; returns the errors of its attempts.
     async fn errors(&self, id: &EventId) -> Vec<String> {
         self.queue
             .until(|queue| queue.dead.lock().contains_key(id.as_str()))
@@ -193,7 +193,7 @@ async fn failures_have_stable_error_names() {
     });
     let receiver = start_receiver().await;
 
-    // Accepts and closes.
+    // Accepts and closes connections.
     let dropping = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let dropping_at = dropping.local_addr().unwrap();
     tokio::spawn(async move {
@@ -201,7 +201,7 @@ async fn failures_have_stable_error_names() {
             drop(accepted)
         }
     });
-    // Nobody listens there any more.
+    // The port is closed again.
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed_at = closed.local_addr().unwrap();
     drop(closed);

@@ -1,7 +1,7 @@
 //! Several gateways on one Redis, as real processes.
 //!
-//! - `crowd`: requests from all sides while one node is killed.
-//! - `traffic`: work of every kind that remembers what was acknowledged.
+//! - `concurrent_clients`: requests to all nodes while one node is killed.
+//! - `mixed_traffic`: requests of every kind, with a record of what was acknowledged.
 
 mod callbacks;
 mod concurrent_clients;

@@ -1,5 +1,5 @@
-//! A disk without room under the embedded store: writes are 503 for as long as that lasts, and
-//! nothing that was acknowledged is lost.
+//! A full disk below the embedded store: writes are 503 until there is space again, and
+//! nothing acknowledged is lost.
 
 mod ledger;
 
@@ -55,11 +55,11 @@ async fn writes_are_refused_while_the_disk_is_full_and_resume() {
     let custom = json!({"key": "k", "method": "GET", "token": "custom"});
     let refused = gateway.create(custom.clone()).await;
     refused.assert_error(503, "unavailable");
-    // What needs no write goes on.
+    // Operations without a write still work.
     assert_eq!(gateway.get(&unlimited).await.body, "content");
     assert_eq!(gateway.head(&limited).await.status, 200);
     assert_eq!(gateway.used_hits(&limited).await, 1);
-    // A revocation is in force at once; that it will last cannot be said yet.
+    // A revocation is in force at once; its durability is not certain yet.
     let revoke = gateway.control("DELETE", &format!("/token/{revoked}"));
     answer(revoke).await.assert_error(503, "unavailable");
     gateway
@@ -69,7 +69,7 @@ async fn writes_are_refused_while_the_disk_is_full_and_resume() {
     until("not ready", async || !is_ready(&gateway).await).await;
     let ready = answer(gateway.plain("GET", "/readyz")).await;
     assert_eq!(ready.json()["token_store"], "unavailable");
-    // The reason is said once.
+    // The reason is logged once.
     assert_eq!(gateway.logged(OUTAGE).len(), 1, "{}", gateway.log());
     let reason = gateway.logged(OUTAGE)[0]["exception.message"].to_string();
     assert!(reason.contains("No space left on device"), "{reason}");
@@ -91,7 +91,7 @@ async fn writes_are_refused_while_the_disk_is_full_and_resume() {
         .assert_error(404, "token_not_found");
     assert_eq!(gateway.logged(OUTAGE).len(), 1, "{}", gateway.log());
 
-    // All of it is on disk.
+    // All changes are on disk.
     gateway.kill();
     let gateway = disk.start();
     gateway
@@ -105,7 +105,7 @@ async fn writes_are_refused_while_the_disk_is_full_and_resume() {
     assert_eq!(gateway.get("custom").await.body, "content");
 }
 
-/// Probed, not only remembered: nobody else writes.
+/// `/readyz` probes the store: no other request writes here.
 #[tokio::test]
 async fn readyz_is_503_while_the_disk_is_full() {
     let disk = SmallDisk::new(24);
@@ -122,7 +122,7 @@ async fn a_start_on_a_full_disk_names_the_remedy() {
     let disk = SmallDisk::new(24);
     let gateway = disk.start();
     let token = gateway.token("GET", "k").await;
-    // Past what sled has taken of the disk already.
+    // Uses up the space that sled has already allocated.
     disk.fill();
     until_refused(&gateway).await;
     gateway.kill();
@@ -137,7 +137,7 @@ async fn a_start_on_a_full_disk_names_the_remedy() {
     assert_eq!(disk.start().record(&token).await["used_hits"], 0);
 }
 
-/// Full and free again and again, with a kill in the middle of some.
+/// The disk is filled and freed a hundred times, with kills in between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_full_disks_lose_nothing_acknowledged() {
     let disk = SmallDisk::new(64);
@@ -149,7 +149,7 @@ async fn a_hundred_full_disks_lose_nothing_acknowledged() {
         disk.fill();
         ledger.work_until_refused(&gateway).await;
         match round % 4 {
-            // Killed while it is full, and started there: in vain, or not.
+            // Killed and started while the disk is full; the start may fail.
             0 => {
                 gateway.kill();
                 if let Some(said) = disk.refused_start() {
@@ -158,7 +158,7 @@ async fn a_hundred_full_disks_lose_nothing_acknowledged() {
                 disk.free();
                 gateway = disk.start();
             }
-            // Killed while it gets up again, or a moment before or after.
+            // Killed while writes resume, or a moment before or after.
             2 => {
                 disk.free();
                 tokio::time::sleep(std::time::Duration::from_millis(5 * (round % 80))).await;

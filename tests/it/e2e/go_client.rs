@@ -1,4 +1,4 @@
-//! Clients of the first AssetGateway: its requests and the answers that it gave, field for field.
+//! Clients of the first AssetGateway: its requests, and its answers field by field.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::support::api::{answer, now};
 use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
 
-/// Which of the fields of `answer` are of the first AssetGateway, in any order.
+/// The fields of `answer` that the first AssetGateway had.
 #[track_caller]
 fn assert_holds(answer: &Value, expected: &Value) {
     for (field, value) in expected.as_object().unwrap() {
@@ -121,7 +121,7 @@ async fn a_legacy_download_of_a_generated_token() {
     );
 }
 
-/// What a Go struct without values is written as.
+/// The JSON of a Go struct without values.
 #[tokio::test]
 async fn empty_strings_nulls_and_zero_expiry_mean_not_given() {
     let gateway = Gateway::start();

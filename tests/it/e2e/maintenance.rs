@@ -1,4 +1,4 @@
-//! What runs beside the requests, over a store and buckets in memory.
+//! Background tasks, over a store and buckets in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use asset_gateway_backends::token_store::{
 use crate::support::faulty_backend::{Fault, FaultyBackend};
 use crate::support::faulty_store::{FaultyStore, StoreFaults};
 
-/// The only hit of an upload into `alias`.
+/// Reserves the only hit of an upload into `alias`.
 async fn lease(tokens: &dyn TokenStore, id: TokenId, alias: &str) -> Reservation {
     let key = id.to_string();
     let mut record = TokenRecord::new(alias, &key, Method::Put, 0, u64::MAX / 2);
@@ -39,7 +39,7 @@ async fn lease(tokens: &dyn TokenStore, id: TokenId, alias: &str) -> Reservation
     }
 }
 
-/// An upload into `alias` that has made its object visible, and whose node then died.
+/// Leaves an upload into `alias` visible and not committed, as a dead node does.
 async fn leave_finalising(
     tokens: &dyn TokenStore,
     id: TokenId,
@@ -93,7 +93,7 @@ async fn a_hanging_bucket_does_not_delay_recovery_in_others() {
     let sweeping = tokio::spawn(sweeping);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(used(well_id).await, 1);
-    // Those in the one that hangs are looked at again.
+    // The hanging bucket's uploads are recovered later.
     hanging.heal();
     tokio::time::sleep(lease_duration()).await;
     clock.advance(lease_duration() + Duration::from_secs(1));
@@ -104,7 +104,7 @@ async fn a_hanging_bucket_does_not_delay_recovery_in_others() {
     sweeping.abort();
 }
 
-/// Else two would ride on one hit: the store gives it to somebody else when the lease is over.
+/// Otherwise two requests would use one hit, because the store frees it when the lease expires.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_cannot_be_renewed_is_lost_before_it_expires() {
     let clock = Arc::new(TestClock::at(1_780_000_000_000));

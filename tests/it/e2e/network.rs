@@ -1,4 +1,4 @@
-//! What a client, and whoever stands between it and the gateway, can do with bytes on the wire.
+//! Message framing, proxies and connection limits, on the wire.
 
 mod forwarded;
 mod http2_memory;

@@ -1,4 +1,4 @@
-//! What is around the planes: health, metrics, routes, protocols, what must not be said.
+//! Health, metrics, routes, protocols, malformed input and secrets.
 
 mod cors;
 mod health;

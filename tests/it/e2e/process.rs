@@ -1,4 +1,4 @@
-//! The process: its command line, its start, its end.
+//! The process: command line, start and stop.
 
 mod check;
 mod config_errors;

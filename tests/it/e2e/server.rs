@@ -1,4 +1,4 @@
-//! The server over raw sockets.
+//! The HTTP server over raw sockets, without the gateway.
 
 mod early_answers;
 mod limits;

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use super::api::PATIENCE;
 
-/// What became of an address that somebody opened.
+/// The result of opening an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Opened {
-    /// The file was to be saved, and nothing was shown.
+    /// The browser wanted to save a file and showed nothing.
     Downloaded,
     /// The document's markup, after it was loaded.
     Shown(String),
@@ -34,11 +34,11 @@ impl Opened {
 pub const PAGE: &str = "<html xmlns=\"http://www.w3.org/1999/xhtml\"><head><title>page</title></head>\
      <body><script>document.documentElement.setAttribute('ran', 'yes')</script></body></html>";
 
-/// Headless Chromium with a profile of its own. Ends with its value.
+/// Headless Chromium with its own profile. Ends when it is dropped.
 pub struct Chromium {
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// Events that came while something else was waited for, by session and name.
+    /// Events that arrived during other waits, by session and name.
     events: HashSet<(String, String)>,
     last_id: u64,
     _process: Child,

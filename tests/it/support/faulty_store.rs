@@ -1,4 +1,4 @@
-//! A token store that has faults.
+//! A token store that fails, or makes calls wait, on demand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,15 +17,15 @@ use tokio::sync::Notify;
 
 #[derive(Default)]
 pub struct StoreFaults {
-    /// Everything fails.
+    /// Every call fails.
     pub away: AtomicBool,
-    /// Charges that are written wait here for their answers.
+    /// Charges wait here after they are written.
     pub charged: Gate,
     /// Releases wait here before they begin.
     pub releasing: Gate,
 }
 
-/// Open, at first.
+/// Lets calls pass, or makes them wait. Open at first.
 #[derive(Default)]
 pub struct Gate {
     is_shut: AtomicBool,
@@ -43,7 +43,7 @@ impl Gate {
         self.opened.notify_waiters();
     }
 
-    /// How many have come since the start and found it shut.
+    /// The number of calls that found the gate shut.
     pub fn stopped(&self) -> usize {
         self.stopped.load(Ordering::SeqCst)
     }

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::api::{PATIENCE, until};
 use super::raw;
 
-/// Names each request for the gateway, and writes down what it has passed on. Bodies are streamed, and
-/// connections to the gateway kept.
+/// Gives each request an id, and logs the requests that it passes on. Bodies are streamed, and
+/// connections to the gateway are kept open.
 const CONFIGURATION: &str = r"
 daemon off;
 master_process off;
@@ -51,7 +51,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// In front of the gateway on `gateway`.
+    /// Starts in front of the gateway on port `gateway`.
     pub async fn start(gateway: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_str().unwrap();
@@ -84,10 +84,10 @@ impl Nginx {
         nginx
     }
 
-    /// Sends, and reads to the end, whatever that is.
+    /// Sends `request` and reads until nginx closes.
     pub async fn exchange(&self, request: &[u8]) {
         let mut stream = raw::connect(self.port).await;
-        // It may have closed already.
+        // nginx may have closed already.
         let _ = stream.write_all(request).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();

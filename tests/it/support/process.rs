@@ -27,7 +27,7 @@ pub fn command() -> Command {
     command
 }
 
-/// A child whose output is read all the time.
+/// A child process whose output is read continuously.
 pub struct Process {
     child: Child,
     stderr: Arc<Mutex<String>>,
@@ -59,7 +59,7 @@ impl Process {
         }
     }
 
-    /// The log line with this message; fails where the process ends first.
+    /// Waits for the log line with this message; fails if the process ends before.
     pub fn wait_for(&mut self, message: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -72,7 +72,7 @@ impl Process {
         }
     }
 
-    /// The line with this message, if there was one.
+    /// The log line with this message, if there is one.
     pub fn logged(&self, message: &str) -> Option<Value> {
         let log = self.stderr.lock();
         let lines = log
@@ -82,7 +82,7 @@ impl Process {
         lines.next()
     }
 
-    /// SIGKILL; returns when nothing of the process is left.
+    /// SIGKILL; returns when the process is gone.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -96,14 +96,14 @@ impl Process {
         self.signal("TERM");
     }
 
-    /// By its name, such as `STOP`.
+    /// Sends the signal with this name, such as `STOP`.
     pub fn signal(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
         assert!(status.success());
     }
 
-    /// Waits for the end, and for the last of what it said.
+    /// Waits for the end of the process and of its output.
     pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         let status = loop {

@@ -1,4 +1,4 @@
-//! Bytes on a socket, for requests that no client library would send.
+//! Raw bytes on a socket, for requests that no client library would send.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -10,15 +10,15 @@ pub async fn connect(port: u16) -> TcpStream {
     TcpStream::connect(("127.0.0.1", port)).await.unwrap()
 }
 
-/// Sends `request`, which has to say `Connection: close` where the answer does not, and reads to
-/// the end.
+/// Sends `request`, which needs `Connection: close` unless the answer has it, and reads until
+/// the server closes.
 pub async fn exchange(port: u16, request: impl AsRef<[u8]>) -> Answer {
     let mut stream = connect(port).await;
     stream.write_all(request.as_ref()).await.unwrap();
     read_to_end(&mut stream).await
 }
 
-/// `method path` with `lines` of headers and a body, as they are.
+/// Sends `method path` with unchanged header `lines` and body.
 pub async fn request(port: u16, first: &str, lines: &[&[u8]], body: &[u8]) -> Answer {
     let mut request =
         format!("{first} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n").into_bytes();
@@ -39,7 +39,7 @@ pub async fn read_to_end(stream: &mut TcpStream) -> Answer {
     parse(&bytes)
 }
 
-/// One answer; a body in chunks stays as it was sent.
+/// Parses one answer; a chunked body is not decoded.
 pub fn parse(bytes: &[u8]) -> Answer {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
     let end = end.unwrap_or_else(|| panic!("no answer: {:?}", String::from_utf8_lossy(bytes)));
@@ -59,7 +59,7 @@ pub fn parse(bytes: &[u8]) -> Answer {
     }
 }
 
-/// Reads until `bytes` have come, or fails.
+/// Reads exactly `bytes` bytes.
 pub async fn take(stream: &mut TcpStream, bytes: usize) -> Vec<u8> {
     let mut taken = vec![0; bytes];
     let read = timeout(PATIENCE, stream.read_exact(&mut taken)).await;
@@ -78,7 +78,7 @@ pub async fn begin_upload(port: u16, token: &str, length: usize, beginning: &[u8
     stream
 }
 
-/// Asks for an object and takes only its beginning.
+/// Requests an object and reads only its first bytes.
 pub async fn begin_download(port: u16, token: &str, lines: &str) -> TcpStream {
     let mut stream = connect(port).await;
     let head = format!("GET /object/{token} HTTP/1.1\r\nHost: gateway\r\n{lines}\r\n");

@@ -1,4 +1,4 @@
-//! The Redis that the tests of the stores start for themselves, for whole gateways.
+//! Redis servers, clusters and sentinels of the store tests.
 #![allow(
     dead_code,
     reason = "each of the two test binaries needs its own part of it"

@@ -1,4 +1,4 @@
-//! A file system of a test's own, small enough to be filled: a tmpfs in a mount namespace that ends
+//! A small file system that a test can fill: a tmpfs in a mount namespace that ends
 //! with the test.
 
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +12,7 @@ use super::gateway::Gateway;
 use super::process::command;
 
 pub struct SmallDisk {
-    /// Holds the namespace until its standard input ends.
+    /// Keeps the namespace until its standard input ends.
     holder: Child,
     folder: Arc<TempDir>,
 }
@@ -48,18 +48,18 @@ impl SmallDisk {
         Self { holder, folder }
     }
 
-    /// The disk as the gateway sees it.
+    /// The disk's path inside of the namespace.
     pub fn inside(&self) -> PathBuf {
         self.folder.path().join("disk")
     }
 
-    /// The disk as the test sees it.
+    /// The disk's path for the test.
     pub fn path(&self) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
         root.join(self.inside().strip_prefix("/").unwrap())
     }
 
-    /// The gateway's command, to be run where the disk is, with the configuration `file`.
+    /// The gateway's command inside of the namespace, with the configuration `file`.
     pub fn command(&self, file: &Path) -> Command {
         let gateway = command();
         let mut nsenter = Command::new("nsenter");
@@ -81,7 +81,7 @@ impl SmallDisk {
         nsenter
     }
 
-    /// A gateway whose store and bucket `local` are on the disk.
+    /// Starts a gateway with its store and the bucket `local` on the disk.
     pub fn start(&self) -> Gateway {
         let mut configuration = super::gateway::configuration(&self.inside());
         configuration["callback"] = serde_json::json!({"report_incomplete": true});
@@ -90,7 +90,7 @@ impl SmallDisk {
         Gateway::run(self.command(&file), Arc::clone(&self.folder))
     }
 
-    /// What a start says that fails.
+    /// The output of a start that fails.
     pub fn refused_start(&self) -> Option<String> {
         let mut command = self.command(&self.folder.path().join("config.yaml"));
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -120,7 +120,7 @@ impl SmallDisk {
         }
     }
 
-    /// Frees what [`fill`](Self::fill) has taken.
+    /// Frees the space that [`fill`](Self::fill) used.
     pub fn free(&self) {
         std::fs::remove_file(self.path().join("ballast")).unwrap();
     }
@@ -128,7 +128,7 @@ impl SmallDisk {
 
 fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
-    // A process' own folder belongs to whom it runs as.
+    // The folder of a process belongs to the process' user.
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 

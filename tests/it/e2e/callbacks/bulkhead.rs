@@ -1,4 +1,4 @@
-//! A hundred thousand events for a receiver that never answers, and one for somebody else.
+//! A hundred thousand events for a receiver that never answers, beside events for a healthy one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
 
 const BACKLOG: usize = 100_000;
-/// What a healthy receiver may wait; the contract.
+/// The contract's limit for the delay of a healthy receiver.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// Accepts, and says nothing.
+/// Accepts connections and never answers.
 async fn dead_receiver() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -35,7 +35,7 @@ async fn dead_receiver() -> String {
     url
 }
 
-/// Puts them into the store of a gateway that does not run yet.
+/// Queues the backlog in the store of a gateway that does not run yet.
 async fn queue(path: std::path::PathBuf, target: &str) {
     let settings = TokenStoreSettings::Sled(SledSettings { path });
     let limits = QueueLimits::default();
@@ -58,7 +58,7 @@ async fn queue(path: std::path::PathBuf, target: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backlog_for_one_receiver_does_not_delay_another() {
-    // Short, so that attempts end, and what is known of the receiver changes, while the test looks.
+    // Short, so that attempts time out while the test measures.
     let builder = Gateway::builder().with(json!({"callback": {"timeout_seconds": 3}}));
     queue(builder.folder().join("tokens"), &dead_receiver().await).await;
     let gateway = builder.start();

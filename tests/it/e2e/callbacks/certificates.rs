@@ -1,4 +1,4 @@
-//! Receivers that are not who their URL says: nothing is sent to them, and it is tried again.
+//! Receivers with a wrong certificate: nothing is sent to them, and the callback is retried.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ fn server(certificate: &CertificateDer<'static>, key: KeyPair) -> Arc<ServerConf
     Arc::new(server.unwrap())
 }
 
-/// TLS in front of `receiver`, with the certificate that is `shown` at that time; its port.
+/// Starts TLS in front of `receiver`, with the certificate that is `shown` at that time; returns the port.
 async fn terminate_tls(receiver: &CallbackReceiver, shown: Arc<Mutex<Arc<ServerConfig>>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -63,7 +63,7 @@ async fn terminate_tls(receiver: &CallbackReceiver, shown: Arc<Mutex<Arc<ServerC
     port
 }
 
-/// Two tries fail on a certificate; the next one finds a good one.
+/// Two attempts fail on a certificate; the next one finds a valid one.
 async fn refuses(shown: impl FnOnce(&Authority) -> Arc<ServerConfig>) {
     let authority = Authority::new();
     let trusted = tempfile::NamedTempFile::new().unwrap();
@@ -76,7 +76,7 @@ async fn refuses(shown: impl FnOnce(&Authority) -> Arc<ServerConfig>) {
     let shown = Arc::new(Mutex::new(shown(&authority)));
     let port = terminate_tls(&receiver, Arc::clone(&shown)).await;
     upload(&gateway, format!("https://localhost:{port}/hook")).await;
-    until("two tries", async || errors(&gateway).len() >= 2).await;
+    until("two attempts", async || errors(&gateway).len() >= 2).await;
     assert!(errors(&gateway).iter().all(|error| error == "tls"));
     let row = rows(&gateway, "state=pending").await.remove(0);
     assert_eq!(row["last_error"], "tls", "{row}");

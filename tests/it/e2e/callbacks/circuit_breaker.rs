@@ -1,4 +1,4 @@
-//! A receiver that fails fills half of the queue, and no more.
+//! A failing receiver can fill half of the queue, and no more.
 
 use serde_json::json;
 
@@ -25,7 +25,7 @@ async fn a_failing_receiver_leaves_half_of_the_queue_to_others() {
 
     until("refused", async || gateway.get(&get).await.status == 503).await;
     let used = gateway.used_hits(&get).await;
-    // As many more as were let in before the last ones were known to wait.
+    // Some were admitted before the breaker saw the last failures.
     assert!((MAX_PENDING / 2..MAX_PENDING).contains(&used), "{used}");
     for refused in [gateway.get(&get).await, gateway.put(&put, "x").await] {
         refused.assert_error(503, "unavailable");
@@ -41,20 +41,20 @@ async fn a_failing_receiver_leaves_half_of_the_queue_to_others() {
     })
     .await;
 
-    // Whoever answers, or has not been tried yet, is served.
+    // Accesses for a healthy or an untried receiver are served.
     let other = gateway.token("GET", "k").with(fields(&well)).await;
     for count in 1..=20 {
         assert_eq!(gateway.get(&other).await.status, 200);
         well.all(count).await;
     }
 
-    // One that gets through is enough.
+    // One successful delivery closes the breaker.
     failing.answer(204);
     let page = answer(gateway.control("GET", "/callbacks?state=pending&limit=1")).await;
     let id = page.json()["callbacks"][0]["id"].clone();
     let path = format!("/callbacks/{}/replay", id.as_str().unwrap());
     assert_eq!(answer(gateway.control("POST", &path)).await.status, 200);
-    until("let in again", async || {
+    until("the breaker is closed", async || {
         gateway.get(&get).await.status == 200
     })
     .await;

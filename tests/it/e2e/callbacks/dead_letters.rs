@@ -1,4 +1,4 @@
-//! Callbacks that wait or were given up: seen and sent again, over HTTP and from the command line.
+//! Pending callbacks and dead letters: listed and replayed, over HTTP and from the command line.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
 use crate::support::process::{Process, command};
 
-/// Two tries, and then it is given up.
+/// Gives an event up after two attempts.
 fn start() -> Gateway {
     Gateway::with(json!({"callback": {"retry_seconds": [1]}}))
 }
@@ -23,13 +23,13 @@ pub(super) async fn rows(gateway: &Api, parameters: &str) -> Vec<Value> {
     listed["callbacks"].as_array().unwrap().clone()
 }
 
-/// Uploads whose callbacks are given up; their rows.
-async fn given_up(gateway: &Gateway, receiver: &CallbackReceiver, keys: &[&str]) -> Vec<Value> {
+/// Uploads `keys` and waits until their callbacks are dead letters; returns their rows.
+async fn dead_letters(gateway: &Gateway, receiver: &CallbackReceiver, keys: &[&str]) -> Vec<Value> {
     for key in keys {
         let token = gateway.token("PUT", key).callback(receiver.url()).await;
         assert_eq!(gateway.put(&token, "content").await.status, 200);
     }
-    until("all are given up", async || {
+    until("all are dead letters", async || {
         rows(gateway, "state=dead").await.len() == keys.len()
     })
     .await;
@@ -44,7 +44,7 @@ async fn a_dead_letter_is_listed_and_replayed() {
         let said = said.clone();
         async move { (http::StatusCode::INTERNAL_SERVER_ERROR, said) }
     });
-    let row = given_up(&gateway, &receiver, &["a"]).await.remove(0);
+    let row = dead_letters(&gateway, &receiver, &["a"]).await.remove(0);
     let id = row["id"].as_str().unwrap().to_owned();
     let tries = receiver.all(2).await;
     assert_eq!(tries[0].headers["webhook-id"], id.as_str());
@@ -95,7 +95,7 @@ async fn a_pending_callback_is_listed_and_sent_early() {
     receiver.answer(503);
     let token = gateway.token("PUT", "a").callback(receiver.url());
     assert_eq!(gateway.put(&token.await, "content").await.status, 200);
-    until("it was tried", async || {
+    until("there was an attempt", async || {
         let rows = rows(&gateway, "state=pending").await;
         rows.first().is_some_and(|row| row["attempts"] == 1)
     })
@@ -116,7 +116,7 @@ async fn a_pending_callback_is_listed_and_sent_early() {
 async fn listings_have_pages_and_replays_a_start_time() {
     let (gateway, receiver) = (start(), CallbackReceiver::start().await);
     receiver.answer(410);
-    let all = given_up(&gateway, &receiver, &["a", "b", "c"]).await;
+    let all = dead_letters(&gateway, &receiver, &["a", "b", "c"]).await;
     assert_eq!(all[0]["last_error"], "status_410");
     assert_eq!(all[0]["attempts"], 1, "410 ends it at once");
     let first = list(&gateway, "limit=2").await;
@@ -191,7 +191,7 @@ async fn cli_at(gateway: &Gateway, url: &str, arguments: &[&str]) -> (Option<i32
 async fn the_command_line_lists_shows_and_replays() {
     let (gateway, receiver) = (start(), CallbackReceiver::start().await);
     receiver.answer(500);
-    let all = given_up(&gateway, &receiver, &["a", "b"]).await;
+    let all = dead_letters(&gateway, &receiver, &["a", "b"]).await;
     let (code, stdout, _) = cli(&gateway, &["list"]).await;
     let lines: Vec<Value> = stdout
         .lines()

@@ -1,4 +1,4 @@
-//! Events that outlive failures and the process.
+//! Events that survive failed attempts and restarts.
 
 use serde_json::json;
 
@@ -44,10 +44,13 @@ async fn a_retry_has_the_same_id() {
     gateway.place("k", "bytes");
     let token = gateway.token("GET", "k").callback(receiver.url()).await;
     gateway.get(&token).await;
-    until("two tries", async || receiver.received().len() >= 2).await;
+    until("two attempts", async || receiver.received().len() >= 2).await;
     receiver.answer(200);
     let tries = receiver.received().len();
-    until("the last try", async || receiver.received().len() > tries).await;
+    until("the last attempt", async || {
+        receiver.received().len() > tries
+    })
+    .await;
     let attempts = receiver.attempts().into_iter();
     let ids = attempts.map(|one| one.headers["webhook-id"].clone());
     assert_eq!(ids.collect::<std::collections::HashSet<_>>().len(), 1);

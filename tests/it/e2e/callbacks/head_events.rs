@@ -1,4 +1,4 @@
-//! What counts nothing must not fill the queue.
+//! HEAD requests, which count no hit, must not fill the queue.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ async fn head_requests_of_a_used_up_token_are_not_reported() {
     for _ in 0..50 {
         assert_eq!(gateway.head(&used_up).await.status, 200);
     }
-    // What was queued before would come before this one.
+    // An event that was queued before would arrive before this one.
     assert_eq!(gateway.get(&other).await.status, 200);
     let events = receiver.events(2).await;
     assert!(
@@ -42,14 +42,14 @@ async fn head_requests_are_reported_once_a_minute_per_client() {
                 let head = gateway
                     .object("HEAD", token)
                     .header("x-forwarded-for", client)
-                    // Made-up names do not make a new client.
+                    // A made-up user agent does not make a new client.
                     .header("user-agent", format!("agent/{number}"));
                 assert_eq!(answer(head).await.status, 200);
             }
         }
     }
     assert_eq!(gateway.get(&first).await.status, 200);
-    // One of each client and token, and the one that counts.
+    // One for each client and token, and the GET.
     let events = receiver.events(7).await;
     let heads = events.iter().filter(|event| event["method"] == "HEAD");
     assert_eq!(heads.count(), 6);

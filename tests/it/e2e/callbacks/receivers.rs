@@ -1,4 +1,4 @@
-//! Receivers as they are: down, slow, broken, too talkative.
+//! Receivers that are down, slow, broken or verbose.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) async fn upload(gateway: &Gateway, callback: String) {
     assert_eq!(gateway.put(&token, "bytes").await.status, 200);
 }
 
-/// Waits until so many tries have ended so.
+/// Waits until `count` attempts have this outcome.
 pub(super) async fn outcome(gateway: &Gateway, outcome: &str, count: usize) {
     let line = format!("asset_gateway_callbacks_total{{outcome=\"{outcome}\"}} {count}");
     until(&line, async || {
@@ -41,7 +41,7 @@ pub(super) async fn outcome(gateway: &Gateway, outcome: &str, count: usize) {
     .await;
 }
 
-/// The words of the tries that have failed.
+/// The error names of failed attempts.
 pub(super) fn errors(gateway: &Gateway) -> Vec<String> {
     let failed = gateway.logged("callback failed").into_iter();
     let failed = failed.chain(gateway.logged("callback given up"));
@@ -64,7 +64,7 @@ async fn a_receiver_that_is_down_gets_the_event_once_it_is_up() {
     let address = closed.local_addr().unwrap();
     drop(closed);
     upload(&gateway, format!("http://{address}/hook")).await;
-    until("two tries", async || errors(&gateway).len() == 2).await;
+    until("two attempts", async || errors(&gateway).len() == 2).await;
     assert_eq!(errors(&gateway), ["connect", "connect"]);
     let late = CallbackReceiver::start_at(address).await;
     late.all(1).await;
@@ -82,7 +82,7 @@ async fn a_receiver_is_waited_for_until_the_timeout() {
     upload(&gateway, receiver.url()).await;
     outcome(&gateway, "delivered", 1).await;
     upload(&gateway, receiver.url()).await;
-    until("a try that took too long", async || {
+    until("an attempt timed out", async || {
         !errors(&gateway).is_empty()
     })
     .await;
@@ -109,12 +109,12 @@ async fn errors_and_redirects_are_retried_and_410_is_not() {
     });
     upload(&gateway, receiver.url()).await;
     outcome(&gateway, "dead", 1).await;
-    until("the last line is written", async || {
+    until("the last failure is logged", async || {
         errors(&gateway).len() == 3
     })
     .await;
     assert_eq!(errors(&gateway), ["status_500", "status_302", "status_410"]);
-    // One more try was due by now, if there was to be one.
+    // Another retry would have been due by now.
     tokio::time::sleep(Duration::from_millis(1_300)).await;
     assert_same_event(&receiver.all(3).await);
     assert!(elsewhere.attempts().is_empty());
@@ -128,7 +128,7 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
         let receiver = CallbackReceiver::start().await;
         receiver.reply(move |number| async move {
             let after = match date {
-                // A date has no fractions: this one is 3 to 4 s away.
+                // A date has no fractions of a second: 3 to 4 s from now.
                 true => httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(4)),
                 false => "3".to_owned(),
             };
@@ -147,12 +147,12 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
     for receiver in waiting {
         let tries = receiver.all(2).await;
         let pause = tries[1].at - tries[0].at;
-        // Without it, 1.1 s at most.
+        // At most 1.1 s without `Retry-After`.
         assert!(pause >= Duration::from_millis(2_950), "{pause:?}");
     }
 }
 
-/// 100 MiB, and how much of it was asked for.
+/// 100 MiB; counts the bytes that are read.
 fn endless(sent: &Arc<AtomicU64>) -> Response {
     let (sent, piece) = (Arc::clone(sent), Bytes::from(vec![b'x'; 1 << 16]));
     let pieces = futures_util::stream::iter(0..1600).map(move |_| {
@@ -165,7 +165,7 @@ fn endless(sent: &Arc<AtomicU64>) -> Response {
 #[tokio::test]
 async fn an_answer_of_100_mib_is_not_read_into_memory() {
     let (gateway, receiver) = (gateway(), CallbackReceiver::start().await);
-    // As much work as below, with an answer of nothing.
+    // The same work as below, with empty answers.
     for _ in 0..20 {
         upload(&gateway, receiver.url()).await;
     }
@@ -192,7 +192,7 @@ async fn an_answer_of_100_mib_is_not_read_into_memory() {
         before / 1024,
         (most - before) / 1024
     );
-    // What fits into the sockets.
+    // Socket buffers take some.
     assert!(sent < 20 * 10 * MIB, "{sent}");
     assert!(most - before < 10 * MIB, "{before} {most}");
 }

@@ -1,4 +1,4 @@
-//! Downloads whose client leaves.
+//! Callbacks of aborted downloads.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ fn place_large(gateway: &Gateway) {
     large.set_len(256 << 20).unwrap();
 }
 
-/// A GET that is left after its beginning, and a whole one of another token.
-async fn left_and_whole(gateway: &Gateway, receiver: &CallbackReceiver) -> Vec<Value> {
+/// Aborts one download after its beginning and completes another one.
+async fn abort_and_complete(gateway: &Gateway, receiver: &CallbackReceiver) -> Vec<Value> {
     place_large(gateway);
     gateway.place("small", "bytes");
     let fields = json!({"callback": receiver.url(), "max_hits": 5});
@@ -28,7 +28,7 @@ async fn left_and_whole(gateway: &Gateway, receiver: &CallbackReceiver) -> Vec<V
     .await;
     assert_eq!(gateway.used_hits(&large).await, 1);
     assert_eq!(gateway.get(&small).await.status, 200);
-    until("the whole one", async || {
+    until("the complete download is reported", async || {
         receiver
             .received()
             .iter()
@@ -41,10 +41,10 @@ async fn left_and_whole(gateway: &Gateway, receiver: &CallbackReceiver) -> Vec<V
 #[tokio::test]
 async fn aborted_downloads_are_not_reported_by_default() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);
-    let events = left_and_whole(&gateway, &receiver).await;
+    let events = abort_and_complete(&gateway, &receiver).await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["key"], "small");
-    // Stopped in order, nothing of it is left to be sent.
+    // Nothing is left to be sent after an orderly restart.
     let gateway = gateway.stop().start();
     gateway.head("unknown").await;
     assert_eq!(receiver.events(1).await.len(), 1);
@@ -54,7 +54,7 @@ async fn aborted_downloads_are_not_reported_by_default() {
 async fn aborted_downloads_are_reported_with_report_incomplete() {
     let receiver = CallbackReceiver::start().await;
     let gateway = Gateway::with(json!({"callback": {"report_incomplete": true}}));
-    left_and_whole(&gateway, &receiver).await;
+    abort_and_complete(&gateway, &receiver).await;
     let events = receiver.events(2).await;
     let left = events
         .iter()

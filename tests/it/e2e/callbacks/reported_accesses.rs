@@ -1,4 +1,4 @@
-//! What is reported, and what is not.
+//! Which accesses are reported, and with which fields.
 
 use serde_json::json;
 
@@ -146,7 +146,7 @@ async fn failed_accesses_are_not_reported() {
     answer(wrong.body("x"))
         .await
         .assert_error(400, "bad_digest");
-    // The last one is, and so would have been those before it.
+    // This one is reported; an earlier one would have arrived before it.
     assert_eq!(gateway.get(&get).await.status, 200);
     let event = receiver.events(1).await.remove(0);
     assert_eq!(

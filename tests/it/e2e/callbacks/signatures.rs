@@ -1,4 +1,4 @@
-//! Signatures, checked by the library that the specification's authors wrote for receivers in Python.
+//! Signatures, verified by the Python library of the specification's authors.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -26,7 +26,7 @@ except WebhookVerificationError as error:
     print(f"invalid: {error}")
 "#;
 
-/// What a receiver with `secret` thinks of a try.
+/// The verdict of a receiver with `secret` on an attempt.
 fn verify(secret: &str, body: &[u8], one: &Attempt) -> String {
     let headers = one.headers.iter().map(|(name, value)| {
         let value = value.to_str().unwrap();

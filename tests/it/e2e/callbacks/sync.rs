@@ -1,4 +1,4 @@
-//! `callback_mode: sync`: the uploader is answered by the receiver.
+//! `callback_mode: sync`: the uploader gets the receiver's answer.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn metric(gateway: &Gateway, line: &str) -> bool {
     scraped.lines().any(|scraped| scraped == line)
 }
 
-/// 203, with what the uploader has to know of the object.
+/// Checks a 203, which describes the stored object.
 fn assert_stored_without_answer(put: &Answer, error: &str, size: usize) {
     assert_eq!(put.status, 203, "{put:?}");
     let body = put.json();
@@ -54,7 +54,7 @@ async fn the_uploader_gets_the_receivers_answer() {
     );
     assert_eq!(gateway.status(&token).await["uploaded"], true);
     assert_eq!(gateway.used_hits(&token).await, 1);
-    // What is delivered is delivered: neither the queue nor another life has it.
+    // A delivered event is not in the queue, before and after a restart.
     let delivered = "asset_gateway_callbacks_total{outcome=\"delivered\"} 1";
     assert!(metric(&gateway, delivered).await);
     let gateway = gateway.stop().start();
@@ -76,7 +76,7 @@ async fn an_upload_whose_callback_was_removed_is_answered_by_the_gateway() {
     assert!(receiver.attempts().is_empty());
 }
 
-/// The uploader knows what happened, and the event goes on as any other.
+/// The uploader is told, and the event is retried like any other.
 #[tokio::test]
 async fn an_unusable_answer_is_a_203_and_is_retried() {
     let receiver = CallbackReceiver::start().await;
@@ -122,7 +122,7 @@ async fn an_unusable_answer_is_a_203_and_is_retried() {
         assert_eq!(gateway.status(&token).await["uploaded"], true);
         let tries = receiver.all(seen + 2).await;
         let [first, again] = &tries[seen..] else {
-            panic!("two tries")
+            panic!("two attempts")
         };
         assert_eq!(first.headers["webhook-id"], again.headers["webhook-id"]);
         assert_eq!(first.body, again.body);
@@ -189,8 +189,8 @@ async fn sync_mode_needs_an_upload_with_a_callback() {
     }
 }
 
-/// The event is on disk before the receiver hears of it.
-async fn killed_while_the_receiver_thinks(receiver: &CallbackReceiver) -> Stopped {
+/// The event is on disk before the receiver is called.
+async fn kill_before_the_receiver_answers(receiver: &CallbackReceiver) -> Stopped {
     receiver.reply(|_| std::future::pending::<StatusCode>());
     let gateway = Gateway::start();
     let token = token(&gateway, &receiver.url(), "k").await;
@@ -205,7 +205,7 @@ async fn killed_while_the_receiver_thinks(receiver: &CallbackReceiver) -> Stoppe
 #[tokio::test]
 async fn a_gateway_killed_before_the_receivers_answer_delivers_after_its_restart() {
     let receiver = CallbackReceiver::start().await;
-    let stopped = killed_while_the_receiver_thinks(&receiver).await;
+    let stopped = kill_before_the_receiver_answers(&receiver).await;
     receiver.answer(204);
     let gateway = stopped.start();
     let tries = receiver.all(2).await;
@@ -245,7 +245,7 @@ async fn a_hanging_receiver_does_not_delay_uploads_for_another() {
         let token = token(&gateway, &hanging.url(), &format!("hanging/{number}")).await;
         waiting.spawn(answer(gateway.object("PUT", &token).body("bytes")));
     }
-    until("some of them hang", async || !hanging.attempts().is_empty()).await;
+    until("some uploads hang", async || !hanging.attempts().is_empty()).await;
     for number in 0..8 {
         let token = token(&gateway, &well.url(), &format!("well/{number}")).await;
         assert_eq!(gateway.put(&token, "bytes").await.status, 200);
@@ -268,11 +268,14 @@ async fn an_event_without_a_free_worker_counts_no_attempt() {
     });
     let first = token(&gateway, &receiver.url(), "first").await;
     let first = tokio::spawn(answer(gateway.object("PUT", &first).body("bytes")));
-    until("it hangs", async || !receiver.attempts().is_empty()).await;
+    until("the first attempt hangs", async || {
+        !receiver.attempts().is_empty()
+    })
+    .await;
     let second = token(&gateway, &receiver.url(), "second").await;
     let put = gateway.put(&second, "bytes").await;
     assert_stored_without_answer(&put, "timeout", 5);
-    // By whoever delivers what nobody waits for, and not in an hour.
+    // The background deliverer sends it, and does not wait an hour.
     until("the second one's event", async || {
         receiver
             .received()

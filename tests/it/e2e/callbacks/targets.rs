@@ -1,4 +1,4 @@
-//! Where callbacks do not go.
+//! Targets that callbacks must not reach.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::gateway::Gateway;
 
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
-/// Listens on loopback and counts who connects.
+/// Listens on loopback and counts connections.
 async fn trap() -> (u16, Arc<Mutex<usize>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -28,7 +28,7 @@ async fn trap() -> (u16, Arc<Mutex<usize>>) {
     (port, caught)
 }
 
-/// What the gateway says of tries that have failed.
+/// The log lines of failed attempts.
 fn failures(gateway: &Gateway) -> Vec<Value> {
     let mut failed = gateway.logged("callback failed");
     failed.extend(gateway.logged("callback given up"));
@@ -121,7 +121,10 @@ async fn a_name_that_resolves_to_a_denied_address_is_never_connected_to() {
         let token = gateway.token("GET", "k").callback(url).await;
         assert_eq!(gateway.get(&token).await.status, 200);
     }
-    until("two tries of both", async || failures(&gateway).len() >= 4).await;
+    until("two attempts for each", async || {
+        failures(&gateway).len() >= 4
+    })
+    .await;
     for failure in failures(&gateway) {
         assert_eq!(failure["message"], "callback failed", "{failure}");
         assert_eq!(failure["error.type"], "target_denied", "{failure}");
@@ -133,7 +136,7 @@ async fn a_name_that_resolves_to_a_denied_address_is_never_connected_to() {
     assert!(!stopped.log.contains("in-the-url"), "{}", stopped.log);
     let gateway = stopped.start_with(json!({"callback": {"deny_networks": []}}));
     receiver.all(1).await;
-    until("the other one", async || *caught.lock() > 0).await;
+    until("the other target is called", async || *caught.lock() > 0).await;
     assert!(!gateway.log().contains("in-the-url"));
 }
 
@@ -170,7 +173,10 @@ async fn deny_private_denies_every_private_network() {
     let hidden = json!({"callback": format!("http://localhost:{port}/")});
     let token = gateway.token("GET", "k").with(hidden).await;
     assert_eq!(gateway.get(&token).await.status, 200);
-    until("it is given up", async || !failures(&gateway).is_empty()).await;
+    until("the event is given up", async || {
+        !failures(&gateway).is_empty()
+    })
+    .await;
     assert_eq!(failures(&gateway).remove(0)["error.type"], "target_denied");
     assert_eq!(*caught.lock(), 0);
 }
@@ -185,7 +191,10 @@ async fn targets_are_checked_before_each_attempt() {
     let denying = json!({"deny_networks": ["127.0.0.0/8"], "retry_seconds": []});
     let gateway = gateway.stop().start_with(json!({"callback": denying}));
     assert_eq!(gateway.get(&token).await.status, 200);
-    until("it is given up", async || !failures(&gateway).is_empty()).await;
+    until("the event is given up", async || {
+        !failures(&gateway).is_empty()
+    })
+    .await;
     let failure = failures(&gateway).remove(0);
     assert_eq!(failure["message"], "callback given up");
     assert_eq!(failure["error.type"], "target_denied");

@@ -1,4 +1,4 @@
-//! Bodies after a token's own template.
+//! Callback bodies from a token's template.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::support::gateway::Gateway;
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Fields of a form, as a receiver reads them.
+/// The decoded fields of a form.
 fn fields(body: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(body).into_owned().collect()
 }
@@ -84,7 +84,7 @@ async fn a_json_template_is_filled_for_every_method() {
     }
 }
 
-/// What the token says when the access ends, whatever it said when it was made.
+/// The metadata may change between the token's creation and the access.
 #[tokio::test]
 async fn a_template_uses_the_metadata_at_the_time_of_the_access() {
     let (gateway, receiver) = (Gateway::start(), CallbackReceiver::start().await);

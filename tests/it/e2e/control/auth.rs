@@ -1,4 +1,4 @@
-//! The control plane's door.
+//! Authentication of the control plane.
 
 use serde_json::json;
 

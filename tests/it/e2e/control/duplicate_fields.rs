@@ -1,4 +1,4 @@
-//! What is given twice, or given empty where something is changed.
+//! Parameters and JSON keys that are duplicate or empty.
 
 use serde_json::json;
 
@@ -53,7 +53,7 @@ async fn an_empty_parameter_is_refused_by_calls_that_change_something() {
         refused.assert_error(400, "bad_request").says("`since`");
     }
     assert_eq!(gateway.record(&token).await["key"], "a");
-    // Where nothing is changed, empty means all.
+    // In calls that change nothing, an empty value means all.
     for path in ["/tokens?tag=&cursor=", "/callbacks?state=&cursor="] {
         assert_eq!(answer(gateway.control("GET", path)).await.status, 200);
     }

@@ -1,6 +1,4 @@
-//! The rows of the error table that the control plane can give; see also `auth` and `objects`.
-
-use std::net::SocketAddr;
+//! The rows of the error table that the control plane can answer; see also `auth` and `objects`.
 
 use serde_json::json;
 
@@ -8,7 +6,7 @@ use crate::support::api::answer;
 use crate::support::faulty_backend::{FAULTS, FaultyBackend};
 use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
-use crate::support::s3_stub;
+use crate::support::scripted_storage::{self, ScriptedStorage};
 
 #[tokio::test]
 async fn a_request_id_is_echoed_or_generated() {
@@ -76,7 +74,7 @@ async fn a_body_over_the_limit_is_413() {
     for path in ["/token", "/tokens"] {
         let refused = answer(gateway.control("POST", path).body(body.clone())).await;
         refused.assert_error(413, "size_exceeded");
-        // Without a declared length, too.
+        // The same without a declared length.
         let pieces = futures_util::stream::iter(
             body.clone()
                 .into_bytes()
@@ -107,12 +105,24 @@ async fn the_status_of_a_token_says_how_storage_fails() {
     assert_eq!(gateway.status(&token).await["object_exists"], false);
 }
 
-fn over(storage: SocketAddr) -> Gateway {
+/// Storage that answers every PUT with one status line and everything else with another; no status hangs up.
+async fn start_storage(put: &'static str, other: &'static str) -> ScriptedStorage {
+    ScriptedStorage::start(move |asked| {
+        let status = if asked.method == "PUT" { put } else { other };
+        match status.is_empty() {
+            true => Vec::new(),
+            false => scripted_storage::answer(status, &[], ""),
+        }
+    })
+    .await
+}
+
+fn over(storage: &ScriptedStorage) -> Gateway {
     through(storage, "opendal")
 }
 
-/// Through every adapter that is compiled in.
-fn over_each(storage: SocketAddr) -> impl Iterator<Item = Gateway> {
+/// One gateway for each compiled adapter.
+fn over_each(storage: &ScriptedStorage) -> impl Iterator<Item = Gateway> {
     let adapters: &[&str] = match cfg!(feature = "aws") {
         true => &["opendal", "aws"],
         false => &["opendal"],
@@ -122,18 +132,19 @@ fn over_each(storage: SocketAddr) -> impl Iterator<Item = Gateway> {
         .map(move |adapter| through(storage, adapter))
 }
 
-fn through(storage: SocketAddr, adapter: &str) -> Gateway {
+fn through(storage: &ScriptedStorage, adapter: &str) -> Gateway {
     Gateway::with(json!({
         "credentials": {"c": {"access_key": "a", "secret_key": "never-shown"}},
         "buckets": {"local": {
             "provider": "s3", "bucket": "b", "region": "r", "credential": "c", "backend": adapter,
-            "endpoint": format!("http://{storage}"), "force_path_style": true}},
+            "endpoint": storage.endpoint, "force_path_style": true}},
     }))
 }
 
 #[tokio::test]
 async fn storage_that_answers_500_is_a_502() {
-    let gateway = over(s3_stub::start(500, 500).await);
+    let storage = start_storage("500 Broken", "500 Broken").await;
+    let gateway = over(&storage);
     let get = gateway.token("GET", "a").max_hits(1).await;
     let put = gateway.token("PUT", "a").await;
     for _ in 0..2 {
@@ -144,7 +155,7 @@ async fn storage_that_answers_500_is_a_502() {
     let status = answer(gateway.control("GET", &format!("/token/{get}/status"))).await;
     status.assert_error(502, "upstream_error");
     assert_eq!(gateway.used_hits(&get).await, 0);
-    // Whether it was stored is not known: its hit is held until storage can be asked.
+    // Whether the object was stored is unknown: the hit stays reserved until storage answers.
     let failed = gateway.put(&put, "body").await;
     failed.assert_error(502, "upstream_error");
     let held = gateway.put(&put, "body").await;
@@ -155,8 +166,8 @@ async fn storage_that_answers_500_is_a_502() {
 
 #[tokio::test]
 async fn an_upload_that_storage_refuses_frees_its_hit() {
-    let storage = s3_stub::start(500, 404).await;
-    for gateway in over_each(storage) {
+    let storage = start_storage("500 Broken", "404 Missing").await;
+    for gateway in over_each(&storage) {
         let put = gateway.token("PUT", "a").await;
         for _ in 0..2 {
             let failed = gateway.put(&put, "body").await;
@@ -166,15 +177,15 @@ async fn an_upload_that_storage_refuses_frees_its_hit() {
     }
 }
 
-/// Storage may yet do what it was asked: an upload that takes its place would be another one's.
+/// Storage may yet execute the request, so the hit must not go to another upload.
 #[tokio::test]
 async fn an_upload_whose_answer_is_lost_keeps_its_hit() {
     for storage in [
-        s3_stub::start(502, 404).await,
-        s3_stub::start(504, 404).await,
-        s3_stub::start_hanging_up().await,
+        start_storage("502 Broken", "404 Missing").await,
+        start_storage("504 Broken", "404 Missing").await,
+        start_storage("", "404 Missing").await,
     ] {
-        for gateway in over_each(storage) {
+        for gateway in over_each(&storage) {
             let put = gateway.token("PUT", "a").await;
             let failed = gateway.put(&put, "body").await;
             failed.assert_error(502, "upstream_error");

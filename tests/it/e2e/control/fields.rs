@@ -1,4 +1,4 @@
-//! What may be asked for, and what is said of the rest.
+//! Fields of `POST /token`, valid and invalid.
 
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ async fn an_unknown_field_is_named_or_ignored_by_configuration() {
     let control = json!({"tokens": [crate::support::api::CONTROL], "unknown_fields": "ignore"});
     let gateway = Gateway::with(json!({"control": control}));
     assert_eq!(gateway.create(mistyped).await.status, 201);
-    // What is known is still checked.
+    // Known fields are still checked.
     let wrong = json!({"key": "k", "method": "GET", "more": 1, "max_hits": 0});
     gateway
         .create(wrong)
@@ -172,7 +172,7 @@ async fn the_body_must_be_a_json_object_in_utf_8() {
         let refused = answer(gateway.control("POST", "/token").body(body.to_vec())).await;
         refused.assert_error(400, "bad_request").says("JSON");
     }
-    // Whatever type the client says it is.
+    // The request's content type does not matter.
     let valid: Value = json!({"bucket": "local", "key": "k", "method": "GET"});
     let created = gateway.control("POST", "/token").body(valid.to_string());
     assert_eq!(answer(created).await.status, 201);

@@ -1,11 +1,11 @@
-//! Keys that a bucket can never hold are refused when a token is made for them.
+//! Keys that a bucket can never hold are refused when a token is created.
 
 use serde_json::{Value, json};
 
 use crate::support::api::answer;
 use crate::support::gateway::Gateway;
 
-/// Nothing is asked of these: tokens are made without storage.
+/// These buckets are never called: creating a token needs no storage.
 fn gateway() -> Gateway {
     let remote = |provider: &str, backend: &str| {
         json!({"provider": provider, "backend": backend, "bucket": "b", "region": "r",
@@ -35,7 +35,7 @@ fn of_bytes(bytes: usize) -> String {
     key + "n"
 }
 
-/// Bucket, key, and what the refusal names.
+/// Bucket, key, and a word of the refusal.
 fn refused() -> Vec<(&'static str, String, &'static str)> {
     let mut refused = vec![
         ("fs", "x//y".into(), "empty segment"),

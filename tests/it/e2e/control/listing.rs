@@ -115,7 +115,7 @@ async fn a_listing_shows_no_usable_token() {
     let id = row["token_id"].as_str().unwrap();
     let by_id = answer(gateway.control("GET", &format!("/tokens/{id}"))).await;
     assert_eq!(&by_id.json(), row);
-    // The handle opens nothing.
+    // A token id is no token.
     gateway.get(id).await.assert_error(404, "token_not_found");
     let as_token = answer(gateway.control("GET", &format!("/token/{id}"))).await;
     as_token.assert_error(404, "token_not_found");

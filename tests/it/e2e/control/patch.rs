@@ -96,12 +96,12 @@ async fn an_expired_token_is_410_until_it_is_extended_or_recreated() {
         .put("put", "x")
         .await
         .assert_error(410, "token_expired");
-    // Before the method, after the token.
+    // Expiry is checked after the token and before the method.
     gateway
         .put("t", "x")
         .await
         .assert_error(410, "token_expired");
-    // The control plane still knows it.
+    // The control plane still shows the token.
     assert_eq!(gateway.used_hits("t").await, 1);
     let expired = answer(gateway.control("GET", "/tokens?state=expired"))
         .await
@@ -113,7 +113,7 @@ async fn an_expired_token_is_410_until_it_is_extended_or_recreated() {
     assert_eq!(gateway.get("t").await.status, 200);
     assert_eq!(gateway.used_hits("t").await, 2);
 
-    // Taken again, everything of its earlier life is forgotten.
+    // A recreated token has nothing of the expired one.
     let again = json!({"token": "put", "method": "GET", "key": "k", "max_hits": 1});
     assert_eq!(gateway.create(again).await.status, 201);
     let record = gateway.record("put").await;

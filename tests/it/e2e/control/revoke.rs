@@ -1,4 +1,4 @@
-//! Revoking: one, by its handle, many.
+//! Revocation by token, by id and by filter.
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -19,7 +19,7 @@ async fn a_revoked_token_is_refused_at_once() {
     assert_eq!(gateway.head("t").await.status, 404);
     let again = answer(gateway.control("DELETE", path)).await;
     again.assert_error(404, "token_not_found");
-    // Free again.
+    // The name is free again.
     gateway.token("GET", "k").set("token", "t").await;
     assert_eq!(gateway.used_hits("t").await, 0);
 }

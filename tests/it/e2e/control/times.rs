@@ -1,4 +1,4 @@
-//! Times that are meant in seconds.
+//! Times in Unix seconds, and times in other units by mistake.
 
 use serde_json::{Value, json};
 

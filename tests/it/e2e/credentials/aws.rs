@@ -1,4 +1,4 @@
-//! Keys that may change: from a file, and from Amazon's default chain.
+//! Credentials that may change: from a file, and from Amazon's default chain.
 
 use std::future::IntoFuture;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ async fn credentials_from_a_profile_of_the_default_chain() {
     works(&start(&s3, unnamed, &at, &[("keys", PROFILES)]), &s3).await;
 }
 
-/// The base of its URLs.
+/// Serves `router`; returns the base of its URLs.
 async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -59,7 +59,7 @@ async fn serve(router: Router) -> String {
     base
 }
 
-/// What a container and an instance are told.
+/// The answer of the credential endpoints of containers and instances.
 fn keys_for_a_while() -> Json<Value> {
     Json(json!({
         "Code": "Success",
@@ -72,7 +72,7 @@ fn keys_for_a_while() -> Json<Value> {
     }))
 }
 
-/// The keys are asked for once, and none of `secrets` gets into the log.
+/// Checks that the keys are requested once, and that none of `secrets` is logged.
 async fn works_through_the_chain(
     variables: &[(&str, &str)],
     files: &[(&str, &str)],
@@ -117,7 +117,7 @@ async fn credentials_from_a_container() {
     works_through_the_chain(&variables, &[], &asked, &["test-authorization"]).await;
 }
 
-/// Version 2 of the instance metadata service: a token first.
+/// Version 2 of the instance metadata service, which needs a token.
 #[tokio::test]
 async fn credentials_from_an_instance() {
     const ROLES: &str = "/latest/meta-data/iam/security-credentials/";
@@ -150,7 +150,7 @@ async fn credentials_from_an_instance() {
     works_through_the_chain(&variables, &[], &asked, &["test-metadata-token"]).await;
 }
 
-/// As in Kubernetes: a file with a token, for which the token service gives keys.
+/// As in Kubernetes: the token service exchanges a token from a file for keys.
 #[tokio::test]
 async fn credentials_from_a_web_identity() {
     let asked = Arc::new(AtomicUsize::new(0));

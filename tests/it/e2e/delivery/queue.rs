@@ -1,4 +1,4 @@
-//! A queue in memory.
+//! A callback queue in memory that records calls and can panic.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -25,14 +25,14 @@ pub(super) struct Row {
     pub(super) claimed_until_ms: u64,
 }
 
-/// The port's contract over a map, and what was done to it.
+/// The port's contract over a map, with a record of the calls.
 #[derive(Default)]
 pub(super) struct MemoryQueue {
     pub(super) rows: Mutex<BTreeMap<String, Row>>,
     pub(super) delivered: Mutex<Vec<String>>,
     pub(super) dead: Mutex<HashMap<String, Vec<Attempt>>>,
     pub(super) release_claim: AtomicUsize,
-    /// So many calls of `ack` panic.
+    /// The number of next calls of `ack` that panic.
     pub(super) panics: AtomicUsize,
     changed: Notify,
 }
@@ -53,7 +53,7 @@ impl MemoryQueue {
         self.changed.notify_waiters();
     }
 
-    /// Waits until it holds.
+    /// Waits until `holds` says so.
     pub(super) async fn until(&self, holds: impl Fn(&Self) -> bool) {
         let wait = async {
             loop {

@@ -1,5 +1,5 @@
-//! Redis' memory is full (`maxmemory` with `noeviction`): what needs more of it is refused, what
-//! needs none goes on, and nothing is lost.
+//! Redis' memory is full (`maxmemory` with `noeviction`): calls that need memory are refused, others
+//! work, and nothing is lost.
 
 use std::io::BufRead;
 
@@ -12,7 +12,7 @@ use crate::support::fleet::Fleet;
 use crate::support::raw;
 use crate::support::redis::server::Server;
 
-/// `1` is less than Redis ever takes; `0` is no limit.
+/// `1` is less than Redis ever uses; `0` is no limit.
 fn set_memory(fleet: &Fleet, bytes: &str) {
     let command = ["CONFIG", "SET", "maxmemory", bytes].map(|word| word.as_bytes().to_vec());
     let mut answer = String::new();
@@ -37,10 +37,10 @@ async fn full_redis_memory_is_503_and_loses_nothing() {
     let reported = node.token("PUT", "reported").with(reported).await;
     let put = node.token("PUT", "up").await;
     assert_eq!(node.get(&limited).await.status, 200);
-    // A receiver that is down: the event waits.
+    // The receiver is down, so the event stays in the queue.
     receiver.answer(500);
     assert_eq!(node.put(&reported, "bytes").await.status, 200);
-    until("one try", async || !receiver.received().is_empty()).await;
+    until("one attempt", async || !receiver.received().is_empty()).await;
     let mut upload = raw::begin_upload(node.port, &put, 10, b"01234").await;
     let mut download = node.object("GET", &whole).send().await.unwrap();
     assert_eq!(download.status(), 200);

@@ -1,4 +1,4 @@
-//! Imports that are killed, and archives that are cut off: nothing is served by half.
+//! Killed imports and truncated archives: nothing incomplete is served.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -38,7 +38,7 @@ fn token(n: u64) -> Entry {
     })
 }
 
-/// An archive of many tokens in `folder`, beside a configuration of both stores.
+/// Writes an archive of many tokens and a configuration of both stores to `folder`.
 async fn archive(folder: &Path, redis: &Server) {
     configure(folder, configuration(folder));
     let redis = json!({"addr": redis.address()});
@@ -57,7 +57,7 @@ async fn archive(folder: &Path, redis: &Server) {
     std::fs::write(folder.join("archive.jsonl"), bytes).unwrap();
 }
 
-/// Begins the import and kills it once `has_begun`.
+/// Starts an import and kills it once it `has_begun`.
 fn killed(folder: &Path, engine: &str, has_begun: impl Fn() -> bool) {
     let mut command = command();
     command.args(["store", "import", "--store", engine, "archive.jsonl"]);
@@ -77,8 +77,8 @@ fn killed(folder: &Path, engine: &str, has_begun: impl Fn() -> bool) {
     child.wait().unwrap();
 }
 
-/// No gateway starts on it; the same import makes it whole.
-fn is_refused_until_it_is_whole(folder: &Path, engine: &str) {
+/// Checks that no gateway starts on the store, and that the same import completes it.
+fn assert_refused_until_completed(folder: &Path, engine: &str) {
     configure(folder, json!({"token_store": {"kind": engine}}));
     let mut serve = command();
     serve.arg("--config").arg(folder.join("config.yaml"));
@@ -106,7 +106,7 @@ async fn a_killed_import_into_redis_is_run_again() {
         let keys = redis.ask(&["DBSIZE"]);
         keys.trim().parse::<u64>().unwrap_or_default() > 2_000
     });
-    is_refused_until_it_is_whole(folder.path(), "redis");
+    assert_refused_until_completed(folder.path(), "redis");
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_killed_import_into_sled_is_run_again() {
             .metadata()
             .is_ok_and(|file| file.len() > 2 * 1024 * 1024)
     });
-    is_refused_until_it_is_whole(folder.path(), "sled");
+    assert_refused_until_completed(folder.path(), "sled");
 }
 
 fn edited(folder: &TempDir, name: &str, edit: impl FnOnce(String) -> String) -> String {
@@ -128,7 +128,7 @@ fn edited(folder: &TempDir, name: &str, edit: impl FnOnce(String) -> String) -> 
     name.to_owned()
 }
 
-/// Said before a key is written.
+/// Refused before a key is written.
 #[tokio::test]
 async fn an_incomplete_archive_is_refused_before_anything_is_written() {
     let (folder, redis) = (tempfile::tempdir().unwrap(), Server::start());

@@ -16,9 +16,9 @@ const HITS: u64 = 50;
 const REQUESTS: usize = 2_000;
 /// Uploads, and as many downloads, that are under way on the node that is killed.
 const OPEN: u64 = 5;
-/// More than the sockets between take in.
+/// More than socket buffers take.
 const LARGE: usize = 16 << 20;
-/// The clients have to be through before the leases expire.
+/// All clients have to finish before the leases expire.
 const LEASE: Duration = Duration::from_secs(20);
 /// A lease, and time for a loaded machine.
 const EXPIRED_BY: Duration = Duration::from_secs(26);
@@ -76,8 +76,8 @@ async fn uploads_and_complete_downloads_of_a_dead_node_free_their_hits() {
     // Acknowledged hits are counted; those that the dead node had reserved are not free yet.
     let whole = Count::of(&count.complete);
     let in_flight = Count::of(&count.unanswered) + Count::of(&count.delivered) - whole;
-    // A download may be whole before its commit is under way: one for each client of the dead node,
-    // whose next request then finds no answer.
+    // A download may be complete before its commit: one for each client of the dead node,
+    // whose next request then gets no answer.
     let uncounted = Count::of(&count.unanswered);
     assert!(
         whole <= before.0 + before.1 + uncounted,

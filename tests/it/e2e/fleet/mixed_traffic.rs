@@ -1,4 +1,4 @@
-//! Work of every kind on all nodes, and what of it was acknowledged.
+//! Requests of every kind on all nodes, with a record of what was acknowledged.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::support::fleet::Fleet;
 
 /// Hits of the token that all clients share.
 const HITS: u64 = 120;
-/// Long before the claims lapse that nodes had made when Redis died.
+/// Long before the claims of the time before the outage expire.
 const REPORTED_BY: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
     away: AtomicBool,
-    /// Of the requests that began and ended while Redis was away.
+    /// The slowest request that began and ended during the outage.
     longest_away: Mutex<Duration>,
     answered_away: AtomicUsize,
     delivered: AtomicUsize,
@@ -91,7 +91,7 @@ impl Traffic {
         traffic
     }
 
-    /// Every client has done so many steps.
+    /// Waits until every client has done `steps` steps.
     pub async fn wait_for(&self, steps: usize) {
         until("enough has happened", async || {
             self.steps.iter().all(|done| done.load(SeqCst) >= steps)
@@ -108,7 +108,7 @@ impl Traffic {
         *self.shared.longest_away.lock()
     }
 
-    /// Stops, and looks whether all that was acknowledged is there, on every node.
+    /// Stops the clients, and checks on every node that everything acknowledged is there.
     pub async fn end(mut self, fleet: &Fleet, receiver: &CallbackReceiver) {
         let shared = Arc::clone(&self.shared);
         let enough = self.steps.iter().map(|done| done.load(SeqCst)).max();
@@ -140,7 +140,7 @@ impl Traffic {
     }
 }
 
-/// Events that a node had claimed when Redis died, too, though it did not hear of it.
+/// This includes events that a node had claimed when Redis died, without learning of it.
 async fn all_reported(receiver: &CallbackReceiver, mut keys: Vec<String>) {
     let began = Instant::now();
     while !keys.is_empty() {
@@ -157,7 +157,7 @@ async fn all_reported(receiver: &CallbackReceiver, mut keys: Vec<String>) {
 }
 
 impl Client {
-    /// Makes a token and uses it, then one of the other kinds of work.
+    /// Creates a token, revokes or keeps it, uses a hit and uploads.
     async fn step(&self, turn: usize) {
         let made = json!({"bucket": "local", "key": "k", "method": "GET"});
         let made = self.control("POST", "/token").json(&made);
@@ -197,7 +197,7 @@ impl Client {
         self.node.control(method, path)
     }
 
-    /// The answer, where it is the one that success has.
+    /// The answer, if it is a success.
     async fn done(&self, request: RequestBuilder, success: u16) -> Option<Answer> {
         let was_away = self.shared.away.load(SeqCst);
         let began = Instant::now();
@@ -210,7 +210,7 @@ impl Client {
             assert!(answer.header("retry-after").is_some());
             if was_away && self.shared.away.load(SeqCst) {
                 self.shared.note_away(began.elapsed());
-                // As a client does, if for less long.
+                // A client waits for `Retry-After`, which is longer.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         } else {

@@ -21,12 +21,12 @@ use crate::support::s3::S3sServer;
 const LEASE: Duration = Duration::from_secs(10);
 /// A lease, the pause between two sweeps, and time for a loaded machine.
 const PAUSED: Duration = Duration::from_secs(22);
-/// More than the sockets between take in.
+/// More than socket buffers take.
 const LARGE: usize = 16 << 20;
 /// Two parts.
 const PARTS: usize = 9 << 20;
 
-/// A way to Redis whose answers can be held back.
+/// A proxy for Redis that can hold answers back.
 struct Gate {
     address: SocketAddr,
     is_open: watch::Sender<bool>,
@@ -67,7 +67,7 @@ async fn pass_on(
     }
 }
 
-/// Uploads that have said what they are about to make visible.
+/// The number of uploads with an intent in Redis.
 fn finalising(redis: &Server) -> usize {
     let count = "local n = 0
         for _, key in ipairs(redis.call('KEYS', 'ag:*:l:*')) do
@@ -79,13 +79,13 @@ fn finalising(redis: &Server) -> usize {
     redis.ask(&["EVAL", count, "0"]).trim().parse().unwrap()
 }
 
-/// Files of uploads that may yet become visible.
+/// The number of temporary files of uploads.
 fn temporary_files(fleet: &Fleet) -> usize {
     let folder = fleet.root().join(".asset-gateway/tmp");
     std::fs::read_dir(folder).unwrap().count()
 }
 
-/// An upload without its last byte, and what is still to be sent of it.
+/// An upload without its last bytes, which are in `end`.
 struct Begun {
     stream: TcpStream,
     end: &'static [u8],
@@ -124,7 +124,7 @@ async fn a_paused_node_finds_its_leases_expired_when_it_resumes() {
     fleet.add();
     let node = fleet.nodes.remove(0);
 
-    // Redis has every script: what the node will say then takes one call.
+    // Redis knows every script from here on: each later operation is one call.
     for bucket in ["local", "s3"] {
         let token = node.token("PUT", "warm").set("bucket", bucket).await;
         assert_eq!(node.put(&token, "bytes").await.status, 200);
@@ -149,16 +149,16 @@ async fn a_paused_node_finds_its_leases_expired_when_it_resumes() {
     stop_while_finalising(&fleet.redis, &gate, &node, &mut uploads).await;
     tokio::time::sleep(PAUSED).await;
 
-    // Its hits are free, and are used.
+    // The paused node's hits are free, and are used by the other node.
     let whole = other.get(&download).await;
     assert_eq!((whole.status, whole.body.len()), (200, LARGE));
     for token in [&file, &small, &parts] {
-        until("the hit is back", async || {
+        until("the hit is free", async || {
             other.put(token, "the other's").await.status == 200
         })
         .await;
     }
-    // And it could not use them any more, wherever it stands: both kinds of uploads are fenced off.
+    // Both kinds of uploads are fenced off before the node resumes.
     assert_eq!(temporary_files(&fleet), 0);
     assert_eq!(s3.open_uploads(), Vec::<String>::new());
     node.signal("CONT");
@@ -187,17 +187,14 @@ async fn a_paused_node_finds_its_leases_expired_when_it_resumes() {
     }
 }
 
-/// Redis has what each upload is about to make visible, and the node gets to know when it goes on.
+/// Pauses the node when Redis has the intent of each upload and the node has no answer yet.
 async fn stop_while_finalising(redis: &Server, gate: &Gate, node: &Gateway, uploads: &mut [Begun]) {
     gate.is_open.send_replace(false);
     for upload in uploads.iter_mut() {
         upload.stream.write_all(upload.end).await.unwrap();
     }
     let all = uploads.len();
-    until("Redis has what they are about to do", async || {
-        finalising(redis) == all
-    })
-    .await;
+    until("Redis has every intent", async || finalising(redis) == all).await;
     node.signal("STOP");
     gate.is_open.send_replace(true);
 }

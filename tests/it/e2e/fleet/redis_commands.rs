@@ -1,5 +1,5 @@
-//! What requests cost Redis, counted with `MONITOR` through a gateway; docs/operations.md has these
-//! figures.
+//! Redis commands per request, counted with `MONITOR`; docs/operations.md has the
+//! same figures.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -18,7 +18,7 @@ use crate::support::redis::server::Server;
 /// Requests of each kind.
 const TIMES: u64 = 20;
 
-/// Calls of scripts, each with its arguments. Every other command goes by its own name.
+/// The name and the arguments of each command; a script's call has the script's name.
 fn named(said: Vec<Vec<Vec<u8>>>) -> Vec<(String, Vec<String>)> {
     let scripts: BTreeMap<_, _> = redis_script_names().into_iter().collect();
     let text = |word: &Vec<u8>| String::from_utf8_lossy(word).into_owned();
@@ -33,7 +33,7 @@ fn named(said: Vec<Vec<Vec<u8>>>) -> Vec<(String, Vec<String>)> {
     words.map(name).collect()
 }
 
-/// A row of the table: what is asked for, and the scripts that it runs, each `TIMES` times.
+/// A row of the table: a kind of request, and the scripts that run for it, each `TIMES` times.
 struct Row {
     what: &'static str,
     token: Value,
@@ -104,8 +104,8 @@ fn rows(hook: &str) -> Vec<Row> {
     ]
 }
 
-/// Only one command for a token's hit stands between the request and its first byte; all that a
-/// request costs is in the table.
+/// Only one command for the token's hit precedes the first byte; the table lists all
+/// commands of a request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_cost_the_documented_redis_commands() {
     let fleet = Fleet::start(1);
@@ -142,7 +142,7 @@ async fn requests_cost_the_documented_redis_commands() {
             .collect();
         about.push(id);
         let mut calls = BTreeMap::<String, u64>::new();
-        // Looks for events in the token's partition, and in one where there are none.
+        // Polls for events in the token's partition, and in one without events.
         let mut looks = [0, 0];
         let partitions = [&id[..2], if id.starts_with("00") { "01" } else { "00" }];
         let partitions = partitions.map(|partition| format!("ag:{{{partition}}}:"));
@@ -151,7 +151,7 @@ async fn requests_cost_the_documented_redis_commands() {
                 *looks += u64::from(name == "find_due" && words[3] == *partition);
             }
             let is_about = words.iter().any(|word| about.contains(&word.as_str()));
-            // Hits of unlimited tokens are written together, twice a second.
+            // Hits of unlimited tokens are written in batches, twice a second.
             if is_about && name != "add_usage" {
                 *calls.entry(name).or_default() += 1;
             }
@@ -160,7 +160,7 @@ async fn requests_cost_the_documented_redis_commands() {
         for call in row.calls {
             *expected.entry((*call).to_owned()).or_default() += TIMES;
         }
-        // Events that come together are taken together.
+        // Events that are queued together are claimed together.
         if let (Some(taken), Some(most)) = (calls.get("claim"), expected.get_mut("claim")) {
             assert!((1..=*most).contains(taken), "{taken}");
             *most = *taken;
@@ -175,7 +175,7 @@ async fn requests_cost_the_documented_redis_commands() {
     }
 }
 
-/// Commits, and what becomes of callbacks, come behind the answer: waits until nothing is open.
+/// Waits until no lease and no event is open: commits and callbacks follow the answer.
 async fn settled(redis: &Server, id: &str) {
     let partition = format!("ag:{{{}}}:", &id[..2]);
     let open = [
@@ -194,7 +194,7 @@ async fn settled(redis: &Server, id: &str) {
     .await;
 }
 
-/// What a gateway asks that has nothing to do, by the second.
+/// Commands of an idle gateway per second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_gateway_sends_few_redis_commands() {
     const LOOK: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
-//! A node moves its store to Redis and back, at the command line: links, hits, callbacks and open
-//! uploads move with it.
+//! A node's store moves to Redis and back at the command line, with tokens, hits, callbacks and open
+//! uploads.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(super) fn fails(output: &Output, code: i32, part: &str) {
     assert!(said.contains(part), "`{part}` is not in `{said}`");
 }
 
-/// The lines between header and trailer, in one order.
+/// The sorted lines between header and trailer.
 pub(super) fn entries(archive: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(archive).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -103,7 +103,7 @@ impl Scene {
     }
 }
 
-/// Links as their holders have them.
+/// Tokens that clients have.
 struct Links {
     limited: String,
     complete: String,
@@ -157,7 +157,7 @@ async fn hand_out(node: &Api, scene: &Scene) -> Links {
         assert_eq!(node.get(link).await.status, 200);
     }
     node.revoke(&links.revoked).await;
-    until("it expires", async || {
+    until("the token expires", async || {
         node.get(&links.expired).await.status == 410
     })
     .await;
@@ -169,7 +169,7 @@ async fn callbacks(node: &Api, state: &str) -> Vec<Value> {
     listed.json()["callbacks"].as_array().unwrap().clone()
 }
 
-/// Killed while one upload has parts in storage, and another one is visible and not counted.
+/// Kills the node while one upload has parts in storage, and another one is visible and not counted.
 async fn killed_in_uploads(node: Gateway, scene: &Scene, links: &Links) -> Stopped {
     let sending = Bytes::from(vec![7; PARTS]);
     let beginning = stream::iter([Ok::<_, std::io::Error>(sending)]);
@@ -200,7 +200,7 @@ fn move_over(folder: &Path, from: &str, to: &str, archive: &str) -> PathBuf {
     folder.join(archive)
 }
 
-/// The old links, with exactly the hits that are left; `used` of the limited one so far.
+/// Checks the old tokens, with `used` hits of the limited one.
 async fn old_links_work(node: &Api, links: &Links, used: u64) {
     assert_eq!(node.used_hits(&links.limited).await, used);
     assert_eq!(node.record(&links.limited).await["tags"], json!(["moved"]));
@@ -215,7 +215,7 @@ async fn old_links_work(node: &Api, links: &Links, used: u64) {
         .assert_error(404, "token_not_found");
 }
 
-/// To Redis, where everything goes on, and back.
+/// The store is used in Redis before it moves back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_moves_to_redis_and_back() {
     let scene = Scene::new().await;
@@ -223,7 +223,7 @@ async fn a_store_moves_to_redis_and_back() {
     node.place("k", "bytes");
     let folder = node.folder().to_owned();
     let links = hand_out(&node, &scene).await;
-    until("one is given up, one is tried again", async || {
+    until("one event is a dead letter, one is retried", async || {
         callbacks(&node, "dead").await.len() == 1 && scene.failing.attempts().len() >= 2
     })
     .await;
@@ -272,15 +272,15 @@ async fn a_store_moves_to_redis_and_back() {
         "stop all of them",
     );
     assert_eq!(node.get(&links.complete).await.status, 200);
-    until("it is counted", async || {
+    until("the hit is counted", async || {
         node.used_hits(&links.complete).await == 2
     })
     .await;
     node.get(&links.complete)
         .await
         .assert_error(409, "hits_exceeded");
-    // The pending one, once more, under its own name.
-    until("it arrives", async || {
+    // The pending event is delivered once more under its id.
+    until("the event is delivered", async || {
         callbacks(&node, "pending").await.is_empty()
     })
     .await;
@@ -288,12 +288,15 @@ async fn a_store_moves_to_redis_and_back() {
     assert!(arrived.iter().all(|one| one.headers["webhook-id"] == event));
     let dead = callbacks(&node, "dead").await;
     assert_eq!((dead.len(), &dead[0]["attempts"]), (1, &json!(1)));
-    // What was visible is counted, what was in parts is aborted.
-    until("it is settled", async || {
+    // The visible upload is counted, the multipart upload is aborted.
+    until("the upload is recovered", async || {
         node.used_hits(&links.finalising).await == 1
     })
     .await;
-    until("it is aborted", async || scene.s3.open_uploads().is_empty()).await;
+    until("the upload is aborted", async || {
+        scene.s3.open_uploads().is_empty()
+    })
+    .await;
     assert_eq!(node.put(&links.parts, "whole").await.status, 200);
 
     let stopped = node.stop();

@@ -1,4 +1,4 @@
-//! What was acknowledged, and what may be.
+//! A record of acknowledged operations, and of those with an unknown result.
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -11,15 +11,15 @@ use crate::support::gateway::Gateway;
 
 const HITS: u64 = 1000;
 const BULKY: usize = 16;
-/// Clients that work at once: their writes share batches.
+/// Concurrent clients, whose writes share batches.
 const CLIENTS: usize = 4;
 
-/// A token whose making was acknowledged.
+/// A token whose creation was acknowledged.
 #[derive(Clone, Copy)]
 struct Known {
     /// Downloads that were delivered.
     delivered: u64,
-    /// Downloads that nobody knows the end of: refused while the disk was full, or cut off.
+    /// Downloads that were refused while the disk was full and may have been counted.
     doubtful: u64,
     revoked: Revoked,
 }
@@ -27,7 +27,7 @@ struct Known {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Revoked {
     No,
-    /// Refused: in force or not.
+    /// The revocation was refused and may be in force.
     Perhaps,
     Yes,
 }
@@ -41,13 +41,13 @@ pub(super) struct Ledger {
     bulky: Vec<String>,
 }
 
-/// What one client did with a token of its own, and whether the disk refused it.
+/// A client's token, and whether the disk refused a write.
 struct Done {
     token: Option<(String, Known)>,
     refused: bool,
 }
 
-/// Makes a token, downloads through it, and revokes every third.
+/// Creates a token, downloads through it, and revokes every third one.
 async fn one(gateway: &Gateway, number: u64) -> Done {
     let fields = json!({"key": "k", "method": "GET", "max_hits": HITS, "tags": ["ledger"]});
     let made = gateway.create(fields).await;
@@ -116,7 +116,7 @@ impl Ledger {
         }
     }
 
-    /// After a start the store has some room of its own: that is used up, too.
+    /// Also uses up the space that the store allocates at its start.
     pub(super) async fn work_until_refused(&mut self, gateway: &Gateway) {
         let mut turn = 0;
         while !self.step(gateway).await {
@@ -131,10 +131,13 @@ impl Ledger {
     }
 
     pub(super) async fn until_accepted(&mut self, gateway: &Gateway) {
-        until("writes are taken again", async || !self.step(gateway).await).await;
+        until("writes are accepted again", async || {
+            !self.step(gateway).await
+        })
+        .await;
     }
 
-    /// Every token that was acknowledged is as it was left, as far as anybody may know.
+    /// Every acknowledged token is in a possible state.
     pub(super) async fn check(&self, gateway: &Gateway, round: u64) {
         let mut shown = BTreeMap::new();
         let mut cursor = String::new();

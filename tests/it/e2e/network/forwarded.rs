@@ -1,4 +1,4 @@
-//! Whose address counts behind trusted proxies.
+//! Client addresses behind trusted proxies.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn shown(lines: &[&[u8]]) -> String {
     lines.collect::<Vec<_>>().join(" | ")
 }
 
-/// Proxies' own networks are allowed, so that falling back to the peer would let a client in.
+/// The proxies' networks are allowed, so that a fallback to the peer's address would admit a client.
 #[tokio::test]
 async fn an_unreadable_hop_is_not_an_allowed_address() {
     let gateway = Gateway::with(json!({"server": trusting()}));
@@ -109,14 +109,14 @@ async fn every_form_of_an_address_is_parsed() {
             200,
         ),
         (&[b"Forwarded: for=203.0.113.9, for=198.51.100.1"], 403),
-        // A quotation mark that a client leaves open does not hide what the proxy adds.
+        // A client's open quotation mark does not hide the proxy's entry.
         (&[b"Forwarded: for=\", for=203.0.113.9"], 200),
         (&[b"Forwarded: for=203.0.113.9;x=\", for=198.51.100.1"], 403),
         (
             &[b"Forwarded: for=203.0.113.9;x=\"\\, for=198.51.100.1"],
             403,
         ),
-        // Nobody can tell which of the two the proxy wrote.
+        // It is unknown which of the two the proxy wrote.
         (
             &[
                 b"X-Forwarded-For: 203.0.113.9",

@@ -1,4 +1,4 @@
-//! What connections of HTTP/2 hold in flight, and how many one client may have.
+//! Memory of HTTP/2 streams in flight, and connections of one client.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const CONNECTIONS: usize = 20;
 const STREAMS: usize = 128;
 const MIB: u64 = 1 << 20;
 
-/// A client that opens its windows wide and takes only what they hold.
+/// A client with large flow-control windows that reads no more than they hold.
 async fn connect(gateway: &Gateway) -> SendRequest<Body> {
     let stream = TokioIo::new(raw::connect(gateway.port).await);
     let (client, connection) = Builder::new(TokioExecutor::new())
@@ -69,7 +69,7 @@ async fn slow_http2_streams_use_little_memory_and_complete() {
     }
     assert!(highest < 64 * MIB, "{} MiB", highest / MIB);
 
-    // Others are served beside them, also where they speak HTTP/2.
+    // Other clients are served, over HTTP/2 as well.
     let mut other = connect(&gateway).await;
     for _ in 0..3 {
         let began = Instant::now();
@@ -78,7 +78,7 @@ async fn slow_http2_streams_use_little_memory_and_complete() {
         assert_eq!(body.unwrap().to_bytes().len(), 256 << 10);
         assert!(began.elapsed() < Duration::from_secs(5));
     }
-    // Nothing of what those have left behind stays.
+    // The closed connections leave nothing behind.
     for task in asked {
         task.abort();
     }
@@ -116,7 +116,7 @@ async fn one_client_has_a_quarter_of_the_connections() {
     let refused = raw::request(gateway.port, "GET /healthz", &[], b"").await;
     refused.assert_error(503, "unavailable").says("connections");
     drop((first, second));
-    until("room is made again", async || {
+    until("a connection is free", async || {
         ask().await.1 == b"HTTP/1.1 200"
     })
     .await;

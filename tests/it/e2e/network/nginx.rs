@@ -1,4 +1,4 @@
-//! nginx in front: what it lets through is what the gateway sees.
+//! nginx as a reverse proxy: the gateway answers exactly the requests that nginx passes on.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -10,7 +10,7 @@ use crate::support::gateway::Gateway;
 use crate::support::nginx::Nginx;
 use crate::support::raw;
 
-/// Requests that the gateway has answered, by their ids.
+/// Ids of requests that the gateway has answered.
 fn served(gateway: &Gateway) -> Vec<String> {
     let lines = gateway.log();
     let lines = lines
@@ -27,7 +27,7 @@ async fn nothing_is_smuggled_past_nginx() {
     let gateway = Gateway::start();
     let nginx = Nginx::start(gateway.port).await;
     let token = gateway.token("PUT", "k").max_hits(999).await;
-    // The way there and back works, and nginx names each request.
+    // A plain request works, and nginx gives each request an id.
     let put = format!("PUT /object/{token}");
     let lines: [&[u8]; 2] = [b"Transfer-Encoding: chunked", b"X-Request-Id: smuggled"];
     let stored = raw::request(nginx.port, &put, &lines, b"5\r\nhello\r\n0\r\n\r\n").await;
@@ -35,7 +35,7 @@ async fn nothing_is_smuggled_past_nginx() {
     assert!(stored.header("x-request-id").unwrap().starts_with("nginx-"));
 
     for case in cases(&token) {
-        // nginx closes what it does not understand, some of it without an answer.
+        // nginx closes connections that it does not understand, some without an answer.
         let mut request = case.request;
         request.extend_from_slice(b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         nginx.exchange(&request).await;
@@ -80,7 +80,7 @@ async fn a_clients_own_headers_do_not_change_its_address_behind_nginx() {
         b"Forwarded: for=203.0.113.9, for=\"",
         b"Forwarded: for=127.0.0.2",
     ] {
-        // From an address that is no proxy's.
+        // From an address of no proxy.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         let nginx = ([127, 0, 0, 1], nginx.port).into();

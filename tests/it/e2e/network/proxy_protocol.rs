@@ -1,4 +1,4 @@
-//! `server.proxy_protocol`: the address of a connection is what a trusted proxy says before it.
+//! `server.proxy_protocol`: a trusted proxy's header gives the client's address.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -35,7 +35,7 @@ async fn the_clients_address_is_that_of_the_header() {
     let server = speaking(&trusted);
     let gateway = Gateway::with(json!({"server": server}));
     gateway.place("k", "bytes");
-    // The header counts for the requests that tokens are made with, too: they come without rules.
+    // The header applies to control requests, too; these tokens have no rules.
     let token = token(&gateway, &["203.0.113.0/24", "2001:db8::/32"]).await;
     let v6 = {
         let source = "2001:db8::7"
@@ -44,7 +44,7 @@ async fn the_clients_address_is_that_of_the_header() {
             .octets();
         [&source[..], &[0; 16], &[0x10, 0, 0, 80]].concat()
     };
-    // Anything may stand behind the addresses, such as what a load balancer knows of TLS.
+    // TLVs may follow the addresses, such as a load balancer's TLS details.
     let with_more = [v4_addresses([203, 0, 113, 9]), vec![0xEE, 0, 3, 1, 2, 3]].concat();
     let cases: [(&str, Vec<u8>, &str, u16); 15] = [
         (
@@ -94,7 +94,7 @@ async fn the_clients_address_is_that_of_the_header() {
         ),
         ("v2 of a Unix socket", v2(0x21, 0x31, &[0; 216]), "", 403),
         ("v2 of the proxy itself", v2(0x20, 0x00, &[]), "", 403),
-        // A client's own header is not believed; that of a proxy that is announced is.
+        // A client's `X-Forwarded-For` is ignored; that of an announced trusted proxy applies.
         (
             "forged",
             b"PROXY TCP4 198.51.100.1 127.0.0.1 4000 80\r\n".to_vec(),
@@ -120,7 +120,7 @@ async fn the_clients_address_is_that_of_the_header() {
     }
 }
 
-/// The control plane is reached through the same listener: with a header of its own.
+/// The control plane uses the same listener, so its connection has a header, too.
 async fn token(gateway: &Gateway, allowed: &[&str]) -> String {
     let body = json!({"method": "GET", "bucket": "local", "key": "k", "allowed_ips": allowed});
     let body = body.to_string();
@@ -160,7 +160,7 @@ async fn a_trusted_proxy_without_a_header_is_disconnected() {
         let mut stream = raw::connect(gateway.port).await;
         let mut all = wrong.to_vec();
         all.extend_from_slice(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
-        // It may close in the middle of that.
+        // The server may close meanwhile.
         let _ = stream.write_all(&all).await;
         let mut answer = Vec::new();
         let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer).await;
@@ -207,7 +207,7 @@ async fn a_slow_header_ends_the_connection() {
     }
 }
 
-/// Byte by byte, and the version of HTTP is told behind it.
+/// Byte by byte; protocol detection starts after the header.
 #[tokio::test]
 async fn http2_is_detected_behind_a_header_in_pieces() {
     let gateway = Gateway::with(json!({"server": speaking(&json!(["127.0.0.1"]))}));
@@ -234,7 +234,7 @@ async fn http2_is_detected_behind_a_header_in_pieces() {
         let request = request.body(axum::body::Body::empty()).unwrap();
         assert_eq!(client.send_request(request).await.unwrap().status(), 404);
     }
-    until("both are logged with the address", async || {
+    until("both requests are logged with the address", async || {
         let accesses = gateway.logged_accesses("/object/{token}");
         accesses.len() == 2
             && accesses
@@ -277,7 +277,7 @@ async fn each_client_has_its_own_share_of_the_connections() {
     assert_eq!(refused.header("retry-after"), Some("1"));
     let other = behind(&gateway, header(2).as_bytes(), "unknown", "").await;
     other.assert_error(404, "token_not_found");
-    // What a proxy asks for itself is not counted.
+    // A proxy's own requests are not counted.
     let own = v2(0x20, 0, &[]);
     for _ in 0..4 {
         let mut stream = raw::connect(gateway.port).await;
@@ -291,7 +291,7 @@ async fn each_client_has_its_own_share_of_the_connections() {
         open.push(stream);
     }
     open.clear();
-    until("room is made again", async || {
+    until("a connection is free", async || {
         behind(&gateway, header(1).as_bytes(), "unknown", "")
             .await
             .status

@@ -1,4 +1,4 @@
-//! Heads and bodies that two parsers could read in two ways: refused, and the connection closed.
+//! Ambiguous message framing is refused, and the connection closed.
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -17,7 +17,7 @@ fn assert_refused(what: &str, answer: &Answer) {
         Some("application/json"),
         "{what}"
     );
-    // One answer, and nothing behind it.
+    // One answer and nothing after it.
     let length = answer.header("content-length").unwrap().parse::<usize>();
     assert_eq!(length.unwrap(), answer.body.len(), "{what}: {answer:?}");
     let body = answer.json();
@@ -45,7 +45,7 @@ async fn each_ambiguous_form_is_refused_and_the_connection_closed() {
     assert_eq!(gateway.used_hits(&token).await, 0);
 }
 
-/// The request before is answered in full.
+/// The first request is answered completely.
 #[tokio::test]
 async fn a_second_request_is_checked_like_the_first() {
     let gateway = Gateway::start();
@@ -62,7 +62,7 @@ async fn a_second_request_is_checked_like_the_first() {
     assert_eq!(gateway.files(), [""; 0]);
 }
 
-/// Byte by byte, so that every state of the parser is left and entered between two reads.
+/// Byte by byte, so that the parser is interrupted in each of its states.
 #[tokio::test]
 async fn the_segmentation_of_the_bytes_does_not_matter() {
     let gateway = Gateway::start();
@@ -71,7 +71,7 @@ async fn the_segmentation_of_the_bytes_does_not_matter() {
         let mut stream = raw::connect(gateway.port).await;
         stream.set_nodelay(true).unwrap();
         for byte in &case.request {
-            // The server may have answered and closed by now.
+            // The server may have answered and closed already.
             if stream.write_all(&[*byte]).await.is_err() {
                 break;
             }

@@ -1,6 +1,6 @@
-//! The classic forms of request smuggling: each can be read in two ways.
+//! The classic forms of request smuggling, each of which can be parsed in two ways.
 
-/// Stands in the id of the request that is hidden in each case's body.
+/// Part of the id of the request that is hidden in each case's body.
 pub const SMUGGLED: &str = "smuggled";
 
 pub struct Case {
@@ -202,7 +202,7 @@ const CHUNKS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Request lines, with what the head goes on with.
+/// Request lines and the rest of their heads.
 const REQUEST_LINES: &[(&str, &str)] = &[
     (
         "another host in the target",

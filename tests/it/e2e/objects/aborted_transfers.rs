@@ -1,4 +1,4 @@
-//! Clients that leave in the middle.
+//! Clients that disconnect during a transfer.
 
 use tokio::io::AsyncWriteExt;
 
@@ -26,7 +26,7 @@ async fn a_cut_off_upload_leaves_no_file_and_frees_its_hit() {
         stream
     };
     let retried = async || {
-        // The hit of the one before comes back a moment after its file has gone.
+        // The hit of the upload before is free a moment after its file is removed.
         until("a temporary file again", async || {
             let stream = chunked(b"5\r\nhello\r\n").await;
             let mut tries = 0;
@@ -43,7 +43,7 @@ async fn a_cut_off_upload_leaves_no_file_and_frees_its_hit() {
     until("no temporary file", async || gateway.files() == ["k"]).await;
 
     assert_eq!(std::fs::read(gateway.objects().join("k")).unwrap(), b"old");
-    until("the hit is back", async || {
+    until("the hit is free", async || {
         gateway.put(&token, "new").await.status == 200
     })
     .await;
@@ -63,7 +63,7 @@ async fn an_upload_with_broken_chunks_is_not_stored() {
     assert_eq!(gateway.put(&token, "new").await.status, 200);
 }
 
-/// Counted at the start: whoever leaves has used it.
+/// A hit is counted at the start of the download.
 #[tokio::test]
 async fn a_cut_off_download_stays_counted() {
     let gateway = Gateway::start();

@@ -1,4 +1,4 @@
-//! Who may use a token, and from when.
+//! Which clients may use a token, and from when.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn allowed_ips_apply_to_clients_behind_a_trusted_proxy() {
         (&["[2001:db8::1]:443"], 200),
         (&["::ffff:203.0.113.9"], 200),
         (&["198.51.100.1"], 403),
-        // The last one that no trusted proxy vouches for as its own.
+        // The last address that is no trusted proxy's.
         (&["203.0.113.9, 198.51.100.1"], 403),
         (&["198.51.100.1, 203.0.113.9"], 200),
         (&["198.51.100.1, 203.0.113.9, 10.1.2.3"], 200),

@@ -1,4 +1,4 @@
-//! A page that somebody uploaded, opened in Chromium.
+//! Uploaded pages, opened in Chromium.
 
 use asset_gateway::http::server::{Server, ServerSettings};
 use asset_gateway::shutdown::Shutdown;
@@ -14,7 +14,7 @@ use crate::support::chromium::{Chromium, Opened, PAGE};
 use crate::support::faulty_backend::FaultyBackend;
 use crate::support::in_process::InProcess;
 
-/// What other writers of a bucket may have stored as an object's type.
+/// Content types that other writers of a bucket may have stored.
 const FORMS: [&str; 22] = [
     "text/html",
     "text/html;",
@@ -40,7 +40,7 @@ const FORMS: [&str; 22] = [
     "multipart/related; boundary=b; type=\"text/html\"",
 ];
 
-/// Those that Chromium runs where nothing forbids it, though it is told not to guess.
+/// The content types under which Chromium runs the page despite `nosniff`.
 const RUN: [&str; 13] = [
     "text/html",
     "text/html;",
@@ -64,7 +64,7 @@ fn page(content_type: &str) -> String {
     }
 }
 
-/// Serves the page as the type that the query names, as the gateway would without its guard.
+/// Serves the page with the query's content type, as the gateway would without its protection.
 async fn start_careless_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/", listener.local_addr().unwrap());
@@ -146,10 +146,10 @@ async fn a_page_never_runs_under_the_tokens_content_type() {
             shown += usize::from(matches!(opened, Opened::Shown(_)));
         }
     }
-    // Some are refused when the token is made, and some are shown in a sandbox.
+    // Some types are refused when the token is created, others are shown in a sandbox.
     assert!(shown > 0 && refused > 0, "{shown} {refused}");
 
-    // What is inert is shown as it was: a page in plain text is its source.
+    // A page served as plain text is shown as its source.
     bucket.claim_type("text/plain");
     let token = gateway.token("GET", "k").await;
     let url = format!("{}/object/{token}", gateway.base);

@@ -1,4 +1,4 @@
-//! Clients that leave while it is written down what becomes of their hit.
+//! Clients that disconnect during a charge or a release of their hit.
 
 use std::time::Duration;
 
@@ -8,14 +8,17 @@ use crate::support::api::{answer, until};
 use crate::support::faulty_store::Gate;
 use crate::support::in_process::InProcess;
 
-/// Long enough for the gateway to see that a client has left.
+/// Long enough for the gateway to notice that a client has disconnected.
 const SEEN: Duration = Duration::from_millis(200);
 
-/// Asks, and leaves when the request has come to the gate.
-async fn leaves_at(gate: &Gate, gateway: &InProcess, token: &str) {
+/// Sends a request and disconnects when its store call waits at the gate.
+async fn disconnect_at(gate: &Gate, gateway: &InProcess, token: &str) {
     let before = gate.stopped();
     let asking = tokio::spawn(answer(gateway.object("GET", token)));
-    until("it has come to the gate", async || gate.stopped() > before).await;
+    until("the store call waits at the gate", async || {
+        gate.stopped() > before
+    })
+    .await;
     asking.abort();
     tokio::time::sleep(SEEN).await;
 }
@@ -28,8 +31,8 @@ async fn a_cancelled_charge_charges_nothing() {
     let token = gateway.token("GET", "k").with(fields).await;
     faults.charged.shut();
     for _ in 0..2 {
-        leaves_at(&faults.charged, &gateway, &token).await;
-        until("the hit is back", async || {
+        disconnect_at(&faults.charged, &gateway, &token).await;
+        until("the hit is free", async || {
             let fresh = gateway.object("GET", &token).header("if-none-match", "*");
             answer(fresh).await.status == 304
         })
@@ -37,7 +40,10 @@ async fn a_cancelled_charge_charges_nothing() {
     }
     faults.charged.open();
     assert_eq!(gateway.get(&token).await.status, 200);
-    until("it counts", async || gateway.used_hits(&token).await == 1).await;
+    until("the hit is counted", async || {
+        gateway.used_hits(&token).await == 1
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -45,8 +51,11 @@ async fn a_cancelled_release_frees_the_hit() {
     let (gateway, faults) = InProcess::with_faulty_store().await;
     let token = gateway.token("GET", "k").max_hits(1).await;
     faults.releasing.shut();
-    leaves_at(&faults.releasing, &gateway, &token).await;
+    disconnect_at(&faults.releasing, &gateway, &token).await;
     assert_eq!(gateway.used_hits(&token).await, 1);
     faults.releasing.open();
-    until("given back", async || gateway.used_hits(&token).await == 0).await;
+    until("the hit is free", async || {
+        gateway.used_hits(&token).await == 0
+    })
+    .await;
 }

@@ -1,4 +1,4 @@
-//! The order of checks: exists, not expired, method, client, size, hits, storage.
+//! The order of checks: existence, expiry, method, client, size, hits, storage.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ async fn tokens_allow_their_method_and_head() {
 #[tokio::test]
 async fn the_first_failing_check_answers() {
     let gateway = Gateway::start();
-    // Each token lacks one thing more; the object is never there.
+    // Each token fails one check more; the object never exists.
     let outside = json!(["203.0.113.9"]);
     let mut fields = json!({"token": "expired", "expire_at": now(2), "size": 1,
         "allowed_ips": outside, "max_hits": 1});
@@ -49,7 +49,7 @@ async fn the_first_failing_check_answers() {
     .await;
 
     let put = async |token: &str, body: &'static str| {
-        // All that could be refused later is wrong, too.
+        // Every later check would fail, too.
         let request = gateway.object("PUT", token).header("if-match", "\"x\"");
         answer(request.body(body)).await
     };

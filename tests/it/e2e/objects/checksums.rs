@@ -1,4 +1,4 @@
-//! Checksums that come with an upload.
+//! Checksums of uploads.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

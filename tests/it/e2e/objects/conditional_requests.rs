@@ -1,4 +1,4 @@
-//! `If-Match` and its kin.
+//! Conditional requests (RFC 9110 §13).
 
 use std::time::{Duration, SystemTime};
 
@@ -49,7 +49,7 @@ async fn get_and_head_evaluate_conditions() {
         (&[("if-match", &weak)], 412),
         (&[("if-unmodified-since", modified)], 200),
         (&[("if-unmodified-since", &earlier)], 412),
-        // Tags go before dates.
+        // Entity tags take precedence over dates.
         (
             &[("if-none-match", "\"x\""), ("if-modified-since", modified)],
             200,
@@ -58,7 +58,7 @@ async fn get_and_head_evaluate_conditions() {
             &[("if-match", etag), ("if-unmodified-since", &earlier)],
             200,
         ),
-        // And conditions before the range.
+        // Conditions are evaluated before the range.
         (&[("if-none-match", etag), ("range", "bytes=99-")], 304),
         (&[("if-match", "\"x\""), ("range", "bytes=99-")], 412),
     ] {
@@ -88,7 +88,7 @@ async fn a_304_has_the_validators_and_frees_its_hit() {
         assert_eq!(fresh.header("content-type"), None);
     }
     assert_eq!(gateway.get(&token).await.status, 200);
-    // Used up, though the client has it.
+    // A used-up token is refused even if the client's copy is current.
     let used = with(&gateway, "GET", &token, &[("if-none-match", etag)]).await;
     used.assert_error(409, "hits_exceeded");
     assert_eq!(gateway.head(&token).await.status, 200);
@@ -128,7 +128,7 @@ async fn put_evaluates_conditions() {
         b"first"
     );
     assert_eq!(put(&[("if-match", &etag)], "second").await.status, 200);
-    // The version is another one now.
+    // The object has another version now.
     put(&[("if-match", &etag)], "no")
         .await
         .assert_error(412, "precondition_failed");

@@ -1,4 +1,4 @@
-//! Storage that says what is not so: what clients are told, through each adapter.
+//! Storage whose answers contradict themselves or the request, through each adapter.
 
 use serde_json::json;
 
@@ -142,7 +142,7 @@ async fn a_chunked_body_is_passed_on_in_chunks() {
     }
 }
 
-/// Without a length there is no budget of bytes: a hit is spent by the first of them.
+/// Without a length there is no byte budget: the first byte uses the hit.
 #[tokio::test]
 async fn a_broken_chunked_body_is_not_completed() {
     for adapter in ADAPTERS {
@@ -159,7 +159,10 @@ async fn a_broken_chunked_body_is_not_completed() {
         assert_eq!(found.status, 200);
         let body = String::from_utf8_lossy(&found.body).into_owned();
         assert!(!body.contains("\r\n0\r\n"), "{body:?} has an end");
-        until("spent", async || gateway.used_hits(&token).await == 1).await;
+        until("the hit is used", async || {
+            gateway.used_hits(&token).await == 1
+        })
+        .await;
         gateway.get(&token).await.assert_error(409, "hits_exceeded");
     }
 }
@@ -177,7 +180,7 @@ async fn a_proxys_page_does_not_acknowledge_an_upload() {
         refused.assert_error(502, "upstream_error");
         let line = "in place of storage's word";
         until(line, async || gateway.log().contains(line)).await;
-        // Storage may have it all the same: nobody else uploads before that is known.
+        // Storage may have the object: no other upload is admitted before that is known.
         gateway
             .put(&token, "hello")
             .await
@@ -190,7 +193,7 @@ async fn a_proxys_page_does_not_acknowledge_an_upload() {
     }
 }
 
-/// What a HEAD says of an upload that a page has answered, and whether that is believed.
+/// The HEAD after an upload that a page answered, and whether the upload counts as stored.
 #[tokio::test]
 async fn an_upload_answered_by_a_proxys_page_is_looked_up() {
     for adapter in ADAPTERS {
@@ -321,7 +324,7 @@ async fn busy_storage_is_503_with_retry_after() {
                 assert_eq!(refused.header("retry-after"), Some(expected), "{adapter}");
             }
             assert_eq!(gateway.head(&get).await.status, 503);
-            // Their hits are back.
+            // The hits are free.
             gateway.get(&get).await.assert_error(503, "unavailable");
             gateway
                 .put(&put, "hello")

@@ -1,4 +1,4 @@
-//! The rows of the error table that need something to be broken.
+//! The rows of the error table that need a faulty store, bucket or queue.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -21,7 +21,7 @@ async fn failing_storage_frees_the_hit() {
         bucket.fail(fault);
         for method in ["GET", "PUT"] {
             let token = if method == "GET" { &get } else { &put };
-            // After a panic, the hit comes back by itself a moment later.
+            // A panic frees the hit a moment later.
             until("the fault", async || {
                 let failed = gateway.object(method, token).header("x-request-id", "mine");
                 let failed = answer(failed).await;
@@ -38,11 +38,11 @@ async fn failing_storage_frees_the_hit() {
         assert_eq!(gateway.head(&get).await.status, status);
     }
     bucket.heal();
-    until("the hit is back", async || {
+    until("the hit is free", async || {
         gateway.get(&get).await.status == 200
     })
     .await;
-    until("the hit is back", async || {
+    until("the hit is free", async || {
         gateway.put(&put, "new").await.status == 200
     })
     .await;
@@ -97,7 +97,7 @@ async fn a_full_callback_queue_is_503_for_tokens_with_a_callback() {
     let put = gateway.token("PUT", "new").with(fields).await;
     for _ in 0..2 {
         assert_eq!(gateway.get(&get).await.status, 200);
-        // Its event is queued when the body has ended.
+        // The event is queued at the end of the body.
     }
     until("full", async || gateway.get(&get).await.status == 503).await;
     let used = gateway.used_hits(&get).await;
@@ -135,7 +135,7 @@ async fn too_many_requests_of_one_client_are_429() {
     get("203.0.113.2")
         .await
         .assert_error(404, "token_not_found");
-    until("later again", async || {
+    until("the client is admitted again", async || {
         get("203.0.113.1").await.status == 404
     })
     .await;

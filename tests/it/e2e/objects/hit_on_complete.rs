@@ -1,4 +1,4 @@
-//! `hit_on: complete`: what is not delivered whole does not count, within a budget.
+//! `hit_on: complete`: an incomplete delivery counts no hit, within a byte budget.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -13,7 +13,7 @@ fn place_large(gateway: &Gateway, size: u64) {
     large.set_len(size).unwrap();
 }
 
-/// Nobody holds the hit: the token lets in, and a fresh copy charges nothing.
+/// No request has reserved the hit: a conditional request is admitted, and its 304 charges nothing.
 async fn is_free(gateway: &Gateway, token: &str) -> bool {
     let fresh = gateway.object("GET", token).header("if-none-match", "*");
     answer(fresh).await.status == 304
@@ -26,15 +26,18 @@ async fn an_aborted_download_frees_its_hit() {
     let fields = json!({"max_hits": 1, "hit_on": "complete"});
     let token = gateway.token("GET", "large").with(fields).await;
     let stream = raw::begin_download(gateway.port, &token, "").await;
-    // Leased, not used; nobody else gets it.
+    // The hit is reserved, not used; no other request gets it.
     assert_eq!(gateway.used_hits(&token).await, 0);
     gateway.get(&token).await.assert_error(409, "hits_exceeded");
     drop(stream);
-    until("the hit is back", async || is_free(&gateway, &token).await).await;
+    until("the hit is free", async || is_free(&gateway, &token).await).await;
     assert_eq!(gateway.used_hits(&token).await, 0);
     let got = gateway.get(&token).await;
     assert_eq!((got.status, got.body.len()), (200, 128 << 20));
-    until("it counts", async || gateway.used_hits(&token).await == 1).await;
+    until("the hit is counted", async || {
+        gateway.used_hits(&token).await == 1
+    })
+    .await;
     gateway.get(&token).await.assert_error(409, "hits_exceeded");
 }
 
@@ -47,7 +50,7 @@ async fn aborted_downloads_use_up_the_byte_budget() {
     let token = gateway.token("GET", "large").with(fields).await;
     let mut taken = 0;
     loop {
-        until("the hit is back", async || is_free(&gateway, &token).await).await;
+        until("the hit is free", async || is_free(&gateway, &token).await).await;
         let mut response = gateway.object("GET", &token).send().await.unwrap();
         if response.status() == 409 {
             let error: serde_json::Value = response.json().await.unwrap();
@@ -55,7 +58,7 @@ async fn aborted_downloads_use_up_the_byte_budget() {
             break;
         }
         assert_eq!(response.status(), 200);
-        // Takes half of it and leaves.
+        // Reads half and disconnects.
         let mut got = 0;
         while got < SIZE / 2 {
             got += response.chunk().await.unwrap().unwrap().len() as u64;

@@ -1,4 +1,4 @@
-//! How often a token may be used.
+//! Limits on hits, and hit windows.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ async fn of_20_concurrent_uploads_three_are_admitted() {
     let answers = join_all((0..20).map(|_| gateway.put(&token, vec![7; 10_000]))).await;
     let stored = answers.iter().filter(|answer| answer.status == 200).count();
     let refused = answers.iter().filter(|answer| answer.status == 409).count();
-    // What fails gives nothing back here: all three hits are used in the end.
+    // All three hits are used in the end.
     assert_eq!((stored, refused), (3, 17));
     assert_eq!(gateway.used_hits(&token).await, 3);
 }
@@ -107,7 +107,7 @@ async fn a_window_counts_one_hit_for_a_clients_requests() {
     get("player/3", "bytes=0-")
         .await
         .assert_error(409, "hits_exceeded");
-    // Who has paid goes on.
+    // Clients with an open window are still served.
     assert_eq!(get("player/1", "bytes=9-").await.status, 206);
     assert_eq!(gateway.used_hits(&token).await, 2);
 }
@@ -149,11 +149,11 @@ async fn a_window_does_not_open_without_a_delivery() {
     assert_eq!(gateway.used_hits(&token).await, 0);
     let other = gateway.object("GET", &token).header("user-agent", "other");
     assert_eq!(answer(other).await.status, 200);
-    // The hit was the other's.
+    // The other client used the hit.
     gateway.get(&token).await.assert_error(409, "hits_exceeded");
 }
 
-/// Clients behind a proxy, each with its address.
+/// Clients with their own addresses behind a proxy.
 async fn behind_proxy(gateway: &Gateway, token: &str, address: &str, agent: &str) {
     let request = gateway.object("GET", token).header("user-agent", agent);
     let answer = answer(request.header("x-forwarded-for", address)).await;
@@ -188,7 +188,7 @@ async fn made_up_user_agents_leave_windows_for_other_addresses() {
     for n in 0..100 {
         behind_proxy(&gateway, &token, "2001:db8::", &format!("made up {n}")).await;
     }
-    // Eight of them ride.
+    // Eight have a window.
     assert_eq!(gateway.used_hits(&token).await, 192);
     for _ in 0..2 {
         behind_proxy(&gateway, &token, "192.0.2.1", "another").await;

@@ -17,7 +17,7 @@ use crate::support::raw;
 
 /// Longer than a lease.
 const PAUSED: Duration = Duration::from_secs(77);
-/// More than the sockets between take in.
+/// More than socket buffers take.
 const LARGE: usize = 16 << 20;
 
 async fn start() -> (InProcess, FaultyBackend, TestClock) {
@@ -32,8 +32,8 @@ async fn stored(gateway: &InProcess, key: &str) -> Answer {
     gateway.get(&token).await
 }
 
-/// Sends an upload until it is held up at `gate`.
-async fn held_at(
+/// Sends an upload until it waits at `gate`.
+async fn wait_at(
     gateway: &InProcess,
     gate: &Gate,
     token: &str,
@@ -42,7 +42,7 @@ async fn held_at(
     gate.shut();
     let (api, token) = (gateway.api(), token.to_owned());
     let uploading = tokio::spawn(async move { api.put(&token, body).await });
-    until("the upload is held up", async || gate.stopped() == 1).await;
+    until("the upload waits", async || gate.stopped() == 1).await;
     uploading
 }
 
@@ -56,22 +56,25 @@ async fn a_download_is_cut_off_before_its_last_byte_when_its_lease_lapsed() {
     let token = gateway.token("GET", "large").with(fields).await;
     let mut first = raw::begin_download(gateway.port(), &token, "").await;
     clock.advance(PAUSED);
-    // The hit of the lease that is over is somebody else's.
+    // The hit of the lapsed lease is free for another request.
     let second = gateway.get(&token).await;
     assert_eq!((second.status, second.body.len()), (200, LARGE));
 
     let mut got = Vec::new();
-    // A reset is an end, too.
+    // A reset ends the download, too.
     let _ = first.read_to_end(&mut got).await;
     assert!(got.len() < LARGE, "delivered twice on one hit");
-    until("it counts", async || gateway.used_hits(&token).await == 1).await;
+    until("the hit is counted", async || {
+        gateway.used_hits(&token).await == 1
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stored_upload_is_counted_and_acknowledged_after_its_lease_lapsed() {
     let (gateway, bucket, clock) = start().await;
     let token = gateway.token("PUT", "k").await;
-    let uploading = held_at(&gateway, &bucket.after_finish, &token, "an upload").await;
+    let uploading = wait_at(&gateway, &bucket.after_finish, &token, "an upload").await;
     clock.advance(PAUSED);
     bucket.after_finish.open();
     gateway.sweep();
@@ -93,7 +96,7 @@ async fn a_stored_upload_is_counted_and_acknowledged_after_its_lease_lapsed() {
 async fn an_upload_never_becomes_visible_after_its_lease_lapsed() {
     let (gateway, bucket, clock) = start().await;
     let token = gateway.token("PUT", "k").await;
-    let uploading = held_at(&gateway, &bucket.before_finish, &token, "the first").await;
+    let uploading = wait_at(&gateway, &bucket.before_finish, &token, "the first").await;
     clock.advance(PAUSED);
     gateway.sweep();
     bucket.before_finish.open();
@@ -104,8 +107,8 @@ async fn an_upload_never_becomes_visible_after_its_lease_lapsed() {
         .assert_error(404, "object_not_found");
     assert_eq!(gateway.used_hits(&token).await, 0);
 
-    // Its hit is free, and is not taken twice.
-    until("the hit is back", async || {
+    // The hit is free, and can be used once.
+    until("the hit is free", async || {
         gateway.put(&token, "the second").await.status == 200
     })
     .await;
@@ -117,11 +120,11 @@ async fn an_upload_never_becomes_visible_after_its_lease_lapsed() {
 async fn an_upload_of_a_revoked_token_is_answered_as_stored_and_not_counted() {
     let (gateway, bucket, _) = start().await;
     let token = gateway.token("PUT", "k").await;
-    let uploading = held_at(&gateway, &bucket.after_finish, &token, "an upload").await;
+    let uploading = wait_at(&gateway, &bucket.after_finish, &token, "an upload").await;
     gateway.revoke(&token).await;
     bucket.after_finish.open();
     let answer = uploading.await.unwrap();
-    // It was too late to keep the object from being there: the answer does not hide it.
+    // The object could not be prevented any more, so the answer mentions it.
     answer
         .assert_error(404, "token_not_found")
         .says("is stored");
@@ -148,18 +151,18 @@ async fn an_upload_that_is_still_received_is_refused_after_its_lease_lapsed() {
         .assert_error(404, "object_not_found");
 }
 
-/// Storage makes the object visible when its hit has long been given back, and somebody else has it:
-/// it is counted with another one, or the answer says that it is not.
+/// Storage makes the object visible after its hit was used by another upload: the object is counted with
+/// another hit, or the answer says that it is stored and not counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_visible_upload_is_counted_or_answered_as_stored() {
     for another in [true, false] {
         let (gateway, bucket, clock) = start().await;
         bucket.ignores_fences.store(true, SeqCst);
         let token = gateway.token("PUT", "k").await;
-        let uploading = held_at(&gateway, &bucket.before_finish, &token, "late").await;
+        let uploading = wait_at(&gateway, &bucket.before_finish, &token, "late").await;
         clock.advance(PAUSED);
         gateway.sweep();
-        until("the hit is back", async || {
+        until("the hit is free", async || {
             gateway.put(&token, "in between").await.status == 200
         })
         .await;

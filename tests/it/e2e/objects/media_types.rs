@@ -1,4 +1,4 @@
-//! Media types: what is one, and what a browser may show.
+//! Valid media types, and those that a browser may show.
 
 use serde_json::json;
 
@@ -8,8 +8,8 @@ use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
 use crate::support::raw;
 
-/// What is not one media type (RFC 9110 §8.3).
-const NOT_ONE: [&str; 18] = [
+/// Invalid media types (RFC 9110 §8.3).
+const INVALID: [&str; 18] = [
     "text/plain, text/html",
     "image/png, text/html",
     "text/html, text/plain",
@@ -38,7 +38,7 @@ async fn an_upload_with_an_invalid_media_type_is_415_and_stores_nothing() {
     let gateway = Gateway::start();
     let token = gateway.token("PUT", "k").await;
     let first = format!("PUT /object/{token}");
-    for content_type in NOT_ONE {
+    for content_type in INVALID {
         let line = format!("Content-Type: {content_type}");
         let lines: [&[u8]; 2] = [line.as_bytes(), b"Content-Length: 1"];
         let refused = raw::request(gateway.port, &first, &lines, b"x").await;
@@ -57,7 +57,7 @@ async fn an_upload_with_an_invalid_media_type_is_415_and_stores_nothing() {
     assert_eq!(answer(typed).await.status, 200);
 }
 
-/// GET, a range of it, and HEAD, which say the same of what it is.
+/// Checks that GET, a range and HEAD describe the object the same; returns the GET.
 async fn all(gateway: &InProcess, token: &str) -> Answer {
     let got = gateway.get(token).await;
     let head = gateway.head(token).await;
@@ -88,7 +88,7 @@ async fn an_object_with_an_invalid_media_type_is_octet_stream() {
         "t\u{e9}xt/html",
         "multipart/x-mixed-replace; boundary=b",
     ];
-    for content_type in NOT_ONE.into_iter().chain(others) {
+    for content_type in INVALID.into_iter().chain(others) {
         bucket.claim_type(content_type);
         for token in [&plain, &inline] {
             let got = all(&gateway, token).await;
@@ -130,7 +130,7 @@ async fn only_inert_media_types_are_shown_inline() {
         ("text/css", false),
         ("application/unknown", false),
         ("x/y", false),
-        // Not every reader undoes a quoted pair.
+        // Not every browser decodes a quoted pair.
         ("text/plain; a=\"\\\", text/html; b=\"", false),
     ] {
         bucket.claim_type(content_type);
@@ -171,7 +171,7 @@ async fn a_tokens_media_type_is_validated() {
         "multipart/form-data",
         "multipart/x-mixed-replace; boundary=b",
     ];
-    for content_type in NOT_ONE.into_iter().chain(refused) {
+    for content_type in INVALID.into_iter().chain(refused) {
         let fields = json!({"key": "k", "method": "GET", "content_type": content_type});
         let created = gateway.create(fields).await;
         assert_eq!(created.status, 400, "{content_type}");

@@ -30,7 +30,7 @@ async fn one_range_is_206() {
             "0123456789",
         ),
         ("Bytes=2-4", "bytes 2-4/10", "234"),
-        // Empty elements of a list count for nothing (RFC 9110 §5.6.1.2).
+        // Empty list elements are ignored (RFC 9110 §5.6.1.2).
         ("bytes=2-4,", "bytes 2-4/10", "234"),
         ("bytes=,2-4", "bytes 2-4/10", "234"),
         ("bytes= , ,2-4 ,, ", "bytes 2-4/10", "234"),
@@ -107,7 +107,7 @@ async fn an_empty_object_has_no_range() {
 async fn if_range_compares_tags_and_dates_strongly() {
     let gateway = Gateway::start();
     gateway.place("k", "0123456789");
-    // A strong comparison of dates needs an object that did not change a moment ago.
+    // A date is a strong validator for an object that has not changed within the last second.
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
     let file = std::fs::File::options()
         .write(true)
@@ -134,7 +134,7 @@ async fn if_range_compares_tags_and_dates_strongly() {
         assert_eq!(got.status, status, "{if_range}");
         assert_eq!(got.body, if status == 206 { "234" } else { "0123456789" });
     }
-    // Without a range it means nothing.
+    // `If-Range` without `Range` is ignored.
     let got = with(&gateway, &token, &[("if-range", "\"other\"")]).await;
     assert_eq!((got.status, got.body.len()), (200, 10));
 }

@@ -1,4 +1,4 @@
-//! A link is a secret: it is not handed on in a `Referer`, and not written down out of one.
+//! Links are secrets: browsers do not send them as `Referer`, and events do not contain them.
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -59,7 +59,7 @@ async fn every_answer_has_referrer_policy_no_referrer() {
         .header("access-control-request-method", "PUT");
     assert_no_referrer(&answer(preflight).await, 200);
 
-    // Those that no handler makes.
+    // Answers that no handler makes.
     let first = format!("GET /object/{get}");
     let broken = raw::request(gateway.port, &first, &[b"Broken Header"], b"").await;
     assert_no_referrer(&broken, 400);
@@ -72,7 +72,7 @@ async fn every_answer_has_referrer_policy_no_referrer() {
         .unwrap();
     assert_no_referrer(&raw::read_to_end(&mut slow).await, 408);
 
-    // Past the limit of connections; the client keeps its own.
+    // The client keeps its connection and reaches the limit.
     let full = Gateway::with(json!({"limits": {"max_connections": 1}}));
     assert_no_referrer(&full.get("unknown").await, 404);
     let mut refused = raw::connect(full.port).await;
@@ -97,7 +97,7 @@ async fn the_referer_of_an_event_contains_no_link() {
     let link = format!("https://gateway.example/object/{token}");
     let here = format!("http://127.0.0.1:{}", gateway.port);
     let expected = [
-        // Pages of others tell where they are, as before.
+        // Addresses of other sites' pages are reported.
         (
             "https://page.example/a?b=c".to_owned(),
             "https://page.example/a?b=c",
@@ -118,7 +118,7 @@ async fn the_referer_of_an_event_contains_no_link() {
             "http://gateway.example",
         ),
         (format!("{here}/any/path"), here.as_str()),
-        // What looks like a link, wherever it stands.
+        // Anything that looks like a link, at any position.
         (
             format!("https://other.example/object/{form}"),
             "https://other.example",
@@ -173,7 +173,7 @@ async fn the_referer_of_an_event_contains_no_link() {
     for event in receiver.received().split_off(seen) {
         assert_eq!(event["referer"], "https://gateway.example", "{event}");
     }
-    // A token of the caller's own is known by itself, not by its form.
+    // A token that the caller chose is recognised by its value.
     for (referer, kept) in [
         ("https://portal.example/?t=mine", "https://portal.example"),
         ("https://portal.example/mine", "https://portal.example"),

@@ -1,4 +1,4 @@
-//! What the headers of an upload say of its bytes, and what readers hear of it.
+//! Representation headers of uploads, and what downloads answer with them.
 
 use serde_json::json;
 
@@ -44,7 +44,7 @@ async fn content_encoding_and_language_of_an_upload_are_stored() {
             }
         }
     }
-    // The next object of that name has none.
+    // The next object under that key has none.
     let token = folder.token("PUT", "k.css").await;
     folder.put(&token, "bytes").await;
     let token = folder.token("GET", "k.css").await;
@@ -130,7 +130,7 @@ async fn aws_chunked_framing_is_not_stored() {
             .says("aws-chunked");
     }
     assert_eq!(gateway.files(), [""; 0]);
-    // An S3 client that sends the bytes as they are.
+    // An S3 client that sends unframed bytes.
     let plain = gateway
         .object("PUT", &token)
         .header("x-amz-content-sha256", "UNSIGNED-PAYLOAD");

@@ -1,4 +1,4 @@
-//! What a download says of itself.
+//! Response headers of downloads.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::support::faulty_backend::FaultyBackend;
 use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
 
-/// GET and HEAD of the same token, which must say the same.
+/// Checks that GET and HEAD have the same headers; returns the GET.
 async fn both(gateway: &Gateway, token: &str) -> Answer {
     let (got, head) = (gateway.get(token).await, gateway.head(token).await);
     assert_eq!((got.status, head.status), (200, 200), "{got:?} {head:?}");
@@ -71,7 +71,7 @@ async fn answers_for_limited_tokens_are_never_cached() {
     }
 }
 
-/// A public object, through tokens that not everybody may use.
+/// A public object, through tokens that only some clients may use.
 #[tokio::test]
 async fn answers_for_tokens_with_rules_are_never_public() {
     let bucket = FaultyBackend::default();
@@ -143,7 +143,7 @@ async fn file_names_have_no_invisible_characters() {
             .await;
         assert_eq!(created.status, 201, "{name:?}");
         assert_eq!(created.json()["filename"], "photo_gpj.exe", "{name:?}");
-        // A key may hold it, and gives the name where there is no other.
+        // A key may contain the character, and is the default file name.
         let key = format!("dir/{name}");
         gateway.place(&key, "bytes");
         let fields = json!({"disposition": "attachment"});

@@ -1,4 +1,4 @@
-//! Uploads that are too large, or come too slowly.
+//! Uploads that are too large or too slow.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -16,7 +16,7 @@ async fn an_oversized_content_length_is_refused_before_the_body() {
         .await
         .assert_error(413, "size_exceeded")
         .says("100 bytes");
-    // Sent to its end by a client that reads only then.
+    // The client sends the complete body before it reads.
     gateway
         .put(&token, vec![1; 32 << 20])
         .await
@@ -65,7 +65,7 @@ async fn a_stalled_json_body_is_408() {
     refused.assert_error(408, "request_timeout");
 }
 
-/// The hit is leased while bytes come, and nobody else gets it.
+/// The hit is reserved while bytes arrive, and no other request gets it.
 #[tokio::test]
 async fn an_upload_under_way_reserves_its_hit() {
     let gateway = Gateway::start();
@@ -78,7 +78,7 @@ async fn an_upload_under_way_reserves_its_hit() {
         .assert_error(409, "hits_exceeded");
     assert_eq!(gateway.used_hits(&token).await, 0);
     drop(stream);
-    until("the hit is back", async || {
+    until("the hit is free", async || {
         gateway.put(&token, "other").await.status == 200
     })
     .await;

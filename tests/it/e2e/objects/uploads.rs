@@ -1,4 +1,4 @@
-//! `PUT`: what is stored, and what the client hears.
+//! `PUT`: the stored object and the answer.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -74,7 +74,7 @@ async fn a_100_continue_is_sent_after_the_checks() {
                  Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
         )
     };
-    // No 100: the answer is the first that comes.
+    // The first answer is the final one, not a 100.
     let refused = raw::exchange(gateway.port, head(6)).await;
     refused.assert_error(413, "size_exceeded").says("5 bytes");
 
@@ -167,7 +167,7 @@ async fn concurrent_exclusive_uploads_have_one_winner() {
     assert_eq!(gateway.files(), ["k"]);
 }
 
-/// A part must not become the whole.
+/// A part of a file must not replace the object.
 #[tokio::test]
 async fn an_upload_with_content_range_is_refused() {
     let gateway = Gateway::start();

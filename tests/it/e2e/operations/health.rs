@@ -7,6 +7,7 @@ use crate::support::faulty_backend::{Fault, FaultyBackend};
 use crate::support::gateway::Gateway;
 use crate::support::in_process::InProcess;
 use crate::support::raw;
+use crate::support::scripted_storage::{ScriptedStorage, answer as answer_of_storage};
 
 #[tokio::test]
 async fn healthz_and_readyz_answer() {
@@ -29,7 +30,7 @@ async fn healthz_and_readyz_answer() {
 
 #[tokio::test]
 async fn an_unavailable_bucket_is_degraded_and_stays_ready() {
-    // Nobody listens at that port any more.
+    // The port is closed again.
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = closed.local_addr().unwrap();
     drop(closed);
@@ -46,12 +47,12 @@ async fn an_unavailable_bucket_is_degraded_and_stays_ready() {
 
 #[tokio::test]
 async fn a_bucket_that_answers_an_error_is_available() {
-    let storage = crate::support::s3_stub::start(403, 403).await;
+    let storage = ScriptedStorage::start(|_| answer_of_storage("403 Forbidden", &[], "")).await;
     let gateway = Gateway::with(json!({
         "credentials": {"c": {"access_key": "a", "secret_key": "b"}},
         "buckets": {"local": {
             "provider": "s3", "bucket": "b", "region": "r", "credential": "c",
-            "endpoint": format!("http://{storage}"), "force_path_style": true}},
+            "endpoint": storage.endpoint, "force_path_style": true}},
     }));
     let ready = answer(gateway.plain("GET", "/readyz")).await;
     assert_eq!(ready.json()["buckets"], json!({"local": "ok"}));
@@ -67,7 +68,7 @@ async fn readyz_is_cached_for_some_seconds() {
     assert_eq!(buckets().await, json!({"local": "ok"}));
 }
 
-/// Over a connection that is open already: no new one is taken then.
+/// Uses an open connection, because the listener is closed during shutdown.
 #[tokio::test]
 async fn readyz_is_503_during_shutdown() {
     use tokio::io::AsyncWriteExt;
@@ -75,7 +76,7 @@ async fn readyz_is_503_during_shutdown() {
     let gateway = InProcess::over(FaultyBackend::default()).await;
     let port = gateway.base.rsplit(':').next().unwrap().parse().unwrap();
     let mut stream = raw::connect(port).await;
-    // The head has begun when the end begins.
+    // The request has begun when the shutdown begins.
     stream.write_all(b"GET /readyz HTTP/1.1\r\n").await.unwrap();
     answer(gateway.plain("GET", "/healthz")).await;
     gateway.begin_shutdown();

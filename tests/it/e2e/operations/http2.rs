@@ -107,8 +107,8 @@ async fn a_reset_stream_leaves_no_file_and_frees_its_hit() {
         .await
         .unwrap();
     assert!(sending.await.unwrap().is_err());
-    until("nothing", async || gateway.files().is_empty()).await;
-    until("the hit is back", async || {
+    until("no temporary file", async || gateway.files().is_empty()).await;
+    until("the hit is free", async || {
         gateway.put(&put, "new").await.status == 200
     })
     .await;

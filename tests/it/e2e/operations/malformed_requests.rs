@@ -1,4 +1,4 @@
-//! Heads that no client library sends.
+//! Request heads that no client library sends.
 
 use crate::support::gateway::Gateway;
 use crate::support::raw;
@@ -33,7 +33,7 @@ async fn duplicate_headers_are_refused_and_nothing_is_stored() {
     assert_eq!(gateway.put(&token, "body").await.status, 200);
 }
 
-/// What HTTP itself leaves no room for.
+/// Request heads outside of HTTP's grammar.
 #[tokio::test]
 async fn request_heads_that_are_not_http_are_refused() {
     let gateway = Gateway::start();
@@ -86,7 +86,7 @@ async fn contradictory_lengths_smuggle_no_request() {
          0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
     );
     raw::exchange(gateway.port, request).await;
-    // One answer at most is no 404 of a second request.
+    // At most one answer: no 404 of a smuggled request.
     assert!(
         !gateway.log().contains("\"error.type\":\"not_found\""),
         "{}",
@@ -125,7 +125,7 @@ async fn header_values_that_are_not_text_are_refused_where_they_matter() {
         let refused = raw::request(gateway.port, &first, &[line], b"").await;
         refused.assert_error(400, "bad_request");
     }
-    // Where nothing is decided by it, it is let through.
+    // A value that decides nothing is passed through.
     let odd: [&[u8]; 3] = [b"User-Agent: \xff", b"Referer: \xfe", b"X-Request-Id: \xff"];
     assert_eq!(
         raw::request(gateway.port, &first, &odd, b"").await.status,

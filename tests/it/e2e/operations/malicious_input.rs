@@ -1,4 +1,4 @@
-//! Input that means harm: refused with a clear error, nothing stored, nothing leaked.
+//! Malicious input: refused with a clear error, nothing stored, nothing leaked.
 
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ async fn a_key_that_the_bucket_cannot_hold_is_refused_and_its_status_says_absent
             refused.assert_error(400, "bad_request").says("key");
         }
     }
-    // What is in its way only storage knows.
+    // Only storage knows which object is in the way.
     for key in ["file/below"] {
         let token = gateway.token("PUT", key).await;
         let refused = gateway.put(&token, "x").await;
@@ -73,7 +73,7 @@ async fn a_key_that_the_bucket_cannot_hold_is_refused_and_its_status_says_absent
     assert_eq!(gateway.files(), ["file"]);
 }
 
-/// Keys that mean nothing to HTTP or JSON, but might to a file system or a shell.
+/// Keys with a meaning to a file system or a shell.
 #[tokio::test]
 async fn unusual_keys_are_stored_below_the_bucket_or_refused() {
     let gateway = Gateway::start();
@@ -110,7 +110,7 @@ async fn unusual_keys_are_stored_below_the_bucket_or_refused() {
         let get = gateway.token("GET", key).await;
         assert_eq!(gateway.get(&get).await.body, key, "{key}");
     }
-    // Nothing beside the bucket's folder, and what is ours was not written.
+    // Nothing is outside the bucket's folder, and reserved files were not written.
     let mut beside: Vec<_> = std::fs::read_dir(gateway.folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
@@ -125,7 +125,7 @@ async fn unusual_keys_are_stored_below_the_bucket_or_refused() {
     );
 }
 
-/// Whatever a file system may take for the gateway's own folder, or for staging.
+/// Names that a file system may resolve to the gateway's reserved folder.
 #[tokio::test]
 async fn reserved_keys_get_no_token() {
     let gateway = Gateway::start();
@@ -157,7 +157,7 @@ async fn reserved_keys_get_no_token() {
             }
         }
     }
-    // Elsewhere than at the root it is a name like any other.
+    // Below the root the name is not reserved.
     let free = gateway.token("PUT", "x/.asset-gateway/y").await;
     assert_eq!(gateway.put(&free, "x").await.status, 200);
 }

@@ -22,7 +22,7 @@ async fn every_declared_metric_is_served_and_contains_no_token() {
     gateway.get(&absent).await;
     answer(gateway.plain("BREW", "/made-up/never-in-metrics")).await;
     receiver.events(1).await;
-    // One connection more than there may be.
+    // One connection over the limit.
     let mut open = Vec::new();
     until("a refused connection", async || {
         let mut stream = raw::connect(gateway.port).await;

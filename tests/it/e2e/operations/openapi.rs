@@ -1,4 +1,4 @@
-//! `/openapi.json` held against the router.
+//! `/openapi.json` compared with the router.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ async fn document(gateway: &Gateway) -> Value {
     document.json()
 }
 
-/// Path to documented methods; HEAD comes with GET.
+/// Documented methods by path; GET implies HEAD.
 fn documented(document: &Value) -> BTreeMap<String, BTreeSet<String>> {
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().map(|(path, operations)| {
@@ -229,7 +229,7 @@ async fn documented_bounds_hold() {
         let replay = gateway.control("POST", &format!("/callbacks/replay?since={since}"));
         answer(replay).await.assert_error(400, "bad_request");
     }
-    // Only texts may be empty.
+    // Only strings may be empty.
     for field in [
         "expire_at",
         "max_hits",

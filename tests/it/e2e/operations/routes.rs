@@ -108,11 +108,11 @@ async fn unusual_paths_are_not_tokens() {
     let longest = "x".repeat(128);
     gateway.token("GET", "k").set("token", &*longest).await;
     assert_eq!(gateway.get(&longest).await.status, 200);
-    // Escaped, it is still that token.
+    // A percent-encoded token is the same token.
     gateway.token("GET", "k").set("token", "a.b~c").await;
     let escaped = raw::request(gateway.port, "GET /object/%61%2Eb%7Ec", &[], b"").await;
     assert_eq!(escaped.status, 200);
-    // And a query changes nothing.
+    // A query string is ignored.
     let asked = raw::request(gateway.port, "GET /object/a.b~c?x=/y&z", &[], b"").await;
     assert_eq!(asked.status, 200);
 }

@@ -1,4 +1,4 @@
-//! What must stand in no log and in no file of the store.
+//! Secrets stay out of logs and of the store's files.
 
 use serde_json::json;
 
@@ -54,7 +54,7 @@ async fn logs_and_store_files_contain_no_usable_token() {
     )
     .await;
     answer(gateway.control("POST", "/token").body(CONTROL)).await;
-    until("a try that failed", async || {
+    until("a failed attempt", async || {
         gateway.log().contains("callback failed")
     })
     .await;

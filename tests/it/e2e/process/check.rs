@@ -1,4 +1,4 @@
-//! `check`, `--version` and how the file is named.
+//! `check`, `--version` and the config argument.
 
 use std::path::Path;
 use std::process::Output;
@@ -41,7 +41,7 @@ fn check_accepts_every_form_of_the_config_argument() {
             "{stderr}"
         );
     }
-    // Nothing was started or made.
+    // Nothing was started or created.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     let (code, ..) = run(folder.path(), &["check"]);
     assert_eq!(code, 0, "embedded parts need no file");

@@ -1,4 +1,4 @@
-//! `check` and the start refuse the same configurations, in the same words.
+//! `check` and the start refuse the same configurations with the same message.
 
 use std::path::Path;
 use std::process::Output;
@@ -14,7 +14,7 @@ fn run(folder: &Path, subcommand: &str) -> (Option<i32>, String) {
     (status.code(), String::from_utf8(stderr).unwrap())
 }
 
-/// What is valid but for `change`.
+/// A configuration that is valid except for `change`.
 fn with(change: Value) -> Value {
     let mut whole = json!({
         "server": {"listen": "127.0.0.1:0"},
@@ -30,7 +30,7 @@ fn with(change: Value) -> Value {
     whole
 }
 
-/// A bucket at an object store, with `more`.
+/// A remote bucket with `more` keys.
 fn bucket(provider: &str, more: Value) -> Value {
     let mut bucket = json!({"provider": provider, "bucket": "b", "region": "r", "credential": "c"});
     for (key, value) in more.as_object().unwrap() {
@@ -39,10 +39,10 @@ fn bucket(provider: &str, more: Value) -> Value {
     with(json!({"buckets": {"b": bucket}}))
 }
 
-/// Configuration, the key that is at fault, a word of the reason.
+/// Configuration, the wrong key, a word of the reason.
 fn refused() -> Vec<(Value, &'static str, &'static str)> {
     let mut refused = vec![
-        // Each section's own rules.
+        // Rules of single sections.
         (with(json!({"sever": {}})), "sever", "unknown key"),
         (
             with(json!({"server": {"listen": "80"}})),
@@ -130,7 +130,7 @@ fn refused() -> Vec<(Value, &'static str, &'static str)> {
             "images",
             "not part of this version",
         ),
-        // What several keys say together.
+        // Rules across several keys.
         (
             with(json!({"server": {"listen": ":18080"}, "metrics": {"listen": "127.0.0.1:18080"}})),
             "metrics.listen",
@@ -141,7 +141,7 @@ fn refused() -> Vec<(Value, &'static str, &'static str)> {
             "buckets.b.root",
             "token store",
         ),
-        // What the stores and the buckets refuse when they are opened.
+        // Settings that stores and buckets refuse when they are opened.
         (
             with(json!({"sled": {"path": "file/tokens"}})),
             "sled",
@@ -248,7 +248,7 @@ fn check_and_start_refuse_the_same_configurations() {
         assert!(!said.contains("never-shown"), "{said}");
         assert_eq!(run(folder.path(), "serve"), (Some(2), said), "{whole}");
     }
-    // Neither has made anything.
+    // Neither has created a file.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
 }
 

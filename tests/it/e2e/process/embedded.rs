@@ -1,4 +1,4 @@
-//! Started with nothing at all, and what the banner says then.
+//! A start without a configuration, and its banner.
 
 use std::path::Path;
 use std::process::Command;

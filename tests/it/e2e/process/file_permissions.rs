@@ -1,4 +1,4 @@
-//! Who else may read what the gateway keeps.
+//! Permissions of the gateway's files.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Everything in `folder`, itself included.
+/// `folder` and everything in it.
 fn all(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![folder.to_owned()];
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -67,13 +67,13 @@ async fn store_files_are_private_and_are_made_private_again() {
         said_of(&tokens) && said_of(&tokens.join("db")) && said_of(&own),
         "{said:?}"
     );
-    // What others may share stays as it is.
+    // Permissions of objects are not changed.
     assert_eq!(
         (mode(&objects.join("a")), mode(&objects.join("a/b"))),
         (0o775, 0o664)
     );
 
-    // And nothing is left to say.
+    // The next start has nothing to change.
     let gateway = gateway.stop().start();
     assert!(gateway.logged(TIGHTENED).is_empty(), "{}", gateway.log());
 }

@@ -33,7 +33,7 @@ fn the_legacy_configuration_is_valid() {
     }
 }
 
-/// `asset-gateway -config config.yaml`; only the two ports are this machine's.
+/// `asset-gateway -config config.yaml`; only the two addresses differ.
 fn start(redis: &Server) -> Gateway {
     let folder = folder();
     let mut command = command();

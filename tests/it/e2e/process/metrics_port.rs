@@ -1,4 +1,4 @@
-//! A metrics port that is taken: a warning where nobody asked for it, else the end.
+//! A metrics port that is taken: a warning for the default port, an error for a configured one.
 
 use std::net::TcpListener;
 

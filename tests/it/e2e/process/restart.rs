@@ -1,4 +1,4 @@
-//! Stopping in order, and what is there afterwards.
+//! Orderly stops, and what survives them.
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -32,7 +32,7 @@ async fn tokens_hits_and_objects_outlive_the_process() {
     }
     assert_eq!(after, before);
     assert_eq!(gateway.used_hits("limited").await, 1);
-    // Ended in order, not a hit of them is lost.
+    // An orderly stop loses no hit of an unlimited token.
     assert_eq!(gateway.used_hits("unlimited").await, 5);
     assert_eq!(gateway.get("limited").await.body, "bytes");
     gateway
@@ -48,7 +48,7 @@ async fn an_upload_under_way_is_finished_before_the_process_ends() {
     let mut stream = raw::begin_upload(gateway.port, &token, 10, b"01234").await;
     until("a temporary file", async || !gateway.files().is_empty()).await;
     gateway.terminate();
-    // No new connection is taken any more.
+    // No new connection is accepted.
     until("a closed listener", async || {
         tokio::net::TcpStream::connect(("127.0.0.1", gateway.port))
             .await

@@ -1,4 +1,4 @@
-//! Answers that come before the upload has ended.
+//! Answers before the end of an upload.
 
 use axum::body::Bytes;
 use futures_util::StreamExt;
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::support::*;
 
-/// A client of the plain kind: it sends everything before it reads.
+/// A simple client, which sends everything before it reads.
 async fn upload(server: &Running, path: &str, bytes: usize) -> String {
     let head = format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {bytes}\r\n\r\n");
     let mut stream = server.connect().await;

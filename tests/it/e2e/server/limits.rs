@@ -1,4 +1,4 @@
-//! How many, how slow, how long.
+//! Limits on connections, idle time and request time.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ async fn an_idle_connection_is_closed_without_an_answer() {
     let server = start(settings()).await;
     let mut stream = server.connect().await;
     for _ in 0..2 {
-        ask(&mut stream, "/").await;
+        send_get(&mut stream, "/").await;
         assert!(read_answer(&mut stream).await.ends_with("hello"));
-        // Longer than the limit for headers, shorter than idle.
+        // Longer than the header timeout, shorter than the idle timeout.
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
     assert_eq!(read_to_end(&mut stream).await, "");
@@ -38,7 +38,7 @@ async fn a_connection_over_the_limit_is_a_503_until_another_closes() {
         ..settings()
     })
     .await;
-    let mut first = server.ask("/").await;
+    let mut first = server.get("/").await;
     read_answer(&mut first).await;
 
     let answer = server.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -56,7 +56,7 @@ async fn a_connection_over_the_limit_is_a_503_until_another_closes() {
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_disconnected() {
     let server = start(settings()).await;
-    let mut stream = server.ask("/endless").await;
+    let mut stream = server.get("/endless").await;
     tokio::time::sleep(settings().idle + Duration::from_millis(500)).await;
     let mut taken = vec![0; 1 << 20];
     let ended = timeout(PATIENCE, async {
@@ -77,7 +77,7 @@ async fn a_slow_client_that_reads_is_not_disconnected() {
     socket2::SockRef::from(&stream)
         .set_recv_buffer_size(32 * 1024)
         .unwrap();
-    ask(&mut stream, "/endless").await;
+    send_get(&mut stream, "/endless").await;
     let mut taken = vec![0; 96 * 1024];
     let end = Instant::now() + settings().idle * 2;
     while Instant::now() < end {
@@ -113,7 +113,7 @@ async fn http2_is_served_by_prior_knowledge() {
         );
     }
 
-    // A stream whose window the client never opens again does not keep the connection.
+    // A stream with a closed flow-control window does not keep the connection open.
     let endless = client.send_request(request("/endless")).await.unwrap();
     timeout(PATIENCE, connection)
         .await

@@ -1,4 +1,4 @@
-//! Requests that hyper refuses by itself, and those that it must not be taken to refuse.
+//! Requests that hyper refuses by itself, and answers that only look like hyper's.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn a_long_header_is_a_json_431_while_the_client_still_sends() {
 #[tokio::test]
 async fn a_broken_second_request_is_a_json_400() {
     let server = start(settings()).await;
-    let mut stream = server.ask("/").await;
+    let mut stream = server.get("/").await;
     assert!(read_answer(&mut stream).await.ends_with("hello"));
     stream.write_all(b"\0\0\0\r\n\r\n").await.unwrap();
     assert_error(&read_to_end(&mut stream).await, 400, "bad_request");
@@ -91,7 +91,7 @@ async fn a_body_that_looks_like_hypers_answer_is_not_replaced() {
     let server = start(settings()).await;
     let mut stream = server.connect().await;
     for _ in 0..2 {
-        ask(&mut stream, "/lookalike").await;
+        send_get(&mut stream, "/lookalike").await;
         let answer = read_answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK"));
         assert!(answer.ends_with("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"));
@@ -157,7 +157,7 @@ async fn handlers_get_headers_unchanged() {
         server.run(listener, router, Shutdown::new()).await;
     });
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // Byte by byte: the version is told from the first one on.
+    // Byte by byte: protocol detection starts with the first byte.
     for byte in b"GET / HTTP/1.1\r\nHost: a\r\nX-A: b\r\nConnection: close\r\n\r\n" {
         stream.write_all(&[*byte]).await.unwrap();
     }

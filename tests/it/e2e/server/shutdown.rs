@@ -1,4 +1,4 @@
-//! Shutdown.
+//! Graceful and forced shutdown of the server.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::support::api::until;
 #[tokio::test]
 async fn shutdown_closes_idle_connections_and_finishes_answers() {
     let server = start(settings()).await;
-    let mut idle = server.ask("/").await;
+    let mut idle = server.get("/").await;
     read_answer(&mut idle).await;
     let silent = server.connect().await;
-    let mut busy = server.ask("/slow").await;
+    let mut busy = server.get("/slow").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
 
     server.shutdown.begin();
@@ -42,7 +42,7 @@ async fn shutdown_cuts_off_requests_after_its_time_limit() {
         ..settings()
     })
     .await;
-    let mut stuck = server.ask("/never").await;
+    let mut stuck = server.get("/never").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.shutdown.begin();
     timeout(PATIENCE, server.task).await.unwrap().unwrap();
@@ -56,14 +56,14 @@ async fn a_forced_shutdown_does_not_wait() {
         ..settings()
     })
     .await;
-    let _stuck = server.ask("/never").await;
+    let _stuck = server.get("/never").await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.shutdown.begin();
     server.shutdown.force();
     timeout(PATIENCE, server.task).await.unwrap().unwrap();
 }
 
-/// What the requests had to write down has begun when the server says that it is done.
+/// The requests' last store calls have begun when the server returns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http2_streams_have_ended_when_the_server_returns() {
     const STREAMS: usize = 100;

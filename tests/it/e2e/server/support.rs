@@ -1,4 +1,4 @@
-//! A server to talk to, and how to talk.
+//! A server with test routes, and a client for raw bytes.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ fn refusal() -> Response {
         .into_response()
 }
 
-/// Requests for `/held` that are being answered.
+/// Requests for `/held` that are under way.
 pub(super) static HELD: AtomicUsize = AtomicUsize::new(0);
 
 struct Held;
@@ -64,7 +64,7 @@ impl Drop for Held {
     }
 }
 
-/// Endless: the client decides how much it takes.
+/// An endless body: the client decides how much it reads.
 fn endless() -> Response {
     let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
     let chunks = futures_util::stream::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone()));
@@ -146,14 +146,14 @@ impl Running {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// A connection on which `path` was asked for.
-    pub(super) async fn ask(&self, path: &str) -> TcpStream {
+    /// A connection on which a request for `path` was sent.
+    pub(super) async fn get(&self, path: &str) -> TcpStream {
         let mut stream = self.connect().await;
-        ask(&mut stream, path).await;
+        send_get(&mut stream, path).await;
         stream
     }
 
-    /// Sends, reads to the end.
+    /// Sends `request` and reads until the server closes.
     pub(super) async fn exchange(&self, request: &[u8]) -> String {
         let mut stream = self.connect().await;
         stream.write_all(request).await.unwrap();
@@ -161,7 +161,7 @@ impl Running {
     }
 }
 
-pub(super) async fn ask(stream: &mut TcpStream, path: &str) {
+pub(super) async fn send_get(stream: &mut TcpStream, path: &str) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
 }
@@ -175,7 +175,7 @@ pub(super) async fn read_to_end(stream: &mut TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// Reads one answer with a length, leaving the connection open.
+/// Reads one answer with a content length and leaves the connection open.
 pub(super) async fn read_answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     loop {
