@@ -1,4 +1,4 @@
-//! Bulkhead of the tries that uploads wait for: one receiver that hangs leaves some to the others.
+//! Bulkhead: permits for the attempts that uploads wait for, so that one slow receiver cannot take them all.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,22 +21,24 @@ struct Inner {
 struct State {
     host_limits: HostLimits,
     running: usize,
-    /// By host, the one that waits longest first.
+    /// By host; the longest wait comes first.
     waiting: HashMap<Arc<str>, VecDeque<oneshot::Sender<Permit>>>,
 }
 
-/// One try of one host may run. Where it is not told how the try went, there was none.
+/// Permission for one attempt to one host. A permit that is dropped without [`finish`](Self::finish) tells
+/// nothing about the host.
 pub(super) struct Permit {
     bulkhead: Bulkhead,
     host: Arc<str>,
     class: HostClass,
-    /// How long it took, and whether it delivered.
+    /// Duration of the attempt, and whether it delivered.
     outcome: Option<(Duration, bool)>,
     began: Instant,
 }
 
 impl Bulkhead {
-    /// As many tries at the same time; `fast`: what answers within it may use three quarters of them.
+    /// `concurrency`: attempts that run at once. `fast`: hosts that answer within it may have three quarters of
+    /// them running.
     pub(super) fn new(concurrency: usize, timeout: Duration, fast: Duration) -> Self {
         Self(Arc::new(Inner {
             concurrency,
@@ -48,7 +50,7 @@ impl Bulkhead {
         }))
     }
 
-    /// Waits until the host may be tried, behind those of the same host that wait already.
+    /// Waits for a permit, behind earlier callers for the same host.
     pub(super) async fn acquire(&self, host: &Arc<str>) -> Permit {
         let (sender, permit) = oneshot::channel();
         self.0
@@ -61,12 +63,12 @@ impl Bulkhead {
         self.grant_permits();
         match permit.await {
             Ok(permit) => permit,
-            // Senders go with their permit alone.
+            // A sender is only dropped after it has sent.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Gives bulkhead to those who wait, as many as may run.
+    /// Hands permits to as many waiting callers as may run.
     fn grant_permits(&self) {
         let mut unwanted = Vec::new();
         let mut state = self.0.state.lock();
@@ -101,7 +103,7 @@ impl Bulkhead {
             false
         });
         drop(state);
-        // Each hands out its permit again, which takes the lock.
+        // Dropping a permit takes the lock again.
         drop(unwanted);
     }
 }
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_hangs_leaves_turns_to_another_one() {
+    async fn a_host_that_hangs_leaves_permits_to_another() {
         let bulkhead = bulkhead();
         let hanging = [
             bulkhead.acquire(&host("a")).await,
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_in_the_line_is_the_first_to_go() {
+    async fn callers_for_one_host_get_permits_in_order() {
         let bulkhead = bulkhead();
         let first = bulkhead.acquire(&host("a")).await;
         let _second = bulkhead.acquire(&host("a")).await;
@@ -174,13 +176,13 @@ mod tests {
         drop(first);
         assert!((&mut fourth).now_or_never().is_none());
         let third = third.await;
-        // It has answered: more of the same host may run.
+        // The host has answered: it may have more attempts running.
         third.finish(true);
         fourth.await.finish(true);
     }
 
     #[tokio::test]
-    async fn who_has_left_gets_no_turn() {
+    async fn a_caller_that_has_left_gets_no_permit() {
         let bulkhead = bulkhead();
         let held = [
             bulkhead.acquire(&host("a")).await,
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_together_are_no_more_than_there_are() {
+    async fn permits_of_all_hosts_are_at_most_the_concurrency() {
         let bulkhead = bulkhead();
         for name in ["a", "b"] {
             bulkhead.acquire(&host(name)).await.finish(true);

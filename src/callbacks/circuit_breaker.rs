@@ -1,5 +1,6 @@
-//! Who lets the queue fill up. Where more than half of `max_pending` waits, accesses are refused
-//! whose receiver fails: the rest of the queue is for those that answer.
+//! Circuit breaker: refuses new accesses for receivers that keep failing, once the queue is half full.
+//!
+//! The other half of `max_pending` is for receivers that answer. Reads memory only.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,30 +11,27 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-/// A receiver fails when it has failed as often in a row.
-const FAILURES: u32 = 8;
-/// What is known of a receiver that has not been tried for so long says nothing any more: its next
-/// events tell.
-const KNOWN_FOR: Duration = Duration::from_secs(60);
-/// Receivers that are remembered at the most.
-const REMEMBERED: usize = 4096;
+/// Failures in a row that make a receiver a failing one.
+const FAILURE_THRESHOLD: u32 = 8;
+/// Time after a receiver's last attempt in which it counts as failing; then its next events are let through.
+const FAILING_FOR: Duration = Duration::from_secs(60);
+const MAX_REMEMBERED_RECEIVERS: usize = 4096;
 
-/// The queue, and how its receivers do.
+/// The queue, and the receivers that fail.
 pub struct CircuitBreaker {
     queue: Arc<dyn CallbackQueue>,
-    /// By host and port; those that have failed since they last answered.
-    failing: Mutex<HashMap<Arc<str>, Failing>>,
+    /// By host and port: receivers that have failed since they last answered.
+    failures: Mutex<HashMap<Arc<str>, Failures>>,
 }
 
-struct Failing {
-    /// In a row.
-    failures: u32,
+struct Failures {
+    in_a_row: u32,
     last: Instant,
 }
 
-impl Failing {
-    fn fails(&self) -> bool {
-        self.failures >= FAILURES && self.last.elapsed() < KNOWN_FOR
+impl Failures {
+    fn is_failing(&self) -> bool {
+        self.in_a_row >= FAILURE_THRESHOLD && self.last.elapsed() < FAILING_FOR
     }
 }
 
@@ -41,7 +39,7 @@ impl CircuitBreaker {
     pub fn new(queue: Arc<dyn CallbackQueue>) -> Self {
         Self {
             queue,
-            failing: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
@@ -49,54 +47,51 @@ impl CircuitBreaker {
         &self.queue
     }
 
-    /// An access that calls `target` may go on. Looks at memory alone.
+    /// Whether an access that calls `target` may go on.
     pub fn admits(&self, target: &str) -> bool {
         self.queue.pending() <= self.queue.max_pending() / 2
             || !self
-                .failing
+                .failures
                 .lock()
                 .get(receiver_host(target).as_str())
-                .is_some_and(Failing::fails)
+                .is_some_and(Failures::is_failing)
     }
 
-    /// Receivers that fail.
-    pub fn failing(&self) -> usize {
-        self.failing
+    /// Number of receivers that keep failing.
+    pub fn failing_receivers(&self) -> usize {
+        self.failures
             .lock()
             .values()
-            .filter(|one| one.fails())
+            .filter(|failures| failures.is_failing())
             .count()
     }
 
-    pub(super) fn delivered(&self, host: &str) {
-        let before = self.failing.lock().remove(host);
-        if before.is_some_and(|before| before.failures >= FAILURES) {
-            tracing::info!(
-                server.address = host,
-                "a receiver of callbacks answers again"
-            );
+    pub(super) fn record_success(&self, host: &str) {
+        let before = self.failures.lock().remove(host);
+        if before.is_some_and(|before| before.in_a_row >= FAILURE_THRESHOLD) {
+            tracing::info!(server.address = host, "callback receiver answers again");
         }
     }
 
-    /// The event will be tried again.
-    pub(super) fn failed(&self, host: &Arc<str>) {
+    /// Counts a failed attempt whose event stays in the queue.
+    pub(super) fn record_failure(&self, host: &Arc<str>) {
         let now = Instant::now();
-        let mut failing = self.failing.lock();
-        if failing.len() >= REMEMBERED && !failing.contains_key(host) {
-            failing.retain(|_, one| one.last.elapsed() < KNOWN_FOR);
-            if failing.len() >= REMEMBERED {
+        let mut failures = self.failures.lock();
+        if failures.len() >= MAX_REMEMBERED_RECEIVERS && !failures.contains_key(host) {
+            failures.retain(|_, one| one.last.elapsed() < FAILING_FOR);
+            if failures.len() >= MAX_REMEMBERED_RECEIVERS {
                 return;
             }
         }
-        let one = failing.entry(Arc::clone(host)).or_insert(Failing {
-            failures: 0,
+        let one = failures.entry(Arc::clone(host)).or_insert(Failures {
+            in_a_row: 0,
             last: now,
         });
-        let failed_before = one.fails();
-        one.failures = one.failures.saturating_add(1);
+        let was_failing = one.is_failing();
+        one.in_a_row = one.in_a_row.saturating_add(1);
         one.last = now;
-        if one.fails() && !failed_before {
-            tracing::warn!(server.address = &**host, "a receiver of callbacks fails");
+        if one.is_failing() && !was_failing {
+            tracing::warn!(server.address = &**host, "callback receiver keeps failing");
         }
     }
 }
@@ -119,55 +114,55 @@ mod tests {
 
     use super::*;
 
-    /// More than half waits: one of one.
-    async fn full() -> CircuitBreaker {
+    /// A breaker whose queue is more than half full: one event of one.
+    async fn with_full_queue() -> CircuitBreaker {
         let limits = QueueLimits {
             max_pending: 1,
             ..QueueLimits::default()
         };
         let stores = open_stores(&TokenStoreSettings::Memory, limits, Arc::new(SystemClock));
-        let backlog = CircuitBreaker::new(stores.unwrap().callbacks);
-        backlog
+        let breaker = CircuitBreaker::new(stores.unwrap().callbacks);
+        breaker
             .queue()
             .enqueue(fixture::event("k", 7))
             .await
             .unwrap();
-        backlog
+        breaker
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_receiver_fails_from_the_eighth_time_until_it_answers_or_is_not_tried() {
-        let backlog = full().await;
+    async fn a_receiver_is_refused_from_its_eighth_failure_until_it_answers_or_a_minute_passes() {
+        let breaker = with_full_queue().await;
         let host = Arc::from("a:80");
-        let fails = || !backlog.admits("http://a/hook");
-        let fail = |times: u32| (0..times).for_each(|_| backlog.failed(&host));
-        fail(FAILURES - 1);
+        let fails = || !breaker.admits("http://a/hook");
+        let fail = |times: u32| (0..times).for_each(|_| breaker.record_failure(&host));
+        fail(FAILURE_THRESHOLD - 1);
         assert!(!fails());
         fail(1);
-        assert!(fails() && backlog.admits("http://b/hook"));
-        assert_eq!(backlog.failing(), 1);
-        tokio::time::advance(KNOWN_FOR).await;
+        assert!(fails() && breaker.admits("http://b/hook"));
+        assert_eq!(breaker.failing_receivers(), 1);
+        tokio::time::advance(FAILING_FOR).await;
         assert!(!fails());
         fail(1);
         assert!(fails());
-        backlog.delivered(&host);
+        breaker.record_success(&host);
         assert!(!fails());
-        fail(FAILURES - 1);
+        fail(FAILURE_THRESHOLD - 1);
         assert!(!fails());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_remembered_is_bounded_and_makes_room() {
-        let backlog = full().await;
+    async fn remembered_receivers_are_bounded_and_expire() {
+        let breaker = with_full_queue().await;
         let fail = |name: usize| {
             let host = Arc::from(format!("h{name}:80"));
-            (0..FAILURES).for_each(|_| backlog.failed(&host));
+            (0..FAILURE_THRESHOLD).for_each(|_| breaker.record_failure(&host));
         };
-        (0..=REMEMBERED).for_each(fail);
-        assert_eq!(backlog.failing(), REMEMBERED);
-        tokio::time::advance(KNOWN_FOR).await;
-        fail(REMEMBERED);
-        assert!(!backlog.admits(&format!("http://h{REMEMBERED}/")));
-        assert_eq!(backlog.failing.lock().len(), 1);
+        (0..=MAX_REMEMBERED_RECEIVERS).for_each(fail);
+        assert_eq!(breaker.failing_receivers(), MAX_REMEMBERED_RECEIVERS);
+        tokio::time::advance(FAILING_FOR).await;
+        fail(MAX_REMEMBERED_RECEIVERS);
+        assert!(!breaker.admits(&format!("http://h{MAX_REMEMBERED_RECEIVERS}/")));
+        assert_eq!(breaker.failures.lock().len(), 1);
     }
 }

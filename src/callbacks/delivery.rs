@@ -1,4 +1,7 @@
-//! One event's try and what the queue is told about it.
+//! One delivery attempt of an event, and the record of its outcome in the queue.
+//!
+//! Delivery is at least once: where an outcome cannot be recorded, the claim lapses and the event is sent
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +24,10 @@ use super::target_policy::TargetPolicy;
 use crate::config::WebhookSecret;
 use crate::telemetry::metrics::CALLBACKS;
 
-/// An event that this node has claimed and not tried yet.
+/// A claimed event whose attempt has not begun.
 pub(super) struct PendingAttempt {
     pub(super) claimed: ClaimedEvent,
-    /// Host and port; all of the URL that is ever logged. Empty where there is none.
+    /// Host and port, the only parts of the URL that are logged; empty where it has none.
     pub(super) host: Arc<str>,
     pub(super) since: Instant,
 }
@@ -44,7 +47,7 @@ impl PendingAttempt {
     }
 }
 
-/// How a try went, for the host's account.
+/// The outcome of an attempt, for the host's limits.
 pub(super) struct AttemptResult {
     pub(super) host: Arc<str>,
     pub(super) class: HostClass,
@@ -55,14 +58,14 @@ pub(super) struct AttemptResult {
 /// How events are delivered.
 #[derive(Debug, Clone)]
 pub struct CallbackSettings {
-    /// One limit for a whole try: name, connection, TLS, request, answer.
+    /// Limit of a whole attempt: name, connection, TLS, request, answer.
     pub timeout: Duration,
-    /// The pauses after the first, second, … try that failed. After the last, the event is dead.
+    /// Pauses after the first, second, … failed attempt. The failure after the last makes a dead letter.
     pub retry: Vec<Duration>,
-    /// All sign. Empty: nothing is signed.
+    /// Each signs every message; without any, messages are not signed.
     pub secrets: Vec<WebhookSecret>,
     pub target_policy: Arc<TargetPolicy>,
-    /// Tries at the same time, and as many more that uploads wait for.
+    /// Attempts at once, and as many more that uploads wait for.
     pub concurrency: usize,
 }
 
@@ -80,12 +83,12 @@ impl Default for CallbackSettings {
     }
 }
 
-/// There is no HTTP client.
+/// The HTTP client cannot be built.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot make the HTTP client of the callbacks: {0}")]
+#[error("cannot build the HTTP client for callbacks: {0}")]
 pub struct SetupError(#[from] reqwest::Error);
 
-/// What every try needs.
+/// Makes attempts and records their outcomes.
 pub struct Deliverer {
     pub(super) sender: Sender,
     pub(super) clock: Arc<dyn Clock>,
@@ -93,27 +96,27 @@ pub struct Deliverer {
     schedule: Vec<Duration>,
     signer: Signer,
     target_policy: Arc<TargetPolicy>,
-    /// Tries that uploads wait for.
+    /// For attempts that uploads wait for.
     bulkhead: Bulkhead,
 }
 
-/// Why there is no answer for the uploader.
+/// Why an uploader has no answer of its callback's receiver.
 #[derive(Debug)]
 pub struct NotAnswered {
     pub failure: Failure,
-    /// The event is tried again.
+    /// Whether the event stays in the queue.
     pub will_retry: bool,
 }
 
-/// What remains of a claim after a try that took all its time, to write down how it went.
+/// Part of a claim that is left after the longest attempt, to record its outcome.
 pub(super) const RECORD_MARGIN: Duration = Duration::from_secs(20);
 
-/// A try that did not deliver.
+/// A failed attempt.
 struct Failed {
     failure: Failure,
-    /// What the receiver asks for.
+    /// Pause that the receiver asks for.
     retry_after: Option<Duration>,
-    /// The beginning of what it said.
+    /// Beginning of its answer.
     answer: String,
 }
 
@@ -134,9 +137,10 @@ enum Verdict {
 }
 
 impl Deliverer {
+    /// Builds the HTTP client, for which a rustls provider must be installed.
+    ///
     /// # Errors
-    /// The HTTP client cannot be made: the machine's certificates cannot be read. A rustls provider
-    /// must be installed.
+    /// The machine's certificates cannot be read.
     pub fn new(
         circuit_breaker: Arc<CircuitBreaker>,
         clock: Arc<dyn Clock>,
@@ -155,13 +159,12 @@ impl Deliverer {
         })
     }
 
-    /// Tries once and writes down how it went. Where that cannot be written, the claim's lease ends
-    /// and the event is delivered will_retry: at least once.
+    /// Makes one attempt and records its outcome.
     pub(super) async fn deliver(&self, pending: PendingAttempt, class: HostClass) -> AttemptResult {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
         let deadline = began + self.sender.timeout;
-        let tried = match self.attempt(&pending.claimed.event, deadline).await {
+        let outcome = match self.attempt(&pending.claimed.event, deadline).await {
             Ok(answer) => {
                 answer.discard().await;
                 Ok(())
@@ -169,8 +172,8 @@ impl Deliverer {
             Err(failed) => Err(failed),
         };
         let took = began.elapsed();
-        let delivered = tried.is_ok();
-        let verdict = self.judge(&pending, at_ms, took, tried.err());
+        let delivered = outcome.is_ok();
+        let verdict = self.decide(&pending, at_ms, took, outcome.err());
         self.record(&pending, verdict).await;
         AttemptResult {
             host: pending.host,
@@ -180,34 +183,34 @@ impl Deliverer {
         }
     }
 
-    /// How long an event has to be claimed for [`deliver_and_wait`](Self::deliver_and_wait).
-    pub fn claim(&self) -> Duration {
+    /// The claim that [`deliver_and_wait`](Self::deliver_and_wait) needs.
+    pub fn claim_duration(&self) -> Duration {
         self.sender.timeout + RECORD_MARGIN
     }
 
-    /// Tries once, for an answer in JSON, and writes down how it went. An event without one is tried
-    /// again later, as any other.
+    /// Makes one attempt, for an answer in JSON, and records its outcome. Without such an answer the event is
+    /// retried like any other.
     pub async fn deliver_and_wait(&self, claimed: ClaimedEvent) -> Result<Bytes, NotAnswered> {
         let began = Instant::now();
         let at_ms = self.clock.now_ms();
         let pending = PendingAttempt::new(claimed);
-        // What is left is enough for a try.
+        // The other half of the time is enough for an attempt.
         let permit_by = began + self.sender.timeout / 2;
         let Ok(permit) = timeout_at(permit_by, self.bulkhead.acquire(&pending.host)).await else {
-            // For whoever delivers what nobody waits for.
-            self.put_back(&pending, self.clock.now_ms()).await;
+            // The worker takes the event over.
+            self.release_claim(&pending, self.clock.now_ms()).await;
             return Err(NotAnswered {
                 failure: Failure::Timeout,
                 will_retry: true,
             });
         };
         let deadline = began + self.sender.timeout;
-        let (answered, failed) = match self.ask(&pending, deadline).await {
+        let (answered, failed) = match self.attempt_for_json(&pending, deadline).await {
             Ok(answer) => (Ok(answer), None),
             Err(failed) => (Err(failed.failure), Some(failed)),
         };
         permit.finish(answered.is_ok());
-        let verdict = self.judge(&pending, at_ms, began.elapsed(), failed);
+        let verdict = self.decide(&pending, at_ms, began.elapsed(), failed);
         let will_retry = matches!(verdict, Verdict::RetryAt { .. });
         self.record(&pending, verdict).await;
         answered.map_err(|failure| NotAnswered {
@@ -216,8 +219,8 @@ impl Deliverer {
         })
     }
 
-    /// It was not tried, and is due again at `at_ms`.
-    pub(super) async fn put_back(&self, pending: &PendingAttempt, at_ms: u64) {
+    /// Returns an event without an attempt to the queue, due at `at_ms`.
+    pub(super) async fn release_claim(&self, pending: &PendingAttempt, at_ms: u64) {
         if let Err(error) = self
             .circuit_breaker
             .queue()
@@ -226,18 +229,22 @@ impl Deliverer {
         {
             tracing::error!(
                 event_id = pending.id().as_str(), exception.message = %error,
-                "a callback was not put back; it is handed out again when its lease ends"
+                "claim of a callback not released; the event is due again when the claim lapses"
             );
         }
     }
 
-    /// An answer in JSON.
-    async fn ask(&self, pending: &PendingAttempt, deadline: Instant) -> Result<Bytes, Failed> {
+    /// Makes an attempt whose answer has to be JSON.
+    async fn attempt_for_json(
+        &self,
+        pending: &PendingAttempt,
+        deadline: Instant,
+    ) -> Result<Bytes, Failed> {
         let answer = self.attempt(&pending.claimed.event, deadline).await?;
         Ok(answer.json().await?)
     }
 
-    /// An answer that says 2xx.
+    /// Sends the event's message; anything but a 2xx is a failure.
     async fn attempt(&self, event: &Event, deadline: Instant) -> Result<Answer, Failed> {
         let target = Url::parse(&event.target).map_err(|_| Failure::Invalid)?;
         self.target_policy
@@ -259,7 +266,8 @@ impl Deliverer {
         })
     }
 
-    fn judge(
+    /// Decides what becomes of the event.
+    fn decide(
         &self,
         pending: &PendingAttempt,
         at_ms: u64,
@@ -291,12 +299,12 @@ impl Deliverer {
             error: failure.to_string(),
             answer,
         };
-        // 410: the receiver wants no more of it. What cannot be sent now cannot be sent later.
-        let hopeless = matches!(failure, Failure::Status(410) | Failure::Invalid);
-        let tries_before = pending.claimed.attempts_since_replay();
+        // 410: the receiver refuses the event for good. An invalid request stays invalid.
+        let is_final = matches!(failure, Failure::Status(410) | Failure::Invalid);
+        let attempts_before = pending.claimed.attempts_since_replay();
         let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-        match retry::pause(&self.schedule, tries_before, retry_after, random) {
-            Some(pause) if !hopeless => Verdict::RetryAt {
+        match retry::pause(&self.schedule, attempts_before, retry_after, random) {
+            Some(pause) if !is_final => Verdict::RetryAt {
                 at_ms: self.clock.now_ms().saturating_add(millis(pause)),
                 attempt,
             },
@@ -306,15 +314,15 @@ impl Deliverer {
 
     async fn record(&self, pending: &PendingAttempt, verdict: Verdict) {
         match verdict {
-            Verdict::Delivered => self.circuit_breaker.delivered(&pending.host),
-            Verdict::RetryAt { .. } => self.circuit_breaker.failed(&pending.host),
-            // What is dead does not wait.
+            Verdict::Delivered => self.circuit_breaker.record_success(&pending.host),
+            Verdict::RetryAt { .. } => self.circuit_breaker.record_failure(&pending.host),
+            // A dead letter takes no room in the queue.
             Verdict::GiveUp { .. } => {}
         }
         if let Err(error) = self.write(pending, verdict).await {
             tracing::error!(
                 event_id = pending.id().as_str(), server.address = &*pending.host, exception.message = %error,
-                "the outcome of a callback was not recorded; it will be sent again"
+                "outcome of a callback not recorded; the event will be sent again"
             );
         }
     }
@@ -338,7 +346,7 @@ impl Deliverer {
             }
             Verdict::GiveUp { attempt } => {
                 tracing::warn!(
-                    event_id, server.address = host, error.type = attempt.error, "callback given up"
+                    event_id, server.address = host, error.type = attempt.error, "callback is a dead letter"
                 );
                 queue.dead_letter(id, attempt).await?;
                 "dead"

@@ -1,12 +1,13 @@
-//! No receiver may keep the others waiting.
+//! Per-host concurrency limits: how many attempts each receiver may have running.
 //!
-//! A host that answers well and fast (within a second, where nobody waits for it) may use three quarters of the tries that run at once, any
-//! other a quarter (at least one), and all of those together three quarters: however many are dead,
-//! there is room for the fast ones. What is too much for a fast host waits here: it is soon gone.
-//! A fast host that has not ended a try for so long counts as slow. What is too much for a slow one
-//! waits here, too, while it is little and the host has not failed; else it goes back to the queue,
-//! due when the host, at its pace, would get to it: a backlog of a dead host is then looked at once
-//! in a while, and not before every healthy event.
+//! - A *fast* host, whose attempts deliver within [`FAST_ATTEMPT`], may have three quarters of all attempts
+//!   running. A host without an answer for that long is not fast any more.
+//! - Any other host is *unproven*: a quarter of the attempts (at least one), and three quarters for all
+//!   unproven hosts together, so that fast hosts always find room.
+//! - An event over the limit of a fast host waits in memory, because the host will soon be free. So does one
+//!   of an unproven host that has not failed, while few wait.
+//! - Any other event goes back to the queue, due when the host will get to it at its usual speed: the
+//!   events of a dead host are then claimed rarely, not ahead of healthy ones.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,66 +15,68 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An answer within this makes a host a fast one where nobody waits for it.
-pub(super) const FAST: Duration = Duration::from_secs(1);
-/// Bounds of how far in the future an event is put back.
-const NEAREST: Duration = Duration::from_millis(500);
-const FARTHEST: Duration = Duration::from_secs(300);
-/// HostLimits that are remembered before those that have nothing running are forgotten.
-const REMEMBERED: usize = 4096;
+/// Longest attempt of a fast host, where no upload waits for the answer.
+pub(super) const FAST_ATTEMPT: Duration = Duration::from_secs(1);
+/// Bounds of the time after which an event of a busy host is due again.
+const MIN_DEFERRAL: Duration = Duration::from_millis(500);
+const MAX_DEFERRAL: Duration = Duration::from_secs(300);
+/// Number of hosts from which on those without running attempts are forgotten.
+const MAX_REMEMBERED_HOSTS: usize = 4096;
 
 pub(super) enum Admission {
-    /// Counted as running; [`HostLimits::finished`] or [`HostLimits::cancel`] is due.
+    /// The attempt counts as running until [`HostLimits::finished`] or [`HostLimits::cancel`].
     Start(HostClass),
-    /// Ask again when a try has ended.
+    /// Wait until another attempt has ended.
     Wait(HostClass),
-    /// Give it back for this long.
-    PutBack(Duration),
+    /// Return the event to the queue, due after this time.
+    Defer(Duration),
 }
 
-/// Events that are claimed and wait for their host.
+/// Numbers of claimed events that wait in memory for their host.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Waiting {
     pub(super) of_host: usize,
     pub(super) of_unproven: usize,
 }
 
-/// What was known of a host when a try began.
+/// What was known of a host when an attempt began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostClass {
     Fast,
-    /// Slow, failing, or never tried.
+    /// Slow, failing, or without an attempt so far.
     Unproven,
 }
 
 pub(super) struct HostLimits {
+    /// Running attempts of one unproven host.
     limit: usize,
-    /// All that are unproven together.
+    /// Running attempts of all unproven hosts together.
     limit_unproven: usize,
     unproven: usize,
-    /// Events of unproven hosts that may wait here.
+    /// Events of unproven hosts that may wait in memory.
     limit_waiting: usize,
+    /// Running attempts of one fast host.
     limit_fast: usize,
-    /// How long a try of an unknown host may take.
+    /// Assumed duration of an unknown host's attempts.
     timeout: Duration,
-    /// An answer within this makes a host a fast one.
+    /// Longest attempt of a fast host.
     fast: Duration,
     known: HashMap<Arc<str>, Host>,
 }
 
 struct Host {
     running: usize,
-    /// A try has ended.
+    /// Whether an attempt has ended.
     tried: bool,
     fast: bool,
-    /// Its last try did not deliver.
+    /// Whether the last attempt failed.
     failed: bool,
-    /// How long its tries take, recent ones weigh more.
-    typical: Duration,
-    /// When those that were put back are through.
+    /// Moving average of the attempts' duration.
+    average: Duration,
+    /// When the host will have taken the events that were deferred.
     booked_until: Instant,
-    /// When a try ended last, or the first of those that run began.
-    moved: Instant,
+    /// When the last attempt ended, or the first running one began.
+    last_progress: Instant,
 }
 
 impl HostLimits {
@@ -90,9 +93,9 @@ impl HostLimits {
         }
     }
 
-    /// `waiting`: events that wait here already, of this host and of all that are unproven.
+    /// Decides about one more attempt. `waiting`: events that wait in memory already.
     pub(super) fn admit(&mut self, name: &Arc<str>, waiting: Waiting) -> Admission {
-        if self.known.len() >= REMEMBERED {
+        if self.known.len() >= MAX_REMEMBERED_HOSTS {
             let now = Instant::now();
             self.known
                 .retain(|_, host| host.running > 0 || host.booked_until > now);
@@ -103,9 +106,9 @@ impl HostLimits {
             .entry(Arc::clone(name))
             .or_insert_with(|| Host::new(timeout));
         if host.running == 0 {
-            host.moved = Instant::now();
-        } else if host.moved.elapsed() > self.fast {
-            // It has been fast, and hangs.
+            host.last_progress = Instant::now();
+        } else if host.last_progress.elapsed() > self.fast {
+            // The host was fast, and hangs.
             host.fast = false;
         }
         if host.fast {
@@ -116,13 +119,13 @@ impl HostLimits {
             return Admission::Start(HostClass::Fast);
         }
         if host.running >= self.limit || self.unproven >= self.limit_unproven {
-            // In the queue it would stand behind the backlogs of the dead.
+            // In the queue the event would stand behind those of dead hosts.
             let may_wait = !host.failed
                 && waiting.of_host < self.limit
                 && waiting.of_unproven < self.limit_waiting;
             return match may_wait {
                 true => Admission::Wait(HostClass::Unproven),
-                false => Admission::PutBack(host.book(self.limit)),
+                false => Admission::Defer(host.book(self.limit)),
             };
         }
         host.running += 1;
@@ -130,7 +133,7 @@ impl HostLimits {
         Admission::Start(HostClass::Unproven)
     }
 
-    /// It may run, and does not.
+    /// Ends an attempt that was not made.
     pub(super) fn cancel(&mut self, name: &str, class: HostClass) {
         match class {
             HostClass::Fast => {}
@@ -141,7 +144,7 @@ impl HostLimits {
         }
     }
 
-    /// `class`: as it was when the try began.
+    /// Ends an attempt. `class`: that of the host when it began.
     pub(super) fn finished(
         &mut self,
         name: &str,
@@ -152,16 +155,16 @@ impl HostLimits {
         self.cancel(name, class);
         let fast = self.fast;
         if let Some(host) = self.known.get_mut(name) {
-            host.moved = Instant::now();
-            host.typical = match host.tried {
-                true => (host.typical + took) / 2,
+            host.last_progress = Instant::now();
+            host.average = match host.tried {
+                true => (host.average + took) / 2,
                 false => took,
             };
             host.tried = true;
             host.failed = !delivered;
             let was_fast = host.fast;
-            // One quick answer among slow ones does not make it fast.
-            host.fast = delivered && took < fast && host.typical < fast;
+            // One quick answer among slow ones does not make a host fast.
+            host.fast = delivered && took < fast && host.average < fast;
             if host.fast && !was_fast {
                 host.booked_until = Instant::now();
             }
@@ -176,25 +179,25 @@ impl Host {
             tried: false,
             fast: false,
             failed: false,
-            typical: timeout,
+            average: timeout,
             booked_until: Instant::now(),
-            moved: Instant::now(),
+            last_progress: Instant::now(),
         }
     }
 
-    /// The next place in the line, from now.
+    /// Time until the host will get to one more event.
     fn book(&mut self, limit: usize) -> Duration {
         if !self.tried {
-            // Nothing is known of its pace; a burst for a healthy host must not be put far off.
-            return NEAREST;
+            // The host's speed is not known: a burst for a healthy host must not be deferred far.
+            return MIN_DEFERRAL;
         }
         let now = Instant::now();
-        let each = self.typical / u32::try_from(limit).unwrap_or(u32::MAX);
+        let each = self.average / u32::try_from(limit).unwrap_or(u32::MAX);
         let place = self.booked_until.max(now) + each;
-        self.booked_until = place.min(now + FARTHEST);
+        self.booked_until = place.min(now + MAX_DEFERRAL);
         self.booked_until
             .saturating_duration_since(now)
-            .max(NEAREST)
+            .max(MIN_DEFERRAL)
     }
 }
 
@@ -202,7 +205,7 @@ impl Host {
 mod tests {
     use super::*;
 
-    /// No more may wait.
+    /// As many events wait in memory as may.
     const FULL: Waiting = Waiting {
         of_host: 32,
         of_unproven: 32,
@@ -217,7 +220,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_host_gets_a_quarter_and_a_fast_one_three() {
-        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST_ATTEMPT);
         let name = Arc::from("a:80");
         assert_eq!(admitted(&mut limits, &name, 32), 8);
         limits.finished(&name, HostClass::Unproven, Duration::from_millis(5), true);
@@ -227,12 +230,12 @@ mod tests {
             Admission::Wait(HostClass::Fast)
         ));
         limits.finished(&name, HostClass::Fast, Duration::from_millis(5), false);
-        assert!(matches!(limits.admit(&name, FULL), Admission::PutBack(_)));
+        assert!(matches!(limits.admit(&name, FULL), Admission::Defer(_)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fast_host_that_hangs_is_fast_no_more() {
-        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
+    async fn a_fast_host_that_hangs_becomes_unproven() {
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST_ATTEMPT);
         let name = Arc::from("a:80");
         admitted(&mut limits, &name, 1);
         limits.finished(&name, HostClass::Unproven, Duration::from_millis(5), true);
@@ -241,8 +244,8 @@ mod tests {
             limits.admit(&name, FULL),
             Admission::Wait(HostClass::Fast)
         ));
-        tokio::time::advance(FAST + Duration::from_millis(1)).await;
-        assert!(matches!(limits.admit(&name, FULL), Admission::PutBack(_)));
+        tokio::time::advance(FAST_ATTEMPT + Duration::from_millis(1)).await;
+        assert!(matches!(limits.admit(&name, FULL), Admission::Defer(_)));
         // A quick answer among slow ones is not enough, some of them are.
         for _ in 0..24 {
             limits.finished(&name, HostClass::Fast, TIMEOUT, false);
@@ -261,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_few_events_wait_for_a_host_that_has_not_failed() {
-        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST_ATTEMPT);
         let name = Arc::from("a:80");
         admitted(&mut limits, &name, 8);
         let few = Waiting {
@@ -284,8 +287,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_host_gets_one_where_there_is_one() {
-        let mut limits = HostLimits::new(1, TIMEOUT, FAST);
+    async fn every_host_gets_an_attempt_with_a_concurrency_of_one() {
+        let mut limits = HostLimits::new(1, TIMEOUT, FAST_ATTEMPT);
         for name in ["a:80", "b:80"].map(Arc::from) {
             assert_eq!(admitted(&mut limits, &name, 2), 1);
             limits.finished(&name, HostClass::Unproven, TIMEOUT, false);
@@ -293,8 +296,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn however_many_are_dead_a_quarter_is_left_for_fast_ones() {
-        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
+    async fn a_quarter_of_the_attempts_is_left_for_fast_hosts() {
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST_ATTEMPT);
         let fast = Arc::from("fast:80");
         assert_eq!(admitted(&mut limits, &fast, 1), 1);
         limits.finished(&fast, HostClass::Unproven, Duration::from_millis(5), true);
@@ -307,15 +310,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_backlog_is_spread_at_the_pace_of_the_host() {
-        let mut limits = HostLimits::new(32, TIMEOUT, FAST);
+    async fn deferred_events_are_spread_at_the_speed_of_the_host() {
+        let mut limits = HostLimits::new(32, TIMEOUT, FAST_ATTEMPT);
         let name = Arc::from("dead:80");
         admitted(&mut limits, &name, 8);
         let due = |limits: &mut HostLimits| match limits.admit(&name, FULL) {
-            Admission::PutBack(pause) => pause,
-            Admission::Start(_) | Admission::Wait(_) => panic!("put back"),
+            Admission::Defer(pause) => pause,
+            Admission::Start(_) | Admission::Wait(_) => panic!("not deferred"),
         };
-        assert_eq!(due(&mut limits), NEAREST);
+        assert_eq!(due(&mut limits), MIN_DEFERRAL);
         limits.finished(&name, HostClass::Unproven, TIMEOUT, false);
         admitted(&mut limits, &name, 1);
         // Eight at a time, 16 s each: one every two seconds.
@@ -324,6 +327,6 @@ mod tests {
         for _ in 0..1000 {
             due(&mut limits);
         }
-        assert_eq!(due(&mut limits), FARTHEST);
+        assert_eq!(due(&mut limits), MAX_DEFERRAL);
     }
 }

@@ -1,4 +1,4 @@
-//! What a receiver gets: contract §5, with the headers of Standard Webhooks 1.0.0.
+//! The message that a receiver gets: body and headers of Standard Webhooks 1.0.0.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// One try's request, without the URL.
+/// Headers and body of one attempt's request.
 pub(super) struct Message {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-/// An event that cannot be written as a request: stored bytes are not what they should be.
+/// Why a stored event cannot be sent: it is not what this version writes.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MessageError {
     #[error("the event's id is not a header value")]
@@ -33,7 +33,7 @@ pub(super) enum MessageError {
 }
 
 impl Message {
-    /// `now_seconds`: Unix time of the try. The id is the same in every try.
+    /// Builds and signs the message. `now_seconds`: Unix time of the attempt. Every attempt has the same id.
     pub(super) fn new(
         event: &Event,
         now_seconds: u64,
@@ -58,7 +58,7 @@ impl Message {
     }
 }
 
-/// The first thirteen fields are what the first AssetGateway sends, in its order.
+/// The default body. The first thirteen fields are those of the first AssetGateway, in its order.
 #[derive(Serialize)]
 struct Payload<'a> {
     event: &'static str,
@@ -140,7 +140,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn fields_come_in_the_order_of_the_contract() {
+    fn fields_are_in_the_order_of_the_contract() {
         let mut event = event();
         event.metadata = BTreeMap::from([("order".to_owned(), "7".to_owned())]);
         let message = Message::new(&event, 1_760_000_009, &Signer::new(&[])).unwrap();
@@ -162,7 +162,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_template_takes_the_place_of_the_fields() {
+    fn a_template_replaces_the_default_body() {
         let mut event = event();
         for (kind, text) in [
             (BodyType::Form, "size=${size}"),

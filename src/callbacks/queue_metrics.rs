@@ -16,7 +16,7 @@ const UPDATE_INTERVAL: Duration = Duration::from_secs(5);
 /// Updates the gauges for as long as the future is polled.
 pub async fn update(circuit_breaker: Arc<CircuitBreaker>) {
     loop {
-        let failing = u32::try_from(circuit_breaker.failing()).unwrap_or(u32::MAX);
+        let failing = u32::try_from(circuit_breaker.failing_receivers()).unwrap_or(u32::MAX);
         gauge!(CALLBACK_RECEIVERS_FAILING.name).set(failing);
         match circuit_breaker.queue().stats().await {
             Ok(stats) => {
@@ -28,7 +28,7 @@ pub async fn update(circuit_breaker: Arc<CircuitBreaker>) {
                 gauge!(CALLBACK_QUEUE_OLDEST_SECONDS.name).set(oldest / 1000.0);
             }
             Err(error) => tracing::warn!(
-                exception.message = %error, "the callback queue's state is not known"
+                exception.message = %error, "callback queue statistics not read"
             ),
         }
         tokio::time::sleep(UPDATE_INTERVAL).await;

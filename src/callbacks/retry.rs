@@ -1,32 +1,31 @@
-//! When to try again.
+//! The retry schedule: the pause after a failed attempt, and `Retry-After`.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// A receiver may ask for a longer pause, but not for a longer one than this.
+/// Longest pause that a receiver may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// The pause after a try that failed, or `None` where the schedule is over.
+/// The pause after a failed attempt, or `None` at the end of the schedule.
 ///
-/// `tries_before`: tries before this one. `retry_after`: what the receiver asked for, a lower bound.
-/// `random`: any number; spreads the pause by ±10 %, so that what failed together does not come
-/// back together.
+/// `attempts_before`: attempts before this one. `retry_after`: what the receiver asked for, a lower bound.
+/// `random`: any number; jitters the pause by ±10 %, so that events that failed together are retried apart.
 pub(super) fn pause(
     schedule: &[Duration],
-    tries_before: usize,
+    attempts_before: usize,
     retry_after: Option<Duration>,
     random: u32,
 ) -> Option<Duration> {
-    let planned = schedule.get(tries_before)?;
-    let spread = 0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX);
-    let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
-    Some(planned.mul_f64(spread).max(asked))
+    let planned = schedule.get(attempts_before)?;
+    let jitter = 0.9 + 0.2 * f64::from(random) / f64::from(u32::MAX);
+    let requested = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+    Some(planned.mul_f64(jitter).max(requested))
 }
 
 /// `Retry-After` (RFC 9110 §10.2.3): seconds or an HTTP date. `now_ms`: Unix milliseconds.
 pub(super) fn parse_retry_after(value: &str, now_ms: u64) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than a u64 has: capped later like any long pause.
+        // A number beyond u64 is capped later, like any long pause.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
@@ -41,7 +40,7 @@ mod tests {
     const SCHEDULE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(100)];
 
     #[test]
-    fn follows_the_schedule_within_a_tenth() {
+    fn pauses_follow_the_schedule_within_a_tenth() {
         assert_eq!(pause(&SCHEDULE, 0, None, 0), Some(Duration::from_secs(9)));
         assert_eq!(
             pause(&SCHEDULE, 1, None, u32::MAX),
@@ -52,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_may_ask_for_more_up_to_a_day() {
+    fn a_receiver_may_ask_for_a_longer_pause_up_to_a_day() {
         let asked = |seconds| Some(Duration::from_secs(seconds));
         assert_eq!(pause(&SCHEDULE, 0, asked(3), 0), asked(9));
         assert_eq!(pause(&SCHEDULE, 0, asked(60), 0), asked(60));

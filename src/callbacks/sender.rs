@@ -1,4 +1,4 @@
-//! One HTTP request to a receiver, and how it can fail.
+//! The HTTP client of callbacks: one request to a receiver, and how it can fail.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,41 +13,40 @@ use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use super::message::Message;
-use super::target_policy::{CheckedNames, TargetDenied, TargetPolicy};
+use super::target_policy::{CheckedResolver, TargetDenied, TargetPolicy};
 
 const USER_AGENT: &str = concat!("AssetGateway/", env!("CARGO_PKG_VERSION"));
-/// What is read of an answer's body, and for how long where nobody wants it: only so that the
-/// connection can be used again. A receiver that sends more, or slowly, loses its connection and
-/// nothing else.
-const MAX_ANSWER: usize = 64 * 1024;
-/// What is kept of the answer to a try that failed.
-const EXCERPT: usize = 1024;
-const ANSWER_TIME: Duration = Duration::from_secs(1);
+/// Bytes of an answer that are read. A longer answer costs the receiver its connection, and nothing else.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// Bytes of a failed attempt's answer that are stored.
+const EXCERPT_BYTES: usize = 1024;
+/// How long an answer that nobody needs is read, so that its connection can be used again.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 const IDLE_CONNECTIONS_PER_HOST: usize = 8;
-/// Shorter than the 5 s after which common servers (Node.js, uvicorn) close theirs: a try on a
-/// connection that is just being closed fails for nothing.
-const IDLE_CONNECTION: Duration = Duration::from_secs(4);
+/// Shorter than the 5 s after which common servers (Node.js, uvicorn) close idle connections: a request on a
+/// connection that is being closed would fail.
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Why a try did not deliver. `Display` is the stable word that stands in `Attempt::error`.
+/// Why an attempt failed. `Display` is the stable word in `Attempt::error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// No answer within the limit.
+    /// No answer within the time limit.
     Timeout,
-    /// The name has no address.
+    /// The name does not resolve.
     Dns,
-    /// No connection: refused, unreachable.
+    /// No connection: refused, or unreachable.
     Connect,
-    /// No TLS: a certificate that is not trusted, no common version.
+    /// No TLS: an untrusted certificate, or no common version.
     Tls,
-    /// What came back is not HTTP, or the connection broke.
+    /// The answer is not HTTP, or the connection broke.
     Protocol,
-    /// The host is not allowed, or has only addresses that are denied.
+    /// The target policy refuses the host or all its addresses.
     Denied,
     /// An answer that is not 2xx.
     Status(u16),
-    /// A 2xx whose body is not what the uploader was promised: no JSON, or too long.
+    /// A 2xx for a waiting uploader whose body is not JSON, or too long.
     Answer,
-    /// The stored URL or event cannot be made a request.
+    /// The stored event cannot be turned into a request.
     Invalid,
 }
 
@@ -67,38 +66,38 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The receiver's answer, whatever it says. The verdict is in the head.
+/// The receiver's answer: its head, and a body that is not read yet.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// The header as it came.
+    /// `Retry-After`, as it came.
     pub(super) retry_after: Option<String>,
     response: Response,
-    /// Of the whole try.
+    /// End of the whole attempt.
     deadline: Instant,
 }
 
 impl Answer {
-    /// Leaves the body, so that the connection can be used again if it is short.
+    /// Reads and drops a short body, so that the connection can be used again.
     pub(super) async fn discard(self) {
         self.excerpt().await;
     }
 
-    /// The same, with the beginning of the body, for people.
+    /// Reads the beginning of the body, for the event's history.
     pub(super) async fn excerpt(self) -> String {
-        let until = self.deadline.min(Instant::now() + ANSWER_TIME);
+        let until = self.deadline.min(Instant::now() + DISCARD_TIMEOUT);
         let mut body = BytesMut::new();
-        // How it ends changes nothing.
+        // An error or a timeout changes nothing: the status has decided.
         let _ = tokio::time::timeout_at(until, read(self.response, &mut body)).await;
         beginning(&body)
     }
 
-    /// The body, which has to be JSON in UTF-8 of at most 64 KiB.
+    /// Reads the body, which has to be JSON in UTF-8 of at most 64 KiB.
     pub(super) async fn json(self) -> Result<Bytes, Failure> {
         let mut body = BytesMut::new();
         tokio::time::timeout_at(self.deadline, read(self.response, &mut body))
             .await
             .map_err(|_| Failure::Timeout)??;
-        // What is skipped in bytes is not looked at: in text it is UTF-8.
+        // The JSON parser does not check skipped bytes for UTF-8.
         let text = std::str::from_utf8(&body).map_err(|_| Failure::Answer)?;
         serde_json::from_str::<IgnoredAny>(text).map_err(|_| Failure::Answer)?;
         Ok(body.freeze())
@@ -119,18 +118,18 @@ impl Sender {
         let client = Client::builder()
             .user_agent(USER_AGENT)
             .redirect(Policy::none())
-            // A proxy of the environment would connect to what nobody has looked at.
+            // A proxy from the environment would connect to addresses that no policy has checked.
             .no_proxy()
-            .dns_resolver(CheckedNames(target_policy))
+            .dns_resolver(CheckedResolver(target_policy))
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
-            .pool_idle_timeout(IDLE_CONNECTION)
+            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
             .build()?;
         Ok(Self { client, timeout })
     }
 
-    /// Dropping the future gives the try up; the receiver may have got it. `deadline`: for all of it,
-    /// reading the answer too.
+    /// Sends one request. Dropping the future cancels the request, which the receiver may have got.
+    /// `deadline` bounds reading the answer, too.
     pub(super) async fn send(
         &self,
         target: Url,
@@ -160,17 +159,17 @@ impl Sender {
     }
 }
 
-/// At most [`EXCERPT`] bytes of text, in which a byte that is none takes three.
+/// At most [`EXCERPT_BYTES`] bytes of text, in which an invalid byte takes three.
 fn beginning(body: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(body).into_owned();
-    text.truncate(text.floor_char_boundary(EXCERPT));
+    text.truncate(text.floor_char_boundary(EXCERPT_BYTES));
     text
 }
 
-/// No more than [`MAX_ANSWER`], whatever comes.
+/// Reads at most [`MAX_ANSWER_BYTES`] bytes.
 async fn read(mut response: Response, body: &mut BytesMut) -> Result<(), Failure> {
     while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-        let room = MAX_ANSWER - body.len();
+        let room = MAX_ANSWER_BYTES - body.len();
         body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
         if chunk.len() > room {
             return Err(Failure::Answer);
@@ -203,7 +202,7 @@ fn is_caused_by<E: StdError + 'static>(error: &reqwest::Error) -> bool {
         if error.is::<E>() {
             return true;
         }
-        // `source` of an `io::Error` skips the very error that it holds.
+        // `source` of an `io::Error` skips the error inside.
         next = match error.downcast_ref::<std::io::Error>() {
             Some(io) => io.get_ref().map(|held| held as _),
             None => error.source(),
@@ -217,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_excerpt_is_short_whatever_bytes_come() {
+    fn an_excerpt_of_any_bytes_is_at_most_1_kib() {
         for (body, expected) in [
             (vec![0xff; 5_000], "\u{fffd}".repeat(341)),
             ("é".repeat(600).into_bytes(), "é".repeat(512)),

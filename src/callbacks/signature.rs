@@ -1,4 +1,4 @@
-//! `webhook-signature` of Standard Webhooks 1.0.0
+//! The `webhook-signature` header of Standard Webhooks 1.0.0
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 
 use base64::Engine;
@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use crate::config::WebhookSecret;
 
-/// Signs with every secret, so that receivers can change theirs at any time.
+/// Signs with every secret, so that receivers can switch secrets at any time.
 pub(super) struct Signer {
     /// Keyed once, cloned for each signature.
     keyed: Vec<Hmac<Sha256>>,
@@ -18,7 +18,7 @@ pub(super) struct Signer {
 impl Signer {
     pub(super) fn new(secrets: &[WebhookSecret]) -> Self {
         let keyed = secrets.iter().filter_map(|secret| {
-            // A key of any length is one.
+            // HMAC takes keys of any length: the error cannot happen.
             Hmac::new_from_slice(&secret.key()).ok()
         });
         Self {
@@ -26,7 +26,7 @@ impl Signer {
         }
     }
 
-    /// One signature of each secret, in their order; `None` where there is no secret.
+    /// Signs a message with each secret, in their order; `None` without a secret.
     pub(super) fn sign(&self, id: &str, timestamp: u64, body: &[u8]) -> Option<HeaderValue> {
         let signatures = self.keyed.iter().map(|keyed| {
             let signed = keyed
@@ -50,7 +50,7 @@ mod tests {
         WebhookSecret::try_from(text.to_owned()).unwrap()
     }
 
-    /// The example that the specification's own libraries are tested with.
+    /// The test vector of the specification's own libraries.
     #[test]
     fn signs_as_the_specification_does() {
         let signer = Signer::new(&[secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]);

@@ -1,8 +1,7 @@
-//! Where callbacks may go.
+//! The target policy: which hosts and addresses callbacks may reach.
 //!
-//! A URL is looked at when a token is made and before each try; addresses are looked at where names
-//! become them, and what was looked at is what is connected to. Between check and connection there
-//! is nothing to change.
+//! A URL is checked when a token is made and before each attempt. The addresses of a name are checked in the
+//! HTTP client's own resolver, so that no other address can be connected to than the one checked.
 
 mod embedded_ipv4;
 
@@ -17,14 +16,14 @@ use url::{Host, Url};
 
 use crate::config::AllowedHost;
 
-/// Why a target is refused.
+/// Why a callback URL is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetDenied {
     #[error("the host `{0}` is not one of `callback.allowed_hosts`")]
     Host(String),
     #[error("{0} is an address that `callback.deny_networks` or `callback.deny_private` denies")]
     Address(IpAddr),
-    /// Not for clients: what a name resolves to is looked at before each try.
+    /// Not for clients: the addresses of a name are checked before each attempt.
     #[error("the name has only denied addresses")]
     Name,
 }
@@ -33,7 +32,7 @@ pub enum TargetDenied {
 #[derive(Debug, Default)]
 pub struct TargetPolicy {
     denied: Vec<IpNet>,
-    /// Empty = any.
+    /// Empty: any host.
     allowed: Vec<AllowedHost>,
 }
 
@@ -42,8 +41,8 @@ impl TargetPolicy {
         Self { denied, allowed }
     }
 
-    /// All that can be said without asking for the addresses of a name. [`Url`] has already turned
-    /// decimal, octal and hexadecimal forms into addresses.
+    /// Checks host, port and literal addresses, without resolving names. [`Url`] has already turned decimal,
+    /// octal and hexadecimal forms into addresses.
     pub fn check(&self, url: &Url) -> Result<(), TargetDenied> {
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
             return Err(TargetDenied::Host(String::new()));
@@ -52,7 +51,7 @@ impl TargetPolicy {
         if !self.allowed.is_empty() && !self.allowed.iter().any(is_allowed) {
             return Err(TargetDenied::Host(host.to_string()));
         }
-        // A connector does not ask the resolver for these.
+        // Literal addresses never reach the resolver.
         match host {
             Host::Domain(_) => Ok(()),
             Host::Ipv4(address) => self.check_address(address.into()),
@@ -61,9 +60,9 @@ impl TargetPolicy {
     }
 
     fn check_address(&self, address: IpAddr) -> Result<(), TargetDenied> {
-        let denied = embedded_ipv4::readings(address)
+        let denied = embedded_ipv4::with_embedded_ipv4(address)
             .iter()
-            .any(|reading| self.denied.iter().any(|network| network.contains(reading)));
+            .any(|address| self.denied.iter().any(|network| network.contains(address)));
         match denied {
             true => Err(TargetDenied::Address(address)),
             false => Ok(()),
@@ -71,8 +70,8 @@ impl TargetPolicy {
     }
 }
 
-/// Lookups at once: each holds a thread for as long as the system's resolver takes, also where nobody
-/// waits for it any more, and files need threads, too.
+/// Lookups that run at once. Each holds a thread until the system's resolver answers, even after its caller
+/// is gone, and file operations need threads, too.
 static LOOKUPS: Semaphore = Semaphore::const_new(64);
 
 async fn look_up(name: String) -> io::Result<Vec<SocketAddr>> {
@@ -85,10 +84,10 @@ async fn look_up(name: String) -> io::Result<Vec<SocketAddr>> {
     found.await.map_err(io::Error::other)?
 }
 
-/// The system's resolver, without denied addresses.
-pub(super) struct CheckedNames(pub(super) Arc<TargetPolicy>);
+/// The system's resolver, which leaves out denied addresses.
+pub(super) struct CheckedResolver(pub(super) Arc<TargetPolicy>);
 
-impl Resolve for CheckedNames {
+impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let targets = Arc::clone(&self.0);
         Box::pin(async move {
@@ -123,7 +122,7 @@ mod tests {
         targets.check(&Url::parse(url).unwrap())
     }
 
-    /// All ways to write 169.254.169.254.
+    /// Ways to write 169.254.169.254.
     const METADATA: [&str; 21] = [
         "http://169.254.169.254/",
         "http://169.254.169.254./",
@@ -149,7 +148,7 @@ mod tests {
     ];
 
     #[test]
-    fn no_form_of_a_denied_address_gets_through() {
+    fn every_form_of_a_denied_address_is_refused() {
         let denied = CallbackConfig::default().deny_networks;
         let default = TargetPolicy::new(denied, Vec::new());
         let one = targets(&["169.254.169.254/32"], &[]);
@@ -159,7 +158,7 @@ mod tests {
                 assert!(matches!(checked, Err(TargetDenied::Address(_))), "{url}");
             }
         }
-        // No URL at all: a token with it is refused, and nothing can be sent there.
+        // Not URLs: a token with one is refused.
         for url in ["http://0xa9fe.0xa9fe/", "http://169.254.43518.0/"] {
             assert!(Url::parse(url).is_err(), "{url}");
         }
@@ -179,7 +178,7 @@ mod tests {
             "http://[::168.63.129.16]/",
             "http://[64:ff9b::168.63.129.16]/",
             "http://[2002:a83f:8110::1]/",
-            // Teredo: of a client there, and by a server there.
+            // Teredo: a client's address, and a server's.
             "http://[2001:0:5ef5:79fb:0:0:57c0:7eef]/",
             "http://[2001:0:a83f:8110::]/",
             "http://192.0.0.192/opc/v2",
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn private_networks_are_closed_by_one_key() {
+    fn deny_private_refuses_private_networks() {
         let closed = CallbackConfig {
             deny_networks: Vec::new(),
             deny_private: true,
@@ -293,15 +292,15 @@ mod tests {
             let checked = check(&named, url);
             assert!(matches!(checked, Err(TargetDenied::Host(_))), "{url}");
         }
-        // What is denied stays denied.
+        // An allowed host may still have a denied address.
         let checked = check(&named, "http://10.0.0.1/");
         assert!(matches!(checked, Err(TargetDenied::Address(_))));
     }
 
     #[tokio::test]
-    async fn names_lose_their_denied_addresses() {
+    async fn the_resolver_leaves_out_denied_addresses() {
         let resolve = async |denied: &[&str]| {
-            let names = CheckedNames(Arc::new(targets(denied, &[])));
+            let names = CheckedResolver(Arc::new(targets(denied, &[])));
             let found = names.resolve("localhost".parse().unwrap()).await;
             found.map(|found| found.map(|address| address.ip()).collect::<Vec<_>>())
         };

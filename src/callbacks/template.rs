@@ -1,35 +1,34 @@
-//! Bodies after the token's own template, with the variables and the escaping of Aliyun OSS
-//! (<https://help.aliyun.com/zh/oss/developer-reference/callback>), so that a receiver that was
-//! written for its callbacks works unchanged.
+//! Bodies from a token's own template, with the variables and the escaping of Aliyun OSS
+//! (<https://help.aliyun.com/zh/oss/developer-reference/callback>), whose receivers then work unchanged.
 //!
-//! In a form, values are percent-encoded. In JSON a variable becomes a JSON value, text in its
-//! quotes: `{"object":${object},"size":${size}}`. Inside a string it becomes a part of it.
+//! In a form, values are percent-encoded. In JSON, a variable becomes a JSON value, and text has its own
+//! quotes: `{"object":${object},"size":${size}}`; inside a string, a variable becomes a part of the string.
 
 use asset_gateway_backends::event::Event;
 use asset_gateway_backends::token_store::{BodyTemplate, BodyType};
 use serde::de::IgnoredAny;
 use url::form_urlencoded;
 
-/// What OSS takes.
-const MAX_BYTES: usize = 5 * 1024;
-/// Metadata that a template names again and again would make a body of megabytes.
-const MAX_BODY: usize = 256 * 1024;
+/// Longest template, as in OSS.
+const MAX_TEMPLATE_BYTES: usize = 5 * 1024;
+/// Longest body. A template that repeats long metadata would else make one of megabytes.
+const MAX_BODY_BYTES: usize = 256 * 1024;
 const VARIABLES: &str = "${bucket}, ${object}, ${etag}, ${size}, ${mimeType}, ${method}, \
                          ${clientIp}, ${reqId}, ${x:NAME}";
 
-/// What is wrong with a template; for the client.
+/// Why a template is refused; for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    #[error("at most {MAX_BYTES} bytes are allowed")]
+    #[error("at most {MAX_TEMPLATE_BYTES} bytes are allowed")]
     TooLong,
     #[error("a `${{` is not closed: `{0}`")]
     Unclosed(String),
     #[error("unknown variable `${{{0}}}`; known are {VARIABLES}")]
     Unknown(String),
-    /// The first character of the value would be a part of the escape.
+    /// The first character of the value would become part of the escape.
     #[error("`${{{0}}}` follows a backslash, which has no place before a variable")]
     Escaped(String),
-    #[error("the body would have more than {MAX_BODY} bytes")]
+    #[error("the body would have more than {MAX_BODY_BYTES} bytes")]
     LongBody,
     #[error("is not JSON once its variables are filled in: {0}")]
     NotJson(String),
@@ -45,7 +44,7 @@ enum Variable<'a> {
     Method,
     ClientIp,
     RequestId,
-    /// `x:NAME`: of the token's metadata; empty where there is none of this name.
+    /// `x:NAME`: metadata of the token; empty where it has none of this name.
     Metadata(&'a str),
 }
 
@@ -87,14 +86,14 @@ enum Value<'a> {
     Number(u64),
 }
 
-enum Piece<'a> {
+enum Segment<'a> {
     Literal(&'a str),
     Variable(&'a str, Variable<'a>),
 }
 
 /// A `$` without a brace is text.
-fn pieces(text: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
-    let mut pieces = Vec::new();
+fn segments(text: &str) -> Result<Vec<Segment<'_>>, TemplateError> {
+    let mut segments = Vec::new();
     let mut rest = text;
     while let Some((literal, after)) = rest.split_once("${") {
         let Some((name, after)) = after.split_once('}') else {
@@ -104,32 +103,32 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
         let Some(variable) = Variable::named(name) else {
             return Err(TemplateError::Unknown(name.escape_debug().to_string()));
         };
-        pieces.push(Piece::Literal(literal));
-        pieces.push(Piece::Variable(name, variable));
+        segments.push(Segment::Literal(literal));
+        segments.push(Segment::Variable(name, variable));
         rest = after;
     }
-    pieces.push(Piece::Literal(rest));
-    Ok(pieces)
+    segments.push(Segment::Literal(rest));
+    Ok(segments)
 }
 
-/// Whether every event can be written after this template.
+/// Checks that every event can be rendered with this template.
 pub fn check(template: &BodyTemplate) -> Result<(), TemplateError> {
-    if template.text.len() > MAX_BYTES {
+    if template.text.len() > MAX_TEMPLATE_BYTES {
         return Err(TemplateError::TooLong);
     }
-    let pieces = pieces(&template.text)?;
+    let segments = segments(&template.text)?;
     match template.kind {
         BodyType::Form => Ok(()),
-        // Beside other digits a zero is no number.
+        // A zero before other digits is no JSON number.
         BodyType::Json => [10, 0]
             .into_iter()
-            .try_for_each(|size| check_json(&pieces, size)),
+            .try_for_each(|size| check_json(&segments, size)),
     }
 }
 
-/// Whether it is JSON does not hang on the values of texts.
-fn check_json(pieces: &[Piece<'_>], size: u64) -> Result<(), TemplateError> {
-    let sample = fill(pieces, BodyType::Json, |variable| match variable {
+/// Checks that the rendered body is JSON, which does not depend on the values of texts.
+fn check_json(segments: &[Segment<'_>], size: u64) -> Result<(), TemplateError> {
+    let sample = fill(segments, BodyType::Json, |variable| match variable {
         Variable::Size => Value::Number(size),
         Variable::Bucket
         | Variable::Object
@@ -145,30 +144,30 @@ fn check_json(pieces: &[Piece<'_>], size: u64) -> Result<(), TemplateError> {
         .map_err(|error| TemplateError::NotJson(error.to_string()))
 }
 
-/// The body of an event. The template was checked when its token was made, the length of its values
-/// was not.
+/// Renders the body of an event. The template was checked when its token was made; the body's length
+/// depends on the event.
 pub fn render(template: &BodyTemplate, event: &Event) -> Result<String, TemplateError> {
-    let pieces = pieces(&template.text)?;
-    fill(&pieces, template.kind, |variable| variable.value(event))
+    let segments = segments(&template.text)?;
+    fill(&segments, template.kind, |variable| variable.value(event))
 }
 
 fn fill<'a>(
-    pieces: &[Piece<'a>],
+    segments: &[Segment<'a>],
     kind: BodyType,
     value: impl Fn(Variable<'a>) -> Value<'a>,
 ) -> Result<String, TemplateError> {
     let mut body = String::new();
     let mut quotes = Quotes::default();
-    for piece in pieces {
-        match piece {
-            Piece::Literal(text) => {
+    for segment in segments {
+        match segment {
+            Segment::Literal(text) => {
                 quotes.pass(text);
                 body.push_str(text);
             }
-            Piece::Variable(name, _) if kind == BodyType::Json && quotes.escaped => {
+            Segment::Variable(name, _) if kind == BodyType::Json && quotes.escaped => {
                 return Err(TemplateError::Escaped(name.escape_debug().to_string()));
             }
-            Piece::Variable(_, variable) => match (kind, value(*variable)) {
+            Segment::Variable(_, variable) => match (kind, value(*variable)) {
                 (_, Value::Number(number)) => body.push_str(&number.to_string()),
                 (BodyType::Form, Value::Text(text)) => {
                     body.extend(form_urlencoded::byte_serialize(text.as_bytes()));
@@ -182,14 +181,14 @@ fn fill<'a>(
                 }
             },
         }
-        if body.len() > MAX_BODY {
+        if body.len() > MAX_BODY_BYTES {
             return Err(TemplateError::LongBody);
         }
     }
     Ok(body)
 }
 
-/// Whether a place in JSON is inside a string.
+/// Tracks whether a place in JSON is inside a string.
 #[derive(Default)]
 struct Quotes {
     open: bool,
@@ -198,8 +197,8 @@ struct Quotes {
 
 impl Quotes {
     fn pass(&mut self, text: &str) {
-        for letter in text.chars() {
-            match letter {
+        for char in text.chars() {
+            match char {
                 _ if self.escaped => self.escaped = false,
                 '\\' if self.open => self.escaped = true,
                 '"' => self.open = !self.open,
@@ -231,7 +230,7 @@ mod tests {
         render(&template, &event()).unwrap()
     }
 
-    /// As in the documentation of OSS.
+    /// The example of the OSS documentation.
     #[test]
     fn forms_are_percent_encoded() {
         assert_eq!(
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn json_gets_values_in_their_quotes() {
+    fn json_values_have_their_own_quotes() {
         let body = rendered(
             r#"{"bucket":${bucket},"object":${object},"size":${size},"mimeType":${mimeType},"x:var":${x:order},"m":${method},"ip":${clientIp},"id":${reqId}}"#,
             BodyType::Json,
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_string_of_json_a_value_is_a_part_of_it() {
+    fn a_variable_in_a_json_string_is_a_part_of_it() {
         let body = rendered(
             r#"{"url":"https://cdn/${object}?n=${size}","\"${x:order}":"\\","v":"${x:order}"}"#,
             BodyType::Json,
@@ -270,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn a_dollar_alone_is_text() {
+    fn a_dollar_without_a_brace_is_text() {
         assert_eq!(rendered("a=$5&b=$$&c=}{", BodyType::Form), "a=$5&b=$$&c=}{");
         assert_eq!(rendered("$${size}", BodyType::Form), "$83214");
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn a_refused_template_names_its_error() {
         let unknown = error("a=${bucket}&b=${imageInfo.width}", BodyType::Form);
         assert!(unknown.contains("`${imageInfo.width}`"), "{unknown}");
         assert!(unknown.contains("${mimeType}"), "{unknown}");
@@ -298,8 +297,11 @@ mod tests {
             (r#"{"a":"\\\${x:a}"}"#, "`${x:a}`"),
             (r#"{"a":"\${size}"}"#, "`${size}`"),
         ] {
-            let said = error(text, BodyType::Json);
-            assert!(said.contains(named) && said.contains("backslash"), "{said}");
+            let message = error(text, BodyType::Json);
+            assert!(
+                message.contains(named) && message.contains("backslash"),
+                "{message}"
+            );
         }
         for text in [
             "${size}${size}",
@@ -310,12 +312,12 @@ mod tests {
         ] {
             assert!(error(text, BodyType::Json).contains("JSON"), "{text}");
         }
-        let long = "x".repeat(MAX_BYTES + 1);
+        let long = "x".repeat(MAX_TEMPLATE_BYTES + 1);
         assert!(error(&long, BodyType::Form).contains("5120"));
         assert_eq!(check(&template(&long[1..], BodyType::Form)), Ok(()));
     }
 
-    /// A record of an older version may hold what is refused now.
+    /// A record of an older version may have a template that is refused now.
     #[test]
     fn a_stored_template_cannot_be_broken_out_of() {
         let mut event = event();
@@ -331,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_has_a_limit() {
+    fn the_length_of_a_body_is_limited() {
         let mut event = event();
         let value = "x".repeat(2048);
         event.metadata.insert("a".to_owned(), value);

@@ -1,4 +1,4 @@
-//! Claims events that are due and has them delivered.
+//! The worker: claims due events and starts their attempts, within the limits of their hosts.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -11,43 +11,43 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::delivery::{AttemptResult, Deliverer, PendingAttempt, RECORD_MARGIN};
-use super::host_limits::{Admission, FAST, HostClass, HostLimits, Waiting};
+use super::host_limits::{Admission, FAST_ATTEMPT, HostClass, HostLimits, Waiting};
 use crate::shutdown::Shutdown;
 
-/// How long a claimed event may wait here for its try; longer than a fast host needs.
-const MAX_HOLD: Duration = Duration::from_secs(20);
-/// The queue is looked at at least so often, and after it failed.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a claimed event may wait in memory for its host: longer than a fast host needs.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+/// Longest pause between two claims, and the pause after a claim that failed.
+const CLAIM_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Delivers events until the shutdown. In memory are at most twice `concurrency` of them.
+/// Delivers events until the shutdown; holds at most twice `concurrency` of them in memory.
 pub struct Worker {
     deliverer: Arc<Deliverer>,
     concurrency: usize,
-    lease: Duration,
+    claim_duration: Duration,
     host_limits: HostLimits,
-    /// Claimed, waiting for their host; oldest first.
+    /// Claimed events that wait for their host, oldest first.
     pending: VecDeque<PendingAttempt>,
     running: JoinSet<AttemptResult>,
 }
 
 impl Worker {
-    /// `concurrency`: tries at the same time.
+    /// `concurrency`: attempts at once.
     pub fn new(deliverer: Arc<Deliverer>, concurrency: usize) -> Self {
         let concurrency = concurrency.max(1);
         let timeout = deliverer.sender.timeout;
         Self {
             deliverer,
             concurrency,
-            lease: MAX_HOLD + timeout + RECORD_MARGIN,
-            host_limits: HostLimits::new(concurrency, timeout, FAST),
+            claim_duration: MAX_WAIT + timeout + RECORD_MARGIN,
+            host_limits: HostLimits::new(concurrency, timeout, FAST_ATTEMPT),
             pending: VecDeque::new(),
             running: JoinSet::new(),
         }
     }
 
-    /// Delivers until the shutdown begins; then lets the tries that run end, gives back what is not
-    /// tried yet, and returns. A forced shutdown ends it at once; what was claimed is handed out
-    /// again when its lease ends, as it is where the future is dropped.
+    /// Delivers until the shutdown begins; then lets running attempts end and releases the other claims.
+    ///
+    /// A forced shutdown, or dropping the future, ends all attempts at once; their claims lapse.
     pub async fn run(mut self, shutdown: Shutdown) {
         tokio::select! {
             () = shutdown.forced() => {}
@@ -59,9 +59,9 @@ impl Worker {
         let mut more = true;
         let mut failed = false;
         while !shutdown.has_begun() {
-            // A circuit_breaker that is claimed and put back all the time must not hide that tries have ended.
+            // Attempts end also while events are claimed and deferred without a pause.
             while let Some(done) = self.running.try_join_next() {
-                self.settle(done);
+                self.end_attempt(done);
             }
             let room = 2 * self.concurrency - self.pending.len() - self.running.len();
             if more && room > 0 {
@@ -69,7 +69,7 @@ impl Worker {
                     .deliverer
                     .circuit_breaker
                     .queue()
-                    .claim(room, self.lease)
+                    .claim(room, self.claim_duration)
                     .await;
                 failed = claimed.is_err();
                 match claimed {
@@ -77,11 +77,11 @@ impl Worker {
                         more = claimed.len() == room;
                         self.pending
                             .extend(claimed.into_iter().map(PendingAttempt::new));
-                        self.start_held().await;
+                        self.start_pending().await;
                     }
                     Err(error) => {
                         more = false;
-                        tracing::error!(exception.message = %error, "cannot claim callbacks");
+                        tracing::error!(exception.message = %error, "callbacks not claimed");
                     }
                 }
                 continue;
@@ -91,40 +91,40 @@ impl Worker {
                 biased;
                 () = shutdown.begun() => {}
                 Some(done) = self.running.join_next(), if !self.running.is_empty() => {
-                    self.settle(done);
-                    self.start_held().await;
+                    self.end_attempt(done);
+                    self.start_pending().await;
                 }
-                () = look(&*queue, failed), if room > 0 => more = true,
-                // Its host may have begun to hang.
-                () = tokio::time::sleep(FAST), if !self.pending.is_empty() => self.start_held().await,
+                () = wait_until_due(&*queue, failed), if room > 0 => more = true,
+                // A fast host may have begun to hang.
+                () = tokio::time::sleep(FAST_ATTEMPT), if !self.pending.is_empty() => self.start_pending().await,
             }
         }
         let now_ms = self.deliverer.clock.now_ms();
-        let untried = std::mem::take(&mut self.pending);
-        self.put_back(
-            untried
+        let unstarted = std::mem::take(&mut self.pending);
+        self.release_claims(
+            unstarted
                 .into_iter()
                 .map(|pending| (pending, now_ms))
                 .collect(),
         )
         .await;
         while let Some(done) = self.running.join_next().await {
-            self.settle(done);
+            self.end_attempt(done);
         }
     }
 
-    /// Starts what may run now, and puts back what its host will not get to soon.
-    async fn start_held(&mut self) {
-        let mut back = Vec::new();
-        let mut waiting = VecDeque::new();
+    /// Starts the attempts that may run now, and releases the claims on events of busy hosts.
+    async fn start_pending(&mut self) {
+        let mut released = Vec::new();
+        let mut still_pending = VecDeque::new();
         let mut of_unproven = 0;
         let mut of_hosts = HashMap::<Arc<str>, usize>::new();
         while let Some(pending) = self.pending.pop_front() {
-            if pending.since.elapsed() > MAX_HOLD {
-                // A try might outlive the lease: somebody else's permit.
-                back.push((pending, self.deliverer.clock.now_ms()));
+            if pending.since.elapsed() > MAX_WAIT {
+                // An attempt might outlive the claim: another node may take the event.
+                released.push((pending, self.deliverer.clock.now_ms()));
             } else if self.running.len() >= self.concurrency {
-                waiting.push_back(pending);
+                still_pending.push_back(pending);
             } else {
                 let of_host = of_hosts.entry(Arc::clone(&pending.host)).or_default();
                 let counts = Waiting {
@@ -134,53 +134,54 @@ impl Worker {
                 match self.host_limits.admit(&pending.host, counts) {
                     Admission::Start(class) => {
                         let deliverer = Arc::clone(&self.deliverer);
-                        self.running.spawn(try_one(deliverer, pending, class));
+                        self.running.spawn(run_attempt(deliverer, pending, class));
                     }
                     Admission::Wait(class) => {
                         *of_host += 1;
                         of_unproven += usize::from(class == HostClass::Unproven);
-                        waiting.push_back(pending);
+                        still_pending.push_back(pending);
                     }
-                    Admission::PutBack(pause) => {
+                    Admission::Defer(pause) => {
                         let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                         let at_ms = self.deliverer.clock.now_ms().saturating_add(pause);
-                        back.push((pending, at_ms));
+                        released.push((pending, at_ms));
                     }
                 }
             }
         }
-        self.pending = waiting;
-        self.put_back(back).await;
+        self.pending = still_pending;
+        self.release_claims(released).await;
     }
 
-    async fn put_back(&self, events: Vec<(PendingAttempt, u64)>) {
+    async fn release_claims(&self, events: Vec<(PendingAttempt, u64)>) {
         let all = events.iter();
-        join_all(all.map(|(pending, at_ms)| self.deliverer.put_back(pending, *at_ms))).await;
+        join_all(all.map(|(pending, at_ms)| self.deliverer.release_claim(pending, *at_ms))).await;
     }
 
-    fn settle(&mut self, done: Result<AttemptResult, JoinError>) {
+    fn end_attempt(&mut self, done: Result<AttemptResult, JoinError>) {
         match done {
             Ok(done) => {
                 let host_limits = &mut self.host_limits;
                 host_limits.finished(&done.host, done.class, done.took, done.delivered);
             }
-            Err(error) => tracing::error!(exception.message = %error, "a callback's task failed"),
+            Err(error) => {
+                tracing::error!(exception.message = %error, "task of a callback attempt failed")
+            }
         }
     }
 }
 
-/// A try that panics has failed, for its host's account too; its event is handed out again when its
-/// lease ends.
-async fn try_one(
+/// Makes an attempt. A panic counts as a failure of the host, and the event's claim lapses.
+async fn run_attempt(
     deliverer: Arc<Deliverer>,
     pending: PendingAttempt,
     class: HostClass,
 ) -> AttemptResult {
     let host = Arc::clone(&pending.host);
     let began = Instant::now();
-    let tried = AssertUnwindSafe(deliverer.deliver(pending, class)).catch_unwind();
-    tried.await.unwrap_or_else(|_| {
-        tracing::error!(server.address = &*host, "delivering a callback panicked");
+    let attempt = AssertUnwindSafe(deliverer.deliver(pending, class)).catch_unwind();
+    attempt.await.unwrap_or_else(|_| {
+        tracing::error!(server.address = &*host, "callback attempt panicked");
         AttemptResult {
             host,
             class,
@@ -190,11 +191,11 @@ async fn try_one(
     })
 }
 
-/// Returns when it is worth to claim again.
-async fn look(queue: &dyn CallbackQueue, failed: bool) {
+/// Returns when another claim may find events.
+async fn wait_until_due(queue: &dyn CallbackQueue, failed: bool) {
     if failed {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(CLAIM_INTERVAL).await;
     } else {
-        queue.wait_until_due(LOOK).await;
+        queue.wait_until_due(CLAIM_INTERVAL).await;
     }
 }

@@ -1,14 +1,14 @@
-//! IPv4 addresses inside IPv6 ones.
+//! IPv4 addresses that are embedded in IPv6 addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The address, and every IPv4 address that it may lead to.
-pub fn readings(address: IpAddr) -> Vec<IpAddr> {
-    let mut readings = vec![address];
+/// The address, and every IPv4 address that a packet to it may reach.
+pub fn with_embedded_ipv4(address: IpAddr) -> Vec<IpAddr> {
+    let mut addresses = vec![address];
     if let IpAddr::V6(address) = address {
-        readings.extend(inside(address).into_iter().map(IpAddr::V4));
+        addresses.extend(embedded(address).into_iter().map(IpAddr::V4));
     }
-    readings
+    addresses
 }
 
 /// 32 bits of `bits` that begin at bit `from`, counted from the left.
@@ -16,10 +16,10 @@ fn cut(bits: u128, from: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::try_from((bits >> (96 - from)) & 0xffff_ffff).unwrap_or_default())
 }
 
-fn inside(address: Ipv6Addr) -> Vec<Ipv4Addr> {
+fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let bits = u128::from(address);
     let mut found = match address.segments() {
-        // Not ::1, which is IPv6's own.
+        // IPv4-compatible (RFC 4291 §2.5.5.1), but for :: and ::1.
         [0, 0, 0, 0, 0, 0, _, _] if bits > 1 => vec![cut(bits, 96)],
         // IPv4-mapped (RFC 4291 §2.5.5.2), IPv4-translated (RFC 2765 §2.1).
         [0, 0, 0, 0, 0, 0xffff, _, _] | [0, 0, 0, 0, 0xffff, 0, _, _] => vec![cut(bits, 96)],
@@ -32,15 +32,15 @@ fn inside(address: Ipv6Addr) -> Vec<Ipv4Addr> {
         [0x2001, 0, ..] => vec![cut(bits, 32), cut(!bits, 96)],
         _ => Vec::new(),
     };
-    // ISATAP (RFC 5214 §6.1), below any prefix.
+    // ISATAP (RFC 5214 §6.1), with any prefix.
     if let [.., 0 | 0x200, 0x5efe, _, _] = address.segments() {
         found.push(cut(bits, 96));
     }
     found
 }
 
-/// A network's own NAT64 (RFC 8215): the length of its prefix is not known. In the forms of
-/// RFC 6052 §2.2 bits 64 to 71 and what follows the address are zero; all that fit are read.
+/// Local-use NAT64 (RFC 8215), whose prefix length is not known. In the forms of RFC 6052 §2.2, bits 64 to 71
+/// and those after the address are zero; every form that fits yields an address.
 fn local_nat64(bits: u128) -> Vec<Ipv4Addr> {
     // Without bits 64 to 71, which split the address.
     let joined = (bits >> 64 << 64) | ((bits << 72) >> 64);
@@ -51,7 +51,7 @@ fn local_nat64(bits: u128) -> Vec<Ipv4Addr> {
             found.push(cut(joined, from));
         }
     }
-    // Zero is what is left where the address stands further in front.
+    // These bits are zero where a shorter prefix puts the address further left.
     if bits & 0xffff_ffff != 0 || found.is_empty() {
         found.push(cut(bits, 96));
     }
@@ -63,13 +63,13 @@ mod tests {
     use super::*;
 
     fn v4(text: &str) -> Vec<String> {
-        let found = readings(text.parse().unwrap());
+        let found = with_embedded_ipv4(text.parse().unwrap());
         let found = found.iter().skip(1).map(ToString::to_string);
         found.collect()
     }
 
     #[test]
-    fn every_form_is_read() {
+    fn every_embedding_is_found() {
         for (address, expected) in [
             ("::ffff:192.0.2.33", "192.0.2.33"),
             ("::192.0.2.33", "192.0.2.33"),
@@ -83,7 +83,7 @@ mod tests {
             ("2001:0:c000:221:3:4:5:6", "192.0.2.33"),
             ("fe80::5efe:192.0.2.33", "192.0.2.33"),
             ("2001:db8::200:5efe:192.0.2.33", "192.0.2.33"),
-            // ISATAP behind 6to4: both.
+            // ISATAP with a 6to4 prefix: both.
             ("2002:c000:221::5efe:198.51.100.1", "192.0.2.33"),
             ("2002:c000:221::5efe:198.51.100.1", "198.51.100.1"),
             // RFC 6052 §2.4: prefixes of 48, 56 and 64 bits.
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn other_addresses_hold_none() {
+    fn other_addresses_embed_none() {
         for address in [
             "192.0.2.33",
             "::1",

@@ -80,7 +80,7 @@ async fn report_head(
     };
     if !state
         .head_event_throttle()
-        .is_due(stored, client.caller.client_ip)
+        .admit(stored, client.caller.client_ip)
     {
         return Ok(());
     }
@@ -88,7 +88,7 @@ async fn report_head(
     if queued.is_err() {
         state
             .head_event_throttle()
-            .forget(stored.id, client.caller.client_ip);
+            .undo(stored.id, client.caller.client_ip);
     }
     queued
 }

@@ -163,7 +163,7 @@ impl Visible {
         let mode = ticket.record.callback_mode;
         let claim = match mode {
             CallbackMode::Async => None,
-            CallbackMode::Sync => Some(deliverer.claim()),
+            CallbackMode::Sync => Some(deliverer.claim_duration()),
         };
         match ticket.commit(report.clone(), claim).await {
             Ok((LeaseState::Held, claimed)) => {
