@@ -22,7 +22,7 @@ use server::Server;
     clippy::unwrap_used,
     reason = "it belongs to the tests of the stores, too"
 )]
-#[path = "../backends/tests/stores/redis/server.rs"]
+#[path = "../backends/tests/stores/redis/support/server.rs"]
 mod server;
 
 const BATCH: u64 = 1_000;

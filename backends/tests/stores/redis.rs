@@ -1,44 +1,38 @@
-//! The suites over a Redis that each test starts for itself, and what only a shared store can get
-//! wrong.
+//! The suites over a Redis that each test starts for itself, and tests of what only a shared store can get wrong.
 
-mod batches;
-mod calls;
-mod claims;
-pub mod cluster;
-mod cluster_moves;
+mod authentication;
+mod cluster_changes;
+mod create_batches;
+mod failed_claims;
 mod failover;
-mod gate;
-mod login;
-mod monitor;
-mod nodes;
+mod hit_windows;
 mod outage;
-mod refused;
-mod replicas;
-mod sentinel;
-mod sentinel_moves;
-pub mod server;
-mod usage;
-mod windows;
+mod repeated_calls;
+mod script_keys;
+mod sentinel_failover;
+pub mod support;
+mod two_nodes;
+mod unreachable;
+mod usage_buffer;
+mod wait_replicas;
 
-use asset_gateway_backends::conformance::fixture::{Fixture, Time};
+use asset_gateway_backends::conformance::fixture::Fixture;
 use asset_gateway_backends::settings::QueueLimits;
 use asset_gateway_backends::{callback_queue_suite, token_store_suite};
 
-use cluster::Cluster;
-use server::Server;
+use support::cluster::Cluster;
+use support::server::{Server, fixture};
 
 async fn standalone(limits: QueueLimits) -> Fixture {
     let server = Server::start();
-    Fixture {
-        stores: server.node(limits),
-        time: Time::Real,
-        guard: Box::new(server),
-    }
+    let mut fixture = fixture(server.node(limits));
+    fixture.guard = Box::new(server);
+    fixture
 }
 
 async fn three_masters(limits: QueueLimits) -> Fixture {
     let cluster = Cluster::start();
-    let mut fixture = cluster.fixture(limits);
+    let mut fixture = fixture(cluster.node(limits));
     fixture.guard = Box::new(cluster);
     fixture
 }

@@ -19,8 +19,8 @@ use asset_gateway_backends::transfer::{
 };
 use asset_gateway_backends::{BackendError, ErrorKind};
 
-use super::redis::cluster::Cluster;
-use super::redis::server::Server;
+use super::redis::support::cluster::Cluster;
+use super::redis::support::server::Server;
 
 const LIMITS: QueueLimits = QueueLimits {
     max_pending: 1_000,

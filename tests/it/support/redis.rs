@@ -4,11 +4,11 @@
     reason = "each of the two test binaries needs its own part of it"
 )]
 
-#[path = "../../../backends/tests/stores/redis/cluster.rs"]
+#[path = "../../../backends/tests/stores/redis/support/cluster.rs"]
 pub mod cluster;
-#[path = "../../../backends/tests/stores/redis/monitor.rs"]
+#[path = "../../../backends/tests/stores/redis/support/monitor.rs"]
 pub mod monitor;
-#[path = "../../../backends/tests/stores/redis/sentinel.rs"]
+#[path = "../../../backends/tests/stores/redis/support/sentinel.rs"]
 pub mod sentinel;
-#[path = "../../../backends/tests/stores/redis/server.rs"]
+#[path = "../../../backends/tests/stores/redis/support/server.rs"]
 pub mod server;

@@ -1,27 +1,26 @@
-//! Masters die, or are replaced, under load: how soon writes go on, and which of those that were acknowledged are gone.
-//! Redis replicates asynchronously: how many is counted, not demanded.
+//! Masters die or are replaced under load: measures how soon writes go on, and how many acknowledged writes are lost.
+//!
+//! Redis replicates asynchronously, so that some loss is expected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use asset_gateway_backends::clock::SystemClock;
-use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, Time, id};
-use asset_gateway_backends::open::open_stores;
-use asset_gateway_backends::settings::{RedisMode, RedisSettings, TokenStoreSettings};
+use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, id};
+use asset_gateway_backends::settings::{RedisMode, RedisSettings};
 use asset_gateway_backends::token_store::{Method, TokenId};
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 
-use super::cluster::Cluster;
-use super::sentinel::Sentinel;
-use super::server::{Server, ask, until};
+use super::support::cluster::Cluster;
+use super::support::sentinel::Sentinel;
+use super::support::server::{Server, fixture, node, redis_cli, until};
 
 const WRITERS: u64 = 16;
-const BEFORE: Duration = Duration::from_millis(1_500);
-const AFTER: Duration = Duration::from_secs(3);
+const LOAD_BEFORE: Duration = Duration::from_millis(1_500);
+const LOAD_AFTER: Duration = Duration::from_secs(3);
 
-/// Tokens that are created all the time, and those that were acknowledged.
+/// Writers that create tokens, and the tokens that were acknowledged.
 struct Load {
     f: Arc<Fixture>,
     acknowledged: Arc<Mutex<Vec<(Instant, TokenId)>>>,
@@ -29,14 +28,9 @@ struct Load {
 }
 
 impl Load {
-    /// In the partitions that `first_bytes` name.
+    /// Creates tokens in the partitions that `first_bytes` name.
     fn start(settings: RedisSettings, first_bytes: Vec<u8>) -> Self {
-        let settings = TokenStoreSettings::Redis(settings);
-        let f = Arc::new(Fixture {
-            stores: open_stores(&settings, DEFAULT_LIMITS, Arc::new(SystemClock)).unwrap(),
-            time: Time::Real,
-            guard: Box::new(()),
-        });
+        let f = Arc::new(fixture(node(settings, DEFAULT_LIMITS)));
         let acknowledged = Arc::<Mutex<Vec<_>>>::default();
         let number = Arc::new(AtomicU64::new(0));
         let write = |_| {
@@ -67,26 +61,25 @@ impl Load {
         loop {
             match self.f.stores.tokens.get(id).await {
                 Ok(stored) => return stored.is_some(),
-                // Sentinels end the connections to the old master a second time.
-                Err(error) => assert!(began.elapsed() < AFTER, "{error}"),
+                // Sentinels close connections to the old master twice.
+                Err(error) => assert!(began.elapsed() < LOAD_AFTER, "{error}"),
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// `end` takes the master away; one of the `replicas` is then promoted. Says what became of the
-    /// writes.
-    async fn survive(self, end: impl FnOnce() + Send + 'static, replicas: Vec<u16>, what: &str) {
-        tokio::time::sleep(BEFORE).await;
+    /// Removes the master with `end`, waits until one of the `replicas` is promoted, and prints what became of the writes.
+    async fn fail_over(self, end: impl FnOnce() + Send + 'static, replicas: Vec<u16>, what: &str) {
+        tokio::time::sleep(LOAD_BEFORE).await;
         let ended = Instant::now();
         let promoted = tokio::task::spawn_blocking(move || {
             end();
-            let role = |port: &u16| ask(*port, &["INFO", "replication"]);
+            let role = |port: &u16| redis_cli(*port, &["INFO", "replication"]);
             until("role:master", || replicas.iter().map(role).collect());
             Instant::now()
         });
         let promoted = promoted.await.unwrap();
-        tokio::time::sleep(AFTER).await;
+        tokio::time::sleep(LOAD_AFTER).await;
         for writer in &self.writers {
             writer.abort();
         }
@@ -110,7 +103,7 @@ impl Load {
             promoted - ended,
         );
         assert!(before > 100, "{what}: there was no load");
-        assert!(lost < before, "{what}: it is another database");
+        assert!(lost < before, "{what}: every write is lost");
         let healed = healed.expect("writes go on");
         assert!(healed < Duration::from_secs(2), "{what}: {healed:?}");
     }
@@ -120,11 +113,11 @@ impl Load {
 enum End {
     /// As `kill -9` does it.
     Killed,
-    /// Another one is made master while it lives: what it takes until it has heard of that is gone.
+    /// Another one is promoted while it runs. What it accepts until it knows is lost.
     Replaced,
 }
 
-async fn sentinel(end: End, wait_replicas: u32, what: &str) {
+async fn sentinel_failover(end: End, wait_replicas: u32, what: &str) {
     let mut master = Server::start();
     let replicas = [(); 2].map(|()| Server::replica_of(&master));
     let sentinel = Sentinel::watch(&master, 2);
@@ -138,48 +131,48 @@ async fn sentinel(end: End, wait_replicas: u32, what: &str) {
     let load = Load::start(settings, (0..=255).collect());
     let ports = replicas.iter().map(Server::port).collect();
     let sentinel_port = sentinel.port();
-    // What is left of it lives as long as the test.
+    // A replaced master lives as long as the test.
     let (keep, kept) = std::sync::mpsc::channel();
     let end = move || {
         match end {
             End::Killed => master.kill(),
             End::Replaced => {
-                let answer = ask(sentinel_port, &["SENTINEL", "FAILOVER", "shop"]);
-                assert_eq!(answer, "OK\n");
+                let reply = redis_cli(sentinel_port, &["SENTINEL", "FAILOVER", "shop"]);
+                assert_eq!(reply, "OK\n");
             }
         }
         keep.send(master).unwrap();
     };
-    load.survive(end, ports, what).await;
+    load.fail_over(end, ports, what).await;
     drop(kept);
 }
 
-async fn cluster(end: End, wait_replicas: u32, what: &str) {
+async fn cluster_failover(end: End, wait_replicas: u32, what: &str) {
     let mut cluster = Cluster::with_replicas(2);
     let settings = RedisSettings {
         wait_replicas,
         ..cluster.settings()
     };
     let of_first = (0..=255).filter(|byte| {
-        let slot = cluster.masters[0].ask(&["CLUSTER", "KEYSLOT", &format!("{byte:02x}")]);
+        let slot = cluster.masters[0].cli(&["CLUSTER", "KEYSLOT", &format!("{byte:02x}")]);
         slot.trim().parse::<u16>().unwrap() <= 5_460
     });
     let load = Load::start(settings, of_first.step_by(8).collect());
     let ports: Vec<u16> = cluster.replicas[..2].iter().map(Server::port).collect();
-    let heir = ports[0];
+    let successor = ports[0];
     let mut master = cluster.masters.remove(0);
     let (keep, kept) = std::sync::mpsc::channel();
     let end = move || {
         match end {
             End::Killed => master.kill(),
             End::Replaced => {
-                let answer = ask(heir, &["CLUSTER", "FAILOVER", "TAKEOVER"]);
-                assert_eq!(answer, "OK\n");
+                let reply = redis_cli(successor, &["CLUSTER", "FAILOVER", "TAKEOVER"]);
+                assert_eq!(reply, "OK\n");
             }
         }
         keep.send(master).unwrap();
     };
-    load.survive(end, ports, what).await;
+    load.fail_over(end, ports, what).await;
     drop(kept);
 }
 
@@ -195,12 +188,12 @@ macro_rules! failovers {
 }
 
 failovers!(
-    sentinel_killed: sentinel(End::Killed, 0),
-    sentinel_killed_waiting_for_one: sentinel(End::Killed, 1),
-    sentinel_replaced: sentinel(End::Replaced, 0),
-    sentinel_replaced_waiting_for_one: sentinel(End::Replaced, 1),
-    cluster_killed: cluster(End::Killed, 0),
-    cluster_killed_waiting_for_one: cluster(End::Killed, 1),
-    cluster_replaced: cluster(End::Replaced, 0),
-    cluster_replaced_waiting_for_one: cluster(End::Replaced, 1),
+    sentinel_killed: sentinel_failover(End::Killed, 0),
+    sentinel_killed_waiting_for_one: sentinel_failover(End::Killed, 1),
+    sentinel_replaced: sentinel_failover(End::Replaced, 0),
+    sentinel_replaced_waiting_for_one: sentinel_failover(End::Replaced, 1),
+    cluster_killed: cluster_failover(End::Killed, 0),
+    cluster_killed_waiting_for_one: cluster_failover(End::Killed, 1),
+    cluster_replaced: cluster_failover(End::Replaced, 0),
+    cluster_replaced_waiting_for_one: cluster_failover(End::Replaced, 1),
 );

@@ -3,21 +3,17 @@
 use std::time::{Duration, Instant};
 
 use asset_gateway_backends::ErrorKind;
-use asset_gateway_backends::conformance::fixture::{Fixture, Time, id, report};
+use asset_gateway_backends::conformance::fixture::{Fixture, id, report};
 use asset_gateway_backends::event::Outcome;
 use asset_gateway_backends::settings::QueueLimits;
 use asset_gateway_backends::token_store::{Access, Method, Refusal};
 
-use super::server::Server;
+use super::support::server::{self, Server};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_said_is_there_after_a_kill() {
+async fn acknowledged_writes_survive_a_kill() {
     let mut server = Server::durable();
-    let f = Fixture {
-        stores: server.node(QueueLimits::default()),
-        time: Time::Real,
-        guard: Box::new(()),
-    };
+    let f = node(&server);
     f.create(id(1), f.reported(Method::Get, 3)).await;
     let counted = f.admit(id(1), Access::Get).await;
     f.admit(id(1), Access::Get).await;
@@ -48,9 +44,9 @@ async fn what_was_said_is_there_after_a_kill() {
     assert_eq!(f.take_events().await.len(), 1);
 }
 
-/// Nobody has called meanwhile: the connection is found broken all the same.
+/// Without a request the pings find the connection broken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_heals_unused() {
+async fn an_idle_connection_is_replaced() {
     let mut server = Server::durable();
     let stores = server.node(QueueLimits::default());
     stores.tokens.ping().await.unwrap();
@@ -61,9 +57,9 @@ async fn a_connection_heals_unused() {
     stores.tokens.ping().await.unwrap();
 }
 
-/// It takes connections and answers nothing: that is found out in time, and is then as good as away.
+/// It accepts connections and does not answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_hangs_is_away() {
+async fn a_redis_that_hangs_is_soon_unavailable() {
     let server = Server::start();
     let stores = server.node(QueueLimits::default());
     stores.tokens.ping().await.unwrap();
@@ -76,7 +72,10 @@ async fn a_redis_that_hangs_is_away() {
         assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
         last = asked.elapsed();
         assert!(last < Duration::from_millis(2_500), "{last:?}");
-        assert!(began.elapsed() < Duration::from_secs(6), "calls still wait");
+        assert!(
+            began.elapsed() < Duration::from_secs(6),
+            "requests still wait"
+        );
     }
     server.signal("CONT");
     let back = Instant::now();
@@ -86,12 +85,8 @@ async fn a_redis_that_hangs_is_away() {
     }
 }
 
-fn fixture(server: &Server) -> Fixture {
-    Fixture {
-        stores: server.node(QueueLimits::default()),
-        time: Time::Real,
-        guard: Box::new(()),
-    }
+fn node(server: &Server) -> Fixture {
+    server::fixture(server.node(QueueLimits::default()))
 }
 
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -102,11 +97,10 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A download ends while Redis is away: its event, or its hit, is written when it is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_of_an_access_is_written_afterwards() {
+async fn commits_and_releases_are_written_after_an_outage() {
     let mut server = Server::durable();
-    let f = fixture(&server);
+    let f = node(&server);
     f.create(id(1), f.reported(Method::Get, 3)).await;
     let complete = f.admit(id(1), Access::Get).await;
     let failed = f.admit(id(1), Access::Get).await;
@@ -119,27 +113,26 @@ async fn the_end_of_an_access_is_written_afterwards() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     server.restart();
     until(
-        "the hit is back",
+        "the hit is released",
         async || matches!(tokens.get(id(1)).await, Ok(Some(token)) if token.used_hits == 1),
     )
     .await;
     let mut events = Vec::new();
-    until("the event is there", async || {
+    until("the event is queued", async || {
         events.extend(f.take_events().await);
         !events.is_empty()
     })
     .await;
     assert_eq!(events.len(), 1);
-    let open = server.ask(&["KEYS", "ag:*:o:*"]);
-    assert_eq!(open.trim(), "", "no open entry is left");
+    let open = server.cli(&["KEYS", "ag:*:o:*"]);
+    assert_eq!(open.trim(), "", "no open event is left");
 }
 
-/// Redis does what it was asked, and the answer comes too late: nobody was handed the token, nobody
-/// had the hit.
+/// Redis runs the scripts after the time limit: no caller has the token, or the hit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_done_after_the_time_limit_is_undone() {
+async fn scripts_that_run_after_the_time_limit_are_undone() {
     let server = Server::start();
-    let f = fixture(&server);
+    let f = node(&server);
     f.create(id(1), f.limited(Method::Get, 1)).await;
     server.signal("STOP");
     let made = f.stores.tokens.create(vec![(id(2), f.record(Method::Get))]);
@@ -149,13 +142,12 @@ async fn what_was_done_after_the_time_limit_is_undone() {
     assert_eq!(made.unwrap_err().kind, ErrorKind::Unavailable);
     assert_eq!(reserved.unwrap_err().kind, ErrorKind::Unavailable);
     server.signal("CONT");
-    until("nothing is left of it", async || {
+    until("token and hit are gone", async || {
         let token = f.stores.tokens.get(id(2)).await;
         let hit = f.stores.tokens.get(id(1)).await;
         matches!(token, Ok(None)) && matches!(hit, Ok(Some(token)) if token.used_hits == 0)
     })
     .await;
-    // And stays so.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(f.used(id(1)).await, 0);
     f.admit(id(1), Access::Get).await;

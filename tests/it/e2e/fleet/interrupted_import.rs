@@ -103,7 +103,7 @@ async fn a_killed_import_into_redis_is_run_again() {
     let (folder, redis) = (tempfile::tempdir().unwrap(), Server::start());
     archive(folder.path(), &redis).await;
     killed(folder.path(), "redis", || {
-        let keys = redis.ask(&["DBSIZE"]);
+        let keys = redis.cli(&["DBSIZE"]);
         keys.trim().parse::<u64>().unwrap_or_default() > 2_000
     });
     assert_refused_until_completed(folder.path(), "redis");
@@ -156,7 +156,7 @@ async fn an_incomplete_archive_is_refused_before_anything_is_written() {
             fails(&output, 1, said);
         }
     }
-    assert_eq!(redis.ask(&["DBSIZE"]), "0\n");
+    assert_eq!(redis.cli(&["DBSIZE"]), "0\n");
     assert!(!folder.path().join("tokens").exists());
     fails(
         &store(folder.path(), &["export", "-"]),

@@ -76,7 +76,7 @@ fn finalising(redis: &Server) -> usize {
           end
         end
         return n";
-    redis.ask(&["EVAL", count, "0"]).trim().parse().unwrap()
+    redis.cli(&["EVAL", count, "0"]).trim().parse().unwrap()
 }
 
 /// The number of temporary files of uploads.

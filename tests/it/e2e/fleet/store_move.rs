@@ -248,7 +248,7 @@ async fn a_store_moves_to_redis_and_back() {
     configure(&folder, json!({"control": scene.control("other")}));
     let other = store(&folder, &["import", "--store", "redis", "there.jsonl"]);
     fails(&other, 1, "another pepper");
-    assert_eq!(scene.redis.ask(&["DBSIZE"]), "0\n");
+    assert_eq!(scene.redis.cli(&["DBSIZE"]), "0\n");
     configure(&folder, json!({"control": scene.control("pepper")}));
     let said = succeeds(&store(
         &folder,

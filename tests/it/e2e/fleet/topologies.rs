@@ -7,7 +7,7 @@ use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
 use crate::support::redis::cluster::Cluster;
 use crate::support::redis::sentinel::Sentinel;
-use crate::support::redis::server::{Server, ask};
+use crate::support::redis::server::{Server, redis_cli};
 
 fn gateway(redis: Value) -> Gateway {
     Gateway::with(json!({"redis": redis, "token_store": {"kind": "redis"}}))
@@ -84,7 +84,7 @@ async fn sentinels_with_a_failover() {
 async fn a_password() {
     let server = Server::start();
     let secret = "a-password-of-the-tests";
-    server.ask(&["CONFIG", "SET", "requirepass", secret]);
+    server.cli(&["CONFIG", "SET", "requirepass", secret]);
     let with = gateway(json!({"addr": server.address(), "password": secret}));
     all_of_it(&with).await;
     assert!(!with.log().contains(secret));
@@ -101,17 +101,17 @@ async fn passwords_of_sentinels() {
     let (secret, theirs) = ("a-password-of-the-tests", "a-password-of-the-sentinels");
     let master = Server::start();
     let sentinel = Sentinel::watch(&master, 0);
-    master.ask(&["CONFIG", "SET", "requirepass", secret]);
-    ask(
+    master.cli(&["CONFIG", "SET", "requirepass", secret]);
+    redis_cli(
         sentinel.port(),
         &["SENTINEL", "SET", "shop", "auth-pass", secret],
     );
     let password = format!(">{theirs}");
-    ask(
+    redis_cli(
         sentinel.port(),
         &["ACL", "SETUSER", "gateway", "on", &password, "+@all"],
     );
-    ask(sentinel.port(), &["ACL", "SETUSER", "default", "off"]);
+    redis_cli(sentinel.port(), &["ACL", "SETUSER", "default", "off"]);
     let with = |password: &str| {
         gateway(json!({
             "mode": "sentinel",

@@ -2,9 +2,9 @@
 
 use std::process::{Child, Command, Stdio};
 
-use super::server::{Server, ask, free_port, until};
+use super::server::{Server, free_port, redis_cli, until};
 
-/// A sentinel that watches a master under the name `shop`, and decides alone.
+/// A sentinel that watches a master under the name `shop`, with a quorum of one.
 pub struct Sentinel {
     child: Child,
     port: u16,
@@ -19,7 +19,7 @@ impl Drop for Sentinel {
 }
 
 impl Sentinel {
-    /// Returns when it knows all `replicas`.
+    /// Returns when the sentinel knows all `replicas`.
     pub fn watch(master: &Server, replicas: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sentinel.conf");
@@ -42,7 +42,7 @@ impl Sentinel {
             _folder: folder,
         };
         let known = format!("slaves={replicas}");
-        until(&known, || ask(port, &["INFO", "sentinel"]));
+        until(&known, || redis_cli(port, &["INFO", "sentinel"]));
         sentinel
     }
 

@@ -1,22 +1,18 @@
-//! A claim that fails loses nothing: what it was about is looked at again by the next one.
+//! A claim that fails loses nothing: the next one finds its events.
 
 use std::time::{Duration, Instant};
 
-use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, LEASE, Time};
+use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, LEASE};
 
-use super::cluster::Cluster;
-use super::server::Server;
+use super::support::cluster::Cluster;
+use super::support::server::{Server, fixture};
 
 fn node(server: &Server) -> Fixture {
-    Fixture {
-        stores: server.node(DEFAULT_LIMITS),
-        time: Time::Real,
-        guard: Box::new(()),
-    }
+    fixture(server.node(DEFAULT_LIMITS))
 }
 
-/// Behind a backlog that another node has queued, one event of this node, which knows of both.
-async fn new_behind_old(server: &Server) -> Fixture {
+/// A node that has queued one event after another node has queued 20.
+async fn node_with_old_and_new_events(server: &Server) -> Fixture {
     let other = node(server);
     let own = node(server);
     for n in 0..20 {
@@ -28,29 +24,29 @@ async fn new_behind_old(server: &Server) -> Fixture {
     own
 }
 
-/// A case shows something only before anybody would look everywhere: where it has taken too long for
-/// that, it is run again. It says when its claim failed.
-async fn in_time(case: impl AsyncFn() -> Instant) {
+/// Repeats a case that took until the next poll of all partitions, which would hide what the case is about. The case
+/// returns when its claim failed.
+async fn before_next_poll(case: impl AsyncFn() -> Instant) {
     for _ in 0..5 {
         if case().await.elapsed() < Duration::from_millis(2_500) {
             return;
         }
     }
-    panic!("never in time");
+    panic!("each run took too long");
 }
 
-/// One that is new and one that is old.
-async fn claims_both(own: &Fixture) {
+/// Claims one new and one old event.
+async fn claim_both(own: &Fixture) {
     let claimed = own.stores.callbacks.claim(2, LEASE).await.unwrap();
     let keys: Vec<_> = claimed.iter().map(|one| one.event.key.as_str()).collect();
     assert!(keys.len() == 2 && keys.contains(&"new"), "{keys:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_redis_is_away() {
-    in_time(async || {
+async fn a_claim_during_an_outage_loses_no_events() {
+    before_next_poll(async || {
         let mut server = Server::durable();
-        let own = new_behind_old(&server).await;
+        let own = node_with_old_and_new_events(&server).await;
         server.kill();
         let failed_at = Instant::now();
         own.stores.callbacks.claim(2, LEASE).await.unwrap_err();
@@ -58,23 +54,23 @@ async fn where_redis_is_away() {
         while own.stores.tokens.ping().await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        claims_both(&own).await;
+        claim_both(&own).await;
         failed_at
     })
     .await;
 }
 
-/// It says what is due, and then takes no write.
+/// Redis returns the due events, and then refuses the claim.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_redis_refuses_to_write() {
-    in_time(async || {
+async fn a_claim_that_redis_refuses_loses_no_events() {
+    before_next_poll(async || {
         let server = Server::start();
-        let own = new_behind_old(&server).await;
-        server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        let own = node_with_old_and_new_events(&server).await;
+        server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
         let failed_at = Instant::now();
         own.stores.callbacks.claim(2, LEASE).await.unwrap_err();
-        server.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
-        claims_both(&own).await;
+        server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+        claim_both(&own).await;
         failed_at
     })
     .await;
@@ -85,11 +81,11 @@ async fn enqueue(node: &Fixture, key: &str) -> bool {
     node.stores.callbacks.enqueue(event).await.is_ok()
 }
 
-/// Neither the partitions of the dead nor the events that were in them hold up the rest.
+/// Its partitions, and the events in them, do not delay the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_one_master_of_a_cluster_is_away() {
+async fn claims_go_on_while_a_master_of_a_cluster_is_down() {
     let mut cluster = Cluster::start();
-    let own = cluster.fixture(DEFAULT_LIMITS);
+    let own = fixture(cluster.node(DEFAULT_LIMITS));
     own.stores.callbacks.claim(1, LEASE).await.unwrap();
     for n in 0..30 {
         assert!(enqueue(&own, &n.to_string()).await);
@@ -99,7 +95,7 @@ async fn where_one_master_of_a_cluster_is_away() {
     let lease = Duration::from_secs(60);
     while !queue.claim(10, lease).await.unwrap().is_empty() {}
     let began = Instant::now();
-    // Longer than from one look everywhere to the next.
+    // Longer than the interval between polls of all partitions.
     for n in 0.. {
         if began.elapsed() > Duration::from_millis(3_500) {
             break;

@@ -1,27 +1,23 @@
 //! Two gateways on one Redis.
 
 use asset_gateway_backends::conformance::fixture::{
-    DEFAULT_LIMITS, Fixture, LEASE, Time, id, ms, report, request,
+    DEFAULT_LIMITS, Fixture, LEASE, id, ms, report, request,
 };
 use asset_gateway_backends::event::Outcome;
 use asset_gateway_backends::token_store::{Access, HitOn, Method, Refusal, Reserved};
 use futures_util::future::join_all;
 
-use super::server::Server;
+use super::support::server::{Server, fixture};
 
-fn two(server: &Server) -> (Fixture, Fixture) {
-    let node = || Fixture {
-        stores: server.node(DEFAULT_LIMITS),
-        time: Time::Real,
-        guard: Box::new(()),
-    };
+fn two_nodes(server: &Server) -> (Fixture, Fixture) {
+    let node = || fixture(server.node(DEFAULT_LIMITS));
     (node(), node())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_nodes_together_admit_no_more() {
+async fn two_nodes_together_admit_max_hits() {
     let server = Server::start();
-    let (a, b) = two(&server);
+    let (a, b) = two_nodes(&server);
     let mut complete = a.limited(Method::Get, 25);
     complete.hit_on = HitOn::Complete;
     let records = [
@@ -47,7 +43,7 @@ async fn two_nodes_together_admit_no_more() {
 #[tokio::test]
 async fn a_revoked_token_is_refused_by_the_other_node() {
     let server = Server::start();
-    let (a, b) = two(&server);
+    let (a, b) = two_nodes(&server);
     a.create(id(1), a.record(Method::Get)).await;
     a.create(id(2), a.limited(Method::Put, 1)).await;
     b.admit(id(1), Access::Get).await;
@@ -61,16 +57,16 @@ async fn a_revoked_token_is_refused_by_the_other_node() {
         lost.await.unwrap(),
         asset_gateway_backends::token_store::LeaseState::Lost
     );
-    // What the other node had not written of the token that is gone is not the new one's.
+    // Buffered hits of the deleted token do not count for the new one.
     a.create(id(1), a.record(Method::Get)).await;
     b.stores.tokens.flush_usage().await.unwrap();
     assert_eq!(a.used(id(1)).await, 0);
 }
 
 #[tokio::test]
-async fn hits_without_a_limit_add_up() {
+async fn unlimited_hits_of_two_nodes_add_up() {
     let server = Server::start();
-    let (a, b) = two(&server);
+    let (a, b) = two_nodes(&server);
     a.create(id(1), a.record(Method::Get)).await;
     for node in [&a, &b, &b] {
         node.admit(id(1), Access::Get).await;
@@ -81,28 +77,32 @@ async fn hits_without_a_limit_add_up() {
 }
 
 #[tokio::test]
-async fn an_upload_of_one_node_is_settled_by_the_other() {
+async fn an_upload_of_one_node_is_recovered_by_the_other() {
     let server = Server::start();
-    let (a, b) = two(&server);
+    let (a, b) = two_nodes(&server);
     a.create(id(1), a.limited(Method::Put, 1)).await;
     let upload = a.admit(id(1), Access::Put).await;
     let marker = upload.marker();
     let tokens = &a.stores.tokens;
     tokens.finalise(&upload, a.intent(), LEASE).await.unwrap();
     a.advance(ms(600)).await;
-    let mut left = b.stores.tokens.sweep(LEASE).await.unwrap();
-    let left = left.pop().unwrap().reservation;
-    assert_eq!(left.marker(), marker);
+    let mut unsettled = b.stores.tokens.sweep(LEASE).await.unwrap();
+    let taken_over = unsettled.pop().unwrap().reservation;
+    assert_eq!(taken_over.marker(), marker);
     let outcome = report(Outcome::Complete);
-    b.stores.tokens.commit(left, outcome.clone()).await.unwrap();
+    b.stores
+        .tokens
+        .commit(taken_over, outcome.clone())
+        .await
+        .unwrap();
     tokens.release(upload, 0, None).await.unwrap();
     assert_eq!(a.used(id(1)).await, 1);
 }
 
 #[tokio::test]
-async fn an_event_of_one_node_is_claimed_by_either_once() {
+async fn an_event_is_claimed_by_one_node_once() {
     let server = Server::start();
-    let (a, b) = two(&server);
+    let (a, b) = two_nodes(&server);
     for n in 0..40 {
         let event = a.event(&n.to_string());
         a.stores.callbacks.enqueue(event).await.unwrap();

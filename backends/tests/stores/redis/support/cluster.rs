@@ -1,18 +1,15 @@
 //! A Redis Cluster of a test's own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use asset_gateway_backends::clock::SystemClock;
-use asset_gateway_backends::conformance::fixture::{Fixture, Time};
-use asset_gateway_backends::open::{Stores, open_stores};
-use asset_gateway_backends::settings::{QueueLimits, RedisMode, RedisSettings, TokenStoreSettings};
+use asset_gateway_backends::open::Stores;
+use asset_gateway_backends::settings::{QueueLimits, RedisMode, RedisSettings};
 
-use super::server::{Server, free_port, until};
+use super::server::{self, Server, free_port, until};
 
 const SLOTS: [(u16, u16); 3] = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
 
-/// Three masters, and a replica of each where they are asked for.
+/// Three masters, with or without replicas.
 pub struct Cluster {
     pub masters: Vec<Server>,
     pub replicas: Vec<Server>,
@@ -23,8 +20,8 @@ impl Cluster {
         let nodes: Vec<_> = SLOTS.iter().map(|_| node()).collect();
         for ((node, _), (first, last)) in nodes.iter().zip(SLOTS) {
             let (first, last) = (first.to_string(), last.to_string());
-            let answer = node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
-            assert_eq!(answer, "OK\n");
+            let reply = node.cli(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+            assert_eq!(reply, "OK\n");
         }
         for (node, bus) in &nodes {
             introduce(&nodes[0].0, node, *bus);
@@ -32,9 +29,9 @@ impl Cluster {
         let masters: Vec<_> = nodes.into_iter().map(|(node, _)| node).collect();
         for master in &masters {
             until("cluster_slots_ok:16384", || {
-                master.ask(&["CLUSTER", "INFO"])
+                master.cli(&["CLUSTER", "INFO"])
             });
-            until("cluster_state:ok", || master.ask(&["CLUSTER", "INFO"]));
+            until("cluster_state:ok", || master.cli(&["CLUSTER", "INFO"]));
         }
         Self {
             masters,
@@ -42,28 +39,28 @@ impl Cluster {
         }
     }
 
-    /// The first master's replicas come first.
+    /// The first master's replicas come first in [`replicas`](Self::replicas).
     pub fn with_replicas(of_each: usize) -> Self {
         let mut cluster = Self::start();
         let all = cluster.masters.iter();
         for master in all.flat_map(|master| std::iter::repeat_n(master, of_each)) {
             let (replica, bus) = node();
             introduce(master, &replica, bus);
-            let id = master.ask(&["CLUSTER", "MYID"]);
-            until("OK", || replica.ask(&["CLUSTER", "REPLICATE", id.trim()]));
+            let id = master.cli(&["CLUSTER", "MYID"]);
+            until("OK", || replica.cli(&["CLUSTER", "REPLICATE", id.trim()]));
             let linked = "master_link_status:up";
-            until(linked, || replica.ask(&["INFO", "replication"]));
+            until(linked, || replica.cli(&["INFO", "replication"]));
             cluster.replicas.push(replica);
         }
         let known = format!("cluster_known_nodes:{}", SLOTS.len() * (of_each + 1));
-        // Each has to know all: only then can one be promoted.
+        // A replica can be promoted only when each node knows all.
         for server in cluster.masters.iter().chain(&cluster.replicas) {
-            until(&known, || server.ask(&["CLUSTER", "INFO"]));
+            until(&known, || server.cli(&["CLUSTER", "INFO"]));
         }
         cluster
     }
 
-    /// The first address that is given does not answer.
+    /// The first address does not answer.
     pub fn settings(&self) -> RedisSettings {
         RedisSettings {
             addresses: vec!["127.0.0.1:1".into(), self.masters[1].address()],
@@ -73,20 +70,11 @@ impl Cluster {
     }
 
     pub fn node(&self, limits: QueueLimits) -> Stores {
-        let settings = TokenStoreSettings::Redis(self.settings());
-        open_stores(&settings, limits, Arc::new(SystemClock)).unwrap()
-    }
-
-    pub fn fixture(&self, limits: QueueLimits) -> Fixture {
-        Fixture {
-            stores: self.node(limits),
-            time: Time::Real,
-            guard: Box::new(()),
-        }
+        server::node(self.settings(), limits)
     }
 }
 
-/// A node of no cluster yet, and its port for the others.
+/// A node of no cluster yet, and the port of its cluster bus.
 fn node() -> (Server, u16) {
     let bus = free_port();
     let server = Server::with(&[
@@ -96,7 +84,7 @@ fn node() -> (Server, u16) {
         &bus.to_string(),
         "--cluster-node-timeout",
         &NODE_TIMEOUT.as_millis().to_string(),
-        // The loss of one master is not that of the others.
+        // The other masters serve while one is down.
         "--cluster-require-full-coverage",
         "no",
     ]);
@@ -107,6 +95,6 @@ const NODE_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 fn introduce(to: &Server, node: &Server, bus: u16) {
     let (port, bus) = (node.port().to_string(), bus.to_string());
-    let answer = to.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
-    assert_eq!(answer, "OK\n");
+    let reply = to.cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+    assert_eq!(reply, "OK\n");
 }

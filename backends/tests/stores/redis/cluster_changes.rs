@@ -1,4 +1,4 @@
-//! What happens to a cluster: a master dies, a slot moves, replicas are missing.
+//! A cluster changes: a master dies, a slot migrates.
 
 use std::time::{Duration, Instant};
 
@@ -6,37 +6,37 @@ use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, id, request};
 use asset_gateway_backends::token_store::{Access, Method, Refusal, Reserved, TokenId};
 
-use super::cluster::Cluster;
-use super::server::{Server, until};
+use super::support::cluster::Cluster;
+use super::support::server::{Server, fixture, until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const HEAL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A token of the partition.
+/// A token in the partition.
 fn token(partition: u8) -> TokenId {
     let mut id = id(1);
     id.0[0] = partition;
     id
 }
 
-/// The master that has the partition's slot, of those at these ports.
+/// The port of the server that has the partition's token.
 fn master_of<'a>(servers: impl Iterator<Item = &'a Server>, partition: u8) -> Option<u16> {
     let key = format!("ag:{{{partition:02x}}}:t:{}", token(partition));
-    let mut servers = servers.filter(|server| server.ask(&["EXISTS", &key]).trim() == "1");
+    let mut servers = servers.filter(|server| server.cli(&["EXISTS", &key]).trim() == "1");
     servers.next().map(Server::port)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_death_of_a_master_is_felt_by_its_partitions_until_a_replica_is_promoted() {
+async fn only_partitions_of_a_dead_master_fail_until_a_replica_is_promoted() {
     let mut cluster = Cluster::with_replicas(1);
-    let f = cluster.fixture(DEFAULT_LIMITS);
+    let f = fixture(cluster.node(DEFAULT_LIMITS));
     for partition in 0..=255 {
         f.create(token(partition), f.limited(Method::Get, 2)).await;
         f.admit(token(partition), Access::Get).await;
     }
     for replica in &cluster.replicas {
-        // Replication is asynchronous: what the test counts on has arrived.
+        // Replication is asynchronous.
         until("master_link_status:up", || {
-            replica.ask(&["INFO", "replication"])
+            replica.cli(&["INFO", "replication"])
         });
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -50,7 +50,7 @@ async fn the_death_of_a_master_is_felt_by_its_partitions_until_a_replica_is_prom
     cluster.masters[0].kill();
     let began = Instant::now();
     let mut longest = Duration::ZERO;
-    // While nobody is promoted, the others' tokens are served, and the dead one's refused at once.
+    // Before the promotion, tokens of other masters are served, and those of the dead one are refused at once.
     while began.elapsed() < Duration::from_millis(700) {
         for (partitions, there) in [(&others, true), (&of_dead, false)] {
             let asked = Instant::now();
@@ -71,10 +71,10 @@ async fn the_death_of_a_master_is_felt_by_its_partitions_until_a_replica_is_prom
     assert!(longest < Duration::from_millis(500), "{longest:?}");
 
     let replica = &cluster.replicas[0];
-    until("role:master", || replica.ask(&["INFO", "replication"]));
+    until("role:master", || replica.cli(&["INFO", "replication"]));
     let promoted = Instant::now();
     while f.stores.tokens.get(token(of_dead[0])).await.is_err() {
-        assert!(promoted.elapsed() < PATIENCE);
+        assert!(promoted.elapsed() < HEAL_TIMEOUT);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let healed = promoted.elapsed();
@@ -88,38 +88,38 @@ async fn the_death_of_a_master_is_felt_by_its_partitions_until_a_replica_is_prom
     }
 }
 
-/// While a slot is on its way its tokens are away; they are neither unknown nor counted twice.
+/// While a slot migrates its tokens are unavailable. They are neither unknown nor counted twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slot_moves() {
+async fn tokens_of_a_migrating_slot_are_unavailable() {
     const PARTITION: u8 = 0x3f;
     let cluster = Cluster::start();
-    let f = cluster.fixture(DEFAULT_LIMITS);
+    let f = fixture(cluster.node(DEFAULT_LIMITS));
     f.create(token(PARTITION), f.limited(Method::Get, 2)).await;
     f.admit(token(PARTITION), Access::Get).await;
     let from = master_of(cluster.masters.iter(), PARTITION).unwrap();
     let (source, target): (Vec<_>, Vec<_>) = cluster.masters.iter().partition(|m| m.port() == from);
     let (source, target) = (source[0], target[0]);
-    let slot = source.ask(&["CLUSTER", "KEYSLOT", "ag:{3f}:"]);
+    let slot = source.cli(&["CLUSTER", "KEYSLOT", "ag:{3f}:"]);
     let slot = slot.trim();
-    let ids = [source, target].map(|server| server.ask(&["CLUSTER", "MYID"]));
+    let ids = [source, target].map(|server| server.cli(&["CLUSTER", "MYID"]));
     let ids = ids.each_ref().map(|id| id.trim());
-    let ok = |answer: String| assert_eq!(answer, "OK\n");
-    ok(target.ask(&["CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0]]));
-    ok(source.ask(&["CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1]]));
+    let ok = |reply: String| assert_eq!(reply, "OK\n");
+    ok(target.cli(&["CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0]]));
+    ok(source.cli(&["CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1]]));
 
     for _ in 0..5 {
         let wanted = request(Access::Get);
         let reserved = f.stores.tokens.reserve(token(PARTITION), &wanted).await;
-        let error = reserved.expect_err("away");
+        let error = reserved.expect_err("the slot migrates");
         assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
     }
-    let keys = source.ask(&["CLUSTER", "GETKEYSINSLOT", slot, "1000"]);
+    let keys = source.cli(&["CLUSTER", "GETKEYSINSLOT", slot, "1000"]);
     let port = target.port().to_string();
     for key in keys.lines() {
-        ok(source.ask(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]));
+        ok(source.cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]));
     }
     for server in [target, source] {
-        ok(server.ask(&["CLUSTER", "SETSLOT", slot, "NODE", ids[1]]));
+        ok(server.cli(&["CLUSTER", "SETSLOT", slot, "NODE", ids[1]]));
     }
     let moved = f
         .stores

@@ -1,22 +1,18 @@
-//! Hits of unlimited tokens whose writing was cut short, or was not answered.
+//! Batches of unlimited hits whose flush was dropped, or whose reply was lost.
 
 use std::time::{Duration, Instant};
 
-use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, Time, id};
+use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, id};
 use asset_gateway_backends::token_store::{Access, Method};
 
-use super::server::Server;
+use super::support::server::{Server, fixture};
 
 fn node(server: &Server) -> Fixture {
-    Fixture {
-        stores: server.node(DEFAULT_LIMITS),
-        time: Time::Real,
-        guard: Box::new(()),
-    }
+    fixture(server.node(DEFAULT_LIMITS))
 }
 
-/// What Redis has, which the other node sees; it may take a moment.
-async fn written(other: &Fixture, hits: u64) {
+/// Waits until Redis has so many hits, as the other node sees them.
+async fn wait_for_hits(other: &Fixture, hits: u64) {
     let began = Instant::now();
     loop {
         let token = other.stores.tokens.get(id(1)).await;
@@ -28,48 +24,48 @@ async fn written(other: &Fixture, hits: u64) {
     }
 }
 
-/// Redis forgets which calls it has run, as it does after a minute.
-fn a_minute_later(server: &Server) {
+/// Deletes the call ids, as Redis does after a minute.
+fn expire_call_ids(server: &Server) {
     let forget =
         "for _, key in ipairs(redis.call('KEYS', 'ag:*:q:*')) do redis.call('DEL', key) end";
-    server.ask(&["EVAL", forget, "0"]);
+    server.cli(&["EVAL", forget, "0"]);
 }
 
-/// One hit is written, and another one waits for it.
-async fn stopped_with_a_hit_to_write() -> (Server, Fixture, Fixture) {
+/// A stopped Redis that has one hit, and a node that has another one in its buffer.
+async fn stopped_with_a_buffered_hit() -> (Server, Fixture, Fixture) {
     let server = Server::start();
     let (own, other) = (node(&server), node(&server));
     own.create(id(1), own.record(Method::Get)).await;
     own.admit(id(1), Access::Get).await;
-    // Redis knows the script from here on.
+    // Loads the script.
     own.stores.tokens.flush_usage().await.unwrap();
     own.admit(id(1), Access::Get).await;
-    written(&other, 1).await;
+    wait_for_hits(&other, 1).await;
     server.signal("STOP");
     (server, own, other)
 }
 
-/// Redis has done it all the same: the end writes what is left, and nothing twice.
+/// Redis runs the script all the same. `close` writes the rest, and nothing twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flush_that_is_cut_short() {
-    let (server, own, other) = stopped_with_a_hit_to_write().await;
+async fn a_flush_that_is_dropped_counts_once() {
+    let (server, own, other) = stopped_with_a_buffered_hit().await;
     let flush = own.stores.tokens.flush_usage();
-    let cut = tokio::time::timeout(Duration::from_millis(200), flush).await;
-    assert!(cut.is_err());
+    let dropped = tokio::time::timeout(Duration::from_millis(200), flush).await;
+    assert!(dropped.is_err());
     server.signal("CONT");
-    written(&other, 2).await;
+    wait_for_hits(&other, 2).await;
     own.admit(id(1), Access::Get).await;
     own.stores.tokens.close().await.unwrap();
     assert_eq!(other.used(id(1)).await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_is_lost() {
-    let (server, own, other) = stopped_with_a_hit_to_write().await;
+async fn a_flush_whose_reply_is_lost_counts_once() {
+    let (server, own, other) = stopped_with_a_buffered_hit().await;
     own.stores.tokens.flush_usage().await.unwrap_err();
     server.signal("CONT");
-    written(&other, 2).await;
-    a_minute_later(&server);
+    wait_for_hits(&other, 2).await;
+    expire_call_ids(&server);
     let began = Instant::now();
     while let Err(error) = own.stores.tokens.ping().await {
         assert!(began.elapsed() < Duration::from_secs(5), "{error}");

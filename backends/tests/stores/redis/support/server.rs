@@ -1,4 +1,4 @@
-//! A Redis of a test's own.
+//! A `redis-server` of a test's own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -7,39 +7,39 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use asset_gateway_backends::clock::SystemClock;
+use asset_gateway_backends::conformance::fixture::{Fixture, Time};
 use asset_gateway_backends::open::{Stores, open_stores};
 use asset_gateway_backends::settings::{QueueLimits, RedisSettings, TokenStoreSettings};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(10);
-/// For servers that talk to each other.
-const FOLLOWED: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// For changes that servers agree on among themselves.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A `redis-server` on a port of its own; killed when it is dropped.
+/// Has a port of its own, and is killed when it is dropped.
 pub struct Server {
     child: Child,
     port: u16,
-    more: Vec<String>,
+    args: Vec<String>,
     folder: TempDir,
 }
 
 impl Server {
-    /// Keeps nothing.
+    /// Without a disk.
     pub fn start() -> Self {
         Self::with(&[])
     }
 
-    /// Has on disk what it has said.
+    /// Each write is on disk before its reply.
     pub fn durable() -> Self {
         Self::with(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
-    /// Follows `master`.
     pub fn replica_of(master: &Self) -> Self {
         let replica = Self::start();
-        let answer = replica.ask(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
-        assert_eq!(answer, "OK\n");
-        until("state=online", || master.ask(&["INFO", "replication"]));
+        let reply = replica.cli(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+        assert_eq!(reply, "OK\n");
+        until("state=online", || master.cli(&["INFO", "replication"]));
         replica
     }
 
@@ -47,28 +47,27 @@ impl Server {
         self.port
     }
 
-    /// See [`ask`].
-    pub fn ask(&self, words: &[&str]) -> String {
-        ask(self.port, words)
+    /// See [`redis_cli`].
+    pub fn cli(&self, args: &[&str]) -> String {
+        redis_cli(self.port, args)
     }
 
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// With `more` arguments.
-    pub fn with(more: &[&str]) -> Self {
-        let more: Vec<String> = more.iter().map(|&word| word.to_owned()).collect();
+    pub fn with(args: &[&str]) -> Self {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
         let folder = tempfile::tempdir().unwrap();
-        // Somebody may take the port between the question and the use.
+        // Another process may take the port before the server does.
         for _ in 0..10 {
             let port = free_port();
-            let mut child = spawn(folder.path(), port, &more);
+            let mut child = spawn(folder.path(), port, &args);
             if answers(&mut child, port) {
                 return Self {
                     child,
                     port,
-                    more,
+                    args,
                     folder,
                 };
             }
@@ -84,7 +83,7 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Sends a signal, by its name.
+    /// `name`: as `kill` takes it, such as `STOP`.
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
@@ -93,7 +92,7 @@ impl Server {
 
     /// After a [`kill`](Self::kill): the same port, the same files.
     pub fn restart(&mut self) {
-        self.child = spawn(self.folder.path(), self.port, &self.more);
+        self.child = spawn(self.folder.path(), self.port, &self.args);
         assert!(answers(&mut self.child, self.port));
     }
 
@@ -101,20 +100,19 @@ impl Server {
         settings(&self.address())
     }
 
-    /// A gateway's way to this Redis, with a connection of its own.
+    /// A node on this Redis.
     pub fn node(&self, limits: QueueLimits) -> Stores {
-        let settings = TokenStoreSettings::Redis(self.settings());
-        open_stores(&settings, limits, std::sync::Arc::new(SystemClock)).unwrap()
+        node(self.settings(), limits)
     }
 
-    /// Sends a command; its answers are read from what is returned.
+    /// Sends a command, and returns the connection to read replies from.
     pub fn send(&self, command: &[Vec<u8>]) -> BufReader<TcpStream> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(START_TIMEOUT)).unwrap();
         let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
-        for word in command {
-            bytes.extend(format!("${}\r\n", word.len()).into_bytes());
-            bytes.extend(word);
+        for arg in command {
+            bytes.extend(format!("${}\r\n", arg.len()).into_bytes());
+            bytes.extend(arg);
             bytes.extend(b"\r\n");
         }
         stream.write_all(&bytes).unwrap();
@@ -122,34 +120,48 @@ impl Server {
     }
 }
 
-/// What the server on this port answers, as `redis-cli` prints it; errors too.
-pub fn ask(port: u16, words: &[&str]) -> String {
+/// Sends a command with `redis-cli`, and returns what it prints; errors too.
+pub fn redis_cli(port: u16, args: &[&str]) -> String {
     let output = Command::new("redis-cli")
         .args(["-p", &port.to_string()])
-        .args(words)
+        .args(args)
         .output()
         .expect("redis-cli is installed: apt install redis-tools");
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Waits until an answer has `wanted` in it.
-pub fn until(wanted: &str, mut ask: impl FnMut() -> String) {
+/// Waits until a reply contains `wanted`.
+pub fn until(wanted: &str, mut request: impl FnMut() -> String) {
     let began = Instant::now();
     loop {
-        let answer = ask();
-        if answer.contains(wanted) {
+        let reply = request();
+        if reply.contains(wanted) {
             return;
         }
-        assert!(began.elapsed() < FOLLOWED, "{wanted}: {answer}");
+        assert!(began.elapsed() < CHANGE_TIMEOUT, "{wanted}: {reply}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may be killed already.
+        // The server may be killed already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A node with these settings.
+pub fn node(settings: RedisSettings, limits: QueueLimits) -> Stores {
+    let settings = TokenStoreSettings::Redis(settings);
+    open_stores(&settings, limits, std::sync::Arc::new(SystemClock)).unwrap()
+}
+
+pub fn fixture(stores: Stores) -> Fixture {
+    Fixture {
+        stores,
+        time: Time::Real,
+        guard: Box::new(()),
     }
 }
 
@@ -165,30 +177,29 @@ pub fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn spawn(folder: &Path, port: u16, more: &[String]) -> Child {
+fn spawn(folder: &Path, port: u16, args: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--repl-diskless-sync-delay", "0", "--save", "", "--dir"])
         .arg(folder)
-        .args(more)
+        .args(args)
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server is installed: apt install redis-server")
 }
 
-/// It is this child that answers, not somebody else on the port.
+/// The server answers, and is `child`, not another process on the port.
 fn answers(child: &mut Child, port: u16) -> bool {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
+    while began.elapsed() < START_TIMEOUT {
         if child.try_wait().unwrap().is_some() {
             return false;
         }
         if let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
             stream.write_all(b"PING\r\n").unwrap();
-            let mut answer = String::new();
-            // A server that is still loading says so.
-            if BufReader::new(stream).read_line(&mut answer).is_ok() && answer.starts_with("+PONG")
-            {
+            let mut reply = String::new();
+            // A server that is still loading replies with an error.
+            if BufReader::new(stream).read_line(&mut reply).is_ok() && reply.starts_with("+PONG") {
                 return true;
             }
         }

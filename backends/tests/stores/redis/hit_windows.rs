@@ -1,20 +1,16 @@
-//! What Redis keeps of `hit_window` is bounded.
+//! Windows and rides of a token are limited in number.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, Time, id, request};
+use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, id, request};
 use asset_gateway_backends::token_store::{Access, MAX_WINDOWS_PER_TOKEN, Method};
 
-use super::server::Server;
+use super::support::server::{Server, fixture};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_without_number_leave_little() {
+async fn many_clients_open_few_windows() {
     let server = Server::start();
-    let node = Fixture {
-        stores: server.node(DEFAULT_LIMITS),
-        time: Time::Real,
-        guard: Box::new(()),
-    };
+    let node = fixture(server.node(DEFAULT_LIMITS));
     let mut record = node.record(Method::Get);
     record.hit_window_seconds = Some(3600);
     node.create(id(1), record).await;
@@ -26,7 +22,7 @@ async fn clients_without_number_leave_little() {
         node.admit_with(id(1), &request).await;
     }
     let count = "return redis.call('ZCARD', redis.call('KEYS', 'ag:*:w:*')[1])";
-    let kept: usize = server.ask(&["EVAL", count, "0"]).trim().parse().unwrap();
-    // Each with the mark of its ride.
+    let kept: usize = server.cli(&["EVAL", count, "0"]).trim().parse().unwrap();
+    // Each window has a ride.
     assert_eq!(kept, 2 * MAX_WINDOWS_PER_TOKEN);
 }

@@ -1,26 +1,22 @@
-//! A script that Redis runs twice counts once; and how many calls there are.
+//! A script that Redis runs twice counts once.
 
 use asset_gateway_backends::conformance::fixture::{
-    DEFAULT_LIMITS, Fixture, LEASE, Time, id, ms, report, request,
+    DEFAULT_LIMITS, Fixture, LEASE, id, ms, report, request,
 };
 use asset_gateway_backends::event::Outcome;
 use asset_gateway_backends::token_store::{
     Access, Charged, Created, HitOn, LeaseState, Method, Patch, Refusal,
 };
 
-use super::monitor::{commands, twice};
-use super::server::Server;
+use super::support::monitor::{commands, twice};
+use super::support::server::{Server, fixture};
 
 fn node(server: &Server) -> Fixture {
-    Fixture {
-        stores: server.node(DEFAULT_LIMITS),
-        time: Time::Real,
-        guard: Box::new(()),
-    }
+    fixture(server.node(DEFAULT_LIMITS))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counted_hits() {
+async fn counted_hits_count_once() {
     let server = Server::start();
     let f = node(&server);
     let record = f.reported(Method::Get, 3);
@@ -52,20 +48,20 @@ async fn counted_hits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn windows() {
+async fn a_window_opens_once() {
     let server = Server::start();
     let f = node(&server);
     let mut record = f.limited(Method::Get, 1);
     record.hit_window_seconds = Some(60);
     f.create(id(1), record).await;
-    // Were the second run a ride, the hit could not be given back.
+    // A hit with a ride on it would not be released.
     let counted = twice(&server, f.admit(id(1), Access::Get)).await;
     f.stores.tokens.release(counted, 0, None).await.unwrap();
     assert_eq!(f.used(id(1)).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn leased_hits() {
+async fn leased_hits_count_once() {
     let server = Server::start();
     let f = node(&server);
     f.create(id(1), f.reported(Method::Put, 2)).await;
@@ -90,7 +86,7 @@ async fn leased_hits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn charges_and_unlimited_hits() {
+async fn charges_and_unlimited_hits_count_once() {
     let server = Server::start();
     let f = node(&server);
     let mut record = f.limited(Method::Get, 1);
@@ -111,7 +107,7 @@ async fn charges_and_unlimited_hits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events() {
+async fn events_are_queued_and_retried_once() {
     let server = Server::start();
     let f = node(&server);
     let event = f.event("a");
@@ -132,12 +128,12 @@ async fn a_counted_download_is_one_round_trip() {
     let server = Server::start();
     let f = node(&server);
     f.create(id(1), f.limited(Method::Get, 9)).await;
-    // Redis knows the script from here on.
+    // Loads the script.
     f.admit(id(1), Access::Get).await;
     let (_, commands) = commands(&server, f.admit(id(1), Access::Get)).await;
     let token = id(1).to_string();
     let of_token = commands
         .iter()
-        .filter(|command| command.iter().any(|word| word == token.as_bytes()));
+        .filter(|command| command.iter().any(|arg| arg == token.as_bytes()));
     assert_eq!(of_token.count(), 1, "{commands:?}");
 }

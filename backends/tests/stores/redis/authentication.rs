@@ -5,29 +5,24 @@ use std::sync::Arc;
 
 use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::clock::SystemClock;
-use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, Time, id};
+use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, id};
 use asset_gateway_backends::error::Result;
 use asset_gateway_backends::open::open_stores;
 use asset_gateway_backends::settings::{RedisSettings, Secret, TokenStoreSettings};
 use asset_gateway_backends::token_store::{Access, Method};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use super::server::{Server, free_port};
+use super::support::server::{Server, fixture, free_port, node};
 
-/// What docs/operations.md tells to allow.
+/// The rights of docs/operations.md.
 const RIGHTS: &str = "~ag:* +@hash +@sortedset +@set +@string +@keyspace +@scripting +@connection \
                       +time +wait +cluster|slots -@dangerous +role +info";
 
-/// A download through a store of these settings.
-async fn use_it(settings: RedisSettings) -> Result<()> {
-    // Only the first one in the process can be installed; all are the same.
+/// A download through a store with these settings.
+async fn use_store(settings: RedisSettings) -> Result<()> {
+    // A process can install only one; all tests install the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let settings = TokenStoreSettings::Redis(settings);
-    let f = Fixture {
-        stores: open_stores(&settings, DEFAULT_LIMITS, Arc::new(SystemClock)).unwrap(),
-        time: Time::Real,
-        guard: Box::new(()),
-    };
+    let f = fixture(node(settings, DEFAULT_LIMITS));
     f.stores.tokens.ping().await?;
     let mut record = f.reported(Method::Get, 9);
     record.tags = vec!["a".into()];
@@ -64,34 +59,36 @@ fn with_password(server: &Server, username: &str, password: &str) -> RedisSettin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_password() {
+async fn a_password_is_required() {
     let server = Server::start();
-    server.ask(&["CONFIG", "SET", "requirepass", "geheim"]);
-    use_it(with_password(&server, "", "geheim")).await.unwrap();
+    server.cli(&["CONFIG", "SET", "requirepass", "geheim"]);
+    use_store(with_password(&server, "", "geheim"))
+        .await
+        .unwrap();
     for (settings, what) in [
-        (server.settings(), "none"),
-        (with_password(&server, "", "falsch"), "a wrong one"),
-        (with_password(&server, "wer", "geheim"), "nobody's"),
+        (server.settings(), "no password"),
+        (with_password(&server, "", "falsch"), "a wrong password"),
+        (with_password(&server, "wer", "geheim"), "an unknown user"),
     ] {
-        let error = use_it(settings).await.expect_err(what);
+        let error = use_store(settings).await.expect_err(what);
         assert_eq!(error.kind, ErrorKind::Unavailable, "{what}: {error}");
         assert!(!format!("{error:?}").contains("geheim"), "{error:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_with_no_more_rights_than_are_needed() {
+async fn the_documented_rights_are_enough() {
     let server = Server::start();
     let mut user = vec!["ACL", "SETUSER", "gateway", "reset", "on", ">geheim"];
     user.extend(RIGHTS.split_whitespace());
-    assert_eq!(server.ask(&user), "OK\n");
-    server.ask(&["ACL", "SETUSER", "default", "off"]);
-    use_it(with_password(&server, "gateway", "geheim"))
+    assert_eq!(server.cli(&user), "OK\n");
+    server.cli(&["ACL", "SETUSER", "default", "off"]);
+    use_store(with_password(&server, "gateway", "geheim"))
         .await
         .unwrap();
 }
 
-/// PEM texts: of an authority, and of a certificate that it has signed with its key.
+/// In PEM: an authority, and a certificate that it has signed, with its key.
 struct Certificates {
     ca: String,
     cert: String,
@@ -114,7 +111,7 @@ impl Certificates {
         }
     }
 
-    /// A server that has them, and its port for TLS.
+    /// A server with these certificates, and its TLS port.
     fn serve(&self, folder: &Path, ask_clients: bool) -> (Server, u16) {
         let file = |name: &str, text: &str| {
             let path = folder.join(name);
@@ -148,38 +145,42 @@ fn over_tls(port: u16, ca: &str) -> RedisSettings {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_with_an_authority_of_ones_own() {
+async fn tls_trusts_only_the_configured_authority() {
     let (folder, certificates) = (tempfile::tempdir().unwrap(), Certificates::new());
     let (_server, port) = certificates.serve(folder.path(), false);
-    use_it(over_tls(port, &certificates.ca)).await.unwrap();
-    // Neither the machine's authorities nor another one's word will do.
+    use_store(over_tls(port, &certificates.ca)).await.unwrap();
+    // Neither the machine's authorities nor another one are trusted.
     for ca in [String::new(), Certificates::new().ca] {
-        let error = use_it(over_tls(port, &ca)).await.expect_err("not trusted");
+        let error = use_store(over_tls(port, &ca))
+            .await
+            .expect_err("not trusted");
         assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tls_with_a_certificate_of_the_client() {
+async fn tls_presents_a_client_certificate() {
     let (folder, certificates) = (tempfile::tempdir().unwrap(), Certificates::new());
     let (_server, port) = certificates.serve(folder.path(), true);
-    let known = RedisSettings {
+    let with_certificate = RedisSettings {
         tls_cert: certificates.cert.clone(),
         tls_key: Secret::new(certificates.key.clone()),
         ..over_tls(port, &certificates.ca)
     };
-    use_it(known).await.unwrap();
-    let unknown = over_tls(port, &certificates.ca);
-    use_it(unknown).await.expect_err("the server asks for one");
+    use_store(with_certificate).await.unwrap();
+    let without = over_tls(port, &certificates.ca);
+    use_store(without)
+        .await
+        .expect_err("the server requires a certificate");
 }
 
 #[tokio::test]
-async fn a_broken_certificate_is_told_at_the_start() {
-    let broken = over_tls(
+async fn a_malformed_certificate_is_refused_at_the_start() {
+    let malformed = over_tls(
         1,
         "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
     );
-    let settings = TokenStoreSettings::Redis(broken);
+    let settings = TokenStoreSettings::Redis(malformed);
     let error = open_stores(&settings, DEFAULT_LIMITS, Arc::new(SystemClock));
     let error = error.err().expect("refused").to_string();
     assert!(error.contains("PEM"), "{error}");

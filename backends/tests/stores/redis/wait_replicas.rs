@@ -1,32 +1,25 @@
-//! Writes that count as done only when replicas have them.
+//! `wait_replicas`: writes succeed only when replicas have them.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use asset_gateway_backends::ErrorKind;
-use asset_gateway_backends::clock::SystemClock;
-use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, Time, id, request};
-use asset_gateway_backends::open::open_stores;
-use asset_gateway_backends::settings::{RedisSettings, TokenStoreSettings};
+use asset_gateway_backends::conformance::fixture::{DEFAULT_LIMITS, Fixture, id, request};
+use asset_gateway_backends::settings::RedisSettings;
 use asset_gateway_backends::token_store::{Access, Method};
 use futures_util::future::join_all;
 
-use super::server::Server;
+use super::support::server::{self, Server, fixture};
 
 fn node(master: &Server) -> Fixture {
-    let settings = TokenStoreSettings::Redis(RedisSettings {
+    let settings = RedisSettings {
         wait_replicas: 1,
         ..master.settings()
-    });
-    Fixture {
-        stores: open_stores(&settings, DEFAULT_LIMITS, Arc::new(SystemClock)).unwrap(),
-        time: Time::Real,
-        guard: Box::new(()),
-    }
+    };
+    fixture(server::node(settings, DEFAULT_LIMITS))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_is_acknowledged_is_on_the_replica() {
+async fn an_acknowledged_write_is_on_the_replica() {
     let mut master = Server::start();
     let replica = Server::replica_of(&master);
     let f = node(&master);
@@ -38,12 +31,12 @@ async fn a_write_that_is_acknowledged_is_on_the_replica() {
     join_all(hits).await;
     master.kill();
     let key = format!("ag:{{{:02x}}}:t:{}", id(1).0[0], id(1));
-    assert_eq!(replica.ask(&["HGET", &key, "u"]).trim(), "200");
+    assert_eq!(replica.cli(&["HGET", &key, "u"]).trim(), "200");
 }
 
-/// Nobody is told that something was written, nobody waits for long, and hits are not gone for it.
+/// They fail soon, and undo their hits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_replica_writes_are_refused() {
+async fn writes_without_the_replica_are_refused() {
     let master = Server::start();
     let mut replica = Server::replica_of(&master);
     let f = node(&master);
@@ -66,7 +59,7 @@ async fn without_the_replica_writes_are_refused() {
     }
     assert!(took[0] < Duration::from_millis(1_500), "{took:?}");
     assert!(took[4] < Duration::from_millis(500), "{took:?}");
-    // What writes nothing goes on.
+    // Reads, and hits of unlimited tokens, need no replica.
     f.admit(id(2), Access::Get).await;
     assert!(f.stores.tokens.get(id(1)).await.unwrap().is_some());
 
