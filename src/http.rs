@@ -97,13 +97,13 @@ pub fn router(state: AppState) -> Router {
             state.client_limiter().clone(),
             rate_limit::rate_limit,
         ))
-        .layer(CatchPanicLayer::custom(access_log::panicked));
+        .layer(CatchPanicLayer::custom(access_log::answer_panic));
     let router = match cors::layer(state.cors()) {
         None => router,
         Some(cors) => router.layer(cors),
     };
     router
-        .layer(map_response(access_log::guard_browsers))
+        .layer(map_response(access_log::add_security_headers))
         .layer(from_fn_with_state(
             Arc::clone(state.trusted_proxies()),
             access_log::log_access,

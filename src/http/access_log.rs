@@ -1,4 +1,4 @@
-//! The outermost layer: request id, client address, error bodies, access line and metrics.
+//! Outermost middleware: request id, client address, JSON error bodies, access log, request metrics.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use super::server::Source;
 use crate::error::{ErrorBody, GatewayError};
 use crate::telemetry::record;
 
-/// The handle of the token that a response is about, for the access line.
+/// Response extension: the token's id, for the access log.
 #[derive(Debug, Clone, Copy)]
 pub struct LoggedTokenId(pub TokenId);
 
-/// On a response that explains its error status itself.
+/// Response extension: the response keeps its own body, although it has an error status.
 #[derive(Debug, Clone, Copy)]
 pub struct OwnErrorBody;
 
@@ -42,7 +42,7 @@ pub async fn log_access(
         request_id: request_context::request_id(request.headers()),
         client_ip: client_of_request(source, request.headers(), &trusted_proxies),
     };
-    let mut line = AccessLine {
+    let mut line = AccessLogLine {
         began,
         method: request_context::method_label(request.method()),
         route: request.extensions().get::<MatchedPath>().cloned(),
@@ -76,17 +76,17 @@ pub async fn log_access(
     response.headers_mut().insert(X_REQUEST_ID.clone(), id);
     line.status = response.status();
     line.token = response.extensions().get::<LoggedTokenId>().copied();
-    response.map(|inner| Body::new(ObservedBody { inner, line }))
+    response.map(|inner| Body::new(LoggedBody { inner, line }))
 }
 
-/// The error that a handler left, or one for a bare status of the router's own.
+/// The error in the response's extensions, or one for a bare status of the router.
 fn error_of(response: &mut Response) -> ErrorBody {
     if let Some(error) = response.extensions_mut().remove::<ErrorBody>() {
         return error;
     }
     let status = response.status();
     let message = match status {
-        // The router adds the header when this layer is done.
+        // The router adds the header after this layer.
         StatusCode::METHOD_NOT_ALLOWED => "not allowed here; the header Allow names what is",
         _ => "the request cannot be understood",
     };
@@ -103,9 +103,9 @@ fn error_of(response: &mut Response) -> ErrorBody {
     }
 }
 
-/// No answer of ours is to be guessed at, and none hands its own address on: a link is a secret.
-/// Answers that no handler makes say the same in `server::lingering_close`.
-pub async fn guard_browsers(mut response: Response) -> Response {
+/// Adds the security headers of every answer: browsers must not guess its type, nor send its URL, which
+/// is a secret, as a referrer. `server::lingering_close` adds the same ones.
+pub async fn add_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
@@ -118,16 +118,16 @@ pub async fn guard_browsers(mut response: Response) -> Response {
     response
 }
 
-/// A panic of a handler: logged by the panic hook, answered like any bug.
-pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+/// The answer where a handler has panicked; the panic hook logs the panic.
+pub fn answer_panic(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     GatewayError::Internal("a handler panicked".into()).into_response()
 }
 
-/// Written when the body has gone, one line a request.
-struct AccessLine {
+/// One line of the access log, written when the answer's body is dropped.
+struct AccessLogLine {
     began: Instant,
     method: &'static str,
-    /// The route's template: the path itself has a token in it.
+    /// The route's template: the path contains the token.
     route: Option<MatchedPath>,
     status: StatusCode,
     bytes: u64,
@@ -136,7 +136,7 @@ struct AccessLine {
     context: RequestContext,
 }
 
-impl Drop for AccessLine {
+impl Drop for AccessLogLine {
     fn drop(&mut self) {
         let route = self.route.as_ref().map_or("other", MatchedPath::as_str);
         let elapsed = self.began.elapsed();
@@ -170,12 +170,12 @@ impl Drop for AccessLine {
     }
 }
 
-struct ObservedBody {
+struct LoggedBody {
     inner: Body,
-    line: AccessLine,
+    line: AccessLogLine,
 }
 
-impl http_body::Body for ObservedBody {
+impl http_body::Body for LoggedBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -1,4 +1,4 @@
-//! The control plane's door.
+//! Middleware of the control plane: requires a control token.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -9,19 +9,18 @@ use super::headers::single;
 use crate::error::GatewayError;
 use crate::http::state::AppState;
 
-/// Lets only control tokens through.
 pub async fn require_control_token(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, GatewayError> {
     let token = bearer(request.headers())?;
-    // All are compared, whichever matches.
+    // Compares all tokens, so that the time does not tell which one matches.
     let tokens = state.control_tokens().iter();
-    let admitted = tokens.fold(false, |found, known| {
+    let is_known = tokens.fold(false, |found, known| {
         found | known.matches(token.as_bytes())
     });
-    if !admitted {
+    if !is_known {
         return Err(GatewayError::Forbidden);
     }
     Ok(next.run(request).await)

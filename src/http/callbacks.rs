@@ -1,4 +1,4 @@
-//! `/callbacks`: events that wait for delivery, and those that were given up.
+//! Handlers of `/callbacks`: lists, shows and replays callbacks that wait or were given up.
 
 mod view;
 
@@ -25,12 +25,12 @@ pub async fn list(
     State(state): State<AppState>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<CallbackPage>, GatewayError> {
-    let (mut of, mut limit, mut cursor) = (EventState::Dead, query::DEFAULT_LIMIT, None);
+    let (mut of, mut limit, mut cursor) = (EventState::Dead, query::DEFAULT_PAGE_ROWS, None);
     for (name, value) in query::parameters(query.as_deref(), &["state", "limit", "cursor"])? {
         match (name.as_str(), value.as_str()) {
             ("state", "pending") => of = EventState::Pending,
             ("state", "dead") => of = EventState::Dead,
-            ("state", _) => return Err(query::bad("state", "pending or dead")),
+            ("state", _) => return Err(query::invalid("state", "pending or dead")),
             ("cursor", _) => cursor = Some(value),
             _ => limit = query::limit(&value)?,
         }
@@ -70,7 +70,7 @@ pub async fn replay(
     Path(id): Path<String>,
 ) -> Result<Json<DetailView>, GatewayError> {
     let id = EventId::from_string(id);
-    // As it was: once it is due it may be delivered, and gone, at any moment.
+    // Read before the replay: a due callback may be delivered, and removed, at any moment.
     let before = details(&state, &id).await?;
     let replayed = state.callbacks().replay(&id).await;
     match replayed.map_err(GatewayError::store)? {
@@ -89,7 +89,7 @@ pub async fn replay_since(
     State(state): State<AppState>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Replayed>, GatewayError> {
-    let expected = || query::bad("since", "a time in Unix seconds");
+    let expected = || query::invalid("since", "a time in Unix seconds");
     let mut since = None;
     for (_, value) in query::parameters(query.as_deref(), &["since"])? {
         since = Some(value.parse::<u64>().map_err(|_| expected())?);

@@ -1,10 +1,10 @@
-//! Which sites' pages may use the gateway from a browser.
+//! CORS: which origins' pages may use the gateway from a browser.
 
 use crate::config::CorsConfig;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
-/// What a page may read of an answer.
+/// Response headers that a page may read.
 fn exposed() -> [HeaderName; 6] {
     [
         header::ETAG,
@@ -16,7 +16,7 @@ fn exposed() -> [HeaderName; 6] {
     ]
 }
 
-/// `None` where no origin is allowed. Preflights are answered here and ask nothing of the store.
+/// `None` where no origin is allowed. The layer answers preflights without a handler.
 pub fn layer(config: &CorsConfig) -> Option<CorsLayer> {
     if config.allowed_origins.is_empty() {
         return None;
@@ -45,9 +45,8 @@ pub fn layer(config: &CorsConfig) -> Option<CorsLayer> {
     )
 }
 
-/// The same headers for an answer that is given below the layer, because the request could not be read.
-/// `origin` as far as it was read.
-pub fn of_bare_answer(config: &CorsConfig, origin: Option<&[u8]>) -> HeaderMap {
+/// The layer's headers for an answer to a request that could not be read. `origin` where it was read.
+pub fn headers_without_layer(config: &CorsConfig, origin: Option<&[u8]>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if config.allowed_origins.is_empty() {
         return headers;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-/// The JSON body of every error response.
+/// Every error.
 #[derive(Serialize, ToSchema)]
 pub struct Error {
     /// A stable word.

@@ -1,15 +1,13 @@
-//! The client behind trusted proxies: `X-Forwarded-For` and `Forwarded` (RFC 7239), read as bytes.
+//! Client address behind trusted proxies: `X-Forwarded-For` and `Forwarded` (RFC 7239), read as bytes.
 //!
-//! Each proxy adds the address that it has seen at the right end, so both headers are read from the
-//! right, hop by hop, all lines as one list, up to the first hop that is no trusted proxy. What stands
-//! left of that hop was written by strangers and is not looked at.
+//! Each proxy appends the address of its peer. So both headers are read from the right, hop by hop, all
+//! lines as one list, up to the first hop that is no trusted proxy; the client itself may have written
+//! everything left of that hop. A hop that cannot be read (`unknown`, `_hidden`, an empty element, bytes
+//! that are no address) gives [`ClientAddress::Unknown`].
 //!
-//! A hop that cannot be read (`unknown`, `_hidden`, an empty element, bytes that are no address) is a
-//! client whose address nobody knows: [`ClientAddress::Unknown`].
-//!
-//! A client can send the one of the two headers that its proxy does not write, and nothing in the
-//! request tells which one that is. Where both come, both are read: what they agree on is true because
-//! one of them is, and where they disagree the client is unknown.
+//! A client can send the header that its proxy does not write, and the request does not tell which of the
+//! two that is. So both are read: where they agree the address is right because one of them is, and where
+//! they disagree the client is unknown.
 
 mod element;
 
@@ -29,7 +27,7 @@ pub fn client_of_request(
     headers: &HeaderMap,
     trusted: &[IpNet],
 ) -> ClientAddress {
-    // The common case has no proxy: nothing of the headers is looked at.
+    // The common case without a proxy reads no header.
     if !is_trusted(source, trusted) {
         return source;
     }
@@ -42,8 +40,8 @@ pub fn client_of_request(
     )
 }
 
-/// The client of a request that came from `source`: `source` itself unless it is a trusted proxy, else
-/// what the lines of the two headers say, each in the order in which they came.
+/// The client of a request from `source`: `source` itself unless it is a trusted proxy, else the address in
+/// the lines of the two headers, each in the order of the request.
 pub fn client<'a>(
     source: ClientAddress,
     x_forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]>,
@@ -62,8 +60,8 @@ pub fn client<'a>(
         .flat_map(quoted_elements_from_right)
         .map(|element| forwarded_for(element).and_then(|value| node(&value)));
     match (
-        first_stranger(by_x_forwarded_for, trusted),
-        first_stranger(by_forwarded, trusted),
+        first_untrusted(by_x_forwarded_for, trusted),
+        first_untrusted(by_forwarded, trusted),
     ) {
         (None, None) => source,
         (Some(client), None) | (None, Some(client)) => client,
@@ -72,9 +70,8 @@ pub fn client<'a>(
     }
 }
 
-/// The first of `hops` that is no trusted proxy, or the last one where all are. `None` where there is
-/// no hop.
-fn first_stranger(
+/// The first of `hops` that is no trusted proxy, or the last hop if all are. `None`: there are no hops.
+fn first_untrusted(
     hops: impl Iterator<Item = Option<IpAddr>>,
     trusted: &[IpNet],
 ) -> Option<ClientAddress> {
@@ -89,7 +86,7 @@ fn first_stranger(
     client
 }
 
-/// Nobody is trusted whose address is not known.
+/// Unknown addresses are never trusted.
 pub fn is_trusted(client: ClientAddress, trusted: &[IpNet]) -> bool {
     client
         .ip()

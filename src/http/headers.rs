@@ -1,10 +1,10 @@
-//! Reading request headers strictly: what is given twice, or is not text, is refused.
+//! Strict readers of request headers: refuse duplicates and characters beyond visible ASCII.
 
 use http::{HeaderMap, HeaderName};
 
 use crate::error::GatewayError;
 
-/// The value of a header that may stand once.
+/// The value of a header that a request may have only once.
 pub fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -26,7 +26,7 @@ pub fn single<'a>(
     }
 }
 
-/// The value of a header that holds a list, whose lines count as one (RFC 9110 §5.3).
+/// The value of a list header; several lines are joined (RFC 9110 §5.3).
 pub fn list(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, GatewayError> {
     let mut joined: Option<String> = None;
     for value in headers.get_all(name) {

@@ -1,4 +1,4 @@
-//! JSON bodies, bounded.
+//! Reads JSON request bodies of limited size.
 
 mod unique_keys;
 
@@ -10,8 +10,7 @@ use self::unique_keys::UniqueKeys;
 use super::server::UploadIdleTimeout;
 use crate::error::GatewayError;
 
-/// Reads a body of at most `limit` bytes as a JSON object in which no key stands twice, at any
-/// depth.
+/// Reads a body of at most `limit` bytes as a JSON object without duplicate keys at any depth.
 pub async fn object(body: Body, limit: usize) -> Result<Map<String, Value>, GatewayError> {
     let too_large = || GatewayError::SizeExceeded(format!("the body may have {limit} bytes"));
     if http_body::Body::size_hint(&body).lower() > limit as u64 {
@@ -33,7 +32,7 @@ pub async fn object(body: Body, limit: usize) -> Result<Map<String, Value>, Gate
     }
 }
 
-/// Why a body ended before its end.
+/// The error for a body that broke off.
 pub fn broken_body(error: &(dyn std::error::Error + 'static)) -> GatewayError {
     if UploadIdleTimeout::caused(error) {
         GatewayError::RequestTimeout

@@ -1,4 +1,4 @@
-//! `/metrics`, on a listener of its own.
+//! The router of `/metrics`, which has its own listener.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ pub fn router(metrics: Metrics) -> Router {
     Router::new()
         .route("/metrics", get(scrape))
         .fallback(async || GatewayError::NotFound)
-        .layer(map_response(access_log::guard_browsers))
-        // Nobody scrapes through a proxy that would have to be believed.
+        .layer(map_response(access_log::add_security_headers))
+        // Scrapers use no trusted proxy.
         .layer(from_fn_with_state(Arc::default(), access_log::log_access))
         .with_state(metrics)
 }

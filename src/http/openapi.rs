@@ -45,9 +45,9 @@ pub fn base() -> Document {
 
 /// The route of `/openapi.json`. `document`: [`base`] and every other route.
 pub fn route<S: Clone + Send + Sync + 'static>(document: &Document) -> MethodRouter<S> {
-    // Text and maps with text for keys: it can always be written.
+    // Cannot fail: all keys are text.
     let mut document = serde_json::to_value(document).unwrap_or_default();
-    constraints::write(&mut document);
+    constraints::add(&mut document);
     get(serve).with_state(Arc::new(document))
 }
 

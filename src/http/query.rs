@@ -1,4 +1,4 @@
-//! Query strings of the control plane.
+//! Strict query strings of the control plane.
 
 use std::borrow::Cow;
 
@@ -9,9 +9,8 @@ use http::Method;
 
 use crate::error::GatewayError;
 
-/// Refuses query strings that say something else than was meant, before any handler reads them: a
-/// parameter given twice, whichever its spelling, and in a call that changes something an empty
-/// one. A forgotten shell variable must not widen what is revoked.
+/// Middleware: refuses duplicate parameters, and empty ones in calls that change something. A forgotten
+/// shell variable must not widen what is revoked.
 pub async fn strict(request: Request, next: Next) -> Result<Response, GatewayError> {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     check(request.uri().query().unwrap_or_default(), changes)?;
@@ -38,8 +37,8 @@ fn check(query: &str, changes: bool) -> Result<(), GatewayError> {
     Ok(())
 }
 
-/// Names and values, without those that are empty. A name that is not `known` is a 400 that says
-/// which there are: a mistyped filter must not match everything.
+/// Names and values of the parameters that are not empty. A name that is not `known` is a 400 that lists
+/// the known names: a mistyped filter must not match everything.
 pub fn parameters(
     query: Option<&str>,
     known: &[&str],
@@ -59,20 +58,20 @@ pub fn parameters(
     Ok(parameters)
 }
 
-/// What to say of a parameter that has another value than it may have.
-pub fn bad(name: &str, expected: &str) -> GatewayError {
+/// The error for a parameter with an invalid value.
+pub fn invalid(name: &str, expected: &str) -> GatewayError {
     GatewayError::BadRequest(format!("{name}: must be {expected}"))
 }
 
-pub const DEFAULT_LIMIT: usize = 100;
+pub const DEFAULT_PAGE_ROWS: usize = 100;
 
-/// How many rows a page may have.
+/// Reads the number of rows of a page.
 pub fn limit(value: &str) -> Result<usize, GatewayError> {
     let limit = value
         .parse()
         .ok()
         .filter(|limit| (1..=1_000).contains(limit));
-    limit.ok_or_else(|| bad("limit", "1 to 1000"))
+    limit.ok_or_else(|| invalid("limit", "1 to 1000"))
 }
 
 #[cfg(test)]
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_compared_as_they_are_read() {
+    fn duplicate_parameters_are_found_in_every_spelling() {
         for query in ["", "&&", "a=1&b=1", "a=1&A=2", "a=&b", "a=%26a=2"] {
             assert!(check(query, false).is_ok(), "{query}");
         }

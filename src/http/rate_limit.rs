@@ -1,4 +1,4 @@
-//! `limits.requests_per_second_per_client`.
+//! Middleware: request rate limit for each client (`limits.requests_per_second_per_client`).
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use super::request_context::RequestContext;
 use crate::error::GatewayError;
 
-/// Requests after which clients that have been quiet are forgotten.
-const FORGET_EVERY: u32 = 10_000;
+/// Idle clients are removed each time this many requests have been counted.
+const PRUNE_INTERVAL_REQUESTS: u32 = 10_000;
 
-/// Lets each client have so many requests a second, and as many at once. Clients are told apart by
-/// [`ClientAddress::network`]; all whose address is unknown share one limit.
+/// Allows each client a number of requests per second, and as many in one burst. A client is a
+/// [`ClientAddress::network`]; all clients with unknown addresses share one limit.
 #[derive(Clone, Default)]
 pub struct ClientLimiter(Option<Arc<Limiter>>);
 
@@ -27,7 +27,7 @@ struct Limiter {
 }
 
 impl ClientLimiter {
-    /// 0 = no limit.
+    /// 0: no limit.
     pub fn new(requests_per_second: u32) -> Self {
         Self(NonZeroU32::new(requests_per_second).map(|limit| {
             Arc::new(Limiter {
@@ -41,7 +41,9 @@ impl ClientLimiter {
         let Some(limiter) = &self.0 else {
             return true;
         };
-        if limiter.requests.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
+        if limiter.requests.fetch_add(1, Ordering::Relaxed) % PRUNE_INTERVAL_REQUESTS
+            == PRUNE_INTERVAL_REQUESTS - 1
+        {
             limiter.clients.retain_recent();
         }
         limiter.clients.check_key(&client.network()).is_ok()
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_client_has_its_own_share() {
+    fn each_client_has_its_own_rate_limit() {
         let limiter = ClientLimiter::new(2);
         let client = |ip: &str| ClientAddress::from(ip.parse::<IpAddr>().unwrap());
         let admits = |ip: &str| limiter.admits(client(ip));

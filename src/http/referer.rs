@@ -1,21 +1,21 @@
-//! The `Referer` as events and logs may keep it: a link stands in none.
+//! Redacts `Referer` headers for events: the result contains no token and no link with one.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Characters of a token that the gateway makes.
-const MADE_TOKEN_LENGTH: usize = 28;
-/// A link in a link in a link is decoded; what is deeper is no link that anybody follows.
+/// Length of generated tokens.
+const GENERATED_TOKEN_LENGTH: usize = 28;
+/// Levels of percent-encoding that are decoded, for links within links.
 const MAX_DECODINGS: usize = 4;
-/// Segments of a path after which a token follows.
-const BEFORE_TOKENS: [&str; 3] = ["object", "u", "token"];
+/// Path segments that precede a token.
+const TOKEN_PREFIX_SEGMENTS: [&str; 3] = ["object", "u", "token"];
 
-/// `referer`, or only its origin where it is a page of `own` (authorities, without a scheme), or has
-/// `token` in it, or something that has a token's form. Empty where even the origin has it.
-pub fn without_link<'a>(referer: &'a str, own: &[&str], token: &str) -> &'a str {
+/// `referer`, or only its origin if it is a page of `own` (authorities, without a scheme), or contains
+/// `token` or text in a token's form. Empty if the origin contains such text.
+pub fn redact<'a>(referer: &'a str, own: &[&str], token: &str) -> &'a str {
     let Some((scheme, after)) = referer.split_once("://") else {
-        return if holds_link(referer, token) {
+        return if contains_token(referer, token) {
             ""
         } else {
             referer
@@ -30,16 +30,16 @@ pub fn without_link<'a>(referer: &'a str, own: &[&str], token: &str) -> &'a str 
         let is_same = |own: &&str| !own.is_empty() && same_authority(scheme, authority, own);
         own.iter().any(is_same)
     };
-    if !is_own() && !holds_link(&referer[scheme.len()..], token) {
+    if !is_own() && !contains_token(&referer[scheme.len()..], token) {
         return referer;
     }
-    if authority.contains('@') || holds_link(authority, token) {
+    if authority.contains('@') || contains_token(authority, token) {
         return "";
     }
     origin
 }
 
-/// Without the scheme's own port, as a base URL has none.
+/// Compares authorities without the scheme's default port, which base URLs leave out.
 fn same_authority(scheme: &str, authority: &str, own: &str) -> bool {
     let host = authority.rsplit('@').next().unwrap_or_default();
     let default_port = match scheme.eq_ignore_ascii_case("https") {
@@ -51,10 +51,10 @@ fn same_authority(scheme: &str, authority: &str, own: &str) -> bool {
     host[..bare(host)].eq_ignore_ascii_case(&own[..bare(own)])
 }
 
-fn holds_link(text: &str, token: &str) -> bool {
+fn contains_token(text: &str, token: &str) -> bool {
     let mut text = Cow::Borrowed(text);
     for _ in 0..MAX_DECODINGS {
-        if names_token(&text, token) {
+        if contains_plain_token(&text, token) {
             return true;
         }
         if !text.contains('%') {
@@ -63,25 +63,25 @@ fn holds_link(text: &str, token: &str) -> bool {
         let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
         text = Cow::Owned(decoded);
     }
-    names_token(&text, token)
+    contains_plain_token(&text, token)
 }
 
-fn names_token(text: &str, token: &str) -> bool {
-    let is_made = |word: &str| word.len() == MADE_TOKEN_LENGTH && word.is_ascii();
-    // Words of what a custom token may have.
+fn contains_plain_token(text: &str, token: &str) -> bool {
+    let is_generated = |word: &str| word.len() == GENERATED_TOKEN_LENGTH && word.is_ascii();
+    // Splits at characters that custom tokens cannot have.
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"-_.~".contains(c));
     if words.any(|word| word == token) {
         return true;
     }
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
-    if words.any(is_made) {
+    if words.any(is_generated) {
         return true;
     }
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let mut segments = path.split('/').peekable();
     while let Some(segment) = segments.next() {
         let follows = segments.peek().is_some_and(|next| !next.is_empty());
-        if follows && BEFORE_TOKENS.contains(&segment) {
+        if follows && TOKEN_PREFIX_SEGMENTS.contains(&segment) {
             return true;
         }
     }
@@ -92,14 +92,14 @@ fn names_token(text: &str, token: &str) -> bool {
 mod tests {
     use super::*;
 
-    const MADE: &str = "AbCdEfGhIjKlMnOpQrStUvWxYz-_";
+    const GENERATED: &str = "AbCdEfGhIjKlMnOpQrStUvWxYz-_";
 
-    fn kept(referer: &str) -> &str {
-        without_link(referer, &["gateway.example", "10.0.0.1:8080", ""], "mine")
+    fn redacted(referer: &str) -> &str {
+        redact(referer, &["gateway.example", "10.0.0.1:8080", ""], "mine")
     }
 
     #[test]
-    fn pages_of_others_stay() {
+    fn referers_without_tokens_are_kept() {
         for page in [
             "",
             "https://page.example/a?b=c#d",
@@ -112,12 +112,12 @@ mod tests {
             "no address",
             "file:///home",
         ] {
-            assert_eq!(kept(page), page);
+            assert_eq!(redacted(page), page);
         }
     }
 
     #[test]
-    fn links_go() {
+    fn referers_with_tokens_are_cut_to_their_origin() {
         for (referer, expected) in [
             ("https://gateway.example/any?x", "https://gateway.example"),
             ("HTTP://Gateway.Example:80/any", "HTTP://Gateway.Example:80"),
@@ -134,14 +134,14 @@ mod tests {
             ("mine", ""),
             ("urn:%6Dine", ""),
         ] {
-            assert_eq!(kept(referer), expected, "{referer}");
+            assert_eq!(redacted(referer), expected, "{referer}");
         }
         for referer in [
-            format!("https://a.example/{MADE}.jpg"),
-            format!("https://a.example/?{MADE}"),
+            format!("https://a.example/{GENERATED}.jpg"),
+            format!("https://a.example/?{GENERATED}"),
         ] {
-            assert_eq!(kept(&referer), "https://a.example", "{referer}");
+            assert_eq!(redacted(&referer), "https://a.example", "{referer}");
         }
-        assert_eq!(kept(&format!("{MADE}:x")), "");
+        assert_eq!(redacted(&format!("{GENERATED}:x")), "");
     }
 }

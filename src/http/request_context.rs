@@ -1,4 +1,4 @@
-//! What is known of a request before anybody handles it.
+//! Request id, client address and caller of a request, known before its handler runs.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -11,12 +11,12 @@ use crate::tokens::redeem::Client;
 
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Put into every request's extensions by [`super::access_log`].
+/// Request extension, added by [`super::access_log`].
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     /// Visible ASCII.
     pub request_id: HeaderValue,
-    /// The client's address as far as it can be trusted, see [`super::forwarded`].
+    /// The address that [`super::forwarded`] finds.
     pub client_ip: ClientAddress,
 }
 
@@ -25,8 +25,8 @@ impl RequestContext {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    /// Who sends a request with these `headers` for `token`. Headers that are not text count as empty.
-    /// `public_base` is that of the URLs that the gateway hands out.
+    /// The client of a request for `token`. Headers that are not text count as empty. `public_base` is the
+    /// base of the URLs that the gateway hands out.
     pub fn client<'a>(
         &'a self,
         headers: &'a HeaderMap,
@@ -46,7 +46,7 @@ impl RequestContext {
                 request_id: self.request_id(),
                 client_ip: self.client_ip,
                 user_agent: text(http::header::USER_AGENT),
-                referer: referer::without_link(referer, &own, token.expose()),
+                referer: referer::redact(referer, &own, token.expose()),
                 range: text(http::header::RANGE),
             },
             referer,
@@ -60,7 +60,7 @@ fn authority(url: &str) -> &str {
     after.split('/').next().unwrap_or_default()
 }
 
-/// The caller's request id where it is one to 128 visible ASCII characters, else a UUID.
+/// The caller's `X-Request-Id` if it has 1 to 128 visible ASCII characters, else a UUID.
 pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     match headers.get(&X_REQUEST_ID) {
         Some(id)
@@ -77,7 +77,7 @@ pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     }
 }
 
-/// Methods as metric labels: what a client makes up is `other`.
+/// The method as a metric label; `other` for unknown methods.
 pub fn method_label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_a_good_request_id_and_replaces_others() {
+    fn valid_request_ids_are_kept_and_others_replaced() {
         let keep = request_id(&headers(&[("x-request-id", "abc-1")]));
         assert_eq!(keep, "abc-1");
         for bad in ["", "has space", &"x".repeat(129)] {

@@ -1,18 +1,15 @@
 //! Listeners and connections: HTTP/1.1 and h2c (prior knowledge) under an axum [`Router`].
 //!
-//! - [`bind`]: the listening socket.
-//! - `connection`: one connection from its first byte to its last.
-//! - `proxy_protocol`: whose connection it is, where a proxy says it. `client_connections`: how many each
-//!   client has.
-//! - `sniff`: which HTTP the client speaks.
-//! - `framing`, `request_head`: what of HTTP/1 could be read in two ways, refused before hyper reads it.
-//! - `wire`: the socket as hyper sees it; `link`: what it and the connection's task tell each other.
-//! - `service`: the router as hyper calls it.
-//! - `head_timer`: how long a client may take for its headers, and to think between requests.
-//! - `stall`: how long a client may do nothing while it is waited for.
-//! - `farewell`: answers that hyper cannot give, and closing so that the client can read its answer.
-//! - `drain`: the same for the streams of HTTP/2; `streams`: their tasks; `stream_budget`: how many of them
-//!   are answered at a time.
+//! In reading order:
+//! - [`bind`]: opens the listening socket. `client_connections`: connection limit for each client.
+//! - `connection`: one connection. `proxy_protocol`: the client's address from a proxy.
+//!   `protocol_detection`: HTTP/1 or h2c. `hyper_limits`: sizes and times for hyper.
+//! - `connection_io`: the socket as hyper sees it. `connection_state`: flags shared within a connection.
+//! - `framing`, `request_head`: guard against request smuggling.
+//! - `head_timer`: time limit for headers. `idle_timeout`: time limit without progress.
+//! - `service`: calls the router. `stream_limit`: HTTP/2 streams answered at the same time.
+//! - `lingering_close`: error answers without a handler, and the close after them. `drain_on_drop`: the same
+//!   for HTTP/2 uploads. `stream_executor`: tasks of HTTP/2 streams.
 
 mod bind;
 mod client_connections;
@@ -57,34 +54,34 @@ use lingering_close::TooMany;
 use stream_executor::StreamExecutor;
 use stream_limit::StreamLimit;
 
-/// Refusals that are answered at once; past it, connections are closed without an answer.
+/// Refusals that are answered at the same time; beyond it, connections are closed without an answer.
 const MAX_REFUSALS: usize = 256;
-/// Pause after an error that concerns the process and not one connection (no descriptors left).
+/// Pause after an error of the process, not of one connection (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// StreamExecutor of connections that have ended need no time; a handler that blocks must not hold up the end.
-const STREAMS_END: Duration = Duration::from_secs(1);
+/// How long the shutdown waits for tasks of HTTP/2 streams, so that a blocked handler cannot delay it.
+const STREAM_TASKS_GRACE: Duration = Duration::from_secs(1);
 
 /// Limits of every connection.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
-    /// From a request's first byte to the end of its headers, and from accept to the first byte.
+    /// From a request's first byte to the end of its headers; also from accept to the first byte.
     pub header_read: Duration,
-    /// How long a client may take nothing of what is written, send nothing of an upload, or keep a
-    /// connection without using it.
+    /// How long a client may read nothing of an answer, send nothing of an upload, or keep an idle
+    /// connection open.
     pub idle: Duration,
     /// Connections at the same time, over all listeners of a [`Server`].
     pub max_connections: usize,
-    /// Connections of one client at the same time, see [`ClientAddress::network`]. Trusted proxies may
-    /// have any number.
+    /// Connections of one client at the same time, see [`ClientAddress::network`]; trusted proxies are
+    /// excepted.
     pub max_connections_per_client: usize,
-    /// Networks of proxies that speak for others.
+    /// Networks of proxies that forward requests of others.
     pub trusted_proxies: Arc<[IpNet]>,
     /// Connections of trusted proxies begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
-    /// For answers that are given before the router is asked.
+    /// For answers without a handler.
     pub cors: CorsConfig,
-    /// How long open connections may go on once the shutdown has begun.
+    /// How long open connections may continue after the shutdown has begun.
     pub shutdown: Duration,
 }
 
@@ -113,12 +110,12 @@ impl ServerSettings {
     }
 }
 
-/// The other end of the connection: a request extension. An IPv4-mapped address is written as IPv4.
+/// Request extension: the address at the other end of the connection. IPv4-mapped addresses are IPv4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
-/// Whose connection it is: the peer's, or that of whom a trusted proxy names (PROXY protocol). A request
-/// extension.
+/// Request extension: the client of the connection, which is the peer or the client that a trusted proxy
+/// names (PROXY protocol).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source(pub ClientAddress);
 
@@ -132,13 +129,13 @@ impl Peer {
     }
 }
 
-/// Serves routers on listeners that share one limit of connections. Clones share it too.
+/// Serves routers on listeners. All listeners and clones share one connection limit.
 #[derive(Debug, Clone)]
 pub struct Server {
     settings: Arc<ServerSettings>,
     connections: Arc<Semaphore>,
     clients: ClientConnections,
-    budget: StreamLimit,
+    stream_limit: StreamLimit,
     refusals: Arc<Semaphore>,
 }
 
@@ -147,16 +144,16 @@ impl Server {
         let connections = settings.max_connections.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             clients: ClientConnections::new(settings.max_connections_per_client),
-            budget: StreamLimit::default(),
+            stream_limit: StreamLimit::default(),
             settings: Arc::new(settings),
             connections: Arc::new(Semaphore::new(connections)),
             refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
         }
     }
 
-    /// Accepts until the shutdown begins, closes the listener, and returns when the connections are
-    /// done, or time is up, or the shutdown is forced; what is left then is cut off. Dropping the
-    /// future cuts off everything.
+    /// Accepts until the shutdown begins, then closes the listener. Returns when all connections have
+    /// ended, the time is up, or the shutdown is forced; connections that are left are cut off. Dropping
+    /// the future cuts off all connections.
     pub async fn run(&self, listener: TcpListener, router: Router, shutdown: Shutdown) {
         let mut open = JoinSet::new();
         let streams = StreamExecutor::default();
@@ -194,8 +191,8 @@ impl Server {
             tracing::warn!(connections = open.len(), "cutting off connections");
             open.shutdown().await;
         }
-        // What they have to write down has begun when this returns.
-        let _ = tokio::time::timeout(STREAMS_END, streams.ended()).await;
+        // Their commits and releases have begun when this returns.
+        let _ = tokio::time::timeout(STREAM_TASKS_GRACE, streams.wait()).await;
     }
 
     fn admit(
@@ -207,14 +204,14 @@ impl Server {
         streams: &StreamExecutor,
         shutdown: &Shutdown,
     ) {
-        // Of a proxy's connections, those are counted that it announces somebody for.
-        let counted = if self.settings.trusts(peer.source()) {
+        // A proxy's connections are counted for the client that its PROXY header names.
+        let client_permit = if self.settings.trusts(peer.source()) {
             None
         } else {
-            let Some(counted) = self.clients.admit(peer.source().0) else {
+            let Some(permit) = self.clients.admit(peer.source().0) else {
                 return self.refuse(open, stream, TooMany::ConnectionsOfClient);
             };
-            Some(counted)
+            Some(permit)
         };
         let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
             return self.refuse(open, stream, TooMany::Connections);
@@ -230,8 +227,8 @@ impl Server {
         open.spawn(async move {
             let gauge = metrics::gauge!(HTTP_CONNECTIONS.name);
             gauge.increment(1);
-            // Dropped, thus counted down, wherever the task ends.
-            let _guard = (permit, counted, Decrement(gauge));
+            // Dropped wherever the task ends.
+            let _guard = (permit, client_permit, Decrement(gauge));
             connection::serve(accepted, stop).await;
         });
     }
@@ -264,7 +261,7 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-/// The next connection may well be fine: no reason to pause.
+/// Whether the next connection can be accepted without a pause.
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -280,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mapped_addresses_are_ipv4() {
+    fn ipv4_mapped_peers_are_ipv4() {
         let mapped: SocketAddr = "[::ffff:192.0.2.7]:4000".parse().unwrap();
         assert_eq!(
             Peer::canonical(mapped).0,
@@ -291,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn running_out_of_descriptors_pauses_the_loop() {
+    fn accepting_pauses_when_descriptors_run_out() {
         const EMFILE: i32 = 24;
         assert!(!concerns_one_connection(&io::Error::from_raw_os_error(
             EMFILE

@@ -1,4 +1,4 @@
-//! What every handler may use.
+//! State that all handlers share.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ use crate::error::GatewayError;
 use crate::shutdown::Shutdown;
 use crate::tokens::Redeemer;
 
-/// The dependencies that a router is built on.
+/// What [`AppState`] is built from.
 pub struct Dependencies {
     pub redeemer: Redeemer,
     pub circuit_breaker: Arc<CircuitBreaker>,
     /// Delivers the callbacks that uploads wait for.
     pub deliverer: Arc<Deliverer>,
-    /// Where callbacks may go.
+    /// Which URLs callbacks may have.
     pub target_policy: Arc<TargetPolicy>,
     pub buckets: Buckets,
     pub control_tokens: Vec<ControlToken>,
     pub unknown_fields: UnknownFields,
-    /// Base of the URLs that are handed out, without a slash at its end.
+    /// Base of the URLs that the gateway hands out, without a trailing slash.
     pub public_base: String,
     pub trusted_proxies: Arc<[IpNet]>,
     pub cors: CorsConfig,
@@ -35,7 +35,7 @@ pub struct Dependencies {
     pub shutdown: Shutdown,
 }
 
-/// Shared by all requests; cheap to clone.
+/// Clones are cheap and share everything.
 #[derive(Clone)]
 pub struct AppState(Arc<Inner>);
 

@@ -1,4 +1,4 @@
-//! The control plane: tokens made, looked at, changed, revoked.
+//! Handlers of `/token` and `/tokens/{token_id}`: create, show, change and revoke a token.
 
 pub(super) mod batch;
 pub(super) mod listing;
@@ -22,15 +22,15 @@ use crate::tokens::TokenSecret;
 use crate::tokens::issue::{self, IssueRequest, PatchRequest};
 use view::{CreatedView, StatusView, TokenView};
 
-/// Bytes of a request about one token; `metadata` is the largest part of it.
-const BODY_LIMIT: usize = 256 * 1024;
+/// Limit for requests about one token.
+const BODY_LIMIT_BYTES: usize = 256 * 1024;
 
 /// Makes a token.
 #[utoipa::path(post, path = "/token", tag = "control plane", request_body = IssueRequest,
     responses((status = 201, description = "made", body = CreatedView), CreateErrors),
     security(("control_token" = [])))]
 pub async fn create(State(state): State<AppState>, body: Body) -> Result<Response, GatewayError> {
-    let body = json::object(body, BODY_LIMIT).await?;
+    let body = json::object(body, BODY_LIMIT_BYTES).await?;
     let (token, id, record) = prepare(&state, body)?;
     let view = CreatedView::new(&state, &token, id, &record);
     match state.store().create(vec![(id, record)]).await {
@@ -45,7 +45,7 @@ pub async fn create(State(state): State<AppState>, body: Body) -> Result<Respons
     }
 }
 
-/// Checks one request and gives it a token.
+/// Checks a request, and generates a token unless the request has one.
 fn prepare(
     state: &AppState,
     body: serde_json::Map<String, serde_json::Value>,
@@ -73,41 +73,45 @@ fn prepare(
     Ok((token, id, issue.record))
 }
 
-/// A token as a path names it: by itself, or by its id.
-pub struct Named {
+/// A token that a path names by itself or by its id.
+pub struct NamedToken {
     id: TokenId,
-    /// Known only where the path had it.
+    /// `None` where the path has the id.
     token: Option<TokenSecret>,
 }
 
-fn by_token(state: &AppState, token: &str) -> Result<Named, GatewayError> {
+fn by_token(state: &AppState, token: &str) -> Result<NamedToken, GatewayError> {
     let token = TokenSecret::parse(token).ok_or(GatewayError::TokenNotFound)?;
-    Ok(Named {
+    Ok(NamedToken {
         id: state.redeemer().digester().id(&token),
         token: Some(token),
     })
 }
 
-fn by_id(id: &str) -> Result<Named, GatewayError> {
+fn by_id(id: &str) -> Result<NamedToken, GatewayError> {
     let id = id.parse().map_err(|_| GatewayError::TokenNotFound)?;
-    Ok(Named { id, token: None })
+    Ok(NamedToken { id, token: None })
 }
 
-async fn stored(state: &AppState, named: &Named) -> Result<StoredToken, GatewayError> {
+async fn stored(state: &AppState, named: &NamedToken) -> Result<StoredToken, GatewayError> {
     let stored = state.store().get(named.id).await;
     stored
         .map_err(GatewayError::store)?
         .ok_or(GatewayError::TokenNotFound)
 }
 
-async fn shown(state: &AppState, named: Named) -> Result<Response, GatewayError> {
+async fn shown(state: &AppState, named: NamedToken) -> Result<Response, GatewayError> {
     let stored = stored(state, &named).await?;
     let view = TokenView::new(state, named.token.as_ref(), stored);
     Ok((Extension(LoggedTokenId(named.id)), Json(view)).into_response())
 }
 
-async fn changed(state: &AppState, named: Named, body: Body) -> Result<Response, GatewayError> {
-    let body = json::object(body, BODY_LIMIT).await?;
+async fn changed(
+    state: &AppState,
+    named: NamedToken,
+    body: Body,
+) -> Result<Response, GatewayError> {
+    let body = json::object(body, BODY_LIMIT_BYTES).await?;
     let now = state.redeemer().clock().now_seconds();
     let patch = issue::check_patch(body, state.unknown_fields(), state.target_policy(), now)?;
     let patched = state.store().patch(named.id, patch).await;
@@ -118,7 +122,7 @@ async fn changed(state: &AppState, named: Named, body: Body) -> Result<Response,
     Ok((Extension(LoggedTokenId(named.id)), Json(view)).into_response())
 }
 
-async fn revoked(state: &AppState, named: Named) -> Result<Response, GatewayError> {
+async fn revoked(state: &AppState, named: NamedToken) -> Result<Response, GatewayError> {
     match state.store().delete(named.id).await {
         Ok(true) => {
             Ok((Extension(LoggedTokenId(named.id)), StatusCode::NO_CONTENT).into_response())
@@ -222,7 +226,7 @@ pub async fn status(
                 .await
             {
                 Ok(meta) => Some(meta),
-                // What cannot be there is not there.
+                // No object can exist under an invalid key.
                 Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::InvalidKey) => {
                     None
                 }
@@ -230,7 +234,7 @@ pub async fn status(
             }
         }
     };
-    // A PUT token says whether it has done its work; for others the object itself is the answer.
+    // A PUT token counts its own upload only; for others any object counts.
     let uploaded =
         object.is_some() && (stored.record.method != Method::Put || stored.uploaded_at.is_some());
     let view = StatusView::new(&state, named.token.as_ref(), stored, uploaded, object);

@@ -1,4 +1,4 @@
-//! Callbacks as the control plane shows them.
+//! Response bodies of the control plane's calls about callbacks.
 
 use asset_gateway_backends::callback_queue::StoredEvent;
 use asset_gateway_backends::event::Attempt;

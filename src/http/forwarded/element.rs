@@ -1,4 +1,4 @@
-//! One hop of a list: where its element ends, and the address in it.
+//! Parses one hop of a list: the end of its element, and its address.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The elements of one line of `Forwarded`, the last one first. A comma inside a quoted string does
 /// not end an element.
 ///
-/// Reading from the right, what a proxy has added is told from what was there before by its own bytes
-/// alone: a quotation mark that a client leaves open cannot swallow it.
+/// Read from the right, a proxy's element depends on its own bytes alone: a quotation mark that a client
+/// leaves open cannot hide it.
 pub fn quoted_elements_from_right(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
@@ -15,7 +15,7 @@ pub fn quoted_elements_from_right(line: &[u8]) -> impl Iterator<Item = &[u8]> {
         let mut in_quotes = false;
         for (at, byte) in line.iter().enumerate().rev() {
             match byte {
-                // A closing mark is never escaped: what stands outside of quotes is not.
+                // A closing mark is never escaped: escapes exist inside quotes only.
                 b'"' if !in_quotes => in_quotes = true,
                 b'"' if !is_escaped(line, at) => in_quotes = false,
                 b',' if !in_quotes => {
@@ -30,7 +30,7 @@ pub fn quoted_elements_from_right(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// An odd number of backslashes stands before `at`.
+/// Whether an odd number of backslashes precedes `at`.
 fn is_escaped(line: &[u8], at: usize) -> bool {
     let before = line[..at].iter().rev();
     before.take_while(|byte| **byte == b'\\').count() % 2 == 1
@@ -67,7 +67,7 @@ fn token_or_quoted(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     }
     let end = text.iter().position(|byte| *byte == b';');
     let (token, after) = text.split_at(end.unwrap_or(text.len()));
-    // Colons and brackets are no characters of a token; proxies write them without quotes all the same.
+    // A token has no colons and brackets, but some proxies write them without quotes.
     let is_value = |byte: &u8| is_token(*byte) || matches!(byte, b':' | b'[' | b']');
     (!token.is_empty() && token.iter().all(is_value)).then_some((Cow::Borrowed(token), after))
 }
@@ -129,8 +129,7 @@ pub fn node(text: &[u8]) -> Option<IpAddr> {
     Some(ip.to_canonical())
 }
 
-/// Of a link-local address, the zone says through which of the proxy's interfaces it came (RFC 4007
-/// §11): nothing that rules could name.
+/// Drops the zone of a link-local address (RFC 4007 §11): it names an interface of the proxy.
 fn v6(text: &str) -> Option<Ipv6Addr> {
     let address = match text.split_once('%') {
         None => text,
@@ -142,7 +141,7 @@ fn v6(text: &str) -> Option<Ipv6Addr> {
 
 fn is_zone(zone: &str) -> bool {
     let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    // As in a URL (RFC 6874), the percent sign may be encoded.
+    // The percent sign may be encoded as in a URL (RFC 6874).
     let zone = zone
         .strip_prefix("25")
         .filter(|rest| !rest.is_empty())
@@ -150,7 +149,7 @@ fn is_zone(zone: &str) -> bool {
     !zone.is_empty() && zone.len() <= 32 && zone.bytes().all(is_unreserved)
 }
 
-/// A number of 16 bits, or an obfuscated port (RFC 7239 §6).
+/// A 16-bit number or an obfuscated port (RFC 7239 §6).
 fn is_port(port: &str) -> bool {
     match port.strip_prefix('_') {
         Some(hidden) => {
@@ -165,7 +164,7 @@ fn is_port(port: &str) -> bool {
     }
 }
 
-/// Without blanks and tabs at the ends (OWS, RFC 9110 §5.6.3).
+/// Removes blanks and tabs at both ends (OWS, RFC 9110 §5.6.3).
 fn trim(text: &[u8]) -> &[u8] {
     let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
     let Some(start) = text.iter().position(is_text) else {
@@ -180,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_in_every_form() {
+    fn addresses_are_read_in_every_form() {
         for (text, ip) in [
             ("192.0.2.7", Some("192.0.2.7")),
             (" \t192.0.2.7:80 ", Some("192.0.2.7")),

@@ -45,7 +45,7 @@ fn only_trusted_proxies_are_believed() {
 }
 
 #[test]
-fn forwarded_is_read_as_rfc_7239_has_it() {
+fn forwarded_is_read_by_rfc_7239() {
     for (line, client) in [
         ("for=7.7.7.7", "7.7.7.7"),
         ("For=\"[2001:db8::1]:47\";Proto=https", "2001:db8::1"),
@@ -76,7 +76,7 @@ fn both_headers_count_where_they_agree() {
     assert_eq!(of("10.0.0.1", &["junk"], &["for=_x"]), "unknown");
 }
 
-/// A header's line as anybody may write it: a soup of what means something, and any bytes.
+/// A header line as any client may write it: meaningful words in any order, and any bytes.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let words = prop::sample::select(vec![
         "10.0.0.7",
@@ -110,10 +110,10 @@ fn lines() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(line(), 0..4)
 }
 
-/// How a proxy writes down whom it has seen.
+/// How a proxy records its peer.
 #[derive(Debug, Clone, Copy)]
 enum Writes {
-    /// Behind what is there, in the last line (nginx, HAProxy with one header).
+    /// At the end of the last line (nginx, HAProxy with one header).
     Appended,
     /// In a line of its own (HAProxy, Envoy).
     Added,
@@ -138,7 +138,7 @@ fn plain(ip: IpAddr, with_port: bool) -> String {
     }
 }
 
-/// And in `Forwarded`.
+/// An address as proxies write it in `Forwarded`.
 fn forwarded(ip: IpAddr, with_port: bool) -> String {
     match (ip, with_port) {
         (IpAddr::V4(ip), false) => format!("for={ip}"),
@@ -157,23 +157,25 @@ fn proxies() -> impl Strategy<Value = Vec<(IpAddr, Writes, bool)>> {
     prop::collection::vec((ip, writes, any::<bool>()), 1..4)
 }
 
-fn stranger() -> impl Strategy<Value = IpAddr> {
+fn untrusted() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
         any::<[u8; 4]>().prop_map(IpAddr::from),
         any::<u128>().prop_map(|bits| IpAddr::from(bits.to_be_bytes())),
     ]
     .prop_map(|ip| ip.to_canonical())
-    .prop_filter("a stranger", |ip| !is_trusted((*ip).into(), &trusted()))
+    .prop_filter("not a trusted proxy", |ip| {
+        !is_trusted((*ip).into(), &trusted())
+    })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_096))]
 
-    /// The proxies write one header, and remove the other one or write it, too: whatever the client
-    /// sends, it is the address that the outermost trusted proxy has seen.
+    /// The proxies write one header, and remove or write the other: whatever the client sends, its address
+    /// is the one that the outermost trusted proxy has seen.
     #[test]
-    fn nothing_that_a_client_adds_changes_the_address_that_was_seen(
-        client_ip in stranger(),
+    fn headers_of_a_client_do_not_change_the_address_that_a_proxy_has_seen(
+        client_ip in untrusted(),
         chain in proxies(),
         mut one in lines(),
         mut other in lines(),
@@ -196,11 +198,11 @@ proptest! {
         prop_assert_eq!(client(source, one, other, &trusted()), expected);
     }
 
-    /// The proxies pass the header on that they do not write: a client can hide its own address with
-    /// it, and take no other.
+    /// The proxies forward the header that they do not write: a client can hide its own address with it,
+    /// but not take another.
     #[test]
-    fn a_header_that_no_proxy_writes_makes_nobody_else_of_a_client(
-        client_ip in stranger(),
+    fn a_header_that_no_proxy_writes_cannot_give_a_client_another_address(
+        client_ip in untrusted(),
         chain in proxies(),
         mut one in lines(),
         mut other in lines(),
@@ -223,9 +225,9 @@ proptest! {
         prop_assert!(found == expected || (passed_on > 0 && found == ClientAddress::Unknown));
     }
 
-    /// Any bytes from anybody: an answer, and no panic.
+    /// Headers of untrusted clients do not count, whatever their bytes.
     #[test]
-    fn strangers_are_themselves(client_ip in stranger(), one in lines(), other in lines()) {
+    fn untrusted_clients_keep_their_own_address(client_ip in untrusted(), one in lines(), other in lines()) {
         let source = ClientAddress::from(client_ip);
         let (one, other) = (one.iter().map(Vec::as_slice), other.iter().map(Vec::as_slice));
         prop_assert_eq!(client(source, one, other, &trusted()), source);

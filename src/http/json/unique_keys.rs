@@ -1,15 +1,15 @@
-//! A JSON value whose objects hold each key once.
+//! Deserializes JSON and refuses objects with duplicate keys.
 //!
-//! [`serde_json::Value`] keeps the last of several (RFC 8259 §4 leaves it open), so that a checker in
-//! front of the gateway may have read another one.
+//! [`serde_json::Value`] keeps the last of several values (RFC 8259 §4 leaves it open), so that a filter
+//! in front of the gateway may have checked another one.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Refuses a key that stands twice in one object, at any depth, and names it. Keys are compared as
-/// they are read, without their escapes.
+/// A value in which no object has a key twice, at any depth. The error names the key. Keys are compared
+/// after their escapes are resolved.
 pub struct UniqueKeys(pub Value);
 
 impl<'de> Deserialize<'de> for UniqueKeys {
@@ -43,7 +43,7 @@ impl<'de> Visitor<'de> for UniqueKeysVisitor {
         Ok(Value::Number(value.into()))
     }
 
-    /// `1.0` is the integer 1, as JSON Schema has it; beyond 2^53 a float does not say which integer.
+    /// `1.0` is the integer 1, as in JSON Schema. Above 2^53 a float can stand for several integers.
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
         if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
             return Ok(Value::Number((value as i64).into()));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn other_documents_are_read_as_ever() {
+    fn documents_without_duplicates_are_read_as_serde_json_reads_them() {
         for text in [
             "null",
             "[true, -1, 18446744073709551615, 1.5e-3, \"a\\n\\u00fc\", {}]",
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_integers_however_they_are_written() {
+    fn whole_numbers_are_integers_in_every_notation() {
         for (text, number) in [("1.0", 1), ("-2e3", -2000), ("-0.0", 0)] {
             assert_eq!(read(text), Ok(number.into()), "{text}");
         }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_named() {
+    fn a_duplicate_key_is_named() {
         for text in [
             r#"{"key": 1, "key": 1}"#,
             r#"{"key": null, "key": 1}"#,

@@ -1,14 +1,13 @@
-//! What the types of the request bodies and parameters do not say: bounds, patterns, what excludes
-//! what. JSON Schema 2020-12, as OpenAPI 3.1 has it.
+//! Adds constraints to the OpenAPI document that Rust types cannot express: bounds, patterns, rules.
 //!
-//! Lengths are in characters here and in bytes where they are checked: text beyond ASCII reaches the
-//! limit earlier.
+//! The constraints are JSON Schema 2020-12 (OpenAPI 3.1). Lengths are characters there, and bytes in the
+//! gateway's checks: text beyond ASCII reaches the limit earlier.
 
 use serde_json::{Map, Value, json};
 
 /// No control characters.
 const PLAIN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
-/// Nothing in front but a name, no `.` and `..` between slashes, no control characters.
+/// No leading slash, no segment `.` or `..`, no control characters.
 const KEY: &str =
     r"^(?!/)(?!\.{1,2}(/|$))(?![^\u0000]*/\.{1,2}(/|$))[^\u0000-\u001f\u007f-\u009f]+$";
 const EVENT: &str = "^evt_[0-9a-f]{32}$";
@@ -16,8 +15,7 @@ const TOKEN: &str = r"^(?!\.{1,2}$)[A-Za-z0-9._~-]*$";
 const HTTP_URL: &str = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\u0000-\u001f\u007f-\u009f]+$";
 const HTTP_URL_OR_EMPTY: &str = r"^([Hh][Tt][Tt][Pp][Ss]?://[^\u0000-\u001f\u007f-\u009f]+)?$";
 
-/// Writes the bounds into the document.
-pub fn write(document: &mut Value) {
+pub fn add(document: &mut Value) {
     let schemas = &mut document["components"]["schemas"];
     let new = &mut schemas["NewToken"];
     narrow(new, new_token());
@@ -42,7 +40,7 @@ pub fn write(document: &mut Value) {
     }
 }
 
-/// Properties of `NewToken`. Text that is `""`, and everything that is `null`, is not given.
+/// Properties of `NewToken`. `""` (for texts) and `null` mean that a field is not given.
 fn new_token() -> Value {
     json!({
         "token": {"maxLength": 128, "pattern": TOKEN},
@@ -71,7 +69,7 @@ fn new_token() -> Value {
     })
 }
 
-/// What fields of `NewToken` say about each other.
+/// Rules between fields of `NewToken`.
 fn new_token_rules() -> Value {
     let given = |field: &str| json!({"required": [field], "properties": {field: {"type": "string", "minLength": 1}}});
     let needs = |field: &str, other: &str| json!({"if": given(field), "then": given(other)});
@@ -124,8 +122,8 @@ fn narrow(schema: &mut Value, bounds: Value) {
     }
 }
 
-/// By its name: but for `state` a parameter means the same wherever it stands. Those of calls that
-/// change something are not empty; of others `""` is not given.
+/// Narrows a parameter by its name: except `state`, a name means the same in every call. In calls that
+/// change something (`changes`) parameters are not empty; in others `""` means not given.
 fn narrow_parameter(path: &str, parameter: &mut Value, changes: bool) {
     let name = parameter["name"].as_str().unwrap_or_default().to_owned();
     let schema = &mut parameter["schema"];

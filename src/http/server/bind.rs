@@ -1,4 +1,4 @@
-//! The listening socket.
+//! Opens the listening socket.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,15 +6,15 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-const BACKLOG: i32 = 1024;
+const LISTEN_BACKLOG: i32 = 1024;
 
-/// Bytes that the kernel holds back per connection before it asks for more (`TCP_NOTSENT_LOWAT`).
-/// Without it the kernel calls a socket writable only when a third of a buffer of megabytes is
-/// free: a slow client would look like one that takes nothing, and cost that memory.
+/// Unsent bytes above which the kernel does not report a connection as writable (`TCP_NOTSENT_LOWAT`).
+/// Without it a socket is writable only when a third of a buffer of megabytes is free: a slow client
+/// would look like one that reads nothing, and cost that memory.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const NOT_SENT: u32 = 256 * 1024;
+const NOTSENT_LOWAT_BYTES: u32 = 256 * 1024;
 
-/// A listener cannot be had.
+/// Why there is no listener.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     #[error("`{listen}` is not an address to listen on: write \":8080\" or \"127.0.0.1:8080\"")]
@@ -27,13 +27,13 @@ pub enum BindError {
 /// has no IPv6), otherwise `ADDRESS:PORT` or `HOST:PORT`. Port 0 takes a free one.
 ///
 /// # Errors
-/// The address makes no sense, or is taken, or is not this machine's.
+/// The address is malformed, or in use, or not this machine's.
 pub async fn bind(listen: &str) -> Result<TcpListener, BindError> {
     let failed = |source| BindError::Listen {
         listen: listen.to_owned(),
         source,
     };
-    if let Some(port) = every_interface(listen) {
+    if let Some(port) = port_of_every_interface(listen) {
         let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         return match open(both, Families::Both) {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
@@ -59,7 +59,7 @@ pub async fn bind(listen: &str) -> Result<TcpListener, BindError> {
     Err(failed(last))
 }
 
-fn every_interface(listen: &str) -> Option<u16> {
+fn port_of_every_interface(listen: &str) -> Option<u16> {
     listen.strip_prefix(':')?.parse().ok()
 }
 
@@ -78,15 +78,15 @@ fn open(address: SocketAddr, families: Families) -> io::Result<TcpListener> {
     if families == Families::Both {
         socket.set_only_v6(false)?;
     }
-    // On Windows the option lets a second process take the port over.
+    // On Windows the option lets a second process take over the port.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit it. An old kernel without the option serves all the same.
+    // Accepted sockets inherit the option. An old kernel without it serves all the same.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = socket.set_tcp_notsent_lowat(NOT_SENT);
+    let _ = socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(LISTEN_BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
 

@@ -1,4 +1,4 @@
-//! How many connections each client has open.
+//! Connection limit for each client.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use asset_gateway_backends::client_address::ClientAddress;
 use parking_lot::Mutex;
 
-/// Counts them over all listeners of a [`super::Server`]. Clones share the count, which has no entry
-/// for clients without a connection.
+/// Counts each client's connections over all listeners of a [`super::Server`]. Clones share the count.
+/// A client without a connection has no entry.
 #[derive(Debug, Clone)]
 pub(super) struct ClientConnections {
     limit: usize,
@@ -16,9 +16,9 @@ pub(super) struct ClientConnections {
     open: Arc<Mutex<HashMap<ClientAddress, usize>>>,
 }
 
-/// One connection of a client, until it is dropped.
+/// One counted connection of a client, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(super) struct ConnectionPermit {
     client: ClientAddress,
     open: Arc<Mutex<HashMap<ClientAddress, usize>>>,
 }
@@ -31,25 +31,25 @@ impl ClientConnections {
         }
     }
 
-    /// `None` where the client has as many as it may have.
-    pub(super) fn admit(&self, client: ClientAddress) -> Option<Counted> {
+    /// `None`: the client has reached its limit.
+    pub(super) fn admit(&self, client: ClientAddress) -> Option<ConnectionPermit> {
         let client = client.network();
         let mut all = self.open.lock();
         let open = all.entry(client).or_insert(0);
         if *open >= self.limit {
-            // The limit is at least one, so this entry has been there before.
+            // The limit is at least one, so the entry is not a new one.
             return None;
         }
         *open += 1;
         drop(all);
-        Some(Counted {
+        Some(ConnectionPermit {
             client,
             open: Arc::clone(&self.open),
         })
     }
 }
 
-impl Drop for Counted {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         if let Entry::Occupied(mut open) = self.open.lock().entry(self.client) {
             *open.get_mut() -= 1;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_client_has_its_share_and_leaves_nothing() {
+    fn each_client_has_its_limit_and_leaves_no_entry() {
         let connections = ClientConnections::new(2);
         let client = |ip: &str| connections.admit(ip.parse::<IpAddr>().unwrap().into());
         let one = (client("192.0.2.1"), client("192.0.2.1"));

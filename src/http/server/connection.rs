@@ -1,4 +1,4 @@
-//! One connection from its first byte to its last.
+//! Serves one connection: PROXY header, protocol detection, hyper, and the close.
 
 use std::io;
 use std::pin::pin;
@@ -19,7 +19,7 @@ use super::hyper_limits::{
     BUFFER_BYTES, H2_CONNECTION_WINDOW, H2_IDLE_BYTES, H2_MAX_HEAD_BYTES, H2_MAX_STREAMS,
     H2_PING_INTERVAL, H2_PING_TIMEOUT, H2_SEND_BUFFER_BYTES, H2_STREAM_WINDOW, MAX_HEADERS,
 };
-use super::lingering_close::{self, Answer, TooMany};
+use super::lingering_close::{self, ErrorAnswer, LINGER_TIMEOUT, TooMany};
 use super::protocol_detection::{PeekedBytes, Protocol, detect_protocol};
 use super::proxy_protocol::{self, HeaderError};
 use super::service::ConnectionService;
@@ -27,7 +27,7 @@ use super::stream_executor::StreamExecutor;
 use super::{Peer, Server, ServerSettings, Source};
 use crate::telemetry::metrics::HTTP_CONNECTIONS_REFUSED;
 
-/// A connection as the listener has it.
+/// A connection that the listener has accepted.
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: Peer,
@@ -36,7 +36,7 @@ pub(super) struct Accepted {
     pub(super) streams: StreamExecutor,
 }
 
-/// Serves until the client leaves, a limit ends the connection, or `stop` asks it to finish.
+/// Serves until the client closes, a limit ends the connection, or `stop` begins a graceful shutdown.
 pub(super) async fn serve(accepted: Accepted, stop: CancellationToken) {
     let Accepted {
         mut stream,
@@ -45,7 +45,7 @@ pub(super) async fn serve(accepted: Accepted, stop: CancellationToken) {
         server,
         streams,
     } = accepted;
-    // Fails only where the client has left already.
+    // Fails only where the client has closed already.
     let _ = stream.set_nodelay(true);
     let settings = &server.settings;
     let opening = tokio::select! {
@@ -60,61 +60,61 @@ pub(super) async fn serve(accepted: Accepted, stop: CancellationToken) {
         protocol,
         peeked,
     } = opening;
-    // Those of other peers are counted when they are accepted.
-    let counted = if settings.reads_proxy_header(peer) && !settings.trusts(source) {
-        let Some(counted) = server.clients.admit(source.0) else {
+    // Connections of other peers are counted when they are accepted.
+    let permit = if settings.reads_proxy_header(peer) && !settings.trusts(source) {
+        let Some(permit) = server.clients.admit(source.0) else {
             metrics::counter!(HTTP_CONNECTIONS_REFUSED.name).increment(1);
             let too_many = TooMany::ConnectionsOfClient;
             return lingering_close::refuse(stream, too_many, &settings.cors).await;
         };
-        Some(counted)
+        Some(permit)
     } else {
         None
     };
-    let link = Arc::new(ConnectionState::new());
-    let (guard, budget) = match protocol {
+    let state = Arc::new(ConnectionState::new());
+    let (guard, stream_limit) = match protocol {
         Protocol::Http1 => (Some(FramingGuard::default()), None),
         Protocol::Http2 => {
-            let budget = server.budget.of_connection(settings.trusts(source));
-            (None, Some(budget))
+            let limit = server.stream_limit.of_connection(settings.trusts(source));
+            (None, Some(limit))
         }
     };
-    let io = ConnectionIo::new(stream, peeked, guard, Arc::clone(&link), settings.idle);
+    let io = ConnectionIo::new(stream, peeked, guard, Arc::clone(&state), settings.idle);
     let io = TokioIo::new(io);
     let service = ConnectionService {
         router,
         peer,
         source,
-        link: Arc::clone(&link),
+        connection: Arc::clone(&state),
         settings: Arc::clone(settings),
-        budget,
+        stream_limit,
     };
-    let ending = match protocol {
-        Protocol::Http1 => serve_http1(io, service, &link, settings, &stop).await,
-        Protocol::Http2 => serve_http2(io, service, &link, settings, streams, &stop).await,
+    let close = match protocol {
+        Protocol::Http1 => serve_http1(io, service, &state, settings, &stop).await,
+        Protocol::Http2 => serve_http2(io, service, &state, settings, streams, &stop).await,
     };
-    if let Some(returned) = link.take_back() {
-        end(returned, ending, settings).await;
+    if let Some(socket) = state.take_socket() {
+        close_socket(socket, close, settings).await;
     }
-    drop(counted);
+    drop(permit);
 }
 
-/// What the first bytes of a connection tell.
+/// What the first bytes of a connection show.
 struct Opening {
     source: Source,
     protocol: Protocol,
     peeked: PeekedBytes,
 }
 
-/// `None` where there is nobody to serve.
+/// `None`: there is no client to serve.
 async fn open(stream: &mut TcpStream, peer: Peer, server: &Server) -> io::Result<Option<Opening>> {
     let mut source = peer.source();
     if server.settings.reads_proxy_header(peer) {
         match proxy_protocol::read_source(stream, peer.0).await {
             Ok(announced) => source = Source(announced),
-            Err(HeaderError::Nothing) => return Ok(None),
+            Err(HeaderError::Closed) => return Ok(None),
             Err(error) => {
-                // Only what the operator trusts comes here: a client cannot fill the log.
+                // Only trusted proxies get here, so that clients cannot fill the log.
                 tracing::warn!(
                     exception.message = %error, network.peer.address = %peer.0.ip(), network.peer.port = peer.0.port(),
                     "a trusted proxy sent no valid PROXY protocol header"
@@ -133,40 +133,41 @@ async fn open(stream: &mut TcpStream, peer: Peer, server: &Server) -> io::Result
     }))
 }
 
-async fn end(returned: ReleasedSocket, ending: Ending, settings: &ServerSettings) {
-    let ReleasedSocket { stream, guard } = returned;
-    match ending {
-        Ending::Answer(answer) => {
+async fn close_socket(socket: ReleasedSocket, close: Close, settings: &ServerSettings) {
+    let ReleasedSocket { stream, guard } = socket;
+    match close {
+        Close::AnswerFirst(answer) => {
             let origin = guard.as_ref().and_then(FramingGuard::origin);
-            lingering_close::answer(stream, &answer, &settings.cors, origin).await;
+            lingering_close::answer_and_linger(stream, &answer, &settings.cors, origin).await;
         }
-        Ending::Linger => lingering_close::after_early_answer(stream).await,
-        Ending::Close => {}
+        Close::Linger => lingering_close::linger(stream, LINGER_TIMEOUT).await,
+        Close::AtOnce => {}
     }
 }
 
-enum Ending {
-    /// Nobody has answered the request yet.
-    Answer(Answer),
-    /// We close, and the client may still be sending.
+/// How the gateway closes a connection.
+enum Close {
+    /// The request has no answer yet.
+    AnswerFirst(ErrorAnswer),
+    /// The client may still be sending.
     Linger,
-    Close,
+    AtOnce,
 }
 
 async fn serve_http1(
     io: TokioIo<ConnectionIo>,
     service: ConnectionService,
-    link: &Arc<ConnectionState>,
+    state: &Arc<ConnectionState>,
     settings: &ServerSettings,
     stop: &CancellationToken,
-) -> Ending {
+) -> Close {
     let connection = http1::Builder::new()
         .timer(HeadTimer {
-            link: Arc::clone(link),
+            state: Arc::clone(state),
             header_read: settings.header_read,
             idle: settings.idle,
         })
-        // The timer has limits of its own; a value only turns it on.
+        // The timer has its own limits; any value enables it.
         .header_read_timeout(settings.header_read)
         .max_buf_size(BUFFER_BYTES)
         .max_headers(MAX_HEADERS)
@@ -179,27 +180,27 @@ async fn serve_http1(
             connection.as_mut().await
         }
     };
-    ending_of_http1(&result, link, settings)
+    close_of_http1(&result, state, settings)
 }
 
-fn ending_of_http1(
+fn close_of_http1(
     result: &hyper::Result<()>,
-    link: &ConnectionState,
+    state: &ConnectionState,
     settings: &ServerSettings,
-) -> Ending {
-    if let Some(why) = link.refused_because() {
-        return Ending::Answer(Answer {
+) -> Close {
+    if let Some(reason) = state.framing_error() {
+        return Close::AnswerFirst(ErrorAnswer {
             status: StatusCode::BAD_REQUEST,
             code: "bad_request",
-            message: format!("This is not a valid HTTP request: {why}."),
+            message: format!("This is not a valid HTTP request: {reason}."),
         });
     }
     match result {
-        Err(error) if link.refused() => Ending::Answer(refusal_of(error)),
-        _ if link.lost() => Ending::Close,
-        Err(error) if error.is_timeout() && link.awaiting_head() => {
-            if link.head_started() && !link.mid_answer() {
-                Ending::Answer(Answer {
+        Err(error) if state.is_rejected() => Close::AnswerFirst(rejection(error)),
+        _ if state.is_broken() => Close::AtOnce,
+        Err(error) if error.is_timeout() && state.awaiting_head() => {
+            if state.head_started() && !state.answer_unflushed() {
+                Close::AnswerFirst(ErrorAnswer {
                     status: StatusCode::REQUEST_TIMEOUT,
                     code: "request_timeout",
                     message: format!(
@@ -208,19 +209,19 @@ fn ending_of_http1(
                     ),
                 })
             } else {
-                Ending::Close
+                Close::AtOnce
             }
         }
-        // An answer broke in the middle: the client must not take it for a whole one.
-        Err(_) => Ending::Close,
-        Ok(()) if link.awaiting_head() && !link.head_started() => Ending::Close,
-        Ok(()) => Ending::Linger,
+        // The answer is incomplete: a clean close could make the client take it for complete.
+        Err(_) => Close::AtOnce,
+        Ok(()) if state.awaiting_head() && !state.head_started() => Close::AtOnce,
+        Ok(()) => Close::Linger,
     }
 }
 
-fn refusal_of(error: &hyper::Error) -> Answer {
+fn rejection(error: &hyper::Error) -> ErrorAnswer {
     if error.is_parse_too_large() {
-        Answer {
+        ErrorAnswer {
             status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             code: "bad_request",
             message: format!(
@@ -229,7 +230,7 @@ fn refusal_of(error: &hyper::Error) -> Answer {
             ),
         }
     } else {
-        Answer {
+        ErrorAnswer {
             status: StatusCode::BAD_REQUEST,
             code: "bad_request",
             message: "This is not a valid HTTP request. Check the request line and the headers."
@@ -241,11 +242,11 @@ fn refusal_of(error: &hyper::Error) -> Answer {
 async fn serve_http2(
     io: TokioIo<ConnectionIo>,
     service: ConnectionService,
-    link: &ConnectionState,
+    state: &ConnectionState,
     settings: &ServerSettings,
     streams: StreamExecutor,
     stop: &CancellationToken,
-) -> Ending {
+) -> Close {
     let connection = http2::Builder::new(streams)
         .timer(TokioTimer::new())
         .max_concurrent_streams(H2_MAX_STREAMS)
@@ -258,17 +259,17 @@ async fn serve_http2(
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let mut finishing = false;
-    // A client may leave its windows shut, or only answer pings: nothing of that stalls a write, so
-    // what moves is looked at. Quiet once: no new streams; quiet twice: over.
+    // A client that keeps its windows closed, or only answers pings, blocks no write. So transferred
+    // bytes are counted: after one idle interval no new streams, after two the connection is closed.
     let mut tick = tokio::time::interval(settings.idle);
     tick.tick().await;
-    let (mut seen, mut quiet) = (link.moved(), false);
+    let (mut seen, mut idle) = (state.transferred(), false);
     loop {
         tokio::select! {
             result = connection.as_mut() => {
                 return match result {
-                    Ok(()) if !link.lost() => Ending::Linger,
-                    Ok(()) | Err(_) => Ending::Close,
+                    Ok(()) if !state.is_broken() => Close::Linger,
+                    Ok(()) | Err(_) => Close::AtOnce,
                 };
             }
             () = stop.cancelled(), if !finishing => {
@@ -276,13 +277,13 @@ async fn serve_http2(
                 connection.as_mut().graceful_shutdown();
             }
             _ = tick.tick() => {
-                let moved = link.moved();
-                let was_quiet = std::mem::replace(&mut quiet, moved - seen < H2_IDLE_BYTES);
-                seen = moved;
-                if quiet && was_quiet {
-                    return Ending::Close;
+                let transferred = state.transferred();
+                let was_idle = std::mem::replace(&mut idle, transferred - seen < H2_IDLE_BYTES);
+                seen = transferred;
+                if idle && was_idle {
+                    return Close::AtOnce;
                 }
-                if quiet && !finishing {
+                if idle && !finishing {
                     connection.as_mut().graceful_shutdown();
                 }
             }

@@ -1,12 +1,11 @@
-//! The socket as hyper sees it.
+//! The socket as hyper sees it: idle timeout, framing guard, and hyper's own error answers dropped.
 //!
-//! - A client that takes nothing for `idle` while there is something to write is cut off.
-//! - An answer that hyper gives by itself (400, 431: empty bodies) is swallowed; the connection's
-//!   task writes ours. No bytes are compared: what is written while hyper waits for the head of a
-//!   request, and nothing of an earlier answer is left, cannot be anything else.
-//! - What framing of HTTP/1 can be read in two ways ends here: hyper sees the end of the input, once
-//!   it has answered what came before.
-//! - When hyper drops it, the socket goes back to the connection's task.
+//! - A client that reads nothing for the idle timeout while an answer waits is disconnected (reset).
+//! - hyper's own answers (400, 431: empty bodies) are discarded; the connection's task writes ours.
+//!   What hyper writes while it waits for a head, after the last answer is flushed, is such an answer.
+//! - At HTTP/1 framing that is ambiguous hyper reads the end of the input, after it has answered every
+//!   earlier request.
+//! - When hyper drops it, the socket returns to the connection's task.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -18,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection_state::ConnectionState;
-use super::framing::{FramingGuard, Refused};
+use super::framing::{FramingGuard, FramingViolation};
 use super::idle_timeout::IdleTimeout;
 use super::protocol_detection::PeekedBytes;
 
@@ -26,14 +25,14 @@ pub(super) struct ConnectionIo {
     /// `None` only while it is dropped.
     stream: Option<TcpStream>,
     peeked: PeekedBytes,
-    /// Only of HTTP/1.
+    /// HTTP/1 only.
     guard: Option<FramingGuard>,
-    /// Nothing more is read.
-    refused: Option<Refused>,
-    /// hyper asked for more of that before it had written its answer.
-    asked: Option<Waker>,
-    link: Arc<ConnectionState>,
-    idle: IdleTimeout,
+    /// Set once; nothing is read after it.
+    violation: Option<FramingViolation>,
+    /// hyper polled for input after the violation, before its answer was flushed.
+    reader: Option<Waker>,
+    state: Arc<ConnectionState>,
+    timeout: IdleTimeout,
 }
 
 impl ConnectionIo {
@@ -41,21 +40,21 @@ impl ConnectionIo {
         stream: TcpStream,
         peeked: PeekedBytes,
         guard: Option<FramingGuard>,
-        link: Arc<ConnectionState>,
+        state: Arc<ConnectionState>,
         idle: Duration,
     ) -> Self {
         Self {
             stream: Some(stream),
             peeked,
             guard,
-            refused: None,
-            asked: None,
-            link,
-            idle: IdleTimeout::new(idle),
+            violation: None,
+            reader: None,
+            state,
+            timeout: IdleTimeout::new(idle),
         }
     }
 
-    /// Takes back what may not be read. `Some` where nothing is left.
+    /// Removes bytes from `buf` that hyper may not read. `Some`: no bytes are left.
     fn check_framing(
         &mut self,
         cx: &Context<'_>,
@@ -63,57 +62,60 @@ impl ConnectionIo {
         before: usize,
     ) -> Option<Poll<io::Result<()>>> {
         let guard = self.guard.as_mut()?;
-        let refused = guard.follow(&buf.filled()[before..]).err()?;
-        self.refused = Some(refused);
-        buf.set_filled(before + refused.good);
-        (refused.good == 0).then(|| self.end_of_input(cx, refused))
+        let violation = guard.check(&buf.filled()[before..]).err()?;
+        self.violation = Some(violation);
+        buf.set_filled(before + violation.accepted);
+        (violation.accepted == 0).then(|| self.end_of_input(cx, violation))
     }
 
-    /// A reader of a body learns at once that it ends too early. A head that is refused is answered by
-    /// the connection's task, when hyper waits for one and has written all before it.
-    fn end_of_input(&mut self, cx: &Context<'_>, refused: Refused) -> Poll<io::Result<()>> {
-        if refused.in_head {
-            if !self.link.awaiting_head() || self.link.mid_answer() {
-                // hyper asks again when it waits for a head, or when its answer is written.
-                self.asked = Some(cx.waker().clone());
+    /// In a body the input ends at once. In a head it ends when hyper waits for a head and has flushed
+    /// the answers before it; then the connection's task answers.
+    fn end_of_input(
+        &mut self,
+        cx: &Context<'_>,
+        violation: FramingViolation,
+    ) -> Poll<io::Result<()>> {
+        if violation.in_head {
+            if !self.state.awaiting_head() || self.state.answer_unflushed() {
+                self.reader = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            self.link.refuse_because(refused.why);
+            self.state.reject_framing(violation.reason);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Whether what hyper writes now is an answer of its own.
-    fn swallows(&self) -> bool {
-        self.link.awaiting_head() && !self.link.mid_answer()
+    /// Whether hyper writes an answer of its own now.
+    fn is_hypers_own_answer(&self) -> bool {
+        self.state.awaiting_head() && !self.state.answer_unflushed()
     }
 
-    fn written(
+    fn after_write(
         &mut self,
         cx: &mut Context<'_>,
         wrote: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        self.link.set_mid_answer(true);
+        self.state.set_answer_unflushed(true);
         match wrote {
             Poll::Ready(Ok(bytes)) => {
-                self.idle.over();
-                self.link.sent(bytes);
+                self.timeout.stop();
+                self.state.add_sent(bytes);
                 Poll::Ready(Ok(bytes))
             }
             Poll::Ready(Err(error)) => {
-                self.link.lose();
+                self.state.set_broken();
                 Poll::Ready(Err(error))
             }
             Poll::Pending => {
-                ready!(self.idle.poll(cx));
-                self.link.lose();
+                ready!(self.timeout.poll_elapsed(cx));
+                self.state.set_broken();
                 if let Some(stream) = &self.stream {
-                    // A reset: otherwise the kernel goes on offering what the client does not take.
+                    // A reset: otherwise the kernel goes on sending what the client does not read.
                     let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
                 }
                 Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "the client takes nothing",
+                    "the client reads nothing",
                 )))
             }
         }
@@ -123,12 +125,12 @@ impl ConnectionIo {
 impl Drop for ConnectionIo {
     fn drop(&mut self) {
         if let Some(stream) = self.stream.take() {
-            self.link.give_back(stream, self.guard.take());
+            self.state.release_socket(stream, self.guard.take());
         }
     }
 }
 
-fn gone() -> io::Error {
+fn not_connected() -> io::Error {
     io::Error::from(io::ErrorKind::NotConnected)
 }
 
@@ -139,8 +141,8 @@ impl AsyncRead for ConnectionIo {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(refused) = this.refused {
-            return this.end_of_input(cx, refused);
+        if let Some(violation) = this.violation {
+            return this.end_of_input(cx, violation);
         }
         let before = buf.filled().len();
         if !this.peeked.is_empty() {
@@ -150,16 +152,16 @@ impl AsyncRead for ConnectionIo {
                 .unwrap_or(Poll::Ready(Ok(())));
         }
         let Some(stream) = &mut this.stream else {
-            return Poll::Ready(Err(gone()));
+            return Poll::Ready(Err(not_connected()));
         };
         match ready!(Pin::new(stream).poll_read(cx, buf)) {
             Ok(()) if buf.filled().len() > before => {
-                this.link.received(buf.filled().len() - before);
+                this.state.add_received(buf.filled().len() - before);
                 this.check_framing(cx, buf, before)
                     .unwrap_or(Poll::Ready(Ok(())))
             }
             ended => {
-                this.link.lose();
+                this.state.set_broken();
                 Poll::Ready(ended)
             }
         }
@@ -173,15 +175,15 @@ impl AsyncWrite for ConnectionIo {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.swallows() {
-            this.link.refuse();
+        if this.is_hypers_own_answer() {
+            this.state.reject();
             return Poll::Ready(Ok(buf.len()));
         }
         let Some(stream) = &mut this.stream else {
-            return Poll::Ready(Err(gone()));
+            return Poll::Ready(Err(not_connected()));
         };
         let wrote = Pin::new(stream).poll_write(cx, buf);
-        this.written(cx, wrote)
+        this.after_write(cx, wrote)
     }
 
     fn poll_write_vectored(
@@ -190,15 +192,15 @@ impl AsyncWrite for ConnectionIo {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.swallows() {
-            this.link.refuse();
+        if this.is_hypers_own_answer() {
+            this.state.reject();
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         let Some(stream) = &mut this.stream else {
-            return Poll::Ready(Err(gone()));
+            return Poll::Ready(Err(not_connected()));
         };
         let wrote = Pin::new(stream).poll_write_vectored(cx, bufs);
-        this.written(cx, wrote)
+        this.after_write(cx, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -208,9 +210,9 @@ impl AsyncWrite for ConnectionIo {
     /// hyper flushes the socket only once its own buffer is empty.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.link.set_mid_answer(false);
-        if let Some(asked) = this.asked.take() {
-            asked.wake();
+        this.state.set_answer_unflushed(false);
+        if let Some(reader) = this.reader.take() {
+            reader.wake();
         }
         Poll::Ready(Ok(()))
     }
@@ -218,8 +220,8 @@ impl AsyncWrite for ConnectionIo {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match &mut this.stream {
-            // Our own answer is still to be written.
-            _ if this.link.refused() => Poll::Ready(Ok(())),
+            // The connection's task still has to write its answer.
+            _ if this.state.is_rejected() => Poll::Ready(Ok(())),
             Some(stream) => Pin::new(stream).poll_shutdown(cx),
             None => Poll::Ready(Ok(())),
         }

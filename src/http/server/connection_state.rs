@@ -1,4 +1,4 @@
-//! What a connection's socket, timer, service and task tell each other.
+//! Flags and counters that a connection's socket, timer, service and task share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -7,40 +7,40 @@ use tokio::net::TcpStream;
 
 use super::framing::FramingGuard;
 
-/// Nothing orders other memory, so relaxed atomics do. Only HTTP/1 uses the flags, where one request
-/// at a time is in hand; `body_unread` may be written by a handler's own task.
+/// The atomics order no other memory, so they are relaxed. Only HTTP/1 uses the flags: it has one
+/// request at a time. A handler's task may write `body_unread`.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
-    /// hyper waits for the head of an HTTP/1 request: between the head timer's start and the call
+    /// hyper waits for the head of an HTTP/1 request: between the start of the head timer and the call
     /// of the service.
     awaiting_head: AtomicBool,
-    /// Bytes of that head have come.
+    /// Bytes of that head have arrived.
     head_started: AtomicBool,
-    /// Part of an answer is written and the rest waits in hyper's buffer.
-    mid_answer: AtomicBool,
-    /// The request in hand has a body that was not read to its end.
+    /// One part of an answer is written, the rest waits in hyper's buffer.
+    answer_unflushed: AtomicBool,
+    /// The current request has a body that was not read to its end.
     body_unread: AtomicBool,
-    /// hyper wanted to answer by itself.
-    refused: AtomicBool,
-    /// The client has left, or takes nothing, or the connection is broken.
-    lost: AtomicBool,
+    /// hyper has rejected the request and would answer without the service.
+    rejected: AtomicBool,
+    /// The client has closed the connection or reads nothing, or the connection is broken.
+    broken: AtomicBool,
     /// Bytes in both directions.
-    moved: AtomicU64,
-    /// Why the head of a request was refused, for the client.
-    refused_because: Mutex<Option<&'static str>>,
-    returned: Mutex<Option<ReleasedSocket>>,
+    transferred: AtomicU64,
+    /// Why the framing guard rejected a head; part of the answer.
+    framing_error: Mutex<Option<&'static str>>,
+    released: Mutex<Option<ReleasedSocket>>,
 }
 
-/// What is left of a connection when hyper is done with it.
+/// The socket after hyper has dropped it.
 #[derive(Debug)]
 pub(super) struct ReleasedSocket {
     pub(super) stream: TcpStream,
-    /// Only of HTTP/1.
+    /// HTTP/1 only.
     pub(super) guard: Option<FramingGuard>,
 }
 
 impl ConnectionState {
-    /// `head_started`: the first request's bytes have been seen already.
+    /// `head_started` is set: protocol detection has seen bytes of the first request.
     pub(super) fn new() -> Self {
         Self {
             head_started: AtomicBool::new(true),
@@ -66,27 +66,27 @@ impl ConnectionState {
         self.head_started.load(Relaxed)
     }
 
-    pub(super) fn received(&self, bytes: usize) {
-        self.moved.fetch_add(bytes as u64, Relaxed);
+    pub(super) fn add_received(&self, bytes: usize) {
+        self.transferred.fetch_add(bytes as u64, Relaxed);
         if self.awaiting_head() {
             self.head_started.store(true, Relaxed);
         }
     }
 
-    pub(super) fn sent(&self, bytes: usize) {
-        self.moved.fetch_add(bytes as u64, Relaxed);
+    pub(super) fn add_sent(&self, bytes: usize) {
+        self.transferred.fetch_add(bytes as u64, Relaxed);
     }
 
-    pub(super) fn moved(&self) -> u64 {
-        self.moved.load(Relaxed)
+    pub(super) fn transferred(&self) -> u64 {
+        self.transferred.load(Relaxed)
     }
 
-    pub(super) fn set_mid_answer(&self, mid_answer: bool) {
-        self.mid_answer.store(mid_answer, Relaxed);
+    pub(super) fn set_answer_unflushed(&self, unflushed: bool) {
+        self.answer_unflushed.store(unflushed, Relaxed);
     }
 
-    pub(super) fn mid_answer(&self) -> bool {
-        self.mid_answer.load(Relaxed)
+    pub(super) fn answer_unflushed(&self) -> bool {
+        self.answer_unflushed.load(Relaxed)
     }
 
     pub(super) fn set_body_unread(&self, unread: bool) {
@@ -97,38 +97,38 @@ impl ConnectionState {
         self.body_unread.load(Relaxed)
     }
 
-    pub(super) fn refuse(&self) {
-        self.refused.store(true, Relaxed);
+    pub(super) fn reject(&self) {
+        self.rejected.store(true, Relaxed);
     }
 
-    /// The head that hyper waits for cannot be read in one way alone.
-    pub(super) fn refuse_because(&self, why: &'static str) {
-        *self.refused_because.lock() = Some(why);
-        self.refuse();
+    /// The framing of the head that hyper waits for is ambiguous.
+    pub(super) fn reject_framing(&self, reason: &'static str) {
+        *self.framing_error.lock() = Some(reason);
+        self.reject();
     }
 
-    pub(super) fn refused_because(&self) -> Option<&'static str> {
-        *self.refused_because.lock()
+    pub(super) fn framing_error(&self) -> Option<&'static str> {
+        *self.framing_error.lock()
     }
 
-    pub(super) fn refused(&self) -> bool {
-        self.refused.load(Relaxed)
+    pub(super) fn is_rejected(&self) -> bool {
+        self.rejected.load(Relaxed)
     }
 
-    pub(super) fn lose(&self) {
-        self.lost.store(true, Relaxed);
+    pub(super) fn set_broken(&self) {
+        self.broken.store(true, Relaxed);
     }
 
-    pub(super) fn lost(&self) -> bool {
-        self.lost.load(Relaxed)
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
     }
 
-    pub(super) fn give_back(&self, stream: TcpStream, guard: Option<FramingGuard>) {
-        *self.returned.lock() = Some(ReleasedSocket { stream, guard });
+    pub(super) fn release_socket(&self, stream: TcpStream, guard: Option<FramingGuard>) {
+        *self.released.lock() = Some(ReleasedSocket { stream, guard });
     }
 
     /// The socket, once hyper has dropped it.
-    pub(super) fn take_back(&self) -> Option<ReleasedSocket> {
-        self.returned.lock().take()
+    pub(super) fn take_socket(&self) -> Option<ReleasedSocket> {
+        self.released.lock().take()
     }
 }

@@ -1,8 +1,8 @@
-//! The upload of an HTTP/2 stream that is answered before its end.
+//! Reads the rest of an HTTP/2 upload that is answered before its end.
 //!
-//! A body that hyper's stream drops unread is answered with `RST_STREAM(NO_ERROR)` right behind the
-//! answer. RFC 9113 §8.1 asks clients not to discard the answer for it; some do. So what a handler
-//! leaves is read for a while. (HTTP/1 is drained by its connection: see `farewell`.)
+//! hyper sends `RST_STREAM(NO_ERROR)` right after the answer where a request body is dropped unread.
+//! RFC 9113 §8.1 asks clients not to discard the answer then; some do. HTTP/1 connections are drained
+//! by [`super::lingering_close`].
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,8 +12,9 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
 
-use super::lingering_close::LINGER;
+use super::lingering_close::LINGER_TIMEOUT;
 
+/// A request body whose unread rest is read and discarded, for a limited time, after it is dropped.
 pub(super) struct DrainOnDrop(
     /// `None` only while it is dropped.
     Option<Incoming>,
@@ -30,10 +31,10 @@ impl Drop for DrainOnDrop {
         let Some(mut body) = self.0.take().filter(|body| !body.is_end_stream()) else {
             return;
         };
-        // There is none where the process is already ending.
+        // A process that ends has no runtime any more.
         if let Ok(runtime) = Handle::try_current() {
             let drain = async move { while let Some(Ok(_)) = body.frame().await {} };
-            runtime.spawn(tokio::time::timeout(LINGER, drain));
+            runtime.spawn(tokio::time::timeout(LINGER_TIMEOUT, drain));
         }
     }
 }

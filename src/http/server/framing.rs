@@ -1,36 +1,34 @@
-//! The framing of HTTP/1 requests, read strictly before hyper reads it (RFC 9112).
+//! Guard against request smuggling: checks the framing of HTTP/1 requests before hyper reads them.
 //!
-//! hyper takes what two readers could take in two ways, and does not tell: `Content-Length` beside
-//! `Transfer-Encoding`, lines that end with a bare LF, chunk extensions. A proxy in front that reads
-//! them the other way would see other requests than we do (request smuggling). The guard follows the
-//! bytes in front of hyper and stops at the first that is ambiguous. It is stricter than hyper in every
-//! rule, so hyper reads what it lets through in the same way.
+//! hyper silently accepts framing that two readers could read in two ways: `Content-Length` beside
+//! `Transfer-Encoding`, lines that end with a bare LF, chunk extensions. A proxy that reads them the other
+//! way would see other requests than the gateway. The guard stops at the first ambiguous byte (RFC 9112).
+//! Every rule is stricter than hyper's, so that both read accepted bytes in the same way.
 
 use super::hyper_limits::BUFFER_BYTES;
 use super::request_head::{Framing, Head, name_and_value};
 
-/// A line of a head that is longer is refused by hyper (431), which then closes: nothing behind it is
-/// read as a request.
-const MAX_LINE: usize = BUFFER_BYTES;
+/// hyper refuses a head with a longer line (431) and closes: no later byte is read as a request.
+const MAX_LINE_BYTES: usize = BUFFER_BYTES;
 /// Digits of a chunk's size: 64 bits.
 const MAX_SIZE_DIGITS: usize = 16;
 
-/// Where the bytes stop that may be read, and why.
+/// Where a connection's framing becomes ambiguous, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refused {
-    /// How many of the bytes that were shown last may be handed on.
-    pub(super) good: usize,
-    /// In a head there is nobody yet who would answer; the reader of a body is told by its end.
+pub(super) struct FramingViolation {
+    /// How many of the bytes checked last hyper may read.
+    pub(super) accepted: usize,
+    /// A request without a complete head reaches no handler, so the connection's task has to answer.
     pub(super) in_head: bool,
-    /// What is wrong, for the client.
-    pub(super) why: &'static str,
+    /// For the client.
+    pub(super) reason: &'static str,
 }
 
-/// Follows all bytes of one connection.
+/// Checks all bytes of one connection.
 #[derive(Debug)]
 pub(super) struct FramingGuard {
     state: State,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of a line whose end has not arrived.
     line: Vec<u8>,
     head: Head,
 }
@@ -39,12 +37,12 @@ pub(super) struct FramingGuard {
 enum State {
     RequestLine,
     Header,
-    /// Bytes left of a body with a length.
+    /// Bytes left of a body with `Content-Length`.
     Body(u64),
     ChunkSize,
     /// Bytes left of a chunk.
     Chunk(u64),
-    /// CR and LF behind a chunk.
+    /// CR and LF after a chunk.
     ChunkEnd,
     Trailer,
     /// A line is too long: hyper refuses the request.
@@ -62,17 +60,17 @@ impl Default for FramingGuard {
 }
 
 impl FramingGuard {
-    /// The `Origin` of the request whose head was read last, as far as it was read.
+    /// The `Origin` of the latest head, where it was read.
     pub(super) fn origin(&self) -> Option<&[u8]> {
         self.head.origin()
     }
 
-    /// Follows the next `bytes` of the connection.
+    /// Checks the next `bytes` of the connection.
     ///
     /// # Errors
-    /// Somebody else could read them in another way. Nothing behind that may be shown.
-    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        // Where the head began that is being read.
+    /// The framing is ambiguous. The guard must not be used any more.
+    pub(super) fn check(&mut self, bytes: &[u8]) -> Result<(), FramingViolation> {
+        // Where the current head begins.
         let mut head_from = 0;
         let mut at = 0;
         while at < bytes.len() {
@@ -100,31 +98,31 @@ impl FramingGuard {
                 | State::ChunkEnd
                 | State::Trailer => {
                     let in_head = matches!(self.state, State::RequestLine | State::Header);
-                    let refused = |why| Refused {
-                        good: if in_head { head_from } else { at },
+                    let violation = |reason| FramingViolation {
+                        accepted: if in_head { head_from } else { at },
                         in_head,
-                        why,
+                        reason,
                     };
                     let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-                        return self.keep(rest).map_err(refused);
+                        return self.keep(rest).map_err(violation);
                     };
                     let line = &rest[..end];
-                    let went_on = if self.line.is_empty() {
+                    let result = if self.line.is_empty() {
                         self.line_read(line)
                     } else {
                         self.line.extend_from_slice(line);
                         let line = std::mem::take(&mut self.line);
                         self.line_read(&line)
                     };
-                    if let Err(why) = went_on {
+                    if let Err(reason) = result {
                         if self.state == State::RequestLine {
                             self.head = Head::default();
                         }
                         if in_head {
-                            // Whose page is told that its request was refused.
+                            // The answer's CORS headers need it.
                             self.head.look_for_origin(&rest[end + 1..]);
                         }
-                        return Err(refused(why));
+                        return Err(violation(reason));
                     }
                     at += end + 1;
                     if self.state == State::RequestLine {
@@ -142,7 +140,7 @@ impl FramingGuard {
         match self.state {
             State::ChunkSize if length > MAX_SIZE_DIGITS + 1 => return Err(CHUNK_SIZE),
             State::ChunkEnd if length > 1 => return Err(CHUNK_END),
-            _ if length > MAX_LINE => {
+            _ if length > MAX_LINE_BYTES => {
                 self.line = Vec::new();
                 self.state = State::LeftToHyper;
             }
@@ -195,12 +193,12 @@ impl FramingGuard {
 const CHUNK_SIZE: &str = "the size of a chunk is not a hexadecimal number alone";
 const CHUNK_END: &str = "a chunk is not followed by CR and LF";
 
-/// How many of `bytes` belong to the `left` ones of a body.
+/// How many of `bytes` belong to a body of which `left` bytes are left.
 fn skip(bytes: &[u8], left: u64) -> usize {
     usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()))
 }
 
-/// Extensions are refused: nobody uses them, and readers differ in where they end.
+/// Chunk extensions are refused: they are unused, and readers differ in where they end.
 fn chunk_size(line: &[u8]) -> Result<u64, &'static str> {
     let digits = std::str::from_utf8(line).map_err(|_| CHUNK_SIZE)?;
     let is_number = (1..=MAX_SIZE_DIGITS).contains(&digits.len())
@@ -208,7 +206,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, &'static str> {
     let size = is_number
         .then(|| u64::from_str_radix(digits, 16).ok())
         .flatten();
-    // What does not fit a signed number is one that somebody else may read as a negative one.
+    // Another reader may take a number above 2^63 for a negative one.
     size.filter(|size| i64::try_from(*size).is_ok())
         .ok_or(CHUNK_SIZE)
 }
@@ -217,13 +215,13 @@ fn chunk_size(line: &[u8]) -> Result<u64, &'static str> {
 mod tests {
     use super::*;
 
-    /// Where each piece is refused, as an offset in all of them.
-    fn followed(bytes: &[u8], piece: usize) -> Result<(), (usize, &'static str)> {
+    /// The offset of the first violation when `bytes` arrive in pieces of this size.
+    fn checked(bytes: &[u8], piece: usize) -> Result<(), (usize, &'static str)> {
         let mut guard = FramingGuard::default();
         for (number, piece_of) in bytes.chunks(piece).enumerate() {
             guard
-                .follow(piece_of)
-                .map_err(|refused| (number * piece + refused.good, refused.why))?;
+                .check(piece_of)
+                .map_err(|found| (number * piece + found.accepted, found.reason))?;
         }
         Ok(())
     }
@@ -232,27 +230,27 @@ mod tests {
         GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n\n\n\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
     #[test]
-    fn requests_are_followed_in_pieces_of_any_size() {
+    fn requests_are_checked_in_pieces_of_any_size() {
         for piece in 1..TWO.len() {
-            assert_eq!(followed(TWO, piece), Ok(()), "{piece}");
+            assert_eq!(checked(TWO, piece), Ok(()), "{piece}");
         }
     }
 
     #[test]
-    fn what_was_good_before_is_handed_on() {
+    fn bytes_before_a_violation_are_accepted() {
         let bad = b"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n";
         let all = [TWO, bad].concat();
-        assert_eq!(followed(&all, all.len()).unwrap_err().0, TWO.len());
+        assert_eq!(checked(&all, all.len()).unwrap_err().0, TWO.len());
         let chunked = b"PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n";
         let all = [&chunked[..], b"1;x\r\nx\r\n0\r\n\r\n"].concat();
-        assert_eq!(followed(&all, all.len()).unwrap_err().0, chunked.len());
+        assert_eq!(checked(&all, all.len()).unwrap_err().0, chunked.len());
         for piece in 1..all.len() {
-            assert!(followed(&all, piece).is_err(), "{piece}");
+            assert!(checked(&all, piece).is_err(), "{piece}");
         }
     }
 
     #[test]
-    fn sizes_of_chunks_are_hexadecimal_numbers_and_nothing_else() {
+    fn chunk_sizes_are_plain_hexadecimal_numbers() {
         for (line, size) in [
             ("0", 0),
             ("00", 0),
@@ -282,10 +280,10 @@ mod tests {
     fn a_line_that_is_too_long_is_left_to_hyper() {
         let long = [
             b"GET / HTTP/1.1\r\nX: ",
-            vec![b'y'; 2 * MAX_LINE].as_slice(),
+            vec![b'y'; 2 * MAX_LINE_BYTES].as_slice(),
             b"\n\n",
         ]
         .concat();
-        assert_eq!(followed(&long, 4096), Ok(()));
+        assert_eq!(checked(&long, 4096), Ok(()));
     }
 }

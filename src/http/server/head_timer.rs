@@ -1,9 +1,9 @@
-//! How long a client may take for its headers, and to think between requests.
+//! Two time limits in one hyper timer: for a request's headers, and for idle keep-alive connections.
 //!
-//! hyper has one limit for both. A proxy in front keeps connections for a minute, and a slow sender
-//! of headers must not have a minute: so hyper is given a timer whose sleeps end `idle` after they
-//! began, and once the first byte has come, `header_read` after that byte. hyper starts one when it
-//! begins to wait for the head of a request and polls it only while it waits.
+//! hyper has one limit for both. A proxy keeps idle connections for a minute, and a slow sender of
+//! headers must not have a minute. So a sleep ends after `idle`; once the first byte of a head has
+//! arrived, `header_read` after that byte. hyper starts a sleep when it begins to wait for a head and
+//! polls it only while it waits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,16 +16,16 @@ use hyper::rt::Timer;
 use super::connection_state::ConnectionState;
 
 pub(super) struct HeadTimer {
-    pub(super) link: Arc<ConnectionState>,
+    pub(super) state: Arc<ConnectionState>,
     pub(super) header_read: Duration,
     pub(super) idle: Duration,
 }
 
 impl Timer for HeadTimer {
     fn sleep(&self, _duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        self.link.await_head();
+        self.state.await_head();
         Box::pin(HeadSleep {
-            link: Arc::clone(&self.link),
+            state: Arc::clone(&self.state),
             header_read: self.header_read,
             head_started: false,
             sleep: Box::pin(tokio::time::sleep(self.idle)),
@@ -38,7 +38,7 @@ impl Timer for HeadTimer {
 }
 
 struct HeadSleep {
-    link: Arc<ConnectionState>,
+    state: Arc<ConnectionState>,
     header_read: Duration,
     head_started: bool,
     sleep: Pin<Box<tokio::time::Sleep>>,
@@ -51,7 +51,7 @@ impl Future for HeadSleep {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if !this.head_started && this.link.head_started() {
+        if !this.head_started && this.state.head_started() {
             this.head_started = true;
             let deadline = tokio::time::Instant::now() + this.header_read;
             this.sleep.as_mut().reset(deadline);
@@ -68,24 +68,24 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(60);
 
     fn timer() -> HeadTimer {
-        let link = Arc::new(ConnectionState::new());
-        link.head_complete();
+        let state = Arc::new(ConnectionState::new());
+        state.head_complete();
         HeadTimer {
-            link,
+            state,
             header_read: HEADER_READ,
             idle: IDLE,
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_may_think_between_requests() {
+    async fn an_idle_connection_gets_the_idle_limit() {
         let began = tokio::time::Instant::now();
         timer().sleep(Duration::ZERO).await;
         assert!(began.elapsed() >= IDLE);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_byte_starts_the_shorter_limit() {
+    async fn the_first_byte_of_a_head_starts_the_header_limit() {
         let timer = timer();
         let began = tokio::time::Instant::now();
         let mut sleep = timer.sleep(Duration::ZERO);
@@ -94,7 +94,7 @@ mod tests {
                 .await
                 .is_err()
         );
-        timer.link.received(1);
+        timer.state.add_received(1);
         sleep.await;
         let took = began.elapsed();
         assert!(took >= Duration::from_secs(30) && took < Duration::from_secs(31));

@@ -1,4 +1,4 @@
-//! How long a client may do nothing while it is waited for.
+//! Idle timeout: how long a client may send or read nothing while the gateway waits for it.
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -11,10 +11,10 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-/// Runs while the other side is waited for; whatever moves starts it anew.
+/// Runs while the gateway waits for the client; any progress stops it.
 pub(super) struct IdleTimeout {
     limit: Duration,
-    /// Made by the first client that is slower than we are: most never need it.
+    /// Created at the first wait: most connections never wait.
     sleep: Option<Pin<Box<Sleep>>>,
     running: bool,
 }
@@ -28,11 +28,12 @@ impl IdleTimeout {
         }
     }
 
-    pub(super) fn over(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.running = false;
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Starts the timeout where it does not run; ready when it has elapsed.
+    pub(super) fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.limit;
         let sleep = self
             .sleep
@@ -45,13 +46,13 @@ impl IdleTimeout {
     }
 }
 
-/// An upload of which nothing has come for the idle limit while the handler waited for it: 408.
+/// An upload sent nothing for the idle timeout while the handler waited for it: 408.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the client sends nothing")]
 pub struct UploadIdleTimeout;
 
 impl UploadIdleTimeout {
-    /// Whether this is what broke a request's body, anywhere in the chain of sources.
+    /// Whether the idle timeout broke a request's body: anywhere in the chain of sources.
     pub fn caused(error: &(dyn StdError + 'static)) -> bool {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -64,18 +65,18 @@ impl UploadIdleTimeout {
     }
 }
 
-/// A body that ends with [`UploadIdleTimeout`] where nothing comes. The time in which nobody reads it
-/// does not count.
+/// A request body that ends with [`UploadIdleTimeout`]. Time in which the handler does not read does
+/// not count.
 pub(super) struct TimeoutBody<B> {
     body: B,
-    idle: IdleTimeout,
+    timeout: IdleTimeout,
 }
 
 impl<B> TimeoutBody<B> {
-    pub(super) fn new(body: B, idle: Duration) -> Self {
+    pub(super) fn new(body: B, limit: Duration) -> Self {
         Self {
             body,
-            idle: IdleTimeout::new(idle),
+            timeout: IdleTimeout::new(limit),
         }
     }
 }
@@ -93,10 +94,10 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            this.idle.over();
+            this.timeout.stop();
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        ready!(this.idle.poll(cx));
+        ready!(this.timeout.poll_elapsed(cx));
         Poll::Ready(Some(Err(UploadIdleTimeout.into())))
     }
 

@@ -1,5 +1,8 @@
-//! The end of a connection: answers that hyper cannot give, and closing so that the client can read
-//! its answer.
+//! Error answers that hyper does not produce (400, 408, 431, 503), and a lingering close.
+//!
+//! A lingering close reads and discards until the client has read its answer (RFC 9112 §9.6). A socket
+//! that is closed with unread bytes sends a reset, and the client's kernel then discards the answer: an
+//! upload that is refused early would see "connection reset" in place of its 413.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,26 +17,24 @@ use crate::config::CorsConfig;
 use crate::http::cors;
 use crate::http::request_context::X_REQUEST_ID;
 
-/// How long an early answer waits for the client to stop sending (contract: the rest of the body is
-/// drained for up to 5 s).
-pub(super) const LINGER: Duration = Duration::from_secs(5);
-/// The same for clients that were refused: they hold a descriptor past the limit.
-const REFUSAL: Duration = Duration::from_secs(1);
-/// What a refused client is told to wait.
+/// How long the rest of a body is read and discarded after an early answer.
+pub(super) const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for refused connections, which hold a descriptor beyond the connection limit.
+const REFUSAL_LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 const RETRY_AFTER_SECONDS: &str = "1";
-/// Far more than an answer has.
-const MAX_ANSWER: usize = 16 * 1024;
+/// Far more than an answer needs.
+const MAX_ANSWER_BYTES: usize = 16 * 1024;
 
-/// An answer outside of any handler.
-pub(super) struct Answer {
+/// An error answer without a handler.
+pub(super) struct ErrorAnswer {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) message: String,
 }
 
-impl Answer {
-    /// The response, with what the router's outer layers put on every answer. `origin` is that of the
-    /// page that has asked, where it is known.
+impl ErrorAnswer {
+    /// The response, with the headers that the router's outer layers add to every answer. `origin`: the
+    /// request's, where it is known.
     pub(super) fn to_response(&self, cors: &CorsConfig, origin: Option<&[u8]>) -> Response {
         let request_id = uuid::Uuid::new_v4().to_string();
         tracing::debug!(
@@ -56,18 +57,18 @@ impl Answer {
         if let Ok(id) = HeaderValue::from_str(&request_id) {
             headers.insert(X_REQUEST_ID.clone(), id);
         }
-        headers.extend(cors::of_bare_answer(cors, origin));
+        headers.extend(cors::headers_without_layer(cors, origin));
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status;
         *response.headers_mut() = headers;
         response
     }
 
-    /// The whole HTTP/1.1 response. It closes the connection.
+    /// The HTTP/1.1 response, which closes the connection.
     async fn to_bytes(&self, cors: &CorsConfig, origin: Option<&[u8]>) -> Vec<u8> {
         let (parts, body) = self.to_response(cors, origin).into_parts();
-        // A body in memory has no error and no end to wait for.
-        let body = axum::body::to_bytes(body, MAX_ANSWER)
+        // A body in memory cannot fail.
+        let body = axum::body::to_bytes(body, MAX_ANSWER_BYTES)
             .await
             .unwrap_or_default();
         let mut bytes = format!(
@@ -90,25 +91,26 @@ impl Answer {
     }
 }
 
-/// Answers, then closes gently.
-pub(super) async fn answer(
+/// Writes `answer`, then lingers.
+pub(super) async fn answer_and_linger(
     stream: TcpStream,
-    answer: &Answer,
+    answer: &ErrorAnswer,
     cors: &CorsConfig,
     origin: Option<&[u8]>,
 ) {
     let bytes = answer.to_bytes(cors, origin).await;
-    write_and_close(stream, &bytes, LINGER).await;
+    write_and_close(stream, &bytes, LINGER_TIMEOUT).await;
 }
 
-/// Which limit a connection is past.
+/// The limit that a connection exceeds.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TooMany {
     Connections,
     ConnectionsOfClient,
 }
 
-/// For a connection past a limit. Nothing is read of it, so pages of some origins only do not learn why.
+/// Answers a connection that exceeds a limit. Its `Origin` is not read, so that a page can read the
+/// answer only where CORS allows any origin.
 pub(super) async fn refuse(stream: TcpStream, too_many: TooMany, cors: &CorsConfig) {
     let message = match too_many {
         TooMany::Connections => "Too many connections are open. Try again later.",
@@ -116,13 +118,13 @@ pub(super) async fn refuse(stream: TcpStream, too_many: TooMany, cors: &CorsConf
             "Too many connections are open from this address. Close some, or try again later."
         }
     };
-    let answer = Answer {
+    let answer = ErrorAnswer {
         status: StatusCode::SERVICE_UNAVAILABLE,
         code: "unavailable",
         message: message.to_owned(),
     };
     let bytes = answer.to_bytes(cors, None).await;
-    write_and_close(stream, &bytes, REFUSAL).await;
+    write_and_close(stream, &bytes, REFUSAL_LINGER_TIMEOUT).await;
 }
 
 async fn write_and_close(mut stream: TcpStream, bytes: &[u8], limit: Duration) {
@@ -131,16 +133,8 @@ async fn write_and_close(mut stream: TcpStream, bytes: &[u8], limit: Duration) {
     }
 }
 
-/// Says that no more will come, and reads and discards until the client closes or time is up.
-///
-/// Closing a socket with unread bytes sends a reset, and a reset makes the client's kernel throw
-/// away the answer that it has not read yet: the reason why an upload that is refused early would
-/// see "connection reset" in place of its 413.
-pub(super) async fn after_early_answer(stream: TcpStream) {
-    linger(stream, LINGER).await;
-}
-
-async fn linger(mut stream: TcpStream, limit: Duration) {
+/// Closes the sending side, then reads and discards until the client closes or the time is up.
+pub(super) async fn linger(mut stream: TcpStream, limit: Duration) {
     // Already done where hyper closed the connection.
     let _ = stream.shutdown().await;
     let mut discarded = vec![0; 16 * 1024];
@@ -154,8 +148,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_answer_is_json_with_the_id_of_its_header() {
-        let bytes = Answer {
+    async fn an_error_answer_is_json_with_the_request_id_of_its_header() {
+        let bytes = ErrorAnswer {
             status: StatusCode::REQUEST_TIMEOUT,
             code: "request_timeout",
             message: "Send \"faster\".".to_owned(),

@@ -1,4 +1,4 @@
-//! Which HTTP a client speaks, by its first bytes.
+//! Protocol detection: HTTP/1 or HTTP/2 (prior knowledge) by the first bytes of a connection.
 
 use std::io;
 
@@ -13,7 +13,7 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// Bytes that were read to tell the version, to be read again by hyper.
+/// Bytes that protocol detection has read; hyper reads them again.
 #[derive(Debug, Default)]
 pub(super) struct PeekedBytes {
     bytes: [u8; H2_PREFACE.len()],
@@ -26,7 +26,7 @@ impl PeekedBytes {
         self.read == self.filled
     }
 
-    /// Moves as much as fits.
+    /// Moves as many bytes as `buf` has space for.
     pub(super) fn read_into(&mut self, buf: &mut ReadBuf<'_>) {
         let left = &self.bytes[self.read..self.filled];
         let fits = left.len().min(buf.remaining());
@@ -35,10 +35,10 @@ impl PeekedBytes {
     }
 }
 
-/// Reads until the version is clear; `None` where the client has left before.
+/// Reads until the protocol is clear. `None`: the client has closed the connection before.
 ///
-/// hyper-util's own detection has no time limit, so a client that sends nothing, or half a preface,
-/// would keep its connection for ever; this one is run under the caller's.
+/// The caller sets the time limit. hyper-util's own detection has none: a client that sends nothing,
+/// or half a preface, would keep its connection for ever.
 pub(super) async fn detect_protocol<S: AsyncRead + Unpin>(
     stream: &mut S,
 ) -> io::Result<Option<(Protocol, PeekedBytes)>> {
@@ -61,29 +61,25 @@ mod tests {
     use super::*;
 
     async fn protocol_of(mut bytes: &[u8]) -> Option<Protocol> {
-        detect_protocol(&mut bytes)
-            .await
-            .unwrap()
-            .map(|(version, _)| version)
+        let detected = detect_protocol(&mut bytes).await.unwrap();
+        detected.map(|(protocol, _)| protocol)
     }
 
     #[tokio::test]
-    async fn tells_the_versions_apart() {
-        assert_eq!(
-            protocol_of(b"GET / HTTP/1.1\r\n").await,
-            Some(Protocol::Http1)
-        );
-        assert_eq!(
-            protocol_of(b"PUT / HTTP/1.1\r\n").await,
-            Some(Protocol::Http1)
-        );
-        assert_eq!(protocol_of(H2_PREFACE).await, Some(Protocol::Http2));
-        assert_eq!(protocol_of(b"PRI * HT").await, None);
-        assert_eq!(protocol_of(b"").await, None);
+    async fn protocols_are_told_apart_by_the_preface() {
+        for (bytes, protocol) in [
+            (&b"GET / HTTP/1.1\r\n"[..], Some(Protocol::Http1)),
+            (b"PUT / HTTP/1.1\r\n", Some(Protocol::Http1)),
+            (H2_PREFACE, Some(Protocol::Http2)),
+            (b"PRI * HT", None),
+            (b"", None),
+        ] {
+            assert_eq!(protocol_of(bytes).await, protocol);
+        }
     }
 
     #[tokio::test]
-    async fn gives_back_what_it_read() {
+    async fn peeked_bytes_are_read_again() {
         let (_, mut peeked) = detect_protocol(&mut &b"GET /object/a HTTP/1.1\r\n"[..])
             .await
             .unwrap()

@@ -1,5 +1,4 @@
-//! The PROXY protocol, versions 1 and 2: what a proxy says before the first byte of a connection
-//! about whose connection it is.
+//! Reads the PROXY protocol header (versions 1 and 2): the client's address, sent ahead by a proxy.
 //!
 //! <https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt>
 
@@ -11,29 +10,29 @@ use ppp::{v1, v2};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-/// A line of version 1 with its end (§2.1).
-const V1_MAX: usize = 107;
-/// The signature of version 2 (§2.2); no line of version 1 is shorter.
+/// Length of a version 1 line with its CRLF (§2.1).
+const V1_MAX_BYTES: usize = 107;
+/// The signature of version 2 (§2.2). Every version 1 line is at least as long.
 const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Version, command, family and length behind it.
-const V2_FIXED: usize = 16;
-/// Addresses, and what load balancers add about TLS.
-const V2_MAX: usize = V2_FIXED + 4096;
+/// Signature, version, command, family and length.
+const V2_FIXED_BYTES: usize = 16;
+/// With addresses and the TLS data of load balancers.
+const V2_MAX_BYTES: usize = V2_FIXED_BYTES + 4096;
 
-/// Why no header could be read.
+/// Why a connection has no valid header.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HeaderError {
-    /// Such as a check of whether the port is open.
+    /// For example a check whether the port is open.
     #[error("the connection was closed before its first byte")]
-    Nothing,
+    Closed,
     #[error("the header is not one of version 1 or 2")]
     Malformed,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Reads a header and nothing behind it. Whose connection it is: `peer`'s own where it says so (a
-/// health check of the proxy), and nobody's that is known where it gives no address of the internet.
+/// Reads the header, and no byte after it. The result is `peer` where the proxy says that the connection
+/// is its own (a health check), and [`ClientAddress::Unknown`] where the header has no IP address.
 pub(super) async fn read_source(
     stream: &mut TcpStream,
     peer: SocketAddr,
@@ -41,7 +40,7 @@ pub(super) async fn read_source(
     let mut header = vec![0; V2_SIGNATURE.len()];
     let first = stream.read(&mut header).await?;
     if first == 0 {
-        return Err(HeaderError::Nothing);
+        return Err(HeaderError::Closed);
     }
     stream.read_exact(&mut header[first..]).await?;
     if header == V2_SIGNATURE {
@@ -55,9 +54,9 @@ pub(super) async fn read_source(
 
 async fn read_v1(stream: &mut TcpStream, mut line: Vec<u8>) -> Result<ClientAddress, HeaderError> {
     while line.last() != Some(&b'\n') {
-        // Bytes behind the line belong to the request: they are looked at, and left there.
-        let mut ahead = [0; V1_MAX];
-        let left = V1_MAX - line.len();
+        // Bytes after the line belong to the request: they are peeked at, not read.
+        let mut ahead = [0; V1_MAX_BYTES];
+        let left = V1_MAX_BYTES - line.len();
         if left == 0 {
             return Err(HeaderError::Malformed);
         }
@@ -83,14 +82,14 @@ async fn read_v2(
     mut header: Vec<u8>,
     peer: SocketAddr,
 ) -> Result<ClientAddress, HeaderError> {
-    header.resize(V2_FIXED, 0);
+    header.resize(V2_FIXED_BYTES, 0);
     stream.read_exact(&mut header[V2_SIGNATURE.len()..]).await?;
     let length = usize::from(u16::from_be_bytes([header[14], header[15]]));
-    if V2_FIXED + length > V2_MAX {
+    if V2_FIXED_BYTES + length > V2_MAX_BYTES {
         return Err(HeaderError::Malformed);
     }
-    header.resize(V2_FIXED + length, 0);
-    stream.read_exact(&mut header[V2_FIXED..]).await?;
+    header.resize(V2_FIXED_BYTES + length, 0);
+    stream.read_exact(&mut header[V2_FIXED_BYTES..]).await?;
     let header = v2::Header::try_from(header.as_slice()).map_err(|_| HeaderError::Malformed)?;
     Ok(match (header.command, header.addresses) {
         (v2::Command::Local, _) => peer.ip().into(),

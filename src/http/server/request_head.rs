@@ -1,21 +1,21 @@
-//! The head of an HTTP/1 request, as far as it decides where the request ends and to whom it goes.
+//! Strict parser for the parts of an HTTP/1 head that decide where a request ends and its host.
 
 use http::uri::Authority;
 
-const MAX_ORIGIN: usize = 512;
+const MAX_ORIGIN_BYTES: usize = 512;
 
-/// How a request goes on behind its head.
+/// What follows a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     Length(u64),
     Chunked,
 }
 
-/// What its lines have said so far.
+/// The lines of a head that were read so far.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     is_http_1_0: bool,
-    /// The host in the target, where that is a URL (RFC 9112 §3.2.2).
+    /// The host of a target in absolute form (RFC 9112 §3.2.2).
     target_host: Option<Vec<u8>>,
     host: bool,
     content_length: Option<u64>,
@@ -24,7 +24,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// A request line: method, target and version, one space between them.
+    /// Reads a request line: method, target and version, one space between them.
     pub(super) fn begun(line: &[u8]) -> Result<Self, &'static str> {
         const WRONG: &str =
             "the request line is not a method, a target and HTTP/1.1 with one space between them";
@@ -50,7 +50,7 @@ impl Head {
         })
     }
 
-    /// A header's line.
+    /// Reads a header's line.
     pub(super) fn field(&mut self, line: &[u8]) -> Result<(), &'static str> {
         let (name, value) = name_and_value(line)?;
         if name.eq_ignore_ascii_case(b"host") {
@@ -69,7 +69,7 @@ impl Head {
         if std::mem::replace(&mut self.host, true) {
             return Err("there is more than one Host");
         }
-        // RFC 9110 §7.2: a host and perhaps a port, no user.
+        // RFC 9110 §7.2: a host and an optional port, no user.
         if value.contains(&b'@') || Authority::try_from(value).is_err() {
             return Err("the Host is not a host");
         }
@@ -92,8 +92,8 @@ impl Head {
         Ok(())
     }
 
-    /// Only `chunked`: no other coding is understood (RFC 9112 §6.1), and where it is not the last one
-    /// the length is not known (§6.3).
+    /// Accepts `chunked` alone: no other coding is supported (RFC 9112 §6.1), and a body whose last coding
+    /// is another has no known length (§6.3).
     fn take_transfer_encoding(&mut self, value: &[u8]) -> Result<(), &'static str> {
         if std::mem::replace(&mut self.chunked, true) {
             return Err("there is more than one Transfer-Encoding");
@@ -108,12 +108,12 @@ impl Head {
     }
 
     fn take_origin(&mut self, name: &[u8], value: &[u8]) {
-        if name.eq_ignore_ascii_case(b"origin") && value.len() <= MAX_ORIGIN {
+        if name.eq_ignore_ascii_case(b"origin") && value.len() <= MAX_ORIGIN_BYTES {
             self.origin = Some(value.to_vec());
         }
     }
 
-    /// At the end of the head: what follows.
+    /// What follows the head; called at its end.
     pub(super) fn framing(&self) -> Result<Framing, &'static str> {
         if !self.host && !self.is_http_1_0 {
             return Err("there is no Host");
@@ -129,7 +129,7 @@ impl Head {
         self.origin.as_deref()
     }
 
-    /// Looks into the rest of a head that was refused.
+    /// Finds the `Origin` in the rest of a head that was refused.
     pub(super) fn look_for_origin(&mut self, rest: &[u8]) {
         let lines = rest.split(|byte| *byte == b'\n');
         let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -141,8 +141,8 @@ impl Head {
     }
 }
 
-/// A field's line, its value without blanks around it (RFC 9112 §5). No folds, no blank before the
-/// colon.
+/// Splits a header's line, and trims blanks around the value (RFC 9112 §5). Folded lines and blanks before
+/// the colon are refused.
 pub(super) fn name_and_value(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     if matches!(line, [b' ' | b'\t', ..]) {
         return Err("a header's line begins with a blank");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_says_how_its_request_goes_on() {
+    fn a_head_decides_what_follows_it() {
         const GET: &str = "GET /a HTTP/1.1";
         for (fields, framing_of) in [
             (&["Host: a"][..], Framing::Length(0)),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_of_a_target_is_that_of_the_request() {
+    fn an_absolute_target_has_the_host_of_the_host_header() {
         for (target, host, is_good) in [
             ("http://a/x", "A", true),
             ("http://a:80?x", "a:80", true),

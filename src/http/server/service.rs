@@ -1,4 +1,4 @@
-//! The router as hyper calls it: told who asks, and honest about connections that will close.
+//! The hyper service of one connection: calls the router with the peer's address and a stream permit.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,7 +20,7 @@ use tower::Service as _;
 use super::connection_state::ConnectionState;
 use super::drain_on_drop::DrainOnDrop;
 use super::idle_timeout::TimeoutBody;
-use super::lingering_close::Answer;
+use super::lingering_close::ErrorAnswer;
 use super::stream_limit::{ConnectionStreamLimit, PermitBody, StreamPermit};
 use super::{Peer, ServerSettings, Source};
 
@@ -29,10 +29,10 @@ pub(super) struct ConnectionService {
     pub(super) router: Router,
     pub(super) peer: Peer,
     pub(super) source: Source,
-    pub(super) link: Arc<ConnectionState>,
+    pub(super) connection: Arc<ConnectionState>,
     pub(super) settings: Arc<ServerSettings>,
-    /// Of HTTP/2.
-    pub(super) budget: Option<ConnectionStreamLimit>,
+    /// HTTP/2 only.
+    pub(super) stream_limit: Option<ConnectionStreamLimit>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for ConnectionService {
@@ -41,34 +41,34 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Future = ResponseFuture;
 
     fn call(&self, request: Request<Incoming>) -> ResponseFuture {
-        self.link.head_complete();
+        self.connection.head_complete();
         let has_body = !request.body().is_end_stream();
         let idle = self.settings.idle;
         let http2 = request.version() >= Version::HTTP_2;
-        let upload = (has_body && !http2).then(|| Arc::clone(&self.link));
-        self.link.set_body_unread(upload.is_some());
+        let upload = (has_body && !http2).then(|| Arc::clone(&self.connection));
+        self.connection.set_body_unread(upload.is_some());
         let mut request = request.map(|body| match &upload {
-            Some(link) => {
-                let link = Arc::clone(link);
-                Body::new(TimeoutBody::new(Upload { body, link }, idle))
+            Some(connection) => {
+                let connection = Arc::clone(connection);
+                Body::new(TimeoutBody::new(TrackedUpload { body, connection }, idle))
             }
             None if has_body => Body::new(TimeoutBody::new(DrainOnDrop::new(body), idle)),
             None => Body::empty(),
         });
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(self.source);
-        let state = match &self.budget {
+        let state = match &self.stream_limit {
             None => State::routed(&self.router, request, None),
-            Some(budget) => self.placed(budget, request),
+            Some(limit) => self.call_within(limit, request),
         };
         ResponseFuture { state, upload }
     }
 }
 
 impl ConnectionService {
-    fn placed(&self, budget: &ConnectionStreamLimit, request: Request<Body>) -> State {
+    fn call_within(&self, limit: &ConnectionStreamLimit, request: Request<Body>) -> State {
         if is_misdirected(&request) {
-            let answer = Answer {
+            let answer = ErrorAnswer {
                 status: StatusCode::BAD_REQUEST,
                 code: "bad_request",
                 message: "The Host is not the :authority of the request. Send one of them."
@@ -76,13 +76,13 @@ impl ConnectionService {
             };
             return State::answered(&answer, &self.settings, &request);
         }
-        if let Some(place) = budget.try_enter() {
-            return State::routed(&self.router, request, Some(place));
+        if let Some(permit) = limit.try_acquire() {
+            return State::routed(&self.router, request, Some(permit));
         }
-        match budget.enter(request.headers(), self.settings.idle) {
+        match limit.acquire(request.headers(), self.settings.idle) {
             None => State::overloaded(&self.settings, &request),
-            Some(place) => State::Waiting {
-                place: Box::pin(place),
+            Some(permit) => State::Waiting {
+                permit: Box::pin(permit),
                 waiting: Some(Box::new(Waiting {
                     router: self.router.clone(),
                     settings: Arc::clone(&self.settings),
@@ -108,8 +108,8 @@ fn is_misdirected(request: &Request<Body>) -> bool {
 }
 
 pin_project! {
-    /// An answer that comes before the upload was read to its end says `Connection: close`: hyper
-    /// closes then, and the client must not send its next request into that.
+    /// Adds `Connection: close` to an answer that precedes the end of the upload: hyper closes then, and
+    /// the client must not send another request.
     pub(super) struct ResponseFuture {
         #[pin]
         state: State,
@@ -117,7 +117,7 @@ pin_project! {
     }
 }
 
-/// A request whose stream has no place yet.
+/// A request whose stream has no permit yet.
 struct Waiting {
     router: Router,
     settings: Arc<ServerSettings>,
@@ -125,18 +125,18 @@ struct Waiting {
 }
 
 pin_project! {
-    // Nearly every request is routed at once: a box would cost each an allocation.
+    // Nearly every request is routed at once, and a box would cost it an allocation.
     #[allow(clippy::large_enum_variant)]
     #[project = StateProjection]
     enum State {
         Waiting {
-            place: Pin<Box<dyn Future<Output = Option<StreamPermit>> + Send>>,
+            permit: Pin<Box<dyn Future<Output = Option<StreamPermit>> + Send>>,
             waiting: Option<Box<Waiting>>,
         },
         Routed {
             #[pin]
             route: RouteFuture<Infallible>,
-            place: Option<StreamPermit>,
+            permit: Option<StreamPermit>,
         },
         Answered {
             answer: Option<Box<Response>>,
@@ -146,14 +146,14 @@ pin_project! {
 
 impl State {
     /// A router is always ready.
-    fn routed(router: &Router, request: Request<Body>, place: Option<StreamPermit>) -> Self {
+    fn routed(router: &Router, request: Request<Body>, permit: Option<StreamPermit>) -> Self {
         Self::Routed {
             route: router.clone().call(request),
-            place,
+            permit,
         }
     }
 
-    fn answered(answer: &Answer, settings: &ServerSettings, request: &Request<Body>) -> Self {
+    fn answered(answer: &ErrorAnswer, settings: &ServerSettings, request: &Request<Body>) -> Self {
         let origin = request.headers().get(ORIGIN).map(HeaderValue::as_bytes);
         let answer = answer.to_response(&settings.cors, origin);
         Self::Answered {
@@ -162,7 +162,7 @@ impl State {
     }
 
     fn overloaded(settings: &ServerSettings, request: &Request<Body>) -> Self {
-        let answer = Answer {
+        let answer = ErrorAnswer {
             status: StatusCode::SERVICE_UNAVAILABLE,
             code: "unavailable",
             message: "Too many streams of HTTP/2 are open. Try again later.".to_owned(),
@@ -177,8 +177,8 @@ impl Future for State {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         loop {
             let next = match self.as_mut().project() {
-                StateProjection::Waiting { place, waiting } => {
-                    let place = ready!(place.as_mut().poll(cx));
+                StateProjection::Waiting { permit, waiting } => {
+                    let permit = ready!(permit.as_mut().poll(cx));
                     let Some(waiting) = waiting.take() else {
                         return Poll::Pending;
                     };
@@ -187,15 +187,15 @@ impl Future for State {
                         settings,
                         request,
                     } = *waiting;
-                    match place {
-                        Some(place) => Self::routed(&router, request, Some(place)),
+                    match permit {
+                        Some(permit) => Self::routed(&router, request, Some(permit)),
                         None => Self::overloaded(&settings, &request),
                     }
                 }
-                StateProjection::Routed { route, place } => {
+                StateProjection::Routed { route, permit } => {
                     let Ok(answer) = ready!(route.poll(cx));
-                    return Poll::Ready(match place.take() {
-                        Some(place) => answer.map(|body| Body::new(PermitBody::new(body, place))),
+                    return Poll::Ready(match permit.take() {
+                        Some(permit) => answer.map(|body| Body::new(PermitBody::new(body, permit))),
                         None => answer,
                     });
                 }
@@ -216,7 +216,11 @@ impl Future for ResponseFuture {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut answer = ready!(this.state.poll(cx));
-        if this.upload.as_ref().is_some_and(|link| link.body_unread()) {
+        if this
+            .upload
+            .as_ref()
+            .is_some_and(|connection| connection.body_unread())
+        {
             answer
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -225,13 +229,13 @@ impl Future for ResponseFuture {
     }
 }
 
-/// Notes when the last byte was read.
-struct Upload {
+/// An HTTP/1 request body that records when its last byte was read.
+struct TrackedUpload {
     body: Incoming,
-    link: Arc<ConnectionState>,
+    connection: Arc<ConnectionState>,
 }
 
-impl HttpBody for Upload {
+impl HttpBody for TrackedUpload {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -241,7 +245,7 @@ impl HttpBody for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         if frame.is_none() || self.body.is_end_stream() {
-            self.link.set_body_unread(false);
+            self.connection.set_body_unread(false);
         }
         Poll::Ready(frame)
     }

@@ -1,15 +1,15 @@
-//! Tasks of HTTP/2 streams, which hyper lets go of with their connection.
+//! Runs the tasks of HTTP/2 streams, which outlive their connection.
 
 use hyper::rt::Executor;
 use tokio_util::task::TaskTracker;
 
-/// Runs them where they can be waited for.
+/// Tracks the tasks, so that the shutdown can wait for them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StreamExecutor(TaskTracker);
 
 impl StreamExecutor {
-    /// Returns when those of the connections that have ended have ended, too.
-    pub(super) async fn ended(&self) {
+    /// Returns when every task has ended; for use after all connections have ended.
+    pub(super) async fn wait(&self) {
         self.0.close();
         self.0.wait().await;
     }

@@ -1,10 +1,8 @@
-//! How many streams of HTTP/2 are answered at the same time, and so what all connections together
-//! hold in memory.
+//! Concurrency limit for HTTP/2 streams, which bounds the memory of all connections.
 //!
-//! A connection may open 128 streams, and a client that takes nothing keeps what each of them has read.
-//! So every connection has a few streams of its own, whatever others do, and all share a number of
-//! further ones. A stream that finds no place waits with its head alone; where too many wait, it is
-//! refused.
+//! A connection may open 128 streams, and the answer of each holds memory while its client reads nothing.
+//! So every connection has a few permits of its own, and all connections share further ones. A stream
+//! without a permit waits with its head alone; where too many wait, it is refused.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,16 +17,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::hyper_limits::H2_MAX_STREAMS;
 
-/// StreamExecutor that a connection always has.
+/// Permits of each connection's own.
 const OWN_STREAMS: usize = 2;
-/// StreamExecutor past those, of all connections. Each holds one piece of a body, mostly 64 KiB.
+/// Further permits, of all connections. Each stream holds one chunk of a body, mostly 64 KiB.
 const SHARED_STREAMS: usize = 512;
-/// KiB of streams that wait, heads included, over all connections.
+/// Memory of waiting streams with their heads, over all connections.
 const WAITING_KIB: usize = 8 * 1024;
-/// KiB of a stream that waits, beside its head.
+/// Memory of a waiting stream besides its head.
 const WAITING_STREAM_KIB: usize = 4;
 
-/// Of one [`super::Server`].
+/// The limit of one [`super::Server`].
 #[derive(Debug, Clone)]
 pub(super) struct StreamLimit {
     shared: Arc<Semaphore>,
@@ -45,7 +43,7 @@ impl Default for StreamLimit {
 }
 
 impl StreamLimit {
-    /// The part of one connection. A trusted proxy speaks for many clients: all its streams are its own.
+    /// The limit of one connection. A trusted proxy has many clients: it has a permit for every stream.
     pub(super) fn of_connection(&self, trusted: bool) -> ConnectionStreamLimit {
         let own = if trusted {
             H2_MAX_STREAMS as usize
@@ -65,92 +63,91 @@ pub(super) struct ConnectionStreamLimit {
     all: StreamLimit,
 }
 
-/// A stream's place: held by its answer, and by the bytes of it that are not written.
+/// Held by a stream's answer, and by its bytes that are not written yet.
 pub(super) type StreamPermit = Arc<OwnedSemaphorePermit>;
 
 impl ConnectionStreamLimit {
-    /// A place that is free now.
-    pub(super) fn try_enter(&self) -> Option<StreamPermit> {
+    pub(super) fn try_acquire(&self) -> Option<StreamPermit> {
         let own = Arc::clone(&self.own).try_acquire_owned();
-        let place = own.or_else(|_| Arc::clone(&self.all.shared).try_acquire_owned());
-        place.ok().map(Arc::new)
+        let permit = own.or_else(|_| Arc::clone(&self.all.shared).try_acquire_owned());
+        permit.ok().map(Arc::new)
     }
 
-    /// A place when there is one, at most after `patience`. `None` where too many wait already; the
-    /// future is `None` where none became free.
-    pub(super) fn enter(
+    /// Waits for a permit, at most for `timeout`. `None`: too many streams wait already; the future gives
+    /// `None` where no permit became free.
+    pub(super) fn acquire(
         &self,
         head: &HeaderMap,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<impl Future<Output = Option<StreamPermit>> + Send + 'static> {
         let fields = head.iter();
         let bytes: usize = fields
             .map(|(name, value)| name.as_str().len() + value.len())
             .sum();
         let kib = u32::try_from(WAITING_STREAM_KIB + bytes / 1024).unwrap_or(u32::MAX);
-        let waits = Arc::clone(&self.all.waiting)
+        let waiting = Arc::clone(&self.all.waiting)
             .try_acquire_many_owned(kib)
             .ok()?;
         let (own, shared) = (Arc::clone(&self.own), Arc::clone(&self.all.shared));
         Some(async move {
-            let place = async {
+            let permit = async {
                 tokio::select! {
                     biased;
-                    place = own.acquire_owned() => place,
-                    place = shared.acquire_owned() => place,
+                    permit = own.acquire_owned() => permit,
+                    permit = shared.acquire_owned() => permit,
                 }
             };
-            let place = tokio::time::timeout(patience, place).await;
-            drop(waits);
-            place.ok()?.ok().map(Arc::new)
+            let permit = tokio::time::timeout(timeout, permit).await;
+            drop(waiting);
+            permit.ok()?.ok().map(Arc::new)
         })
     }
 }
 
-/// An answer's body that keeps its place until its last byte is written, and reads its next piece when
-/// the one before is written.
+/// An answer's body that holds its permit until the last byte is written, and reads a chunk only when
+/// the chunk before is written.
 pub(super) struct PermitBody {
     body: Body,
-    place: StreamPermit,
-    unwritten: Option<Arc<Unwritten>>,
-    /// Waits for that piece.
+    permit: StreamPermit,
+    /// The chunk that hyper has not written yet.
+    unwritten: Option<Arc<ChunkState>>,
     written: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl PermitBody {
-    pub(super) fn new(body: Body, place: StreamPermit) -> Self {
+    pub(super) fn new(body: Body, permit: StreamPermit) -> Self {
         Self {
             body,
-            place,
+            permit,
             unwritten: None,
             written: None,
         }
     }
 }
 
-/// Told when hyper lets go of a piece.
+/// Notified when hyper drops a chunk.
 #[derive(Debug, Default)]
-struct Unwritten {
+struct ChunkState {
     written: Notify,
 }
 
-/// A piece as hyper has it.
-struct Piece {
+/// The bytes that hyper holds.
+struct Chunk {
     bytes: Bytes,
-    unwritten: Arc<Unwritten>,
-    _place: StreamPermit,
+    state: Arc<ChunkState>,
+    _permit: StreamPermit,
 }
 
-impl AsRef<[u8]> for Piece {
+impl AsRef<[u8]> for Chunk {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Drop for Piece {
+impl Drop for Chunk {
     fn drop(&mut self) {
-        // Kept for a body that does not wait yet.
-        self.unwritten.written.notify_one();
+        // The permit of `Notify` is kept for a body that does not wait yet.
+        self.state.written.notify_one();
     }
 }
 
@@ -178,12 +175,12 @@ impl HttpBody for PermitBody {
                     if bytes.is_empty() {
                         return bytes;
                     }
-                    let unwritten = Arc::<Unwritten>::default();
-                    this.unwritten = Some(Arc::clone(&unwritten));
-                    Bytes::from_owner(Piece {
+                    let state = Arc::<ChunkState>::default();
+                    this.unwritten = Some(Arc::clone(&state));
+                    Bytes::from_owner(Chunk {
                         bytes,
-                        unwritten,
-                        _place: Arc::clone(&this.place),
+                        state,
+                        _permit: Arc::clone(&this.permit),
                     })
                 })
             })
@@ -205,68 +202,68 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
     async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
         std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx).is_pending())).await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_has_its_own_places_whatever_others_hold() {
-        let budget = StreamLimit::default();
-        let greedy = budget.of_connection(false);
-        let held: Vec<_> = std::iter::from_fn(|| greedy.try_enter()).collect();
+    async fn a_connection_has_its_own_permits_whatever_others_hold() {
+        let limit = StreamLimit::default();
+        let greedy = limit.of_connection(false);
+        let held: Vec<_> = std::iter::from_fn(|| greedy.try_acquire()).collect();
         assert_eq!(held.len(), OWN_STREAMS + SHARED_STREAMS);
-        let other = budget.of_connection(false);
-        let own: Vec<_> = std::iter::from_fn(|| other.try_enter()).collect();
+        let other = limit.of_connection(false);
+        let own: Vec<_> = std::iter::from_fn(|| other.try_acquire()).collect();
         assert_eq!(own.len(), OWN_STREAMS);
-        let proxy = budget.of_connection(true);
-        let streams = std::iter::from_fn(|| proxy.try_enter());
+        let proxy = limit.of_connection(true);
+        let streams = std::iter::from_fn(|| proxy.try_acquire());
         assert_eq!(streams.collect::<Vec<_>>().len(), H2_MAX_STREAMS as usize);
 
         let head = HeaderMap::new();
-        let waits = other.enter(&head, PATIENCE).unwrap();
+        let waits = other.acquire(&head, TIMEOUT).unwrap();
         assert!(waits.await.is_none());
-        let waits = tokio::spawn(other.enter(&head, PATIENCE).unwrap());
+        let waits = tokio::spawn(other.acquire(&head, TIMEOUT).unwrap());
         tokio::task::yield_now().await;
         drop(own);
         assert!(waits.await.unwrap().is_some());
     }
 
     #[tokio::test]
-    async fn what_waits_is_bounded_with_its_heads() {
-        let budget = StreamLimit::default();
-        let connection = budget.of_connection(false);
+    async fn waiting_streams_are_bounded_with_their_heads() {
+        let limit = StreamLimit::default();
+        let connection = limit.of_connection(false);
         let mut head = HeaderMap::new();
         head.insert("x", "y".repeat(14 * 1024).parse().unwrap());
-        let waiting: Vec<_> = std::iter::from_fn(|| connection.enter(&head, PATIENCE)).collect();
+        let waiting: Vec<_> = std::iter::from_fn(|| connection.acquire(&head, TIMEOUT)).collect();
         assert_eq!(waiting.len(), WAITING_KIB / (WAITING_STREAM_KIB + 14));
         drop(waiting);
-        assert!(connection.enter(&head, PATIENCE).is_some());
+        assert!(connection.acquire(&head, TIMEOUT).is_some());
     }
 
     #[tokio::test]
-    async fn a_place_is_free_when_the_last_byte_is_written() {
-        let budget = StreamLimit::default();
-        let connection = budget.of_connection(false);
-        let places = || connection.own.available_permits();
+    async fn a_permit_is_free_when_the_last_byte_is_written() {
+        let limit = StreamLimit::default();
+        let connection = limit.of_connection(false);
+        let permits = || connection.own.available_permits();
         let body = Body::from_stream(futures_util::stream::iter([
             Ok::<_, std::io::Error>(Bytes::from_static(b"one")),
             Ok(Bytes::from_static(b"two")),
         ]));
-        let mut body = PermitBody::new(body, connection.try_enter().unwrap());
+        let mut body = PermitBody::new(body, connection.try_acquire().unwrap());
         let one = body.frame().await.unwrap().unwrap().into_data().unwrap();
         let mut two = Box::pin(body.frame());
         assert!(is_pending(&mut two).await);
-        // A part of the piece keeps it.
+        // A slice of the chunk keeps it.
         let part = one.slice(1..);
         drop(one);
         assert!(is_pending(&mut two).await);
         drop(part);
         let two = two.await.unwrap().unwrap().into_data().unwrap();
         drop(body);
-        assert_eq!(places(), OWN_STREAMS - 1);
+        assert_eq!(permits(), OWN_STREAMS - 1);
         drop(two);
-        assert_eq!(places(), OWN_STREAMS);
+        assert_eq!(permits(), OWN_STREAMS);
     }
 }

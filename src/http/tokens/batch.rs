@@ -1,4 +1,4 @@
-//! `POST /tokens`: many at once, all or none.
+//! Handler of `POST /tokens`: creates up to 1,000 tokens, all or none.
 
 use asset_gateway_backends::token_store::Created;
 use axum::Json;
@@ -17,7 +17,7 @@ use crate::http::state::AppState;
 use crate::tokens::issue::IssueRequest;
 
 const MAX_TOKENS: usize = 1_000;
-const BODY_LIMIT: usize = 8 * 1024 * 1024;
+const BODY_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
 /// The body of `POST /tokens`.
 #[derive(utoipa::ToSchema)]
@@ -43,7 +43,7 @@ pub async fn create_batch(
     State(state): State<AppState>,
     body: Body,
 ) -> Result<Response, GatewayError> {
-    let mut body = json::object(body, BODY_LIMIT).await?;
+    let mut body = json::object(body, BODY_LIMIT_BYTES).await?;
     let tokens = match body.remove("tokens") {
         Some(Value::Array(tokens)) if (1..=MAX_TOKENS).contains(&tokens.len()) => tokens,
         Some(_) | None => {

@@ -1,4 +1,4 @@
-//! `GET /tokens` and `DELETE /tokens`: what matches a filter.
+//! Handlers of `GET /tokens` and `DELETE /tokens`: lists or revokes the tokens that match a filter.
 
 use asset_gateway_backends::token_store::{Filter, Method, TokenState};
 use axum::Json;
@@ -33,14 +33,14 @@ struct Query {
     filter: Filter,
     limit: Option<usize>,
     cursor: Option<String>,
-    /// The whole bucket is meant.
+    /// `all=true`: the whole bucket.
     all: bool,
 }
 
 fn read(query: Option<&str>, known: &[&str]) -> Result<Query, GatewayError> {
     let mut read = Query::default();
     for (name, value) in query::parameters(query, known)? {
-        let bad = |expected| query::bad(&name, expected);
+        let bad = |expected| query::invalid(&name, expected);
         match name.as_str() {
             "bucket" => read.filter.bucket = Some(value),
             "prefix" => read.filter.prefix = Some(value),
@@ -94,7 +94,7 @@ pub async fn list(
         "bucket", "prefix", "tag", "method", "state", "limit", "cursor",
     ];
     let query = read(query.as_deref(), &known)?;
-    let limit = query.limit.unwrap_or(query::DEFAULT_LIMIT);
+    let limit = query.limit.unwrap_or(query::DEFAULT_PAGE_ROWS);
     let cursor = query.cursor.as_deref();
     let page = state.store().list(&query.filter, limit, cursor).await;
     let page = page
@@ -107,9 +107,9 @@ pub async fn list(
     }))
 }
 
-/// Refuses what does not say clearly how much is to be revoked: a whole bucket is only meant where
-/// `all=true` says so, and then nothing else is.
-fn revocation(query: &Query) -> Result<(), GatewayError> {
+/// Refuses a filter that does not tell clearly what to revoke: a whole bucket needs `all=true`, and `all`
+/// allows neither prefix nor tag.
+fn check_revocation(query: &Query) -> Result<(), GatewayError> {
     let Filter {
         bucket,
         prefix,
@@ -143,7 +143,7 @@ pub async fn delete_matching(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Deleted>, GatewayError> {
     let query = read(query.as_deref(), &["bucket", "prefix", "tag", "all"])?;
-    revocation(&query)?;
+    check_revocation(&query)?;
     let deleted = state.store().delete_matching(&query.filter).await;
     let deleted = deleted.map_err(GatewayError::store)?;
     Ok(Json(Deleted { deleted }))

@@ -1,4 +1,4 @@
-//! Tokens as the control plane shows them.
+//! Response bodies of the control plane's calls about tokens.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn status_url(state: &AppState, token: &TokenSecret) -> String {
     format!("{}/token/{}/status", state.public_base(), token.expose())
 }
 
-/// −1 where there is no limit.
+/// −1: no limit.
 fn signed(limit: Option<u64>) -> i64 {
     limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX))
 }
