@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use clap::{Parser, Subcommand};
 
 use crate::config::features::Feature;
-use crate::config::{Config, ConfigError, Source, embedded, process_variables};
+use crate::config::{Config, ConfigError, ConfigSource, embedded, process_variables};
 use crate::{app, telemetry};
 
 /// A running gateway broke, or could not start for a reason outside its configuration.
@@ -67,7 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return code(u8::try_from(error.exit_code()).unwrap_or(CONFIGURATION));
         }
     };
-    let source = Source::locate(arguments.config);
+    let source = ConfigSource::locate(arguments.config);
     let command = match arguments.command.unwrap_or(Command::Serve) {
         Command::Callbacks(asked) => return callbacks::run(asked, &source),
         Command::Store(asked) => return store::run(&asked, &source),
@@ -81,7 +81,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// All that `serve` refuses as well; what only the machine can say is left to it.
-fn check(config: Config, _: &Source) -> ExitCode {
+fn check(config: Config, _: &ConfigSource) -> ExitCode {
     if let Err(error) = telemetry::logs::check() {
         eprintln!("asset-gateway: {error}");
         return code(CONFIGURATION);
@@ -93,14 +93,16 @@ fn check(config: Config, _: &Source) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn serve(mut config: Config, source: &Source) -> ExitCode {
+fn serve(mut config: Config, source: &ConfigSource) -> ExitCode {
     if let Err(error) = telemetry::logs::install() {
         eprintln!("asset-gateway: {error}");
         return code(CONFIGURATION);
     }
     match source {
-        Source::File(path) => tracing::info!(file.path = %path.display(), "configuration read"),
-        Source::Embedded => tracing::info!("no configuration: running on embedded parts"),
+        ConfigSource::File(path) => {
+            tracing::info!(file.path = %path.display(), "configuration read")
+        }
+        ConfigSource::Embedded => tracing::info!("no configuration: running on embedded parts"),
     }
     for warning in config.warnings() {
         tracing::warn!("{warning}");

@@ -1,10 +1,9 @@
-//! The configuration: defaults ← YAML file ← environment, checked before anything starts.
+//! The configuration: defaults, overridden by a YAML file, overridden by the environment.
 //!
-//! One struct for each section; every field documents its default. Text with rules of its own
-//! (addresses, tokens, networks) is parsed into a type while it is read, what depends on several
-//! keys is checked afterwards, and all that is found is reported together as a [`ConfigError`]. The
-//! parts that will be opened are asked for what they refuse, too: what passes here starts, on a machine
-//! that lets it.
+//! There is one struct for each section; every field documents its default. Text with a format
+//! (addresses, tokens, networks) is parsed into a type while it is read. Rules between keys are checked
+//! afterwards, then the checks of the stores and adapters. All problems are reported together as a
+//! [`ConfigError`], so that a valid configuration starts unless the machine prevents it.
 
 pub mod allowed_host;
 pub mod bucket;
@@ -26,9 +25,9 @@ pub mod metrics;
 pub mod networks;
 pub mod redis;
 mod schema;
-mod secret;
+mod secret_file;
 pub mod server;
-pub mod store;
+pub mod token_store;
 
 use std::collections::BTreeMap;
 
@@ -47,13 +46,13 @@ pub use error::ConfigError;
 pub use features::check_features;
 pub use images::ImagesConfig;
 pub use limits::LimitsConfig;
-pub use load::Source;
+pub use load::ConfigSource;
 pub use metrics::MetricsConfig;
 pub use redis::RedisConfig;
 pub use server::{ListenAddress, ServerConfig};
-pub use store::{SledConfig, TokenStoreConfig, TokenStoreKind};
+pub use token_store::{SledConfig, TokenStoreConfig, TokenStoreKind};
 
-/// The whole configuration. A module is handed its own section, never this.
+/// The whole configuration. Each module gets its own section, never this struct.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -64,7 +63,7 @@ pub struct Config {
     /// Default: none.
     pub redis: Option<RedisConfig>,
     pub control: ControlConfig,
-    /// Keys of storage providers by the name that buckets give. Default: none.
+    /// Keys of storage providers, by the name that buckets refer to. Default: none.
     pub credentials: BTreeMap<String, CredentialConfig>,
     /// Buckets by the alias that clients give. Default: none.
     pub buckets: BTreeMap<String, BucketConfig>,
@@ -73,18 +72,18 @@ pub struct Config {
     pub direct: Option<DirectConfig>,
     pub cors: CorsConfig,
     pub limits: LimitsConfig,
-    /// Default: none, which leaves the image plane off.
+    /// Default: none, the image plane is off.
     pub images: Option<ImagesConfig>,
-    /// Started without a configuration: see [`embedded`].
+    /// The gateway runs without a configuration, see [`embedded`].
     #[serde(skip)]
     pub embedded: bool,
-    /// The control token that embedded mode made, for [`embedded::banner`].
+    /// The control token that embedded mode has generated, for [`embedded::banner`].
     #[serde(skip)]
     pub embedded_token: Option<Secret>,
 }
 
 impl Config {
-    /// The store that is asked for: `token_store.kind`, else Redis where there is a `redis` section.
+    /// `token_store.kind`, else Redis if there is a `redis` section, else sled.
     pub fn token_store_kind(&self) -> TokenStoreKind {
         match (self.token_store.kind, &self.redis) {
             (Some(kind), _) => kind,
@@ -93,7 +92,7 @@ impl Config {
         }
     }
 
-    /// What opens the token store and the callback queue.
+    /// Settings that open the token store and the callback queue.
     pub fn token_store_settings(&self) -> TokenStoreSettings {
         match self.token_store_kind() {
             TokenStoreKind::Sled => TokenStoreSettings::Sled(self.sled.settings()),
@@ -103,7 +102,7 @@ impl Config {
         }
     }
 
-    /// What opens each bucket, by alias, keys of its credential filled in.
+    /// Settings that open each bucket, by alias, with the keys of its credential.
     pub fn bucket_settings(&self) -> BTreeMap<String, BucketSettings> {
         let settings = |bucket: &BucketConfig| {
             let credential = self.credentials.get(&bucket.credential);
@@ -115,7 +114,7 @@ impl Config {
             .collect()
     }
 
-    /// What is allowed but hardly meant; for the log at start.
+    /// Valid settings that are probably mistakes; logged at start.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.buckets.is_empty() {

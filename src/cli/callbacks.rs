@@ -12,7 +12,7 @@ use reqwest::{Client, Method, Url};
 use serde_json::Value;
 
 use super::{RUNTIME, code};
-use crate::config::{Config, Source, embedded, process_variables};
+use crate::config::{Config, ConfigSource, embedded, process_variables};
 
 #[derive(Debug, Args)]
 pub struct Callbacks {
@@ -67,7 +67,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Why nothing was printed.
 type Failure = String;
 
-pub fn run(asked: Callbacks, source: &Source) -> ExitCode {
+pub fn run(asked: Callbacks, source: &ConfigSource) -> ExitCode {
     let done = runtime().and_then(|runtime| {
         let gateway = Gateway::find(asked.url, asked.token_file.as_deref(), source)?;
         runtime.block_on(gateway.call(asked.what))
@@ -98,7 +98,7 @@ impl Gateway {
     fn find(
         url: Option<String>,
         token_file: Option<&Path>,
-        source: &Source,
+        source: &ConfigSource,
     ) -> Result<Self, Failure> {
         let base = match url {
             Some(url) => base(&url)?,
@@ -107,8 +107,8 @@ impl Gateway {
         let kept = embedded::token_file(Path::new(embedded::DATA));
         let file = match (token_file, source) {
             (Some(file), _) => file,
-            (None, Source::Embedded) => &kept,
-            (None, Source::File(_)) => {
+            (None, ConfigSource::Embedded) => &kept,
+            (None, ConfigSource::File(_)) => {
                 return Err("name a file that holds a control token: --token-file FILE".into());
             }
         };
@@ -216,7 +216,7 @@ fn base(text: &str) -> Result<Url, Failure> {
 }
 
 /// Where the gateway of this configuration listens, as this machine reaches it.
-fn listening(source: &Source) -> Result<Url, Failure> {
+fn listening(source: &ConfigSource) -> Result<Url, Failure> {
     let config = Config::load(source, &process_variables()).map_err(|error| error.to_string())?;
     let listen = &config.server.listen;
     let url = listen.local_url(listen.port());

@@ -14,7 +14,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 use super::{CONFIGURATION, RUNTIME, code};
-use crate::config::{Config, Source, TokenStoreKind, process_variables};
+use crate::config::{Config, ConfigSource, TokenStoreKind, process_variables};
 use crate::tokens::Digester;
 
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ enum Engine {
 /// Why the store was not moved.
 type Failure = Box<dyn std::error::Error>;
 
-pub fn run(asked: &Store, source: &Source) -> ExitCode {
+pub fn run(asked: &Store, source: &ConfigSource) -> ExitCode {
     let mut config = match Config::load(source, &process_variables()) {
         Ok(config) => config,
         Err(error) => return super::refuse(&error),

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use url::Host;
 
-/// `hooks.example.com`, `*.example.com` (everything below it, not itself), an IP address; each with
-/// a port, or without one for any.
+/// `hooks.example.com`, `*.example.com` (every subdomain, not the domain itself) or an IP address; with a
+/// port, or without one for any port.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct AllowedHost {
-    /// As URLs have it: lower case, punycode.
+    /// As in URLs: lower case, punycode.
     host: Host<String>,
-    below: bool,
+    subdomains: bool,
     port: Option<u16>,
 }
 
@@ -21,7 +21,7 @@ impl AllowedHost {
         let same = match (&self.host, host) {
             (Host::Domain(allowed), Host::Domain(name)) => {
                 let name = name.strip_suffix('.').unwrap_or(name);
-                match self.below {
+                match self.subdomains {
                     false => name == allowed,
                     true => name
                         .strip_suffix(allowed.as_str())
@@ -53,7 +53,7 @@ fn parse(text: &str) -> Option<AllowedHost> {
     if let Ok(IpAddr::V6(address)) = text.parse() {
         return Some(AllowedHost {
             host: Host::Ipv6(address),
-            below: false,
+            subdomains: false,
             port: None,
         });
     }
@@ -61,7 +61,7 @@ fn parse(text: &str) -> Option<AllowedHost> {
         Some((host, port)) if !text.ends_with(']') => (host, Some(port.parse().ok()?)),
         Some(_) | None => (text, None),
     };
-    let (host, below) = match host.strip_prefix("*.") {
+    let (host, subdomains) = match host.strip_prefix("*.") {
         Some(domain) => (domain, true),
         None => (host, false),
     };
@@ -73,10 +73,14 @@ fn parse(text: &str) -> Option<AllowedHost> {
             }
             Host::Domain(domain.to_owned())
         }
-        Host::Ipv4(_) | Host::Ipv6(_) if below => return None,
+        Host::Ipv4(_) | Host::Ipv6(_) if subdomains => return None,
         address @ (Host::Ipv4(_) | Host::Ipv6(_)) => address,
     };
-    Some(AllowedHost { host, below, port })
+    Some(AllowedHost {
+        host,
+        subdomains,
+        port,
+    })
 }
 
 #[cfg(test)]
@@ -84,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_read_as_urls_have_them() {
+    fn hosts_are_normalised_as_in_urls() {
         let parsed = |text: &str| parse(text).map(|entry| (entry.host.to_string(), entry.port));
         for (text, host, port) in [
             ("Hooks.Example.COM", "hooks.example.com", None),

@@ -1,4 +1,4 @@
-//! `buckets`: what clients call by an alias.
+//! The section `buckets`: storage buckets by alias.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::CredentialConfig;
 use super::error::Problems;
-use super::features::{Feature, Part};
+use super::features::{Component, Feature};
 use super::server::http_url;
 
 /// One entry of `buckets`.
@@ -17,24 +17,23 @@ use super::server::http_url;
 pub struct BucketConfig {
     /// Default: `s3`.
     pub provider: ProviderName,
-    /// Which adapter talks to it. Default: the one that is compiled in; with both, `aws` for `s3`
-    /// and `ctyun`, else `opendal`.
+    /// The adapter. Default: the compiled one; with both, `aws` for `s3` and `ctyun`, else `opendal`.
     pub backend: Option<BackendName>,
-    /// The bucket's name at the provider. Needed, except for `fs` and `memory`.
+    /// The bucket's name at the provider. Required, except for `fs` and `memory`.
     pub bucket: String,
-    /// Default: none; needed where there is no `endpoint`.
+    /// Default: none; required without an `endpoint`.
     pub region: String,
-    /// `scheme://host[:port]`. Default: the provider's own for the region.
+    /// `scheme://host[:port]`. Default: the provider's endpoint for the region.
     pub endpoint: String,
-    /// The endpoint that browsers are sent to; signing only. Default: `endpoint`.
+    /// The endpoint in URLs for browsers; used for signing only. Default: `endpoint`.
     pub public_endpoint: String,
-    /// An entry of `credentials`. Needed, except for `fs` and `memory`.
+    /// An entry of `credentials`. Required, except for `fs` and `memory`.
     pub credential: String,
-    /// `endpoint/bucket/key` in place of `bucket.endpoint/key`. Default: false.
+    /// `endpoint/bucket/key` instead of `bucket.endpoint/key`. Default: false.
     pub force_path_style: bool,
     /// How POST policies are signed. Default: `v4`.
     pub post_signature: Option<PostSignature>,
-    /// Folder of an `fs` bucket, made where it is missing. Needed there.
+    /// Folder of an `fs` bucket, created if missing. Required there.
     pub root: PathBuf,
 }
 
@@ -77,7 +76,7 @@ impl ProviderName {
         }
     }
 
-    /// Reached over the network, with keys.
+    /// Whether the provider is reached over the network, with keys.
     fn is_remote(self) -> bool {
         match self {
             Self::S3 | Self::Cos | Self::Ctyun | Self::Oss => true,
@@ -85,14 +84,14 @@ impl ProviderName {
         }
     }
 
-    fn aws_speaks_it(self) -> bool {
+    fn has_aws_adapter(self) -> bool {
         match self {
             Self::S3 | Self::Ctyun | Self::Cos => true,
             Self::Oss | Self::Fs | Self::Memory => false,
         }
     }
 
-    /// Where both adapters are compiled in.
+    /// Whether `aws` is the default when both adapters are compiled.
     fn prefers_aws(self) -> bool {
         match self {
             Self::S3 | Self::Ctyun => true,
@@ -102,17 +101,19 @@ impl ProviderName {
 }
 
 impl BucketConfig {
-    /// The adapter that is asked for, or picked where `backend` is left out.
+    /// `backend`, or the default where it is left out.
     pub fn adapter(&self) -> Adapter {
-        let is_there = |part: Part, feature: Feature| part.is_built() && feature.is_compiled();
-        let aws = is_there(Part::Aws, Feature::Aws);
-        let opendal = is_there(Part::Opendal, Feature::Opendal);
+        let has = |component: Component, feature: Feature| {
+            component.is_implemented() && feature.is_compiled()
+        };
+        let aws = has(Component::Aws, Feature::Aws);
+        let opendal = has(Component::Opendal, Feature::Opendal);
         match self.backend {
             Some(BackendName::Opendal) => Adapter::Opendal,
             Some(BackendName::Aws) => Adapter::Aws,
             None if aws && self.provider.prefers_aws() => Adapter::Aws,
-            // The only one there is.
-            None if aws && !opendal && self.provider.aws_speaks_it() => Adapter::Aws,
+            // The only compiled adapter.
+            None if aws && !opendal && self.provider.has_aws_adapter() => Adapter::Aws,
             None => Adapter::Opendal,
         }
     }
@@ -234,7 +235,7 @@ impl BucketConfig {
                 add(key, error);
             }
         }
-        if self.backend == Some(BackendName::Aws) && !self.provider.aws_speaks_it() {
+        if self.backend == Some(BackendName::Aws) && !self.provider.has_aws_adapter() {
             add(
                 "backend",
                 "`aws` speaks to the providers `s3`, `ctyun` and `cos` only: expected `opendal`"

@@ -1,4 +1,4 @@
-//! `callback`: how accesses are reported.
+//! The section `callback`: delivery of events to receivers.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::AllowedHost;
 use super::error::Problems;
-use super::secret;
+use super::secret_file;
 
 /// The section `callback`.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,33 +21,33 @@ use super::secret;
 pub struct CallbackConfig {
     /// Signing secrets, `whsec_…`; all sign, the first one first. Default: none, unsigned.
     pub secret: Vec<WebhookSecret>,
-    /// The same, one on each line. Default: none.
+    /// A file with signing secrets, one on each line. Default: none.
     pub secret_file: PathBuf,
-    /// Time limit of one try. Default: 15.
+    /// Time limit of one attempt. Default: 15.
     pub timeout_seconds: u64,
-    /// Waits before each further try. Default: 5 s to 1 day in nine steps.
+    /// Delays before each further attempt. Default: 5 s to 1 day in nine steps.
     pub retry_seconds: Vec<u64>,
-    /// Networks that are never called; a list replaces the default. Default: addresses of metadata
+    /// Networks that no callback may target; a list replaces the default. Default: addresses of metadata
     /// services.
     #[serde(deserialize_with = "super::networks::deserialize")]
     pub deny_networks: Vec<IpNet>,
-    /// Never call private, loopback, link-local, shared (CGNAT) and unique-local addresses either.
-    /// Default: false, back ends live there.
+    /// Denies private, loopback, link-local, shared (CGNAT) and unique-local addresses as well. Default:
+    /// false, because back ends have such addresses.
     pub deny_private: bool,
-    /// Hosts that may be called. Default: any.
+    /// Hosts that callbacks may target. Default: any.
     pub allowed_hosts: Vec<AllowedHost>,
     /// Deliveries at the same time. Default: 32.
     pub concurrency: usize,
-    /// Events that may wait; past it, accesses with a callback get 503. Default: 1000000.
+    /// Events that may wait; beyond it, accesses with a callback get 503. Default: 1000000.
     pub max_pending: u64,
-    /// Report downloads that were not completed, too. Default: false.
+    /// Also reports downloads that were not completed. Default: false.
     pub report_incomplete: bool,
-    /// Days that a callback that was given up is kept; 0 = for ever. Default: 30.
+    /// Days for which dead letters are kept; 0: for ever. Default: 30.
     pub dead_letter_days: u64,
 }
 
-/// Where clouds hand out credentials to whoever asks from inside, and addresses that stand for the
-/// machine itself. Private networks are not among them: back ends live there.
+/// Metadata services, from which machines in a cloud get credentials, and addresses of the machine itself.
+/// Private networks are not included, because back ends have such addresses.
 const METADATA_SERVICES: [IpNet; 9] = [
     v4([0, 0, 0, 0], 8),
     v4([169, 254, 0, 0], 16),
@@ -65,8 +65,8 @@ const METADATA_SERVICES: [IpNet; 9] = [
     v6(0xfd20_00ce << 96 | 0x254, 128),
 ];
 
-/// What `deny_private` closes, beside `deny_networks`. Whoever connects to an address "of this host"
-/// (RFC 1122 §3.2.1.3) reaches the loopback.
+/// What `deny_private` denies, in addition to `deny_networks`. Connections to addresses "of this host"
+/// (RFC 1122 §3.2.1.3) reach the loopback.
 const PRIVATE: [IpNet; 12] = [
     // RFC 1918.
     v4([10, 0, 0, 0], 8),
@@ -80,7 +80,7 @@ const PRIVATE: [IpNet; 12] = [
     v6(0, 128),
     v6(1, 128),
     v6(0xfe80 << 112, 10),
-    // Site-local, as unique-local was called before (RFC 3879).
+    // Site-local, the predecessor of unique-local (RFC 3879).
     v6(0xfec0 << 112, 10),
     // Unique-local (RFC 4193).
     v6(0xfc << 120, 7),
@@ -112,16 +112,16 @@ impl Default for CallbackConfig {
     }
 }
 
-/// A wait longer than this is a slip of the pen.
-const LONGEST_SECONDS: u64 = 30 * 86_400;
+/// A longer delay is probably a typing error.
+const MAX_RETRY_SECONDS: u64 = 30 * 86_400;
 
 impl CallbackConfig {
-    /// Time limit of one try.
+    /// Time limit of one attempt.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds)
     }
 
-    /// Waits before the second try, the third, …
+    /// Delays before the second attempt, the third, …
     pub fn retries(&self) -> Vec<Duration> {
         self.retry_seconds
             .iter()
@@ -130,7 +130,7 @@ impl CallbackConfig {
             .collect()
     }
 
-    /// All networks that are never called.
+    /// All networks that no callback may target.
     pub fn denied_networks(&self) -> Vec<IpNet> {
         let private: &[IpNet] = if self.deny_private { &PRIVATE } else { &[] };
         [self.deny_networks.as_slice(), private].concat()
@@ -149,9 +149,9 @@ impl CallbackConfig {
     pub(super) fn read_secrets(&mut self, problems: &mut Problems) {
         let key = ["callback", "secret_file"];
         if !self.secret.is_empty() && !self.secret_file.as_os_str().is_empty() {
-            return problems.add(&key, secret::both(&["callback", "secret"]));
+            return problems.add(&key, secret_file::given_twice(&["callback", "secret"]));
         }
-        let Some(lines) = secret::read_file(&self.secret_file, &key, problems) else {
+        let Some(lines) = secret_file::read_file(&self.secret_file, &key, problems) else {
             return;
         };
         for (number, line) in lines.expose().lines().enumerate() {
@@ -174,11 +174,11 @@ impl CallbackConfig {
         if self
             .retry_seconds
             .iter()
-            .any(|wait| !(1..=LONGEST_SECONDS).contains(wait))
+            .any(|wait| !(1..=MAX_RETRY_SECONDS).contains(wait))
         {
             add(
                 "retry_seconds",
-                format!("expected waits of 1 to {LONGEST_SECONDS} seconds"),
+                format!("expected waits of 1 to {MAX_RETRY_SECONDS} seconds"),
             );
         }
         if self.retry_seconds.len() > 100 {

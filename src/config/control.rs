@@ -1,4 +1,4 @@
-//! `control`: who may use the control plane.
+//! The section `control`: control tokens and the control plane's request checks.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,21 +9,21 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::error::Problems;
-use super::secret;
+use super::secret_file;
 
 /// The section `control`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
-    /// Tokens that open the control plane, plain or as `sha256:<64 hex digits>`. Default: none; at
-    /// least one is needed.
+    /// Tokens for the control plane, plain or as `sha256:<64 hex digits>`. Default: none; at least one is
+    /// required.
     pub tokens: Vec<ControlToken>,
-    /// The same, one on each line. Default: none.
+    /// A file with control tokens, one on each line. Default: none.
     pub tokens_file: PathBuf,
     /// HMAC key for the digests of stored tokens. Default: none, plain SHA-256. Another key makes
     /// every stored token unknown.
     pub token_pepper_file: PathBuf,
-    /// What a request body with an unknown field gets. Default: `reject`.
+    /// How request bodies with unknown fields are treated. Default: `reject`.
     pub unknown_fields: UnknownFields,
     /// The content of `token_pepper_file`.
     #[serde(skip)]
@@ -33,23 +33,23 @@ pub struct ControlConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownFields {
-    /// 400, naming the field.
+    /// 400 that names the field.
     #[default]
     Reject,
-    /// For old clients that send more.
+    /// For old clients that send other fields.
     Ignore,
 }
 
 impl ControlConfig {
     pub(super) fn read_secrets(&mut self, problems: &mut Problems) {
         let key = ["control", "token_pepper_file"];
-        self.token_pepper = secret::read_file(&self.token_pepper_file, &key, problems);
+        self.token_pepper = secret_file::read_file(&self.token_pepper_file, &key, problems);
 
         let key = ["control", "tokens_file"];
         if !self.tokens.is_empty() && !self.tokens_file.as_os_str().is_empty() {
-            return problems.add(&key, secret::both(&["control", "tokens"]));
+            return problems.add(&key, secret_file::given_twice(&["control", "tokens"]));
         }
-        let Some(lines) = secret::read_file(&self.tokens_file, &key, problems) else {
+        let Some(lines) = secret_file::read_file(&self.tokens_file, &key, problems) else {
             return;
         };
         for (number, line) in lines.expose().lines().enumerate() {
@@ -71,7 +71,7 @@ impl ControlConfig {
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
-        // A file that gave nothing has its own problem.
+        // A file without tokens is a problem of its own.
         if self.tokens.is_empty() && self.tokens_file.as_os_str().is_empty() {
             problems.add(
                 &["control", "tokens"],
@@ -81,19 +81,19 @@ impl ControlConfig {
     }
 }
 
-/// A control token. Only its digest is kept.
+/// The digest of a control token.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct ControlToken([u8; 32]);
 
 impl ControlToken {
-    /// Whether `presented` is this token; takes as long for any text of the same length.
+    /// Whether `presented` is this token; the comparison takes constant time.
     pub fn matches(&self, presented: &[u8]) -> bool {
         let digest: [u8; 32] = Sha256::digest(presented).into();
         bool::from(self.0.ct_eq(&digest))
     }
 
-    /// SHA-256 of the token, for callers that hash a request's token once for all comparisons.
+    /// SHA-256 of the token.
     pub fn digest(&self) -> &[u8; 32] {
         &self.0
     }
@@ -109,7 +109,7 @@ impl TryFrom<String> for ControlToken {
                 .map_err(|_| "after `sha256:` expected 64 hex digits".to_owned())?;
             return Ok(Self(digest));
         }
-        // Such a token could never arrive in a header.
+        // A header cannot contain such a token.
         if text.is_empty() || text.trim() != text || text.chars().any(char::is_control) {
             return Err("a control token is empty, has blanks around it or control characters in it: expected text that can stand after `Bearer `, or `sha256:` and 64 hex digits".to_owned());
         }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_known_plain_or_by_its_digest() {
+    fn tokens_match_plain_and_by_digest() {
         let digest = hex::encode(Sha256::digest(b"control-token-1"));
         for text in ["control-token-1".to_owned(), format!("sha256:{digest}")] {
             let token = token(&text).expect("valid");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_token_is_refused_without_being_repeated() {
+    fn errors_do_not_repeat_an_invalid_token() {
         for text in [
             "",
             " geheim",

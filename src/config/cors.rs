@@ -1,4 +1,4 @@
-//! `cors`: which sites may use the data plane from a browser.
+//! The section `cors`: origins whose pages may use the gateway.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::server::http_url;
 pub struct CorsConfig {
     /// Origins such as `https://app.example.com`, or `*`. Default: none, no CORS headers.
     pub allowed_origins: Vec<String>,
-    /// How long a browser may keep a preflight's answer. Default: 600.
+    /// How long a browser may cache the answer to a preflight. Default: 600.
     pub max_age_seconds: u64,
 }
 
@@ -31,14 +31,14 @@ impl CorsConfig {
         Duration::from_secs(self.max_age_seconds)
     }
 
-    /// `*` is among the origins.
+    /// Whether `*` is among the origins.
     pub fn allows_any(&self) -> bool {
         self.allowed_origins.iter().any(|origin| origin == "*")
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {
         for origin in &self.allowed_origins {
-            // A browser sends exactly this form; anything else would never match.
+            // Browsers send exactly this form; another one would never match.
             let exact = || http_url(origin).map(|url| url.origin().ascii_serialization());
             if origin != "*" && exact().ok().as_ref() != Some(origin) {
                 problems.add(

@@ -1,4 +1,4 @@
-//! `credentials`: keys of storage providers.
+//! The section `credentials`: keys of storage providers.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,33 +8,33 @@ use asset_gateway_backends::settings::{CredentialSettings, Keys, Secret};
 use serde::Deserialize;
 
 use super::error::Problems;
-use super::secret;
+use super::secret_file;
 
 const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 
-/// What `source: environment` reads; with and without a session token.
+/// What `source: environment` reads; the session token is optional.
 pub(super) const VARIABLES: [&str; 3] = [ACCESS_KEY, SECRET_KEY, SESSION_TOKEN];
 
-/// One entry of `credentials`. Each key can stand in a file instead: `access_key_file`, …
+/// One entry of `credentials`. Each key can be in a file instead: `access_key_file`, …
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CredentialConfig {
     /// Where the keys come from. Default: `static`, the keys below.
     pub source: CredentialSource,
-    /// Needed with `static`.
+    /// Required with `static`.
     pub access_key: Secret,
     pub access_key_file: PathBuf,
-    /// Needed with `static`.
+    /// Required with `static`.
     pub secret_key: Secret,
     pub secret_key_file: PathBuf,
-    /// Of temporary credentials. Default: none.
+    /// Session token of temporary credentials. Default: none.
     pub session_token: Secret,
     pub session_token_file: PathBuf,
-    /// The file of `source: file`, needed there.
+    /// The credentials file; required with `source: file`.
     pub file: PathBuf,
-    /// Which profile to take. Default: `default`; with `default_chain` what `AWS_PROFILE` says.
+    /// The profile. Default: `default`; with `default_chain` the value of `AWS_PROFILE`.
     pub profile: String,
 }
 
@@ -43,11 +43,11 @@ pub struct CredentialConfig {
 pub enum CredentialSource {
     #[default]
     Static,
-    /// Amazon's variables, read at start.
+    /// The variables of the AWS SDKs, read at start.
     Environment,
-    /// A file of Amazon's form, read again when it changes.
+    /// An AWS credentials file, read again when it changes.
     File,
-    /// What Amazon's SDKs find by themselves.
+    /// The default credential chain of the AWS SDK.
     DefaultChain,
 }
 
@@ -61,7 +61,7 @@ impl CredentialSource {
         }
     }
 
-    /// Keys that change while requests go on.
+    /// Whether the keys can change while the gateway runs.
     pub(super) fn needs_aws(self) -> bool {
         match self {
             Self::Static | Self::Environment => false,
@@ -99,7 +99,7 @@ impl CredentialConfig {
         for (key, inline, file) in self.keys() {
             let path = ["credentials", name, key];
             if source == CredentialSource::Static {
-                secret::resolve(inline, file, &path, problems);
+                secret_file::resolve(inline, file, &path, problems);
             } else if !inline.is_empty() || !file.as_os_str().is_empty() {
                 let source = source.name();
                 problems.add(
@@ -110,7 +110,7 @@ impl CredentialConfig {
         }
         match source {
             CredentialSource::Environment => self.read_environment(name, variables, problems),
-            CredentialSource::File => self.read_file(name, problems),
+            CredentialSource::File => self.check_file(name, problems),
             CredentialSource::Static | CredentialSource::DefaultChain => {}
         }
     }
@@ -150,8 +150,8 @@ impl CredentialConfig {
         }
     }
 
-    /// Whoever uses the keys reads the file again; here it has to be there, and whole.
-    fn read_file(&self, name: &str, problems: &mut Problems) {
+    /// Checks that the file exists and is complete. The adapter reads it again.
+    fn check_file(&self, name: &str, problems: &mut Problems) {
         if let CredentialSettings::File { path, profile } = self.settings()
             && !path.as_os_str().is_empty()
             && let Err(error) = credentials_file::read(&path, &profile)
@@ -192,7 +192,7 @@ impl CredentialConfig {
             ("access_key", &self.access_key, &self.access_key_file),
             ("secret_key", &self.secret_key, &self.secret_key_file),
         ] {
-            // A file that gave nothing has its own problem.
+            // A file without a secret is a problem of its own.
             if secret.is_empty() && file.as_os_str().is_empty() {
                 add(key, format!("missing: expected `{key}` or `{key}_file`"));
             }

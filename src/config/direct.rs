@@ -1,4 +1,4 @@
-//! `direct`: what browsers take to storage themselves.
+//! The section `direct`: uploads and downloads between browsers and storage.
 
 use serde::Deserialize;
 
@@ -8,11 +8,11 @@ use super::error::Problems;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DirectConfig {
-    /// Longest life of a presigned upload. Default: 900.
+    /// Longest validity of a presigned upload. Default: 900.
     pub max_seconds: u64,
-    /// Life of the URL that a redirected download is sent to. Default: 30.
+    /// Validity of the URL of a redirected download. Default: 30.
     pub redirect_seconds: u64,
-    /// Where uploads wait until they are completed; `""`: straight to their key. Default: `.staging/`.
+    /// Prefix of uploads that are not completed yet; `""`: uploads go to their key. Default: `.staging/`.
     pub staging_prefix: String,
     /// Prefixes that `success_action_redirect` may have. Default: none.
     pub redirect_allow: Vec<String>,
@@ -29,8 +29,8 @@ impl Default for DirectConfig {
     }
 }
 
-/// What signature version 4 allows a presigned URL to live: seven days.
-const LONGEST_SECONDS: u64 = 604_800;
+/// Longest validity of a presigned URL with signature version 4: seven days.
+const MAX_PRESIGNED_SECONDS: u64 = 604_800;
 
 impl DirectConfig {
     pub(super) fn check(&self, problems: &mut Problems) {
@@ -38,10 +38,10 @@ impl DirectConfig {
             ("max_seconds", self.max_seconds),
             ("redirect_seconds", self.redirect_seconds),
         ] {
-            if !(1..=LONGEST_SECONDS).contains(&seconds) {
+            if !(1..=MAX_PRESIGNED_SECONDS).contains(&seconds) {
                 problems.add(
                     &["direct", key],
-                    format!("expected 1 to {LONGEST_SECONDS} seconds"),
+                    format!("expected 1 to {MAX_PRESIGNED_SECONDS} seconds"),
                 );
             }
         }

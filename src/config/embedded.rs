@@ -1,7 +1,7 @@
-//! Embedded mode: started with no configuration at all, on parts that need nothing else.
+//! Embedded mode: the gateway runs without a configuration, on sled and a local folder.
 //!
-//! What it fixes stands in [`defaults`]; the environment goes on top. Where that brings no control
-//! token, [`prepare`] makes one and keeps it.
+//! [`defaults`] are overridden by the environment. Where the environment has no control token,
+//! [`prepare`] generates one and saves it.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ use figment::value::{Dict, Value};
 
 use super::{Config, ControlToken};
 
-/// Where everything is kept.
+/// The folder of all data.
 pub const DATA: &str = "./data";
 const TOKEN_FILE: &str = "control-token";
 
-/// What differs from the defaults of a file: this machine only, and a bucket `local`.
+/// The differences to the defaults of a file: listens on this machine only, and has a bucket `local`.
 pub(super) fn defaults() -> Dict {
     let bucket: Dict = map! {
         "provider".to_owned() => Value::from("fs"),
@@ -32,13 +32,13 @@ pub(super) fn defaults() -> Dict {
     }
 }
 
-/// Gives an embedded configuration its control token: the one in `data`, else a new one. Does
-/// nothing for others, and where the environment brought tokens.
+/// Adds the control token in `data`, or a new one, to a configuration of embedded mode. Does nothing for
+/// other configurations, and where the environment has tokens.
 pub fn prepare(config: &mut Config, data: &Path) -> io::Result<()> {
     if !config.embedded {
         return Ok(());
     }
-    // Of an earlier version, or unpacked from a backup.
+    // The folder may come from an earlier version or a backup.
     if data.exists() {
         private_files::create_folder(data)?;
     }
@@ -59,17 +59,17 @@ pub fn prepare(config: &mut Config, data: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Where the control token of embedded mode is kept.
+/// The file of embedded mode's control token.
 pub fn token_file(data: &Path) -> PathBuf {
     data.join(TOKEN_FILE)
 }
 
 fn control_token(data: &Path) -> io::Result<String> {
     let file = token_file(data);
-    let kept = |file: &Path| std::fs::read_to_string(file).map(|text| text.trim().to_owned());
+    let read = |file: &Path| std::fs::read_to_string(file).map(|text| text.trim().to_owned());
     let named =
         |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", file.display()));
-    match kept(&file) {
+    match read(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         found => {
             private_files::restrict(&file);
@@ -81,22 +81,21 @@ fn control_token(data: &Path) -> io::Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let token = URL_SAFE_NO_PAD.encode(bytes);
-    // Whole or not at all, and 0600 from its first byte, which is what temporary files have.
+    // Written atomically; temporary files have mode 0600.
     let mut temporary = tempfile::NamedTempFile::new_in(data).map_err(named)?;
     writeln!(temporary, "{token}")?;
     temporary.as_file().sync_all()?;
     match temporary.persist_noclobber(&file) {
         Ok(_) => Ok(token),
-        // Another process was faster: its token is the one.
+        // Another process was faster: use its token.
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
-            kept(&file).map_err(named)
+            read(&file).map_err(named)
         }
         Err(error) => Err(named(error.error)),
     }
 }
 
-/// What embedded mode prints at every start: commands to paste into a shell, which upload a file
-/// and download it again.
+/// What embedded mode prints at every start: shell commands that upload a file and download it again.
 pub fn banner(base_url: &str, token: &str) -> String {
     let base_url = quoted(base_url);
     let bearer = quoted(&format!("Authorization: Bearer {token}"));
@@ -124,7 +123,7 @@ curl -fsS "$GET_URL"
     )
 }
 
-/// One word for a POSIX shell, whatever is in it.
+/// Quotes `text` as one word of a POSIX shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -134,11 +133,11 @@ mod tests {
     use super::*;
 
     fn embedded() -> Config {
-        Config::load(&super::super::Source::Embedded, &Default::default()).expect("valid")
+        Config::load(&super::super::ConfigSource::Embedded, &Default::default()).expect("valid")
     }
 
     #[test]
-    fn the_parts_need_nothing_else() {
+    fn embedded_mode_needs_no_configuration() {
         let config = embedded();
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.sled.path, Path::new("./data/tokens"));
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_made_once_and_kept_private() {
+    fn a_token_is_generated_once_and_saved_privately() {
         let folder = tempfile::tempdir().expect("folder");
         let data = folder.path().join("data");
         let start = || {
@@ -177,13 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_the_environment_are_enough() {
+    fn tokens_of_the_environment_replace_the_generated_one() {
         let folder = tempfile::tempdir().expect("folder");
         let variables = [(
             "ASSET_GATEWAY__CONTROL__TOKENS".to_owned(),
             "mine".to_owned(),
         )];
-        let source = super::super::Source::Embedded;
+        let source = super::super::ConfigSource::Embedded;
         let mut config = Config::load(&source, &variables.into()).expect("valid");
         prepare(&mut config, folder.path()).expect("prepared");
         assert!(config.control.tokens[0].matches(b"mine"));
@@ -199,10 +198,10 @@ mod tests {
         assert!(error.to_string().contains("control-token"), "{error}");
     }
 
-    /// Runs the commands in bash, against a `curl` that plays the gateway.
+    /// Runs the commands in bash, with a fake `curl`.
     #[cfg(unix)]
     #[test]
-    fn the_banner_works_when_pasted() {
+    fn the_banners_commands_run_in_a_shell() {
         let text = banner("http://127.0.0.1:8080", "it's-a-token");
         let (_, commands) = text.split_once("\n\n").expect("commands");
         let script = format!(

@@ -1,11 +1,9 @@
-//! Keys from the environment: `ASSET_GATEWAY__SERVER__LISTEN` is `server.listen`.
+//! Configuration keys from the environment: `ASSET_GATEWAY__SERVER__LISTEN` is `server.listen`.
 //!
-//! Names are compared without regard to case, and `-`, `.` and `_` are the same there, since a
-//! shell can set no others: `ASSET_GATEWAY__CREDENTIALS__S3_PROD__SECRET_KEY` is the `s3-prod` of
-//! the file. A name that the file does not have is taken in lower case.
-//!
-//! Text is taken as it stands, also where it looks like a number; numbers, flags and groups of
-//! keys are read as YAML; a list is `[a, b]` or `a,b`.
+//! Names are compared without case, and `-`, `.` and `_` are equal, because shells allow only `_`:
+//! `ASSET_GATEWAY__CREDENTIALS__S3_PROD__SECRET_KEY` means the file's `s3-prod`. A name that the file does
+//! not have is used in lower case. Text is used unchanged, even if it looks like a number; numbers, flags
+//! and groups of keys are read as YAML; a list is `[a, b]` or `a,b`.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +17,7 @@ use super::schema::{Shape, shape};
 
 const PREFIX: &str = "ASSET_GATEWAY__";
 
-/// The variables of this process that are meant for the configuration, and Amazon's own for keys.
+/// The variables of this process with the configuration's prefix, and those of the AWS SDKs for keys.
 pub fn process_variables() -> BTreeMap<String, String> {
     let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     std::env::vars_os()
@@ -28,7 +26,7 @@ pub fn process_variables() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// One variable, so that an error can name it.
+/// A layer with the value of one variable, so that errors can name the variable.
 pub(super) struct Variable {
     name: String,
     values: Dict,
@@ -44,7 +42,7 @@ impl Provider for Variable {
     }
 }
 
-/// Reads `variables`; `file` is what the file says, for the names in it.
+/// Reads `variables`. `file`: the file's values, for the names in it.
 pub(super) fn read(
     variables: &BTreeMap<String, String>,
     file: &Dict,
@@ -80,7 +78,7 @@ pub(super) fn read(
 
 type Unknown = (Vec<String>, String);
 
-/// The key that a variable's segments stand for, and what it holds.
+/// The key that a variable's segments name, and the shape of its value.
 fn resolve(segments: &[&str], file: &Dict) -> Result<(Vec<String>, Shape), Unknown> {
     let mut path: Vec<String> = Vec::new();
     let mut written = Some(file);
@@ -113,7 +111,7 @@ fn resolve(segments: &[&str], file: &Dict) -> Result<(Vec<String>, Shape), Unkno
     }
 }
 
-/// The name in a map that `segment` stands for.
+/// The entry of a map that `segment` names.
 fn entry(segment: &str, written: Option<&Dict>) -> Result<String, String> {
     let names = || written.into_iter().flat_map(|dict| dict.keys());
     if let Some(exact) = names().find(|name| *name == segment) {
@@ -144,7 +142,7 @@ fn shape_at(path: &[String]) -> Option<Shape> {
     shape::<Config>(&path)
 }
 
-/// What cannot be read stays text: the key's own type then says what it expected.
+/// Text that is not YAML stays text; the key's type then reports what it expected.
 fn parse(text: &str, shape: Shape, path: &[String]) -> Value {
     let yaml = || {
         let value = serde_yaml::from_str::<serde_yaml::Value>(text).ok()?;

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: which key, where it stands, what was expected.
+//! Problems of a configuration: the key, its place (file or variable), and what was expected.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use figment::error::{Actual, Kind};
 use figment::value::{Dict, Value};
 use figment::{Figment, Provider};
 
-/// Everything that was found wrong; one line for each.
+/// All problems of a configuration; one line for each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     pub problems: Vec<Problem>,
@@ -14,9 +14,9 @@ pub struct ConfigError {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Keys from the top; empty: the configuration as a whole.
+    /// The path of keys; empty: the configuration as a whole.
     pub key: Vec<String>,
-    /// The file or the environment variable that holds the key, or would have to.
+    /// The file or the environment variable of the key.
     pub place: String,
     pub message: String,
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Problems while they are collected, each by its key.
+/// Collects problems, each with its key.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<(Vec<String>, Option<String>, String)>);
 
@@ -59,7 +59,7 @@ impl Problems {
         self.push(key, None, message.into());
     }
 
-    /// A problem of a place that is known already, such as an environment variable.
+    /// Adds a problem whose place is known, such as an environment variable.
     pub(super) fn add_at(&mut self, key: &[&str], place: &str, message: impl Into<String>) {
         let key = key.iter().map(|&part| part.to_owned()).collect();
         self.push(key, Some(place.to_owned()), message.into());
@@ -79,8 +79,8 @@ impl Problems {
         }
     }
 
-    /// Whether something was found at `key` or below it.
-    pub(super) fn hold(&self, key: &[&str]) -> bool {
+    /// Whether there is a problem at `key` or below it.
+    pub(super) fn contains(&self, key: &[&str]) -> bool {
         let below = |(k, _, _): &(Vec<String>, _, _)| {
             k.len() >= key.len() && k.iter().zip(key).all(|(k, part)| k == part)
         };
@@ -91,7 +91,7 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// All that was collected. `origin` is the place of keys that stand nowhere.
+    /// The error with all problems. `origin`: the place of missing keys.
     pub(super) fn into_error(self, figment: &Figment, origin: &str) -> ConfigError {
         let dict = merged(figment);
         let problem = |(key, place, message): (Vec<String>, Option<String>, String)| Problem {
@@ -106,14 +106,14 @@ impl Problems {
     }
 }
 
-/// All values that were read, one over the other.
+/// The values of all layers, merged.
 pub(super) fn merged(figment: &Figment) -> Dict {
     let data = figment.data().unwrap_or_default();
     data.into_values().next().unwrap_or_default()
 }
 
-/// Where the longest known part of `key` was read. (`Figment::find_metadata` would split an alias
-/// at its dots.)
+/// The place of the longest known prefix of `key`. (`Figment::find_metadata` would split an alias at its
+/// dots.)
 fn find_place(figment: &Figment, dict: &Dict, key: &[String]) -> Option<String> {
     let mut value: Option<&Value> = None;
     let mut inner = Some(dict);
@@ -130,7 +130,7 @@ fn place(metadata: &figment::Metadata) -> String {
     metadata.name.to_string()
 }
 
-/// Says what figment found in our words. Values are left out: they may be secrets.
+/// Words figment's errors for operators. Values are left out: they may be secrets.
 fn message(kind: &Kind) -> String {
     match kind {
         Kind::UnknownField(_, known) => unknown_key(known),

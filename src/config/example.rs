@@ -1,14 +1,14 @@
-//! Keeps `config.yaml.example` honest.
+//! Tests that `config.yaml.example` has every key with its default and variable.
 
 use std::collections::BTreeMap;
 
 use super::schema::leaves;
-use super::{Config, Source};
+use super::{Config, ConfigSource};
 
 const EXAMPLE: &str = include_str!("../../config.yaml.example");
 
-/// What the parser knows and this version does not do.
-const LATER: &[&str] = &[
+/// Keys that the parser knows and this version does not implement.
+const NOT_IMPLEMENTED: &[&str] = &[
     "direct.",
     "images.",
     "buckets.*.public_endpoint",
@@ -17,16 +17,16 @@ const LATER: &[&str] = &[
 
 fn example() -> Config {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config.yaml.example");
-    Config::load(&Source::File(file.into()), &BTreeMap::new()).expect("a valid example")
+    Config::load(&ConfigSource::File(file.into()), &BTreeMap::new()).expect("a valid example")
 }
 
 #[test]
-fn what_the_example_says_is_the_default() {
+fn the_examples_values_are_the_defaults() {
     let (example, default) = (example(), Config::default());
     macro_rules! same {
         ($($path:ident).+) => {
-            let (said, is) = (&example.$($path).+, &default.$($path).+);
-            assert_eq!(format!("{said:?}"), format!("{is:?}"), stringify!($($path).+));
+            let (example, default) = (&example.$($path).+, &default.$($path).+);
+            assert_eq!(format!("{example:?}"), format!("{default:?}"), stringify!($($path).+));
         };
     }
     same!(server.listen);
@@ -50,7 +50,7 @@ fn what_the_example_says_is_the_default() {
 }
 
 #[test]
-fn every_key_and_its_variable_stand_in_the_example_and_later_ones_do_not() {
+fn the_example_has_every_implemented_key_with_its_variable() {
     for leaf in leaves::<Config>(&[]) {
         let name = leaf.join(".");
         let entry = match name.as_str() {
@@ -60,7 +60,7 @@ fn every_key_and_its_variable_stand_in_the_example_and_later_ones_do_not() {
         };
         let variable = format!("ASSET_GATEWAY__{}", leaf.join("__").to_uppercase());
         let variable = format!("# {}\n", variable.replace('*', entry));
-        let later = LATER.iter().any(|later| name.starts_with(later));
+        let later = NOT_IMPLEMENTED.iter().any(|later| name.starts_with(later));
         let at = EXAMPLE.find(&variable);
         assert_eq!(at.is_some(), !later, "{variable}");
         if let Some(at) = at {

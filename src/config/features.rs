@@ -1,11 +1,11 @@
-//! What this build can do, and what a configuration may therefore ask for.
+//! Compiled features, and the check that a configuration uses only compiled components.
 
 use asset_gateway_backends::settings::Adapter;
 
 use super::error::Problems;
 use super::{Config, TokenStoreKind};
 
-/// A Cargo feature. The only place of this crate that looks at them.
+/// A Cargo feature. No other file of this crate reads `cfg(feature)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
     Sled,
@@ -44,7 +44,7 @@ impl Feature {
         }
     }
 
-    /// The names of all that are compiled in, such as `sled, opendal`.
+    /// The names of all compiled features, such as `sled, opendal`.
     pub fn compiled() -> String {
         let names: Vec<&str> = Self::ALL
             .into_iter()
@@ -55,9 +55,9 @@ impl Feature {
     }
 }
 
-/// A part of the gateway that a configuration can ask for.
+/// A component of the gateway that a configuration can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum Component {
     Sled,
     Redis,
     Opendal,
@@ -66,9 +66,9 @@ pub enum Part {
     Direct,
 }
 
-impl Part {
-    /// Whether this version has the part at all: a line to turn when it is written.
-    pub fn is_built(self) -> bool {
+impl Component {
+    /// Whether this version has the component at all.
+    pub fn is_implemented(self) -> bool {
         match self {
             Self::Sled => true,
             Self::Redis => true,
@@ -79,7 +79,7 @@ impl Part {
         }
     }
 
-    /// The feature that brings it; `None`: in every build.
+    /// The feature that the component needs. `None`: it is in every build.
     pub fn feature(self) -> Option<Feature> {
         match self {
             Self::Sled => Some(Feature::Sled),
@@ -91,9 +91,9 @@ impl Part {
         }
     }
 
-    /// Why it cannot be had.
+    /// Why the component cannot be used.
     pub(super) fn refusal(self, what: &str) -> Option<String> {
-        if !self.is_built() {
+        if !self.is_implemented() {
             return Some(format!("{what} is not part of this version yet"));
         }
         let feature = self.feature().filter(|feature| !feature.is_compiled())?;
@@ -104,45 +104,55 @@ impl Part {
     }
 }
 
-/// Refuses what the configuration asks for and this build does not have.
+/// Refuses components that the configuration uses and this build does not have.
 pub fn check_features(config: &Config, problems: &mut Problems) {
-    let mut need = |asked: bool, part: Part, key: &[&str], what: &str| {
-        if asked && let Some(refusal) = part.refusal(what) {
+    let mut need = |used: bool, component: Component, key: &[&str], what: &str| {
+        if used && let Some(refusal) = component.refusal(what) {
             problems.add(key, refusal);
         }
     };
 
     let redis = config.redis.is_some();
-    need(redis, Part::Redis, &["redis"], "the section `redis`");
+    need(redis, Component::Redis, &["redis"], "the section `redis`");
     let kind = ["token_store", "kind"];
     match config.token_store_kind() {
-        TokenStoreKind::Redis => need(!redis, Part::Redis, &kind, "the token store `redis`"),
-        TokenStoreKind::Sled => need(true, Part::Sled, &kind, "the token store `sled`"),
+        TokenStoreKind::Redis => need(!redis, Component::Redis, &kind, "the token store `redis`"),
+        TokenStoreKind::Sled => need(true, Component::Sled, &kind, "the token store `sled`"),
     }
     for (alias, bucket) in &config.buckets {
         let key = |key| ["buckets", alias.as_str(), key];
         let (part, what) = match bucket.adapter() {
-            Adapter::Opendal => (Part::Opendal, "the backend `opendal`"),
-            Adapter::Aws => (Part::Aws, "the backend `aws`"),
+            Adapter::Opendal => (Component::Opendal, "the backend `opendal`"),
+            Adapter::Aws => (Component::Aws, "the backend `aws`"),
         };
         need(bucket.needs_adapter(), part, &key("backend"), what);
         let public = !bucket.public_endpoint.is_empty();
         need(
             public,
-            Part::Direct,
+            Component::Direct,
             &key("public_endpoint"),
             "`public_endpoint`",
         );
         let signature = bucket.post_signature.is_some();
         need(
             signature,
-            Part::Direct,
+            Component::Direct,
             &key("post_signature"),
             "`post_signature`",
         );
     }
     let direct = config.direct.is_some();
-    need(direct, Part::Direct, &["direct"], "the section `direct`");
+    need(
+        direct,
+        Component::Direct,
+        &["direct"],
+        "the section `direct`",
+    );
     let images = config.images.is_some();
-    need(images, Part::Images, &["images"], "the section `images`");
+    need(
+        images,
+        Component::Images,
+        &["images"],
+        "the section `images`",
+    );
 }

@@ -1,4 +1,4 @@
-//! `images`: the image plane.
+//! The section `images`: the image plane.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,21 +7,21 @@ use asset_gateway_backends::settings::Secret;
 use serde::Deserialize;
 
 use super::error::Problems;
-use super::secret;
+use super::secret_file;
 
 /// The section `images`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImagesConfig {
-    /// Alias of the bucket for originals, watermarks and stored derivatives. Needed.
+    /// Alias of the bucket for originals, watermarks and stored derivatives. Required.
     pub bucket: String,
-    /// Uploads are made no wider, in pixels; 0 = keep. Default: 2048.
+    /// Wider uploads are scaled down to this width in pixels; 0: never. Default: 2048.
     pub max_width: u32,
-    /// Widest image that may be asked for, in pixels. Default: 4096.
+    /// Largest width of a requested image, in pixels. Default: 4096.
     pub max_request_width: u32,
-    /// Pixels of an image that is decoded. Default: 100000000.
+    /// Largest number of pixels of a decoded image. Default: 100000000.
     pub max_pixels: u64,
-    /// Bytes of an upload. Default: 20971520.
+    /// Largest upload, in bytes. Default: 20971520.
     pub max_file_size: u64,
     /// Default: jpg, png, gif, tiff, bmp, webp.
     pub uploadable: Vec<ImageFormat>,
@@ -29,15 +29,15 @@ pub struct ImagesConfig {
     pub accessible: Vec<ImageFormat>,
     /// Default: `keep`.
     pub storage_format: StorageFormat,
-    /// Where the bucket holds watermarks. Default: `watermark/`.
+    /// Prefix of watermarks in the bucket. Default: `watermark/`.
     pub watermark_prefix: String,
     pub fonts: FontsConfig,
     /// Named pipelines. Default: none.
     pub styles: BTreeMap<String, String>,
-    /// Only named pipelines may be asked for. Default: false.
+    /// Allows named pipelines only. Default: false.
     pub only_styles: bool,
     pub cache: ImageCacheConfig,
-    /// Query parameters that hold a pipeline. Default: x-oss-process, x-zos-process, x-amz-process.
+    /// Query parameters with a pipeline. Default: x-oss-process, x-zos-process, x-amz-process.
     pub process_keys: Vec<String>,
     pub security: ImageSecurityConfig,
 }
@@ -79,7 +79,7 @@ pub enum ImageFormat {
     Avif,
 }
 
-/// What an upload is stored as.
+/// The format in which an upload is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StorageFormat {
@@ -89,7 +89,7 @@ pub enum StorageFormat {
     Webp,
 }
 
-/// Paths of fonts. Default: found on the system.
+/// Paths of fonts. Default: fonts of the system.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FontsConfig {
@@ -125,15 +125,15 @@ pub struct ImageSecurityConfig {
     pub token: bool,
     /// Default: none.
     pub token_salt: Secret,
-    /// The file that holds `token_salt`. Default: none.
+    /// The file with `token_salt`. Default: none.
     pub token_salt_file: PathBuf,
     /// Default: 999.
     pub token_tolerance_seconds: u64,
-    /// Prefixes that end in `/`. Default: none, anti-leech off.
+    /// Prefixes that end in `/`. Default: none, hotlink protection is off.
     pub allowed_referers: Vec<String>,
     /// Default: false.
     pub allow_empty_referer: bool,
-    /// Key in the bucket, served with 200 in place of a 403. Default: none.
+    /// Key in the bucket; its object is served with 200 instead of a 403. Default: none.
     pub anti_leech_image: String,
 }
 
@@ -156,7 +156,7 @@ impl ImagesConfig {
     pub(super) fn read_secrets(&mut self, problems: &mut Problems) {
         let security = &mut self.security;
         let key = ["images", "security", "token_salt"];
-        secret::resolve(
+        secret_file::resolve(
             &mut security.token_salt,
             &security.token_salt_file,
             &key,

@@ -1,4 +1,4 @@
-//! `limits`: what one client and one process may use up.
+//! The section `limits`: time, connection and request limits.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::error::Problems;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// Time that a client has to send a request's headers. Default: 10.
+    /// Time limit for a request's headers. Default: 10.
     pub header_read_seconds: u64,
-    /// Time without a byte after which a connection is closed. Default: 60.
+    /// Idle timeout of a connection. Default: 60.
     pub idle_seconds: u64,
     /// Connections at the same time. Default: 10000.
     pub max_connections: usize,
-    /// Connections of one client at the same time, trusted proxies excepted; 0 = a quarter of
+    /// Connections of one client at the same time, trusted proxies excepted; 0: a quarter of
     /// `max_connections`. Default: 0.
     pub max_connections_per_client: usize,
-    /// Time that streams have to end after a stop is asked for. Default: 30.
+    /// Time for streams to end after the shutdown has begun. Default: 30.
     pub shutdown_seconds: u64,
-    /// Requests of one client in a second; 0 = any number. Default: 0.
+    /// Requests of one client per second; 0: any number. Default: 0.
     pub requests_per_second_per_client: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Reads the file and the environment, and checks what came out.
+//! Loads a configuration: reads the file and the environment, then checks the result.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -12,19 +12,19 @@ use super::error::{ConfigError, Problem, Problems, merged};
 use super::schema::{Shape, shape};
 use super::{Config, TokenStoreKind, check_features, embedded, env};
 
-/// Where a configuration comes from; the environment goes on top of it.
+/// Where the values come from that the environment overrides.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ConfigSource {
     File(PathBuf),
-    /// No file: the parts that need nothing else.
+    /// No file: the defaults of embedded mode.
     Embedded,
 }
 
-impl Source {
-    /// The file that was asked for, else `./config.yaml` where there is one, else embedded parts.
-    pub fn locate(asked: Option<PathBuf>) -> Self {
+impl ConfigSource {
+    /// The named file, else `./config.yaml` if it exists, else embedded mode.
+    pub fn locate(named: Option<PathBuf>) -> Self {
         let usual = Path::new("config.yaml");
-        match asked {
+        match named {
             Some(file) => Self::File(file),
             None if usual.exists() => Self::File(usual.to_owned()),
             None => Self::Embedded,
@@ -33,19 +33,21 @@ impl Source {
 }
 
 impl Config {
-    /// Reads and checks; changes nothing on the disk. `variables` is what
-    /// [`process_variables`](super::process_variables) gives, or a test.
+    /// Reads and checks, and writes nothing. `variables`:
+    /// [`process_variables`](super::process_variables), or a test's.
     pub fn load(
-        source: &Source,
+        source: &ConfigSource,
         variables: &BTreeMap<String, String>,
     ) -> Result<Self, ConfigError> {
         match source {
-            Source::File(path) => Self::from_document(&Document::read(path)?, false, variables),
-            Source::Embedded => Self::from_document(&Document::embedded(), true, variables),
+            ConfigSource::File(path) => {
+                Self::from_document(&Document::read(path)?, false, variables)
+            }
+            ConfigSource::Embedded => Self::from_document(&Document::embedded(), true, variables),
         }
     }
 
-    /// [`Config::load`] of a file's text. `place` is what errors call the file.
+    /// As [`Config::load`], from a file's text. `place`: the file's name in errors.
     pub fn parse(
         yaml: &str,
         place: &str,
@@ -62,25 +64,25 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let (figment, origin) = (Figment::from(document), &document.place);
         let mut problems = Problems::default();
-        let below = merged(&figment);
-        let figment = env::read(variables, &below, &mut problems)
+        let file = merged(&figment);
+        let figment = env::read(variables, &file, &mut problems)
             .into_iter()
             .fold(figment, Figment::merge);
 
         check_groups(&merged(&figment), &[], &mut problems);
         let mut config = figment.extract::<Self>().unwrap_or_else(|error| {
             problems.add_figment(error);
-            find_more(&figment, &mut problems);
+            find_problems_of_other_sections(&figment, &mut problems);
             Self::default()
         });
-        // Checks on values that were not read would only add noise.
+        // Checks of defaults in place of unreadable values would report false problems.
         if problems.is_empty() {
             config.metrics.required = merged(&figment).contains_key("metrics");
             config.embedded = embedded;
             config.read_secrets(variables, &mut problems);
             config.check(&mut problems);
             check_features(&config, &mut problems);
-            config.check_parts(&mut problems);
+            config.check_backends(&mut problems);
         }
         match problems.is_empty() {
             true => Ok(config),
@@ -102,14 +104,14 @@ impl Config {
         }
     }
 
-    /// What the parts themselves refuse, of settings that have passed all other checks.
-    fn check_parts(&self, problems: &mut Problems) {
+    /// Adds what the stores and adapters refuse in settings that passed all other checks.
+    fn check_backends(&self, problems: &mut Problems) {
         let section = match self.token_store_kind() {
             TokenStoreKind::Sled => "sled",
             TokenStoreKind::Redis => "redis",
         };
-        if !problems.hold(&[section])
-            && !problems.hold(&["token_store"])
+        if !problems.contains(&[section])
+            && !problems.contains(&["token_store"])
             && let Err(refused) = open::check_stores(&self.token_store_settings())
         {
             problems.add(&[section], refused.to_string());
@@ -117,8 +119,8 @@ impl Config {
         for (alias, settings) in self.bucket_settings() {
             let key = ["buckets", alias.as_str()];
             let credential = ["credentials", self.buckets[&alias].credential.as_str()];
-            if !problems.hold(&key)
-                && !problems.hold(&credential)
+            if !problems.contains(&key)
+                && !problems.contains(&credential)
                 && let Err(refused) = open::check_bucket(&settings)
             {
                 problems.add(&key, refused.to_string());
@@ -136,7 +138,7 @@ impl Config {
                 "missing: expected a section `redis` with `token_store.kind: redis`",
             );
         }
-        // Embedded mode makes its token later: checking must not write.
+        // Embedded mode generates its token later: a check must not write.
         if !self.embedded {
             self.control.check(problems);
         }
@@ -148,7 +150,7 @@ impl Config {
             let store = self.token_store_kind() == TokenStoreKind::Sled;
             if store
                 && !bucket.root.as_os_str().is_empty()
-                && lies_in(&self.sled.path, &bucket.root)
+                && is_within(&self.sled.path, &bucket.root)
             {
                 problems.add(
                     &["buckets", alias, "root"],
@@ -177,8 +179,8 @@ impl Config {
     }
 }
 
-/// Whether `path` is `folder` or below it, by their names.
-fn lies_in(path: &Path, folder: &Path) -> bool {
+/// Whether `path` is `folder` or below it; compares names only.
+fn is_within(path: &Path, folder: &Path) -> bool {
     let plain = |path: &Path| -> Option<PathBuf> {
         let mut plain = PathBuf::new();
         for part in std::path::absolute(path).ok()?.components() {
@@ -198,7 +200,8 @@ fn lies_in(path: &Path, folder: &Path) -> bool {
     }
 }
 
-/// serde would take a list for a struct, its values in the order of the fields.
+/// Refuses lists and empty values in place of groups of keys. serde would read a list as a struct, its
+/// values in the order of the fields.
 fn check_groups(values: &Dict, path: &[&str], problems: &mut Problems) {
     for (key, value) in values {
         let path = [path, &[key.as_str()]].concat();
@@ -208,21 +211,21 @@ fn check_groups(values: &Dict, path: &[&str], problems: &mut Problems) {
         match value {
             Value::Dict(_, inner) => check_groups(inner, &path, problems),
             Value::Array(_, _) => problems.add(&path, "found a list, expected a group of keys"),
-            // An empty `redis:` would pass for none.
+            // serde would read an empty `redis:` as none.
             Value::Empty(_, _) => problems.add(&path, "found nothing, expected a group of keys"),
-            // Others are serde's to refuse.
+            // serde refuses all others.
             _ => {}
         }
     }
 }
 
-/// Reading stops at the first wrong value; each section is read again alone to find those in others.
-fn find_more(figment: &Figment, problems: &mut Problems) {
+/// Reads each section alone, because reading all stops at the first wrong value.
+fn find_problems_of_other_sections(figment: &Figment, problems: &mut Problems) {
     fn section<'de, T: Deserialize<'de>>(figment: &Figment, name: &str, problems: &mut Problems) {
         if figment.contains(name)
             && let Err(mut error) = figment.extract_inner::<T>(name)
         {
-            // figment puts the section's name behind the key.
+            // figment puts the section's name after the key.
             error.path.rotate_right(1);
             problems.add_figment(error);
         }
@@ -242,8 +245,8 @@ fn find_more(figment: &Figment, problems: &mut Problems) {
     section::<super::ImagesConfig>(figment, "images", problems);
 }
 
-/// A problem of the file as a whole.
-fn wrong(place: &str, message: String) -> ConfigError {
+/// An error with one problem, of the file as a whole.
+fn file_error(place: &str, message: String) -> ConfigError {
     ConfigError {
         problems: vec![Problem {
             key: Vec::new(),
@@ -253,8 +256,8 @@ fn wrong(place: &str, message: String) -> ConfigError {
     }
 }
 
-/// The lowest layer: a YAML file in which no key stands twice (figment's own provider keeps the
-/// last one), or what embedded mode starts from.
+/// The lowest layer of values: a YAML file without duplicate keys (figment's own provider keeps the last
+/// one), or the defaults of embedded mode.
 struct Document {
     place: String,
     values: Dict,
@@ -263,13 +266,14 @@ struct Document {
 impl Document {
     fn read(path: &Path) -> Result<Self, ConfigError> {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| wrong(&place, format!("cannot read the configuration: {error}")))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            file_error(&place, format!("cannot read the configuration: {error}"))
+        })?;
         Self::parse(&text, place)
     }
 
     fn parse(text: &str, place: String) -> Result<Self, ConfigError> {
-        let wrong = |message: String| wrong(&place, message);
+        let wrong = |message: String| file_error(&place, message);
         let yaml: serde_yaml::Value = serde_yaml::from_str(text)
             .map_err(|error| wrong(format!("not valid YAML: {error}")))?;
         let values = match yaml {

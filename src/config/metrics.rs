@@ -1,4 +1,4 @@
-//! `metrics`: the listener of `/metrics`.
+//! The section `metrics`: the listener of `/metrics`.
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use super::ListenAddress;
 pub struct MetricsConfig {
     /// Default: `127.0.0.1:9464`.
     pub listen: ListenAddress,
-    /// The section was written down: a port that is taken then stops the start, else it is a warning.
+    /// Whether the configuration has the section: a port in use then stops the start; else it is a warning.
     #[serde(skip)]
     pub required: bool,
 }

@@ -1,4 +1,4 @@
-//! Networks as people write them. A single address stands for the network that holds it alone.
+//! Parses networks of the configuration; a single address is a network of one.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer};
 
 /// The networks that `text` names.
 ///
-/// IPv4-mapped addresses of clients are compared as IPv4, so networks of such addresses are read as
-/// IPv4's. One that is larger than all of IPv4 (`::ffff:0:0/90`) holds IPv4 and its neighbours in
-/// IPv6: both are named. `::/0` and others that are not written in mapped form are IPv6's alone.
+/// Clients' IPv4-mapped addresses are compared as IPv4, so networks in mapped form are IPv4 networks. A
+/// mapped network larger than all of IPv4 (`::ffff:0:0/90`) gives two: IPv4 and the IPv6 network. `::/0`
+/// and other networks that are not in mapped form are IPv6 only.
 pub fn parse(text: &str) -> Result<Vec<IpNet>, String> {
     let network = text
         .parse::<IpNet>()
@@ -28,7 +28,7 @@ pub fn parse(text: &str) -> Result<Vec<IpNet>, String> {
     })
 }
 
-/// The IPv4 address that `network` is written with, where that is an IPv4-mapped one.
+/// The IPv4 address of a network in IPv4-mapped form.
 fn mapped(network: IpNet) -> Option<Ipv4Addr> {
     match network {
         IpNet::V4(_) => None,
@@ -58,7 +58,7 @@ mod tests {
         for (text, expected) in [
             ("10.0.0.0/8", &["10.0.0.0/8"][..]),
             ("::1", &["::1/128"]),
-            // Written as IPv6, they are those of IPv4 all the same.
+            // Mapped form.
             ("::ffff:10.0.0.0/104", &["10.0.0.0/8"]),
             ("::ffff:10.0.0.1", &["10.0.0.1/32"]),
             ("::ffff:0:0/96", &["0.0.0.0/0"]),

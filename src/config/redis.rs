@@ -1,4 +1,4 @@
-//! `redis`: the shared token store.
+//! The section `redis`: the shared token store.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::error::Problems;
-use super::secret;
+use super::secret_file;
 
 /// The section `redis`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -18,38 +18,38 @@ pub struct RedisConfig {
     pub addr: Addresses,
     /// Default: `standalone`.
     pub mode: RedisMode,
-    /// Name of the master that the sentinels watch. Default: none; needed with `mode: sentinel`.
+    /// Name of the master that the sentinels watch. Default: none; required with `mode: sentinel`.
     pub master_name: String,
-    /// What the sentinels ask for themselves. Default: none.
+    /// User name for the sentinels. Default: none.
     pub sentinel_username: String,
     /// Default: none.
     pub sentinel_password: Secret,
-    /// The file that holds `sentinel_password`. Default: none.
+    /// The file with `sentinel_password`. Default: none.
     pub sentinel_password_file: PathBuf,
     /// Default: none.
     pub username: String,
     /// Default: none.
     pub password: Secret,
-    /// The file that holds `password`. Default: none.
+    /// The file with `password`. Default: none.
     pub password_file: PathBuf,
-    /// Number of the database. Default: 0; a cluster has no other.
+    /// Number of the database. Default: 0, the only one of a cluster.
     pub db: u32,
     /// Default: false.
     pub tls: bool,
-    /// PEM file of the certificates to trust in place of the system's. Default: none.
+    /// PEM file of the certificates to trust instead of the system's. Default: none.
     pub tls_ca_file: PathBuf,
-    /// PEM file of the client's own certificate; with `tls_key_file`. Default: none.
+    /// PEM file of the client certificate; with `tls_key_file`. Default: none.
     pub tls_cert_file: PathBuf,
-    /// PEM file of its key. Default: none.
+    /// PEM file of the client certificate's key. Default: none.
     pub tls_key_file: PathBuf,
-    /// What these files hold.
+    /// The contents of these files.
     #[serde(skip)]
     pub pem: Pem,
-    /// Replicas that `WAIT` asks for before a write counts as done. Default: 0.
+    /// Replicas that must confirm a write (`WAIT`). Default: 0.
     pub wait_replicas: u32,
 }
 
-/// Texts of the TLS files; empty where none is named.
+/// The contents of the TLS files; empty without a file.
 #[derive(Debug, Clone, Default)]
 pub struct Pem {
     ca: Secret,
@@ -86,7 +86,7 @@ impl RedisConfig {
                 "sentinel_password",
             ),
         ] {
-            secret::resolve(secret, file, &["redis", key], problems);
+            secret_file::resolve(secret, file, &["redis", key], problems);
         }
         for (pem, file, key) in [
             (&mut self.pem.ca, &self.tls_ca_file, "tls_ca_file"),
@@ -94,7 +94,7 @@ impl RedisConfig {
             (&mut self.pem.key, &self.tls_key_file, "tls_key_file"),
         ] {
             let key = ["redis", key];
-            let Some(text) = secret::read_file(file, &key, problems) else {
+            let Some(text) = secret_file::read_file(file, &key, problems) else {
                 continue;
             };
             if text.expose().contains("-----BEGIN ") {
@@ -109,7 +109,7 @@ impl RedisConfig {
     pub(super) fn check(&self, problems: &mut Problems) {
         let Addresses(addresses) = &self.addr;
         for address in addresses {
-            // It would be logged, with the password that a URL may have.
+            // The address is logged, and a URL may contain a password.
             if address.contains(['@', '/']) {
                 problems.add(
                     &["redis", "addr"],

@@ -1,8 +1,8 @@
-//! Which keys exist and what they hold, asked of the structs themselves.
+//! Finds the keys of the configuration structs and the shape of their values, by reflection.
 //!
-//! A deserializer that has no data: it follows a path of keys through a type and notes what the
-//! type asks for at its end. So the environment knows that a password is text, whatever it looks
-//! like, and no second list of keys has to be kept.
+//! The deserializer here has no data: it follows a path of keys through a type and records what the type
+//! expects at its end. So the environment's reader knows that a password is text even if it looks like a
+//! number, and no second list of keys is needed.
 
 use std::cell::Cell;
 
@@ -10,12 +10,12 @@ use serde::de::value::{Error, MapDeserializer, SeqDeserializer};
 use serde::de::{Deserialize, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// What stands at a key.
+/// The shape of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// These keys.
+    /// A group with these keys.
     Struct(&'static [&'static str]),
-    /// Any keys, all of the same shape.
+    /// A group with any keys, all of the same shape.
     Map,
     List,
     Text,
@@ -25,14 +25,14 @@ pub(super) enum Shape {
     Any,
 }
 
-/// What `T` holds at `path`; any name or index goes for the entries of maps and lists.
+/// The shape of `T` at `path`; entries of maps and lists have any name or index.
 pub(super) fn shape<'de, T: Deserialize<'de>>(path: &[&str]) -> Option<Shape> {
     let found = Cell::new(None);
     let tracer = Tracer {
         path,
         found: &found,
     };
-    // The walk always ends in an error: what it came for is in `found`.
+    // Always ends in an error; the result is in `found`.
     let _ = T::deserialize(tracer);
     found.get()
 }
@@ -134,7 +134,7 @@ impl<'de> Deserializer<'de> for Tracer<'_> {
     }
 }
 
-/// Every key of `T` below `path` that holds no further keys; `*` stands for the names of a map.
+/// Every key of `T` below `path` that has no further keys; `*` stands for the names of a map.
 #[cfg(test)]
 pub(super) fn leaves<'de, T: Deserialize<'de>>(path: &[&'static str]) -> Vec<Vec<&'static str>> {
     let below = |name| {
@@ -161,7 +161,7 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn shapes_are_those_of_the_structs() {
+    fn shapes_follow_the_structs() {
         let at = |path: &[&str]| shape::<Config>(path);
         assert_eq!(at(&["server", "listen"]), Some(Shape::Text));
         assert_eq!(at(&["server", "trusted_proxies"]), Some(Shape::List));

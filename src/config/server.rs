@@ -1,4 +1,4 @@
-//! `server`: where the gateway listens and what it is called from outside.
+//! The section `server`: listen address, public base URL, trusted proxies.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,13 +15,12 @@ use super::error::Problems;
 pub struct ServerConfig {
     /// Where the data and control planes listen. Default: `:8080`.
     pub listen: ListenAddress,
-    /// The public base of the URLs that are handed out. Default: made from `listen`.
+    /// The public base of the URLs that the gateway hands out. Default: derived from `listen`.
     pub host: PublicHost,
-    /// Networks whose `X-Forwarded-For` or `Forwarded` is believed. Default: none.
+    /// Networks of proxies whose `X-Forwarded-For` or `Forwarded` is trusted. Default: none.
     #[serde(deserialize_with = "super::networks::deserialize")]
     pub trusted_proxies: Vec<IpNet>,
-    /// Connections of trusted proxies begin with a header of the PROXY protocol, version 1 or 2.
-    /// Default: false.
+    /// Connections of trusted proxies begin with a PROXY protocol header, version 1 or 2. Default: false.
     pub proxy_protocol: bool,
 }
 
@@ -35,8 +34,8 @@ impl ServerConfig {
         }
     }
 
-    /// The base of handed-out URLs, without a slash at its end. `port` is the one that is really
-    /// listened on, which differs from the configured one where that is 0.
+    /// The base of the URLs that the gateway hands out, without a trailing slash. `port`: the actual port,
+    /// which differs from a configured 0.
     pub fn base_url(&self, port: u16) -> String {
         match &self.host.0 {
             Some(host) => host.clone(),
@@ -66,7 +65,7 @@ impl ListenAddress {
         }
     }
 
-    /// Whether two listeners cannot both have what they ask for. Port 0 is always a free one.
+    /// Whether two listeners conflict. Port 0 never does: it takes a free port.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let everywhere = |address: &Self| match address {
             Self::Every { .. } => true,
@@ -112,7 +111,7 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}`: expected `:PORT`, `HOST:PORT` or `[IPV6]:PORT`");
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-        // `u16::from_str` takes a leading `+`, a port does not.
+        // `u16::from_str` allows a leading `+`.
         if !port.bytes().all(|b| b.is_ascii_digit()) {
             return Err(wrong());
         }
@@ -146,7 +145,7 @@ impl TryFrom<String> for ListenAddress {
     }
 }
 
-/// An absolute `http` or `https` URL without query, or nothing; kept without a slash at its end.
+/// An absolute `http` or `https` URL without a query and a trailing slash, or nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PublicHost(Option<String>);
@@ -163,8 +162,8 @@ impl TryFrom<String> for PublicHost {
     }
 }
 
-/// Parses an absolute `http` or `https` URL that has no user, query or fragment. The message does
-/// not repeat the text: a URL with a user in it holds a password.
+/// Parses an absolute `http` or `https` URL without user, query and fragment. The message does not repeat
+/// the text, which may contain a password.
 pub(super) fn http_url(text: &str) -> Result<Url, String> {
     let wrong = |why: &str| {
         format!(
@@ -192,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listen_addresses_are_read_and_written() {
+    fn listen_addresses_are_parsed_and_printed() {
         for text in [
             ":8080",
             "127.0.0.1:80",
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_base_url_comes_from_host_else_from_listen() {
+    fn the_base_url_is_host_or_derived_from_listen() {
         let base = |listen: &str, host: &str| {
             let server = ServerConfig {
                 listen: listen.parse().expect("listen"),
@@ -253,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_no_public_base_is_refused() {
+    fn a_host_that_is_not_a_base_url_is_refused() {
         for text in [
             "gateway.example.com",
             "ftp://x",

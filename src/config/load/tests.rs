@@ -1,4 +1,4 @@
-//! Whole configurations: what is read here, what is said about those that are not valid in [`refused`].
+//! Loads whole configurations: valid ones here, invalid ones in [`refused`].
 
 mod credentials;
 mod refused;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use asset_gateway_backends::settings::TokenStoreSettings;
 
-use super::{Config, Source};
+use super::{Config, ConfigSource};
 use crate::config::features::Feature;
 use crate::config::{ListenAddress, TokenStoreKind, UnknownFields};
 
@@ -35,7 +35,7 @@ fn load_with(yaml: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
         .iter()
         .map(|(name, value)| (format!("ASSET_GATEWAY__{name}"), (*value).to_owned()))
         .collect();
-    let source = Source::File(file.path.clone());
+    let source = ConfigSource::File(file.path.clone());
     Config::load(&source, &variables).map_err(|error| error.to_string())
 }
 
@@ -43,7 +43,7 @@ fn load(yaml: &str) -> Result<Config, String> {
     load_with(yaml, &[])
 }
 
-/// The one line of the error that begins with `key`, which must hold all of `parts`.
+/// The error has a line for `key` that contains all of `parts`.
 fn refused(yaml: &str, key: &str, parts: &[&str]) {
     refused_with(yaml, &[], key, parts);
 }
@@ -61,7 +61,7 @@ fn refused_with(yaml: &str, variables: &[(&str, &str)], key: &str, parts: &[&str
 }
 
 #[test]
-fn what_is_left_out_has_its_default() {
+fn missing_keys_have_their_defaults() {
     let config = load(MINIMAL).expect("valid");
     assert_eq!(config.server.listen, ListenAddress::Every { port: 8080 });
     assert_eq!(config.metrics.listen.to_string(), "127.0.0.1:9464");
@@ -80,7 +80,7 @@ fn what_is_left_out_has_its_default() {
 }
 
 #[test]
-fn the_environment_goes_over_the_file() {
+fn the_environment_overrides_the_file() {
     let yaml = "
 server: {listen: ':1'}
 control: {tokens: [one]}
@@ -119,7 +119,7 @@ buckets: {Assets: {bucket: b, region: r, credential: s3-Prod.eu}}
 }
 
 #[test]
-fn secrets_come_from_files() {
+fn secrets_are_read_from_files() {
     let secret = write("secret", "from a file\r\n");
     let tokens = write("tokens", "one\n\n two \n");
     let (secret, tokens) = (secret.path.display(), tokens.path.display());
@@ -169,7 +169,7 @@ credentials: {{c: {{access_key: a, secret_key_file: {secret}, session_token_file
 }
 
 #[test]
-fn nothing_that_is_printed_holds_a_secret() {
+fn a_printed_configuration_contains_no_secret() {
     let yaml = "
 control: {tokens: [geheim-1]}
 credentials: {c: {access_key: geheim-2, secret_key: geheim-3}}
@@ -181,7 +181,7 @@ credentials: {c: {access_key: geheim-2, secret_key: geheim-3}}
     );
 }
 
-/// The first AssetGateway's minimal file, word for word.
+/// The minimal file of the first AssetGateway, unchanged.
 const FIRST: &str = include_str!("../../../tests/it/e2e/process/legacy_config.yaml");
 
 #[test]

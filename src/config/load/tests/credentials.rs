@@ -1,8 +1,8 @@
-//! Where keys may come from, and what is said where they do not.
+//! Sources of storage keys, and the errors where a source has none.
 
 use asset_gateway_backends::settings::CredentialSettings;
 
-use super::{BTreeMap, Config, MINIMAL, Source, load, refused, write};
+use super::{BTreeMap, Config, ConfigSource, MINIMAL, load, refused, write};
 use crate::config::features::Feature;
 
 fn with(fields: &str) -> String {
@@ -10,13 +10,13 @@ fn with(fields: &str) -> String {
 }
 
 #[test]
-fn the_environment_gives_keys_as_they_are_at_start() {
+fn keys_are_read_from_the_environment() {
     let bucket = "buckets: {b: {bucket: b, region: r, credential: c}}";
     let file = write(
         "config.yaml",
         &format!("{}\n{bucket}", with("source: environment")),
     );
-    let source = Source::File(file.path.clone());
+    let source = ConfigSource::File(file.path.clone());
     let mut variables: BTreeMap<_, _> = [
         ("AWS_ACCESS_KEY_ID", "a"),
         ("AWS_SECRET_ACCESS_KEY", "007"),
@@ -46,7 +46,7 @@ fn the_environment_gives_keys_as_they_are_at_start() {
 }
 
 #[test]
-fn a_file_has_to_be_there_with_its_profile() {
+fn a_credentials_file_needs_to_exist_with_its_profile() {
     let keys = write(
         "keys",
         "[one]\naws_access_key_id = geheim\naws_secret_access_key = geheim\n",
@@ -77,13 +77,17 @@ fn a_file_has_to_be_there_with_its_profile() {
 }
 
 #[test]
-fn what_a_source_does_not_use_is_refused() {
+fn keys_that_a_source_does_not_use_are_refused() {
     for source in ["environment", "file", "default_chain"] {
         for key in ["access_key", "secret_key_file", "session_token"] {
             let fields = format!("source: {source}, {key}: geheim");
             let named = key.trim_end_matches("_file");
-            let said = format!("means nothing with `source: {source}`");
-            refused(&with(&fields), &format!("credentials.c.{named}"), &[&said]);
+            let message = format!("means nothing with `source: {source}`");
+            refused(
+                &with(&fields),
+                &format!("credentials.c.{named}"),
+                &[&message],
+            );
         }
     }
     let fields = "access_key: a, secret_key: b, profile: p";
@@ -100,7 +104,7 @@ fn what_a_source_does_not_use_is_refused() {
 }
 
 #[test]
-fn keys_that_change_are_for_the_sdk() {
+fn sources_of_changing_keys_need_the_aws_backend() {
     let bucket = |backend: &str| {
         let bucket = format!("{{bucket: b, region: r, credential: c, backend: {backend}}}");
         format!(

@@ -1,12 +1,12 @@
-//! What is said about configurations that are not valid.
+//! Errors of invalid configurations.
 
 use std::collections::BTreeMap;
 
 use super::{MINIMAL, load, load_with, refused, refused_with};
-use crate::config::{Config, Source};
+use crate::config::{Config, ConfigSource};
 
 #[test]
-fn a_wrong_variable_is_named() {
+fn errors_name_the_wrong_variable() {
     let variable = "environment variable ASSET_GATEWAY__";
     let wrong = |name, value, key, expected: &str| {
         let place = format!("{variable}{name}");
@@ -67,7 +67,7 @@ fn a_wrong_variable_is_named() {
 }
 
 #[test]
-fn wrong_keys_and_types_are_named() {
+fn errors_name_wrong_keys_and_types() {
     refused(
         "sever: {}",
         "sever",
@@ -166,8 +166,11 @@ fn wrong_keys_and_types_are_named() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
-    let missing = Config::load(&Source::File("/nowhere/a.yaml".into()), &BTreeMap::new());
+fn errors_name_a_file_that_cannot_be_read() {
+    let missing = Config::load(
+        &ConfigSource::File("/nowhere/a.yaml".into()),
+        &BTreeMap::new(),
+    );
     let error = missing.expect_err("missing").to_string();
     assert!(error.contains("/nowhere/a.yaml: cannot read"), "{error}");
     for (yaml, expected) in [
@@ -203,7 +206,7 @@ fn an_empty_file_lacks_a_control_token_only() {
 }
 
 #[test]
-fn all_problems_are_said_at_once() {
+fn all_problems_are_reported_together() {
     let error = load("server: {listen: x}\nlimits: {idle: 1}\ncors: 7\nsled: {path: []}")
         .expect_err("four");
     assert_eq!(error.lines().count(), 5, "{error}");
@@ -332,7 +335,7 @@ fn ranges_are_checked() {
     }
 }
 
-/// It stands in logs.
+/// Addresses are logged.
 #[test]
 fn an_address_of_redis_with_a_password_is_refused_and_not_repeated() {
     for address in [
@@ -349,7 +352,7 @@ fn an_address_of_redis_with_a_password_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn parts_of_later_versions_are_refused_by_name() {
+fn components_of_later_versions_are_refused_by_name() {
     let bucket = "credentials: {c: {access_key: a, secret_key: b}}
 buckets: {b: {bucket: b, region: r, credential: c, ";
     for (yaml, key, what) in [
@@ -377,7 +380,7 @@ buckets: {b: {bucket: b, region: r, credential: c, ";
 }
 
 #[test]
-fn an_adapter_is_picked_or_asked_for_among_those_that_are_compiled_in() {
+fn an_adapter_is_one_of_the_compiled_ones() {
     use asset_gateway_backends::settings::Adapter;
 
     use crate::config::features::Feature;

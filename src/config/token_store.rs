@@ -1,4 +1,4 @@
-//! `token_store` and `sled`: where tokens and queued callbacks are kept.
+//! The sections `token_store` and `sled`: the engine for tokens and callbacks.
 
 use std::path::PathBuf;
 
@@ -11,16 +11,16 @@ use super::error::Problems;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenStoreConfig {
-    /// Default: `redis` where there is a `redis` section, else `sled`.
+    /// Default: `redis` if there is a `redis` section, else `sled`.
     pub kind: Option<TokenStoreKind>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenStoreKind {
-    /// Embedded; one process.
+    /// Embedded: one process.
     Sled,
-    /// Shared by many nodes.
+    /// Shared by several nodes.
     Redis,
 }
 
@@ -28,7 +28,7 @@ pub enum TokenStoreKind {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SledConfig {
-    /// Folder of the database, made where it is missing. Default: `./data/tokens`.
+    /// Folder of the database, created if missing. Default: `./data/tokens`.
     pub path: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! Secrets that are written down elsewhere: `…_file` beside each secret.
+//! Reads secrets from files: every secret has a key `…_file` beside it.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use asset_gateway_backends::settings::Secret;
 
 use super::error::Problems;
 
-/// The content of a secret's file, without the newline at its end. `None`: no file is named, or it
-/// gave a problem.
+/// The content of a secret's file without its final newline. `None`: no file is named, or reading it was a
+/// problem.
 pub(super) fn read_file(file: &Path, key: &[&str], problems: &mut Problems) -> Option<Secret> {
     if file.as_os_str().is_empty() {
         return None;
@@ -37,20 +37,20 @@ pub(super) fn read_file(file: &Path, key: &[&str], problems: &mut Problems) -> O
     Some(Secret::new(value))
 }
 
-/// Fills `inline` from the file that `KEY_file` names. Both together are a problem: which one was
-/// meant is not ours to guess.
+/// Fills `inline` from the file that `KEY_file` names. Both together are a problem, because either could be
+/// meant.
 pub(super) fn resolve(inline: &mut Secret, file: &Path, key: &[&str], problems: &mut Problems) {
     let file_key = file_key(key);
     let file_key: Vec<&str> = file_key.iter().map(String::as_str).collect();
     if !inline.is_empty() && !file.as_os_str().is_empty() {
-        problems.add(&file_key, both(key));
+        problems.add(&file_key, given_twice(key));
     } else if let Some(secret) = read_file(file, &file_key, problems) {
         *inline = secret;
     }
 }
 
-/// What to say where a secret and its file are both given.
-pub(super) fn both(key: &[&str]) -> String {
+/// The message where both a secret and its file are given.
+pub(super) fn given_twice(key: &[&str]) -> String {
     let name = key.last().copied().unwrap_or_default();
     format!("`{name}` is given as well: expected one of `{name}` and `{name}_file`")
 }
