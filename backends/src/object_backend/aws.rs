@@ -1,13 +1,13 @@
 //! S3 and what speaks it, COS' S3 interface included, through aws-sdk-s3.
 //!
-//! - A download is one request, unless storage did not begin to answer. The SDK signs it; its
-//!   answer is read in [`response`](super::remote::response). Conditions travel with it, but for lists of entity tags and
-//!   `If-None-Match: *`, which stores read differently: those cost a HEAD first.
-//! - An upload of a known length is one request too, and its bytes go to storage as they come. Of
-//!   unknown length, and past 5 GiB, it goes in parts.
-//! - Keys come from where the configuration says, see [`credentials`]. Without keys requests are
-//!   not signed.
-//! - Where COS keeps versions, it overwrites an object also where it must not exist.
+//! - A download is one request, which the SDK signs; [`response`](super::remote::response) reads the
+//!   response. Lists of entity tags and `If-None-Match: *` cost a HEAD first: stores read them
+//!   differently.
+//! - An upload of a known length is one request that streams ([`single_put`]). One of unknown length, or
+//!   past 5 GiB, is a multipart upload ([`multipart`]).
+//! - [`credentials`] are keys, a file that is read again, or Amazon's default chain. Without keys
+//!   requests are not signed.
+//! - A COS bucket with versions overwrites an object also where it must not exist.
 
 mod clients;
 mod credentials;
@@ -27,15 +27,15 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use self::clients::Clients;
-use self::error::{backend_error, invalid_response, is_answer};
+use self::error::{backend_error, invalid_response, is_response};
 use self::header_values::{date, range_header};
 use self::multipart::AwsMultipart;
 use self::single_put::SinglePut;
 use self::upload_target::UploadTarget;
 use super::multipart::MultipartDriver;
-use super::remote::download::{self, Storage};
-use super::remote::object_key as key_rules;
-use super::remote::response::Answer;
+use super::remote::download::{self, ObjectRequests};
+use super::remote::object_key::check_key;
+use super::remote::response::ObjectResponse;
 use super::remote::response::capture::{Captured, capture};
 use super::{
     ByteRange, Capabilities, Conditions, GetOptions, GetResult, ObjectBackend, ObjectMeta,
@@ -44,8 +44,8 @@ use super::{
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{BucketSettings, Provider};
 
-/// Bytes of the largest object that one request can carry, at every provider.
-const LARGEST_PUT: u64 = 5 * 1024 * 1024 * 1024;
+/// The limit of a single PUT request at every provider.
+const MAX_PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 
 /// A bucket at an object store.
 #[derive(Clone)]
@@ -56,13 +56,12 @@ pub struct AwsBackend {
 }
 
 impl AwsBackend {
-    /// What [`open`](Self::open) refuses for a reason that stands in the settings, or in a file that
-    /// they name.
+    /// Refuses what [`open`](Self::open) refuses because of the settings, or of a file that they name.
     pub fn check_settings(settings: &BucketSettings) -> Result<(), String> {
         clients::check(settings)
     }
 
-    /// Asks nobody. The error is for the operator: it says what to change.
+    /// Sends no request. The error tells the operator what to change.
     pub fn open(settings: &BucketSettings) -> Result<Self, String> {
         Ok(Self {
             clients: Clients::new(settings)?,
@@ -78,45 +77,50 @@ impl AwsBackend {
     }
 
     fn check(&self, operation: &'static str, key: &str) -> Result<()> {
-        key_rules::check(self.provider, operation, key)
+        check_key(self.provider, operation, key)
     }
 }
 
 #[async_trait]
-impl Storage for AwsBackend {
-    async fn stat(&self, key: &str) -> Result<Answer> {
+impl ObjectRequests for AwsBackend {
+    async fn head_object(&self, key: &str) -> Result<ObjectResponse> {
         let request = self.clients.once.head_object();
-        let asking = request.bucket(&*self.bucket).key(key).send();
-        taken("head", capture(asking).await)
+        let sent = request.bucket(&*self.bucket).key(key).send();
+        captured("head", capture(sent).await)
     }
 
-    async fn ask(&self, key: &str, sent: &Conditions, range: Option<ByteRange>) -> Result<Answer> {
+    async fn get_object(
+        &self,
+        key: &str,
+        conditions: &Conditions,
+        range: Option<ByteRange>,
+    ) -> Result<ObjectResponse> {
         let request = self.clients.once.get_object();
-        let asking = request
+        let sent = request
             .bucket(&*self.bucket)
             .key(key)
             .set_range(range.map(range_header))
-            .set_if_match(sent.if_match.clone())
-            .set_if_none_match(sent.if_none_match.clone())
-            .set_if_modified_since(sent.if_modified_since.map(date))
-            .set_if_unmodified_since(sent.if_unmodified_since.map(date))
+            .set_if_match(conditions.if_match.clone())
+            .set_if_none_match(conditions.if_none_match.clone())
+            .set_if_modified_since(conditions.if_modified_since.map(date))
+            .set_if_unmodified_since(conditions.if_unmodified_since.map(date))
             .send();
-        taken("get", capture(asking).await)
+        captured("get", capture(sent).await)
     }
 }
 
-/// What the HTTP client was answered; else why the SDK has asked nothing.
-fn taken<T, E>(
+/// The response that the HTTP client received, or the reason why the SDK sent no request.
+fn captured<T, E>(
     operation: &'static str,
-    (result, answer): Captured<Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<Answer>
+    (result, response): Captured<Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<ObjectResponse>
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
-    match (answer, result) {
-        (Some(answer), _) => answer,
+    match (response, result) {
+        (Some(response), _) => response,
         (None, Err(error)) => Err(backend_error(operation, &error)),
-        (None, Ok(_)) => Err(invalid_response(operation, "the SDK has asked nothing")),
+        (None, Ok(_)) => Err(invalid_response(operation, "the SDK sent no request")),
     }
 }
 
@@ -155,7 +159,7 @@ impl ObjectBackend for AwsBackend {
             options: options.clone(),
         };
         Ok(match options.content_length {
-            Some(length) if length <= LARGEST_PUT => Box::new(SinglePut::new(target, length)),
+            Some(length) if length <= MAX_PUT_BYTES => Box::new(SinglePut::new(target, length)),
             Some(_) | None => Box::new(MultipartDriver::new(AwsMultipart::new(target), &options)),
         })
     }
@@ -163,8 +167,8 @@ impl ObjectBackend for AwsBackend {
     async fn delete(&self, key: &str) -> Result<()> {
         self.check("delete", key)?;
         let request = self.clients.again.delete_object();
-        let answer = request.bucket(&*self.bucket).key(key).send().await;
-        match answer.map_err(|error| backend_error("delete", &error)) {
+        let response = request.bucket(&*self.bucket).key(key).send().await;
+        match response.map_err(|error| backend_error("delete", &error)) {
             Err(error) if error.kind != ErrorKind::NotFound => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -178,8 +182,8 @@ impl ObjectBackend for AwsBackend {
     async fn ping(&self) -> Result<()> {
         let request = self.clients.again.head_bucket();
         match request.bucket(&*self.bucket).send().await {
-            // Without an answer it is away, also where only the keys for the question are missing.
-            Err(error) if !is_answer(&error) => {
+            // Without a response storage is away, also where only the keys to sign with are missing.
+            Err(error) if !is_response(&error) => {
                 let error = backend_error("ping", &error);
                 Err(BackendError::with_source(
                     ErrorKind::Unavailable,

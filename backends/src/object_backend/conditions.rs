@@ -1,18 +1,19 @@
-//! Conditions of RFC 9110 §13, for backends that have to evaluate them themselves.
+//! Evaluates conditions (RFC 9110 §13) against the metadata of an object.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Conditions, ObjectMeta};
 use crate::error::ErrorKind;
 
-/// Whether the conditions hold for an object that exists, in the order of RFC 9110 §13.2.2.
+/// Whether the conditions hold for an existing object, in the order of RFC 9110 §13.2.2.
 ///
-/// Errors: [`ErrorKind::PreconditionFailed`] (`If-Match`, `If-Unmodified-Since`) or
+/// # Errors
+/// [`ErrorKind::PreconditionFailed`] (`If-Match`, `If-Unmodified-Since`) or
 /// [`ErrorKind::NotModified`] (`If-None-Match`, `If-Modified-Since`).
 pub fn evaluate(conditions: &Conditions, meta: &ObjectMeta) -> Result<(), ErrorKind> {
     let tag = meta.etag.as_deref().map(Tag::of_meta);
     if let Some(list) = &conditions.if_match {
-        // Strong comparison: a weak tag equals nothing, not even itself.
+        // The comparison is strong: a weak tag does not even equal itself.
         let matches = |wanted: &Tag<'_>| tag.as_ref().is_some_and(|tag| tag.equals_strong(wanted));
         if !TagList::parse(list).any(matches) {
             return Err(ErrorKind::PreconditionFailed);
@@ -37,13 +38,13 @@ pub fn evaluate(conditions: &Conditions, meta: &ObjectMeta) -> Result<(), ErrorK
     Ok(())
 }
 
-/// HTTP dates have whole seconds: what lies below must not decide.
+/// HTTP dates have whole seconds.
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
 
-/// An entity tag without its quotes.
+/// An entity tag, without its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tag<'a> {
     pub weak: bool,
@@ -51,7 +52,7 @@ pub struct Tag<'a> {
 }
 
 impl<'a> Tag<'a> {
-    /// The tag in [`ObjectMeta::etag`]: bare where it is strong, `W/"…"` where it is weak.
+    /// The tag in [`ObjectMeta::etag`]: a strong one has no quotes, a weak one is `W/"…"`.
     pub fn of_meta(etag: &'a str) -> Self {
         match etag.strip_prefix("W/") {
             Some(quoted) => Self {
@@ -70,28 +71,28 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// `text` without the quotes around it, where it has them.
+/// `text` without surrounding quotes.
 pub fn unquoted(text: &str) -> &str {
     text.strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
         .unwrap_or(text)
 }
 
-/// Strong tags without their quotes, weak ones as they are: as [`ObjectMeta::etag`].
+/// The form of [`ObjectMeta::etag`]: a strong tag without quotes, a weak one unchanged.
 pub fn bare_etag(etag: &str) -> String {
     unquoted(etag).to_owned()
 }
 
-/// What an `If-Match` or `If-None-Match` header says.
+/// The value of an `If-Match` or `If-None-Match` header.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TagList<'a> {
-    /// `*`: any representation that exists.
+    /// `*`: any existing representation.
     Any,
     Tags(Vec<Tag<'a>>),
 }
 
 impl<'a> TagList<'a> {
-    /// Lenient: a tag without quotes, as some clients send it, is taken up to the next comma.
+    /// Accepts a tag without quotes, as some clients send it, up to the next comma.
     pub fn parse(header: &'a str) -> Self {
         let mut rest = header.trim();
         if rest == "*" {
@@ -105,7 +106,7 @@ impl<'a> TagList<'a> {
             }
             let weak = rest.starts_with("W/");
             let tag = if weak { &rest[2..] } else { rest };
-            // A comma may stand inside quotes.
+            // Quotes may contain a comma.
             let (opaque, after) = match tag.strip_prefix('"').and_then(|t| t.split_once('"')) {
                 Some((opaque, after)) => (opaque, after),
                 None => {
@@ -162,7 +163,7 @@ mod tests {
     const FRESH: Result<(), ErrorKind> = Err(ErrorKind::NotModified);
 
     #[test]
-    fn nothing_asked_holds() {
+    fn no_conditions_hold() {
         assert_eq!(evaluate(&Conditions::default(), &meta("a")), Ok(()));
     }
 
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_go_before_dates() {
+    fn tags_take_precedence_over_dates() {
         let conditions = Conditions {
             if_match: Some(r#""a""#.into()),
             if_unmodified_since: Some(at(1)),
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn preconditions_go_before_freshness() {
+    fn preconditions_are_evaluated_before_freshness() {
         let conditions = Conditions {
             if_match: Some(r#""b""#.into()),
             if_none_match: Some(r#""a""#.into()),
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_storage_does_not_know_cannot_fail_dates() {
+    fn an_unknown_date_fails_no_condition() {
         let unknown = ObjectMeta::default();
         let conditions = Conditions {
             if_modified_since: Some(at(5000)),

@@ -1,11 +1,10 @@
-//! `Content-Encoding` of a stored object, as its readers need it.
+//! `Content-Encoding` of a stored object, without the framing of S3 clients.
 
-/// How an S3 client frames a signed body on its way to S3: no coding of the object. Some storage
-/// keeps it all the same.
+/// The framing of a signed body between an S3 client and S3. It is no coding of the object, but some
+/// storage stores it as one.
 pub const AWS_CHUNKED: &str = "aws-chunked";
 
-/// `stored` without [`AWS_CHUNKED`]; the other codings stay, in their order. `None` where none is
-/// left.
+/// `stored` without [`AWS_CHUNKED`]; the other codings stay in order. `None` where none is left.
 #[cfg(any(feature = "opendal", feature = "aws"))]
 pub fn for_readers(stored: &str) -> Option<String> {
     let codings = stored.split(',').map(str::trim);
@@ -20,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_framing_goes() {
+    fn only_the_framing_is_removed() {
         for (stored, kept) in [
             ("aws-chunked", None),
             ("AWS-Chunked", None),

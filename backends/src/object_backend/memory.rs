@@ -1,4 +1,4 @@
-//! Objects in this process' memory: for tests and for trying things out. Gone with the process.
+//! Objects in the memory of this process, for tests and first steps. They are lost at its end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,10 +17,9 @@ use super::{
 };
 use crate::error::{BackendError, ErrorKind, Result};
 
-/// Bytes of a piece of a body.
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// A bucket in memory; clones see the same objects.
+/// A bucket in memory. Clones share their objects.
 #[derive(Clone, Default)]
 pub struct MemoryBackend {
     shared: Arc<Shared>,
@@ -29,7 +28,7 @@ pub struct MemoryBackend {
 #[derive(Default)]
 struct Shared {
     objects: RwLock<HashMap<String, Arc<Object>>>,
-    /// Every stored state has its own number: its entity tag.
+    /// Entity tag of the next object.
     version: AtomicU64,
 }
 
@@ -66,7 +65,7 @@ impl ObjectBackend for MemoryBackend {
         }
     }
 
-    /// Any text names an object in memory.
+    /// Every key is valid.
     fn check_key(&self, _: &str) -> Result<()> {
         Ok(())
     }
@@ -87,18 +86,18 @@ impl ObjectBackend for MemoryBackend {
             None => None,
         };
         let mut rest = match &range {
-            // An object in memory is no longer than a usize can say.
+            // The length of an object in memory fits in a usize.
             Some(range) => object.bytes.slice(range.start as usize..range.end as usize),
             None => object.bytes.clone(),
         };
-        let pieces = std::iter::from_fn(move || {
-            let length = rest.len().min(PIECE);
+        let chunks = std::iter::from_fn(move || {
+            let length = rest.len().min(CHUNK_BYTES);
             (length > 0).then(|| Ok(rest.split_to(length)))
         });
         Ok(GetResult {
             meta: object.meta.clone(),
             range,
-            body: stream::iter(pieces).boxed(),
+            body: stream::iter(chunks).boxed(),
         })
     }
 
@@ -130,8 +129,8 @@ struct MemoryUpload {
 
 #[async_trait]
 impl Upload for MemoryUpload {
-    async fn write(&mut self, piece: Bytes) -> Result<()> {
-        self.bytes.extend_from_slice(&piece);
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.bytes.extend_from_slice(&chunk);
         Ok(())
     }
 
@@ -159,7 +158,7 @@ impl Upload for MemoryUpload {
         if upload.options.must_not_exist && objects.contains_key(&upload.key) {
             return Err(BackendError::new(ErrorKind::PreconditionFailed, "put"));
         }
-        // Under the lock: who looks for the object afterwards sees what came of it.
+        // Checked under the lock: a later HEAD sees whether the object became visible.
         check_fence(upload.options.fence.as_ref())?;
         objects.insert(upload.key, Arc::new(object));
         Ok(Stored { etag, size })

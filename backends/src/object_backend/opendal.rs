@@ -1,11 +1,11 @@
 //! S3 and what speaks it, COS and OSS through OpenDAL.
 //!
-//! - A download is one request, unless storage did not begin to answer. OpenDAL signs it; its
-//!   answer is read in [`response`](super::remote::response). Conditions travel with it, but for lists of entity tags and
-//!   `If-None-Match: *`, which stores read differently: those cost a HEAD first.
-//! - Where COS or OSS keep versions, they overwrite an object also where it must not exist.
-//! - Keys that OpenDAL would rewrite (it trims spaces and empty segments) are `InvalidKey`: what
-//!   was asked for is what is stored, or nothing.
+//! - A download is one request, which OpenDAL signs; [`response`](super::remote::response) reads the
+//!   response. Lists of entity tags and `If-None-Match: *` cost a HEAD first: stores read them
+//!   differently.
+//! - An upload is one request, or a multipart upload past 8 MiB ([`multipart`]).
+//! - A key that OpenDAL would rewrite (it trims blanks and empty segments) is `InvalidKey`.
+//! - A COS or OSS bucket with versions overwrites an object also where it must not exist.
 
 mod error;
 mod multipart;
@@ -20,13 +20,13 @@ use opendal::options::WriteOptions;
 use opendal::raw::normalize_path;
 use opendal::{BytesRange, Operator};
 
-use self::error::{backend_error, is_answer};
+use self::error::{backend_error, is_response};
 use self::multipart::OpendalMultipart;
 use self::reader_options::reader_options;
 use super::multipart::MultipartDriver;
-use super::remote::download::{self, Storage};
-use super::remote::object_key as key_rules;
-use super::remote::response::Answer;
+use super::remote::download::{self, ObjectRequests};
+use super::remote::object_key::{check_key, refuse};
+use super::remote::response::ObjectResponse;
 use super::remote::response::capture::{Captured, capture};
 use super::{
     ByteRange, Capabilities, Conditions, GetOptions, GetResult, MARKER, ObjectBackend, ObjectMeta,
@@ -35,8 +35,8 @@ use super::{
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{BucketSettings, Provider};
 
-/// A key that nobody stores: asking for it tells whether storage is there.
-const PROBE: &str = ".asset-gateway-ping";
+/// A key that is never stored: a HEAD of it tells whether storage can be reached.
+const PING_KEY: &str = ".asset-gateway-ping";
 
 /// A bucket at an object store.
 #[derive(Clone)]
@@ -46,12 +46,12 @@ pub struct OpendalBackend {
 }
 
 impl OpendalBackend {
-    /// What [`open`](Self::open) refuses for a reason that stands in the settings.
+    /// Refuses what [`open`](Self::open) refuses because of the settings.
     pub fn check_settings(settings: &BucketSettings) -> Result<(), String> {
         services::service(settings).map(drop)
     }
 
-    /// Asks nobody. The error is for the operator: it says what to change.
+    /// Sends no request. The error tells the operator what to change.
     pub fn open(settings: &BucketSettings) -> Result<Self, String> {
         Ok(Self {
             operator: services::operator(settings)?,
@@ -61,57 +61,62 @@ impl OpendalBackend {
 }
 
 #[async_trait]
-impl Storage for OpendalBackend {
-    async fn stat(&self, key: &str) -> Result<Answer> {
-        taken("head", capture(self.operator.stat(key)).await)
+impl ObjectRequests for OpendalBackend {
+    async fn head_object(&self, key: &str) -> Result<ObjectResponse> {
+        captured("head", capture(self.operator.stat(key)).await)
     }
 
-    async fn ask(&self, key: &str, sent: &Conditions, range: Option<ByteRange>) -> Result<Answer> {
+    async fn get_object(
+        &self,
+        key: &str,
+        conditions: &Conditions,
+        range: Option<ByteRange>,
+    ) -> Result<ObjectResponse> {
         let wanted = match range {
             None => BytesRange::new(0, None),
-            // One byte past u64::MAX exists nowhere.
+            // No object has a byte past u64::MAX.
             Some(ByteRange::From { first, last }) => {
                 let size = last.map(|last| last.saturating_sub(first).saturating_add(1));
                 BytesRange::new(first, size)
             }
             Some(ByteRange::Suffix { length }) => BytesRange::suffix(length),
         };
-        let asking = async {
-            let options = reader_options(sent);
+        let sent = async {
+            let options = reader_options(conditions);
             let reader = self.operator.reader_options(key, options).await?;
             // Sends the request.
             reader.into_stream(wanted).await?.metadata().await
         };
-        taken("get", capture(asking).await)
+        captured("get", capture(sent).await)
     }
 }
 
-/// What the transport was answered; else why OpenDAL has asked nothing.
-fn taken<T>(
+/// The response that the transport received, or the reason why OpenDAL sent no request.
+fn captured<T>(
     operation: &'static str,
-    (result, answer): Captured<opendal::Result<T>>,
-) -> Result<Answer> {
-    match (answer, result) {
-        (Some(answer), _) => answer,
+    (result, response): Captured<opendal::Result<T>>,
+) -> Result<ObjectResponse> {
+    match (response, result) {
+        (Some(response), _) => response,
         (None, Err(error)) => Err(backend_error(operation, error)),
         (None, Ok(_)) => Err(BackendError::with_source(
             ErrorKind::Upstream,
             operation,
-            "OpenDAL has asked nothing",
+            "OpenDAL sent no request",
         )),
     }
 }
 
 impl OpendalBackend {
-    /// OpenDAL rewrites paths: a key that it would change names another object.
+    /// Refuses a key that OpenDAL would rewrite: the rewritten key names another object.
     fn check(&self, operation: &'static str, key: &str) -> Result<()> {
-        key_rules::check(self.provider, operation, key)?;
+        check_key(self.provider, operation, key)?;
         if key.trim() != key {
-            return key_rules::refuse(operation, "a key with blanks at its ends");
+            return refuse(operation, "a key with blanks at its ends");
         }
         match normalize_path(key) == key {
             true => Ok(()),
-            false => key_rules::refuse(operation, "a key with `//` in it or a slash in front"),
+            false => refuse(operation, "a key with `//` in it or a slash in front"),
         }
     }
 }
@@ -124,7 +129,7 @@ impl ObjectBackend for OpendalBackend {
             markers: capability.write_with_user_metadata,
             exclusive_create: capability.write_with_if_not_exists,
             content_encoding: capability.write_with_content_encoding,
-            // OpenDAL has no word for it.
+            // OpenDAL has no option for it.
             content_language: false,
             writes_end_with_process: false,
             fences_off: false,
@@ -177,8 +182,8 @@ impl ObjectBackend for OpendalBackend {
     }
 
     async fn ping(&self) -> Result<()> {
-        match self.operator.stat(PROBE).await {
-            Err(error) if !is_answer(&error) => Err(backend_error("ping", error)),
+        match self.operator.stat(PING_KEY).await {
+            Err(error) if !is_response(&error) => Err(backend_error("ping", error)),
             Ok(_) | Err(_) => Ok(()),
         }
     }

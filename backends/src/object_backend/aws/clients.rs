@@ -1,4 +1,4 @@
-//! Settings to clients of the SDK: each provider's own defaults.
+//! Settings of a bucket to clients of the SDK, with each provider's defaults.
 
 use std::time::Duration;
 
@@ -10,37 +10,37 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 
-use super::credentials::{self, signing};
-use super::http_client::Http;
-use crate::object_backend::remote::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
+use super::credentials::{self, with_credentials};
+use super::http_client::SdkHttpClient;
+use crate::object_backend::remote::endpoint::{
+    SettingsError, check_bucket_name, cos_endpoint, ctyun_endpoint, endpoint_or, signing_region,
+};
 use crate::object_backend::remote::timeouts::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
 use crate::settings::{BucketSettings, Provider};
 
-/// Tries of a request that may be repeated.
-const TRIES: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const MAX_ATTEMPTS: u32 = 3;
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// Two ways to one bucket.
+/// Two clients of one bucket.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// One request, whatever becomes of it. It has no time limit: its caller sets one.
+    /// Sends each request once, without a time limit: the caller sets one.
     pub once: Client,
-    /// Repeats where storage stumbles: for requests whose repetition changes nothing. Each try is
-    /// over after [`RESPONSE_TIMEOUT`].
+    /// Repeats idempotent requests. Each attempt ends after [`RESPONSE_TIMEOUT`].
     pub again: Client,
 }
 
 impl Clients {
-    /// Asks nobody. Only what the settings say: where they do not name Amazon's chain, no
-    /// environment, no profile, no instance's role.
-    pub fn new(settings: &BucketSettings) -> Result<Self, Refusal> {
+    /// Sends no request, and reads no environment, profile or instance role unless the settings name
+    /// Amazon's default chain.
+    pub fn new(settings: &BucketSettings) -> Result<Self, SettingsError> {
         let base = config(settings)?;
-        let http =
-            Http::new(CONNECT_TIMEOUT).map_err(|error| format!("no HTTP client: {error}"))?;
+        let http = SdkHttpClient::new(CONNECT_TIMEOUT)
+            .map_err(|error| format!("no HTTP client: {error}"))?;
         let base = base.http_client(http.for_storage());
         let tries = RetryConfig::standard()
-            .with_max_attempts(TRIES)
-            .with_initial_backoff(FIRST_PAUSE);
+            .with_max_attempts(MAX_ATTEMPTS)
+            .with_initial_backoff(FIRST_RETRY_DELAY);
         let limit = TimeoutConfig::builder().operation_attempt_timeout(RESPONSE_TIMEOUT);
         let again = base
             .clone()
@@ -56,32 +56,26 @@ impl Clients {
     }
 }
 
-/// All that the settings decide, without a client.
-pub fn check(settings: &BucketSettings) -> Result<(), Refusal> {
-    if settings.bucket.is_empty() {
-        return Err("`bucket` is empty: name the bucket at the provider".into());
-    }
+/// Refuses settings that no client can be built from.
+pub fn check(settings: &BucketSettings) -> Result<(), SettingsError> {
+    check_bucket_name(settings)?;
     endpoint(settings)?;
     credentials::check(&settings.credential)
 }
 
-fn config(settings: &BucketSettings) -> Result<Builder, Refusal> {
+fn config(settings: &BucketSettings) -> Result<Builder, SettingsError> {
     check(settings)?;
-    // A signature names a region also where the storage has none.
-    let region = match settings.region.as_str() {
-        "" => "us-east-1",
-        region => region,
-    };
+    let region = signing_region(settings);
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .force_path_style(settings.force_path_style)
-        // Checksums that nobody asked for travel in chunks of Amazon's own, which others refuse.
+        // Optional checksums travel in `aws-chunked` framing, which other stores refuse.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        // How slow a client may be is for the gateway to say; storage has its limits here.
+        // The gateway limits slow clients; `timeouts` limits storage.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        // One bucket's trouble must not use up the tries of another one.
+        // The errors of one bucket must not use up the retries of another.
         .retry_partition(RetryPartition::new(format!(
             "{}/{}",
             settings.endpoint, settings.bucket
@@ -89,21 +83,17 @@ fn config(settings: &BucketSettings) -> Result<Builder, Refusal> {
     if let Some(endpoint) = endpoint(settings)? {
         config = config.endpoint_url(endpoint);
     }
-    signing(config, &settings.credential, region)
+    with_credentials(config, &settings.credential, region)
 }
 
-/// `None`: the SDK knows Amazon's.
-fn endpoint(settings: &BucketSettings) -> Result<Option<String>, Refusal> {
+/// `None` where the SDK knows the endpoint: Amazon's.
+fn endpoint(settings: &BucketSettings) -> Result<Option<String>, SettingsError> {
     match settings.provider {
-        Provider::S3 if settings.endpoint.is_empty() => match settings.region.as_str() {
-            "" => Err("`region` is empty, and so is `endpoint`: one of them is needed".into()),
-            _ => Ok(None),
-        },
-        Provider::S3 => checked(&settings.endpoint).map(Some),
-        Provider::Ctyun => ctyun_endpoint(settings).map(Some),
-        Provider::Cos if settings.force_path_style => {
-            Err("COS refuses `force_path_style` for buckets made since 2024: leave it out".into())
+        Provider::S3 => {
+            let endpoint = endpoint_or(settings, |_| String::new())?;
+            Ok(Some(endpoint).filter(|endpoint| !endpoint.is_empty()))
         }
+        Provider::Ctyun => ctyun_endpoint(settings).map(Some),
         Provider::Cos => cos_endpoint(settings).map(Some),
         Provider::Oss => Err("`aws` does not speak to OSS: take `backend: opendal`".into()),
         Provider::Fs | Provider::Memory => Err("this provider is no object store".into()),
@@ -131,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn an_error_names_the_missing_setting() {
         let mut without_file = settings(Provider::S3, "r", "");
         without_file.credential = CredentialSettings::File {
             path: "/nowhere/keys".into(),

@@ -1,4 +1,4 @@
-//! Settings to what signs: keys that are known, a file that is read again, Amazon's own chain.
+//! Credentials of requests: keys from the settings, from a file, or from Amazon's default chain.
 
 mod default_chain;
 mod file_provider;
@@ -6,11 +6,11 @@ mod file_provider;
 use aws_sdk_s3::config::{Builder, Credentials, IdentityCache};
 
 use crate::credentials_file;
-use crate::object_backend::remote::endpoint::Refusal;
+use crate::object_backend::remote::endpoint::SettingsError;
 use crate::settings::{CredentialSettings, Keys};
 
-/// Keys that are missing, or a file that holds none.
-pub fn check(settings: &CredentialSettings) -> Result<(), Refusal> {
+/// Refuses keys that are missing, and a file without keys.
+pub fn check(settings: &CredentialSettings) -> Result<(), SettingsError> {
     match settings {
         CredentialSettings::Keys(_) => settings.keys().map(drop),
         CredentialSettings::File { path, profile } => {
@@ -20,12 +20,12 @@ pub fn check(settings: &CredentialSettings) -> Result<(), Refusal> {
     }
 }
 
-/// Asks nobody on the network. A file of keys is read here for the first time.
-pub fn signing(
+/// Sends no request. Reads a credentials file for the first time.
+pub fn with_credentials(
     config: Builder,
     settings: &CredentialSettings,
     region: &str,
-) -> Result<Builder, Refusal> {
+) -> Result<Builder, SettingsError> {
     Ok(match settings {
         CredentialSettings::Keys(_) => {
             let keys = settings.keys()?;
@@ -34,14 +34,14 @@ pub fn signing(
                 false => config.credentials_provider(credentials(keys)),
             }
         }
-        // The provider keeps the keys; the SDK would hold them for a quarter of an hour.
+        // The provider caches the keys for a second; the SDK would for 15 minutes.
         CredentialSettings::File { path, profile } => config
             .credentials_provider(file_provider::FileProvider::open(
                 path.clone(),
                 profile.clone(),
             )?)
             .identity_cache(IdentityCache::no_cache()),
-        // One memory for all clients made of this configuration.
+        // All clients of this configuration share one cache.
         CredentialSettings::DefaultChain { profile } => config
             .credentials_provider(default_chain::DefaultChain::new(profile.clone(), region)?)
             .identity_cache(IdentityCache::lazy().build()),

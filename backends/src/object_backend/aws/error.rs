@@ -1,4 +1,4 @@
-//! The SDK's errors to ours. No header of a request or an answer gets into their text.
+//! The SDK's errors to ours. Their text holds no header of a request or a response.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::{BackendError, ErrorKind};
 use crate::object_backend::remote::acknowledgement::NotAcknowledged;
-use crate::object_backend::remote::not_sent::is_unsent;
-use crate::object_backend::remote::redact::{chain, for_log};
+use crate::object_backend::remote::not_sent::is_not_sent;
+use crate::object_backend::remote::redact::{error_chain, redact};
 use crate::object_backend::remote::response::error_response::is_passing_conflict;
-use crate::object_backend::remote::response::headers::wait;
+use crate::object_backend::remote::response::headers::parse_retry_after;
 
-/// Storage answered, whatever it said.
-pub fn is_answer<E>(error: &SdkError<E, HttpResponse>) -> bool {
+/// Whether storage sent a response of any status.
+pub fn is_response<E>(error: &SdkError<E, HttpResponse>) -> bool {
     error.raw_response().is_some()
 }
 
-/// Somebody else wrote the key in the meantime, or it was taken: stores differ in what 409 means.
+/// Another writer was quicker, or the key was taken: stores differ in what 409 means.
 pub fn is_conflict<E>(error: &SdkError<E, HttpResponse>) -> bool {
     status(error) == Some(409)
 }
 
-/// What was asked about is not there.
+/// The object or the upload does not exist.
 pub fn is_missing<E>(error: &SdkError<E, HttpResponse>) -> bool {
     status(error) == Some(404)
 }
@@ -35,11 +35,11 @@ where
     let kind = kind(error);
     match kind.is_outcome() {
         true => BackendError::new(kind, operation),
-        false => BackendError::with_source(kind, operation, words(error)),
+        false => BackendError::with_source(kind, operation, message(error)),
     }
 }
 
-/// Storage's answer is not what the protocol says.
+/// Storage, or the caller of the adapter, breaks the protocol.
 pub fn invalid_response(operation: &'static str, what: &'static str) -> BackendError {
     BackendError::with_source(ErrorKind::Upstream, operation, what)
 }
@@ -59,12 +59,12 @@ fn kind<E: ProvideErrorMetadata + StdError + 'static>(
         SdkError::TimeoutError(_) => return ErrorKind::Timeout,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => return ErrorKind::Timeout,
         SdkError::DispatchFailure(failure) if failure.is_io() => {
-            return match is_unsent(error) {
+            return match is_not_sent(error) {
                 true => ErrorKind::Unavailable,
                 false => ErrorKind::NoAnswer,
             };
         }
-        // It began, and broke.
+        // The response began, and broke.
         SdkError::ResponseError(_) => return ErrorKind::NoAnswer,
         _ => {}
     }
@@ -72,7 +72,7 @@ fn kind<E: ProvideErrorMetadata + StdError + 'static>(
         Some(304) => ErrorKind::NotModified,
         Some(412) => ErrorKind::PreconditionFailed,
         Some(416) => ErrorKind::RangeNotSatisfiable { size: None },
-        // Missing, but not the object.
+        // The bucket or the upload is missing, not the object.
         Some(404) if matches!(code, "NoSuchBucket" | "NoSuchUpload") => ErrorKind::Upstream,
         Some(404) => ErrorKind::NotFound,
         Some(400) if code == "KeyTooLongError" => ErrorKind::InvalidKey,
@@ -82,11 +82,11 @@ fn kind<E: ProvideErrorMetadata + StdError + 'static>(
         },
         Some(409) if is_passing_conflict(code) => ErrorKind::Busy { retry_after: None },
         Some(500) => ErrorKind::Unavailable,
-        // Completing an upload begins to answer before it knows how it ends.
+        // CompleteMultipartUpload begins to answer before the end of its work.
         Some(200) => match code {
             "SlowDown" | "ServiceUnavailable" => ErrorKind::Busy { retry_after: None },
             "InternalError" => ErrorKind::Unavailable,
-            // No error of storage's, and no success.
+            // Neither storage's error nor its success.
             "" => ErrorKind::NoAnswer,
             _ => ErrorKind::Upstream,
         },
@@ -95,10 +95,10 @@ fn kind<E: ProvideErrorMetadata + StdError + 'static>(
 }
 
 fn retry_after<E>(error: &SdkError<E, HttpResponse>) -> Option<Duration> {
-    wait(error.raw_response()?.headers().get("retry-after")?)
+    parse_retry_after(error.raw_response()?.headers().get("retry-after")?)
 }
 
-/// The HTTP client has not taken the answer for storage's.
+/// The HTTP client rejected the response: it is not storage's own.
 fn is_not_acknowledged<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> bool {
     let mut error: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(one) = error {
@@ -110,8 +110,8 @@ fn is_not_acknowledged<E: StdError + 'static>(error: &SdkError<E, HttpResponse>)
     false
 }
 
-/// Storage's code and message, or what went wrong on the way.
-fn words<E>(error: &SdkError<E, HttpResponse>) -> String
+/// Storage's code and message, or the error of the connection.
+fn message<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + StdError + 'static,
 {
@@ -119,10 +119,10 @@ where
         (Some(status), Some(code)) => {
             format!("{status} {code}: {}", error.message().unwrap_or_default())
         }
-        (Some(status), None) => format!("{status}: {}", chain(error)),
-        (None, _) => chain(error),
+        (Some(status), None) => format!("{status}: {}", error_chain(error)),
+        (None, _) => error_chain(error),
     };
-    for_log(&text)
+    redact(&text)
 }
 
 #[cfg(test)]
@@ -139,21 +139,21 @@ mod tests {
             .header("content-range", "bytes */1234")
             .header("authorization", "secret")
             .body(SdkBody::from("<Signature>secret</Signature>"))
-            .expect("an answer");
+            .expect("a response");
         let metadata = ErrorMetadata::builder()
             .code(code)
             .message("see http://s/b/k?X-Amz-Signature=secret for it")
             .build();
         SdkError::service_error(
             GetObjectError::generic(metadata),
-            HttpResponse::try_from(raw).expect("an answer"),
+            HttpResponse::try_from(raw).expect("a response"),
         )
     }
 
     const BUSY: ErrorKind = ErrorKind::Busy { retry_after: None };
 
     #[test]
-    fn answers_have_their_kinds() {
+    fn each_status_and_code_has_its_kind() {
         for (status, code, expected) in [
             (304, "", ErrorKind::NotModified),
             (403, "AccessDenied", ErrorKind::Upstream),
@@ -177,11 +177,11 @@ mod tests {
             assert_eq!(error.kind, expected, "{status} {code}");
         }
         assert!(is_conflict(&answered(409, "ConditionalRequestConflict")));
-        assert!(is_answer(&answered(503, "")));
+        assert!(is_response(&answered(503, "")));
     }
 
     #[test]
-    fn headers_bodies_and_queries_stay_out_of_the_text() {
+    fn an_error_text_holds_no_header_body_or_query() {
         let error = backend_error("get", &answered(403, "SignatureDoesNotMatch"));
         let text = format!("{error} {error:?}");
         assert!(text.contains("403 SignatureDoesNotMatch"), "{text}");

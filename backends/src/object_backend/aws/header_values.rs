@@ -1,4 +1,4 @@
-//! Ranges and dates, as the SDK is told them.
+//! Ranges and dates in the form that the SDK takes.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::DateTime;
 
 use crate::object_backend::ByteRange;
 
-/// The header that asks for this range.
+/// The value of `Range`.
 pub fn range_header(range: ByteRange) -> String {
     match range {
         ByteRange::From {
@@ -18,7 +18,7 @@ pub fn range_header(range: ByteRange) -> String {
     }
 }
 
-/// In whole seconds: a header has no more.
+/// HTTP dates have whole seconds.
 pub fn date(time: SystemTime) -> DateTime {
     DateTime::from_secs(DateTime::from(time).secs())
 }
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_asked_for() {
+    fn ranges_become_headers() {
         let between = ByteRange::From {
             first: 5,
             last: Some(9),

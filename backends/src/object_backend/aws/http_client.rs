@@ -1,10 +1,9 @@
-//! The HTTP client below the SDK: the gateway's own, with its one TLS stack.
+//! The HTTP client below the SDK.
 //!
-//! Answers to a GET or HEAD of an object do not come to the SDK at all: see
-//! [`answer`](crate::object_backend::remote::response). Those to an upload have to be storage's own.
-//!
-//! Waiting for an answer has its limits where the request is made: how long is too long depends
-//! on it.
+//! Responses to a HEAD or GET of an object go past the SDK (see
+//! [`response`](crate::object_backend::remote::response)); those to a writing request must be storage's own
+//! (see [`acknowledgement`](crate::object_backend::remote::acknowledgement)). The caller of a request sets
+//! its time limit.
 
 use std::time::Duration;
 
@@ -19,16 +18,16 @@ use http::request::Parts;
 
 use crate::object_backend::remote::acknowledgement::Write;
 use crate::object_backend::remote::http_client::http_client;
-use crate::object_backend::remote::response::{capture, exchange};
+use crate::object_backend::remote::response::{self, capture};
 
 #[derive(Debug, Clone)]
-pub struct Http {
+pub struct SdkHttpClient {
     client: reqwest::Client,
-    /// What is asked is storage, not a service that gives keys.
+    /// False for services that give out keys.
     is_storage: bool,
 }
 
-impl Http {
+impl SdkHttpClient {
     /// Needs a rustls provider that is installed for the process.
     pub fn new(connect: Duration) -> reqwest::Result<Self> {
         Ok(Self {
@@ -37,7 +36,7 @@ impl Http {
         })
     }
 
-    /// Judges answers as those of storage.
+    /// Checks responses as those of storage.
     pub fn for_storage(self) -> Self {
         Self {
             is_storage: true,
@@ -46,7 +45,7 @@ impl Http {
     }
 }
 
-impl HttpClient for Http {
+impl HttpClient for SdkHttpClient {
     fn http_connector(
         &self,
         _: &HttpConnectorSettings,
@@ -56,32 +55,32 @@ impl HttpClient for Http {
     }
 }
 
-impl HttpConnector for Http {
+impl HttpConnector for SdkHttpClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let http = self.clone();
         HttpConnectorFuture::new(async move { send(http, request).await })
     }
 }
 
-async fn send(http: Http, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-    let Http { client, is_storage } = http;
+async fn send(http: SdkHttpClient, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let SdkHttpClient { client, is_storage } = http;
     let request = request
         .try_into_http1x()
         .map_err(|error| ConnectorError::user(error.into()))?;
-    if is_storage && is_read(&request) && capture::is_wanted() {
-        return read(&client, request.into_parts().0).await;
+    if is_storage && is_object_read(&request) && capture::is_wanted() {
+        return send_captured(&client, request.into_parts().0).await;
     }
     let write = Write::of(request.method(), request.uri().query()).filter(|_| is_storage);
     let request = reqwest::Request::try_from(request.map(reqwest::Body::wrap))
         .map_err(|error| ConnectorError::user(error.without_url().into()))?;
     let mut response = client.execute(request).await.map_err(|error| {
-        // Connections that fail in time or by it: for a caller they are the same.
+        // A caller treats a connect timeout as any other failed connection.
         ConnectorError::io(error.without_url().into())
     })?;
     if let Some(write) = write {
-        let judged = write.check(response.status(), response.headers());
-        // Repeated where repeating is harmless.
-        judged.map_err(|error| ConnectorError::io(error.into()))?;
+        let checked = write.check(response.status(), response.headers());
+        // The SDK repeats the request where that is harmless.
+        checked.map_err(|error| ConnectorError::io(error.into()))?;
         write.strip(response.status(), response.headers_mut());
     }
     let response = http::Response::<reqwest::Body>::from(response);
@@ -89,8 +88,8 @@ async fn send(http: Http, request: HttpRequest) -> Result<HttpResponse, Connecto
         .map_err(|error| ConnectorError::other(error.into(), None))
 }
 
-/// Of an object. The SDK asks for keys and sessions from the same task.
-fn is_read<B>(request: &http::Request<B>) -> bool {
+/// A HEAD or GET of an object: the SDK also sends requests for keys and sessions from this task.
+fn is_object_read<B>(request: &http::Request<B>) -> bool {
     match *request.method() {
         http::Method::HEAD => true,
         http::Method::GET => {
@@ -101,13 +100,16 @@ fn is_read<B>(request: &http::Request<B>) -> bool {
     }
 }
 
-/// Sends what reads an object. The caller takes the answer; the SDK is told of one without bytes.
-async fn read(client: &reqwest::Client, parts: Parts) -> Result<HttpResponse, ConnectorError> {
-    let answer = exchange(client, parts).await;
-    let is_ok = answer.is_ok();
-    capture::offer(answer);
+/// Sends a HEAD or GET of an object. The caller takes the response; the SDK sees an empty one.
+async fn send_captured(
+    client: &reqwest::Client,
+    parts: Parts,
+) -> Result<HttpResponse, ConnectorError> {
+    let response = response::send(client, parts).await;
+    let is_ok = response.is_ok();
+    capture::offer(response);
     if !is_ok {
-        return Err(ConnectorError::other("taken".into(), None));
+        return Err(ConnectorError::other("captured".into(), None));
     }
     let response = http::Response::builder().header("content-length", "0");
     let response = response.body(SdkBody::empty());

@@ -1,4 +1,4 @@
-//! Bodies of requests: pieces that are here, and pieces that are still to come.
+//! Bodies of requests: chunks in memory, and chunks that are still to come.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,27 +14,27 @@ use tokio::sync::mpsc;
 use crate::object_backend::Fence;
 use crate::object_backend::upload::check_fence;
 
-/// A body that can be sent as often as needed.
-pub fn in_memory(pieces: VecDeque<Bytes>) -> SdkBody {
-    fenced(pieces, None)
+/// A body that can be sent again.
+pub fn in_memory(chunks: VecDeque<Bytes>) -> SdkBody {
+    fenced(chunks, None)
 }
 
-/// As [`in_memory`], but the last piece is held back where the fence is past.
-pub fn fenced(pieces: VecDeque<Bytes>, fence: Option<Arc<dyn Fence>>) -> SdkBody {
-    SdkBody::retryable(move || SdkBody::from_body_1_x(InMemory::new(pieces.clone(), fence.clone())))
+/// As [`in_memory`], but the last chunk is only sent before the fence is past.
+pub fn fenced(chunks: VecDeque<Bytes>, fence: Option<Arc<dyn Fence>>) -> SdkBody {
+    SdkBody::retryable(move || SdkBody::from_body_1_x(InMemory::new(chunks.clone(), fence.clone())))
 }
 
 struct InMemory {
-    pieces: VecDeque<Bytes>,
+    chunks: VecDeque<Bytes>,
     left: u64,
     fence: Option<Arc<dyn Fence>>,
 }
 
 impl InMemory {
-    fn new(pieces: VecDeque<Bytes>, fence: Option<Arc<dyn Fence>>) -> Self {
-        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+    fn new(chunks: VecDeque<Bytes>, fence: Option<Arc<dyn Fence>>) -> Self {
+        let left = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         Self {
-            pieces,
+            chunks,
             left,
             fence,
         }
@@ -49,16 +49,16 @@ impl Body for InMemory {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let piece = self.pieces.pop_front();
-        if piece.is_some() && self.pieces.is_empty() {
+        let chunk = self.chunks.pop_front();
+        if chunk.is_some() && self.chunks.is_empty() {
             check(self.fence.as_ref())?;
         }
-        self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+        self.left -= chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
+        self.chunks.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -66,27 +66,27 @@ impl Body for InMemory {
     }
 }
 
-/// A body of `length` bytes that come through the channel. A sender that is dropped before all of
-/// them have come breaks the request, as does a fence that is past when the last one is to go out.
+/// A body of `length` bytes from a channel. The request breaks where the sender is dropped before the
+/// last byte, or the fence is past when the last chunk is due.
 pub fn to_come(
-    pieces: mpsc::Receiver<Bytes>,
+    chunks: mpsc::Receiver<Bytes>,
     length: u64,
     fence: Option<Arc<dyn Fence>>,
 ) -> SdkBody {
     SdkBody::from_body_1_x(ToCome {
-        pieces,
+        chunks,
         left: length,
         fence,
     })
 }
 
-/// An error here breaks the request in the middle of its body.
+/// An error breaks the request in the middle of its body.
 fn check(fence: Option<&Arc<dyn Fence>>) -> io::Result<()> {
     check_fence(fence).map_err(io::Error::other)
 }
 
 struct ToCome {
-    pieces: mpsc::Receiver<Bytes>,
+    chunks: mpsc::Receiver<Bytes>,
     left: u64,
     fence: Option<Arc<dyn Fence>>,
 }
@@ -102,16 +102,16 @@ impl Body for ToCome {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let Some(piece) = ready!(self.pieces.poll_recv(context)) else {
-            return Poll::Ready(Some(Err(io::Error::other("the upload was given up"))));
+        let Some(chunk) = ready!(self.chunks.poll_recv(context)) else {
+            return Poll::Ready(Some(Err(io::Error::other("the upload was abandoned"))));
         };
-        Poll::Ready(Some(match self.left.checked_sub(piece.len() as u64) {
+        Poll::Ready(Some(match self.left.checked_sub(chunk.len() as u64) {
             Some(left) => {
                 if left == 0 {
                     check(self.fence.as_ref())?;
                 }
                 self.left = left;
-                Ok(Frame::data(piece))
+                Ok(Frame::data(chunk))
             }
             None => Err(io::Error::other("more bytes than were announced")),
         }))

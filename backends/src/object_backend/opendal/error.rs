@@ -1,4 +1,4 @@
-//! OpenDAL's errors to ours. No address, header or query of a request gets into their text.
+//! OpenDAL's errors to ours. Their text holds no URL, header or query of a request.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -7,37 +7,37 @@ use opendal::ErrorKind as OpendalKind;
 
 use crate::error::{BackendError, ErrorKind};
 use crate::object_backend::remote::acknowledgement::NotAcknowledged;
-use crate::object_backend::remote::redact::for_log;
+use crate::object_backend::remote::redact::redact;
 
-/// What our transport saw and OpenDAL would blur.
+/// What the transport saw. OpenDAL would map several of these to one error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     #[error("412")]
     Precondition,
-    #[error("{status} {words}")]
+    #[error("{status} {message}")]
     Busy {
         status: u16,
-        words: String,
+        message: String,
         retry_after: Option<Duration>,
     },
     #[error(transparent)]
     NotAcknowledged(#[from] NotAcknowledged),
-    /// The answer is to an exchange that was captured: nobody reads this.
-    #[error("taken")]
-    Taken,
+    /// The response was captured: OpenDAL's error is never read.
+    #[error("captured")]
+    Captured,
     #[error("no connection: {0}")]
     Unreachable(String),
     #[error("the connection broke: {0}")]
     Broken(String),
-    /// HTTP 502 or 504 of something in between.
-    #[error("{0} in place of storage's answer")]
-    Between(u16),
-    #[error("no answer within {} s", .0.as_secs())]
-    Silent(Duration),
+    /// A proxy answered 502 or 504.
+    #[error("a proxy answered {0} in place of storage")]
+    Proxy(u16),
+    #[error("no response within {} s", .0.as_secs())]
+    TimedOut(Duration),
 }
 
 impl Failure {
-    /// The failure in `error`, if the transport made it.
+    /// The failure that the transport put into `error`.
     pub fn of(error: &opendal::Error) -> Option<&Self> {
         let mut source = error.source();
         while let Some(error) = source {
@@ -55,34 +55,34 @@ impl Failure {
             Self::Busy { retry_after, .. } => ErrorKind::Busy {
                 retry_after: *retry_after,
             },
-            Self::Taken => ErrorKind::Upstream,
+            Self::Captured => ErrorKind::Upstream,
             Self::Unreachable(_) => ErrorKind::Unavailable,
-            Self::Broken(_) | Self::Between(_) | Self::NotAcknowledged(_) => ErrorKind::NoAnswer,
-            Self::Silent(_) => ErrorKind::Timeout,
+            Self::Broken(_) | Self::Proxy(_) | Self::NotAcknowledged(_) => ErrorKind::NoAnswer,
+            Self::TimedOut(_) => ErrorKind::Timeout,
         }
     }
 }
 
-/// Storage answered, whatever it said.
-pub fn is_answer(error: &opendal::Error) -> bool {
+/// Whether storage sent a response of any status.
+pub fn is_response(error: &opendal::Error) -> bool {
     !matches!(
         Failure::of(error),
-        Some(Failure::Unreachable(_) | Failure::Broken(_) | Failure::Silent(_))
+        Some(Failure::Unreachable(_) | Failure::Broken(_) | Failure::TimedOut(_))
     )
 }
 
 pub fn backend_error(operation: &'static str, error: opendal::Error) -> BackendError {
     if let Some(failure) = Failure::of(&error) {
         return match failure {
-            // Answers that clients ask for: nothing to explain.
+            // The kind says all.
             Failure::Precondition => BackendError::new(failure.kind(), operation),
             Failure::Busy { .. }
             | Failure::NotAcknowledged(_)
-            | Failure::Taken
+            | Failure::Captured
             | Failure::Unreachable(_)
             | Failure::Broken(_)
-            | Failure::Between(_)
-            | Failure::Silent(_) => {
+            | Failure::Proxy(_)
+            | Failure::TimedOut(_) => {
                 BackendError::with_source(failure.kind(), operation, failure.clone())
             }
         };
@@ -94,24 +94,24 @@ pub fn backend_error(operation: &'static str, error: opendal::Error) -> BackendE
         }
         OpendalKind::RangeNotSatisfied => ErrorKind::RangeNotSatisfiable { size: None },
         OpendalKind::IsADirectory | OpendalKind::NotADirectory => ErrorKind::InvalidKey,
-        // What storage says with 200, or with 409.
+        // An error in a response with status 200, or a 409.
         OpendalKind::RateLimited | OpendalKind::Conflict => ErrorKind::Busy { retry_after: None },
-        // Theirs, and open: what is new there is storage's trouble.
+        // OpenDAL's list is open: a new kind is an error of storage.
         _ if error.is_temporary() => ErrorKind::Unavailable,
         _ => ErrorKind::Upstream,
     };
-    BackendError::with_source(kind, operation, words(&error))
+    BackendError::with_source(kind, operation, message(&error))
 }
 
-/// The error's own words and its reason, without OpenDAL's context (which holds the address and
-/// all headers of the answer).
-fn words(error: &opendal::Error) -> String {
+/// The error's message and source, without OpenDAL's context, which holds the URL and all headers of the
+/// response.
+fn message(error: &opendal::Error) -> String {
     let mut text = format!("{}: {}", error.kind(), error.message());
     if let Some(source) = error.source() {
         text.push_str(": ");
         text.push_str(&source.to_string());
     }
-    for_log(&text)
+    redact(&text)
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn context_and_queries_stay_out_of_the_text() {
+    fn an_error_text_holds_no_context_or_query() {
         let error = opendal_error(OpendalKind::Unexpected).set_source(std::io::Error::other(
             "while asking http://s/b/k?X-Amz-Signature=secret for it",
         ));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_follow_what_callers_can_do() {
+    fn opendal_kinds_become_ours() {
         for (kind, expected) in [
             (OpendalKind::NotFound, ErrorKind::NotFound),
             (
@@ -155,21 +155,24 @@ mod tests {
     }
 
     #[test]
-    fn what_the_transport_saw_decides() {
+    fn the_failure_of_the_transport_decides() {
         for (failure, expected) in [
             (Failure::Precondition, ErrorKind::PreconditionFailed),
             (
                 Failure::Busy {
                     status: 503,
-                    words: "SlowDown".into(),
+                    message: "SlowDown".into(),
                     retry_after: None,
                 },
                 ErrorKind::Busy { retry_after: None },
             ),
             (Failure::Unreachable(String::new()), ErrorKind::Unavailable),
             (Failure::Broken(String::new()), ErrorKind::NoAnswer),
-            (Failure::Between(504), ErrorKind::NoAnswer),
-            (Failure::Silent(Duration::from_secs(30)), ErrorKind::Timeout),
+            (Failure::Proxy(504), ErrorKind::NoAnswer),
+            (
+                Failure::TimedOut(Duration::from_secs(30)),
+                ErrorKind::Timeout,
+            ),
         ] {
             let error = opendal_error(OpendalKind::Unexpected).set_source(failure);
             assert_eq!(backend_error("get", error).kind, expected);

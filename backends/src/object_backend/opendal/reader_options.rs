@@ -1,4 +1,4 @@
-//! Our conditions to OpenDAL's.
+//! Conditions to OpenDAL's reader options.
 
 use std::time::SystemTime;
 
@@ -7,7 +7,7 @@ use opendal::raw::Timestamp;
 
 use crate::object_backend::Conditions;
 
-/// What [`for_storage`](crate::object_backend::remote::sent_conditions::for_storage) said to send.
+/// `sent` are conditions that storage evaluates.
 pub fn reader_options(sent: &Conditions) -> ReaderOptions {
     let timestamp = |time: Option<SystemTime>| time.and_then(|time| Timestamp::try_from(time).ok());
     ReaderOptions {

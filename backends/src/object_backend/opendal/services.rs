@@ -1,25 +1,25 @@
-//! Settings to OpenDAL's services: each provider's own defaults.
+//! Settings of a bucket to OpenDAL's services, with each provider's defaults.
 
 use opendal::services::{Cos, Oss, S3};
 use opendal::{HttpTransporter, OperationContext, Operator};
 
 use super::transport::Transport;
-use crate::object_backend::remote::endpoint::{Refusal, checked, cos_endpoint, ctyun_endpoint};
+use crate::object_backend::remote::endpoint::{
+    SettingsError, check_bucket_name, cos_endpoint, ctyun_endpoint, endpoint_or, signing_region,
+};
 use crate::settings::{BucketSettings, Keys, Provider};
 
-/// The operator for a bucket at an object store. Asks nobody.
-pub fn operator(settings: &BucketSettings) -> Result<Operator, Refusal> {
+/// The operator of a bucket at an object store. Sends no request.
+pub fn operator(settings: &BucketSettings) -> Result<Operator, SettingsError> {
     let service = service(settings)?;
     let transport = Transport::new().map_err(|error| format!("no HTTP client: {error}"))?;
     let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
     Ok(service.with_context(context))
 }
 
-/// The same without an HTTP client: all that the settings decide.
-pub fn service(settings: &BucketSettings) -> Result<Operator, Refusal> {
-    if settings.bucket.is_empty() {
-        return Err("`bucket` is empty: name the bucket at the provider".into());
-    }
+/// [`operator`] without an HTTP client: all that the settings decide.
+pub fn service(settings: &BucketSettings) -> Result<Operator, SettingsError> {
+    check_bucket_name(settings)?;
     let keys = settings.credential.keys()?;
     let service = match settings.provider {
         Provider::S3 => s3(settings, keys, s3_endpoint(settings)?),
@@ -30,22 +30,17 @@ pub fn service(settings: &BucketSettings) -> Result<Operator, Refusal> {
             return Err("this provider is no object store".into());
         }
     };
-    // Its text may name the endpoint, never a key.
+    // The message may name the endpoint, never a key.
     service.map_err(|error| error.message().to_owned())
 }
 
 fn s3(settings: &BucketSettings, keys: &Keys, endpoint: String) -> opendal::Result<Operator> {
-    // A signature names a region also where the storage has none.
-    let region = match settings.region.as_str() {
-        "" => "us-east-1",
-        region => region,
-    };
     let mut builder = S3::default()
         .bucket(&settings.bucket)
         .endpoint(&endpoint)
-        .region(region)
+        .region(signing_region(settings))
         .session_token(keys.session_token.expose())
-        // Only what the configuration says: no environment, no instance's role.
+        // Only the configuration counts: no environment, no instance role.
         .disable_config_load()
         .disable_ec2_metadata();
     if !settings.force_path_style {
@@ -61,23 +56,14 @@ fn s3(settings: &BucketSettings, keys: &Keys, endpoint: String) -> opendal::Resu
     Operator::new(builder)
 }
 
-fn s3_endpoint(settings: &BucketSettings) -> Result<String, Refusal> {
-    match (settings.endpoint.as_str(), settings.region.as_str()) {
-        ("", "") => Err("`region` is empty, and so is `endpoint`: one of them is needed".into()),
-        ("", region) if region.starts_with("cn-") => {
-            Ok(format!("https://s3.{region}.amazonaws.com.cn"))
-        }
-        ("", region) => Ok(format!("https://s3.{region}.amazonaws.com")),
-        (endpoint, _) => checked(endpoint),
-    }
+fn s3_endpoint(settings: &BucketSettings) -> Result<String, SettingsError> {
+    endpoint_or(settings, |region| match region.starts_with("cn-") {
+        true => format!("https://s3.{region}.amazonaws.com.cn"),
+        false => format!("https://s3.{region}.amazonaws.com"),
+    })
 }
 
-fn cos(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operator>, Refusal> {
-    if settings.force_path_style {
-        return Err(
-            "COS refuses `force_path_style` for buckets made since 2024: leave it out".into(),
-        );
-    }
+fn cos(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operator>, SettingsError> {
     if keys.is_empty() {
         return Err("COS needs a credential: name one in `credential`".into());
     }
@@ -93,15 +79,11 @@ fn cos(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operato
     ))
 }
 
-fn oss(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operator>, Refusal> {
-    let endpoint = match (settings.endpoint.as_str(), settings.region.as_str()) {
-        ("", "") => return Err("`region` is empty, and so is `endpoint`: one is needed".into()),
-        ("", region) => {
-            let region = region.strip_prefix("oss-").unwrap_or(region);
-            format!("https://oss-{region}.aliyuncs.com")
-        }
-        (endpoint, _) => checked(endpoint)?,
-    };
+fn oss(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operator>, SettingsError> {
+    let endpoint = endpoint_or(settings, |region| {
+        let region = region.strip_prefix("oss-").unwrap_or(region);
+        format!("https://oss-{region}.aliyuncs.com")
+    })?;
     let mut builder = Oss::default().bucket(&settings.bucket).endpoint(&endpoint);
     if settings.force_path_style {
         builder = builder.addressing_style("path");
@@ -137,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn an_error_names_the_missing_setting() {
         let mut chain = settings(Provider::S3, "r", "");
         chain.credential = CredentialSettings::DefaultChain { profile: None };
         assert_refused(

@@ -1,11 +1,11 @@
-//! The HTTP client below OpenDAL: time limits, repeats, and the answers that OpenDAL mixes up.
+//! The HTTP client below OpenDAL: time limits, retries, and checks of responses.
 //!
-//! Answers to a GET or HEAD of an object do not come to OpenDAL at all: see
-//! [`answer`](crate::object_backend::remote::response).
+//! Responses to a HEAD or GET of an object go past OpenDAL: see
+//! [`response`](crate::object_backend::remote::response).
 //!
-//! OpenDAL's own layers do not fit: its retry layer resumes a body in the middle without saying
-//! which version it has begun with, and repeats the request that makes an upload visible; its
-//! time-out layer gives a part of any size the same seconds.
+//! OpenDAL's own layers do not fit. Its retry layer resumes a body without checking the version, and
+//! repeats the request that makes an upload visible. Its timeout layer gives every part the same time,
+//! whatever its size.
 
 use std::time::Duration;
 
@@ -20,19 +20,17 @@ use reqwest::{Method, StatusCode};
 use super::error::Failure;
 use crate::object_backend::remote::acknowledgement::Write;
 use crate::object_backend::remote::http_client::http_client;
-use crate::object_backend::remote::not_sent::is_unsent;
-use crate::object_backend::remote::redact::{element, for_log};
+use crate::object_backend::remote::not_sent::is_not_sent;
+use crate::object_backend::remote::redact::{redact, xml_element};
 use crate::object_backend::remote::response::headers::retry_after;
-use crate::object_backend::remote::response::{capture, exchange};
+use crate::object_backend::remote::response::{self, capture};
+use crate::object_backend::remote::retry::RETRY_DELAYS;
 use crate::object_backend::remote::timeouts::{
     COMPLETE_TIMEOUT, CONNECT_TIMEOUT, RESPONSE_TIMEOUT, part_timeout,
 };
 
 type Request = http::Request<Buffer>;
 type Response = http::Response<HttpBody>;
-
-/// Pauses before the second and the third try of a request that may be repeated.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
 pub struct Transport {
     client: reqwest::Client,
@@ -51,13 +49,13 @@ impl Transport {
 
     async fn send(&self, request: Request) -> Result<Response> {
         let limit = time_limit(&request);
-        // A part that got stuck may go through on another connection; who looks has waited enough.
-        let repeat_silence = request.method() == Method::PUT;
+        // A part that timed out may go through on another connection; other callers have waited enough.
+        let repeat_timeout = request.method() == Method::PUT;
         let write = Write::of(request.method(), request.uri().query());
-        let answer = async {
+        let response = async {
             let response = self.library.fetch(request).await.map_err(|error| {
                 let text = source_text(&error);
-                let failure = match is_unsent(&error) {
+                let failure = match is_not_sent(&error) {
                     true => Failure::Unreachable(text),
                     false => Failure::Broken(text),
                 };
@@ -66,63 +64,63 @@ impl Transport {
             let (parts, body) = buffered(response).await.map_err(|error| {
                 Failure::Broken(source_text(&error)).into_error(error.is_temporary())
             })?;
-            judged(write, parts, body)
+            check_response(write, parts, body)
         };
-        match tokio::time::timeout(limit, answer).await {
+        match tokio::time::timeout(limit, response).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::Silent(limit).into_error(repeat_silence)),
+            Err(_) => Err(Failure::TimedOut(limit).into_error(repeat_timeout)),
         }
     }
 }
 
 impl HttpTransport for Transport {
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let looks = matches!(*request.method(), Method::GET | Method::HEAD);
-        if looks && capture::is_wanted() {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if reads && capture::is_wanted() {
             let (parts, _) = request.into_parts();
-            let answer = exchange(&self.client, parts).await;
-            let is_ok = answer.is_ok();
-            capture::offer(answer);
+            let response = response::send(&self.client, parts).await;
+            let is_ok = response.is_ok();
+            capture::offer(response);
             return match is_ok {
-                true => Ok(taken()),
-                false => Err(Failure::Taken.into_error(false)),
+                true => Ok(empty_object()),
+                false => Err(Failure::Captured.into_error(false)),
             };
         }
         if !may_repeat(&request) {
             return self.send(request).await;
         }
-        for pause in PAUSES {
+        for delay in RETRY_DELAYS {
             match self.send(request.clone()).await {
                 Ok(response) if !is_passing(response.status()) => return Ok(response),
                 Err(error) if !error.is_temporary() => return Err(error),
-                Ok(_) | Err(_) => tokio::time::sleep(pause).await,
+                Ok(_) | Err(_) => tokio::time::sleep(delay).await,
             }
         }
         self.send(request).await
     }
 }
 
-/// What OpenDAL is told where the caller takes the answer: an object without bytes.
-fn taken() -> Response {
+/// What OpenDAL sees of a captured response.
+fn empty_object() -> Response {
     let mut response = Response::new(HttpBody::new(stream::empty(), Some(0)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     response
 }
 
-/// An answer that OpenDAL may see: storage's own, or one that it does not take for a success.
-fn judged(write: Option<Write>, mut parts: Parts, body: Buffer) -> Result<Response> {
+/// Lets OpenDAL see only responses of storage itself, in a form that OpenDAL reads as they are meant.
+fn check_response(write: Option<Write>, mut parts: Parts, body: Buffer) -> Result<Response> {
     let text = || String::from_utf8_lossy(&body.to_bytes()).into_owned();
     match parts.status {
         status @ (StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => {
-            return Err(Failure::Between(status.as_u16()).into_error(true));
+            return Err(Failure::Proxy(status.as_u16()).into_error(true));
         }
         status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
             let text = text();
-            let say = |name| element(&text, name).unwrap_or_default();
+            let text_of = |name| xml_element(&text, name).unwrap_or_default();
             let busy = Failure::Busy {
                 status: status.as_u16(),
-                words: for_log(&format!("{}: {}", say("Code"), say("Message"))),
+                message: redact(&format!("{}: {}", text_of("Code"), text_of("Message"))),
                 retry_after: retry_after(&parts.headers),
             };
             return Err(busy.into_error(true));
@@ -131,40 +129,39 @@ fn judged(write: Option<Write>, mut parts: Parts, body: Buffer) -> Result<Respon
         _ => {}
     }
     if let Some(write) = write {
-        let says_in_body = matches!(write, Write::BeginParts | Write::CompleteParts);
-        let judged = match write.check(parts.status, &parts.headers) {
-            Ok(()) if says_in_body => write.check_body(parts.status, &text()),
+        let has_body = matches!(write, Write::CreateMultipart | Write::CompleteMultipart);
+        let checked = match write.check(parts.status, &parts.headers) {
+            Ok(()) if has_body => write.check_body(parts.status, &text()),
             other => other,
         };
-        judged.map_err(|error| Failure::from(error).into_error(true))?;
+        checked.map_err(|error| Failure::from(error).into_error(true))?;
         write.strip(parts.status, &mut parts.headers);
         match write {
-            // OpenDAL knows one success of an upload; storage has others, and an entity tag.
-            Write::Object | Write::Part if parts.status.is_success() => {
+            // OpenDAL takes only 200 for a success.
+            Write::PutObject | Write::UploadPart if parts.status.is_success() => {
                 parts.status = StatusCode::OK;
             }
-            // Of OSS it reads only the header.
-            Write::CompleteParts if !parts.headers.contains_key(ETAG) => {
-                let tag = element(&text(), "ETag").map(|tag| tag.replace("&quot;", "\""));
+            // For OSS, OpenDAL reads the entity tag only from the header.
+            Write::CompleteMultipart if !parts.headers.contains_key(ETAG) => {
+                let tag = xml_element(&text(), "ETag").map(|tag| tag.replace("&quot;", "\""));
                 let tag = tag.and_then(|tag| HeaderValue::try_from(tag).ok());
                 parts.headers.extend(tag.map(|tag| (ETAG, tag)));
             }
-            Write::Object
-            | Write::Part
-            | Write::BeginParts
-            | Write::CompleteParts
-            | Write::Remove => {}
+            Write::PutObject
+            | Write::UploadPart
+            | Write::CreateMultipart
+            | Write::CompleteMultipart
+            | Write::Delete => {}
         }
     }
     let body = HttpBody::new(stream::iter([Ok(body)]), None);
     Ok(Response::from_parts(parts, body))
 }
 
-/// Requests whose repetition changes nothing: looking, deleting, aborting, sending one part again.
+/// Idempotent requests: HEAD, delete, abort, one part.
 ///
-/// Not what reads an object, which has a rule of its own
-/// ([`until_begun`](crate::object_backend::remote::retry::until_begun)). Not what begins an upload (two
-/// would begin) nor what completes one (the second try of a success says that the key is taken).
+/// A GET has a [rule of its own](crate::object_backend::remote::retry). CreateMultipartUpload would
+/// begin a second upload. A repeated CompleteMultipartUpload or PUT would find the key taken.
 fn may_repeat(request: &Request) -> bool {
     let is_part = || {
         let query = request.uri().query().unwrap_or_default();
@@ -177,7 +174,7 @@ fn may_repeat(request: &Request) -> bool {
     }
 }
 
-/// Storage is overloaded or stumbled.
+/// Storage is overloaded or had a passing error.
 fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 500 | 503)
 }
@@ -190,14 +187,14 @@ fn time_limit(request: &Request) -> Duration {
     }
 }
 
-/// Reads a short answer to its end, so that the time limit holds for all of it.
+/// Reads a short response to its end, so that the time limit covers all of it.
 async fn buffered(response: Response) -> Result<(Parts, Buffer)> {
     let (parts, mut body) = response.into_parts();
     let buffer = body.to_buffer().await?;
     Ok((parts, buffer))
 }
 
-/// The innermost reason, without OpenDAL's context, which holds the URL.
+/// The message of the innermost error, without OpenDAL's context, which holds the URL.
 fn source_text(error: &Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
@@ -230,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn only_harmless_requests_are_repeated() {
+    fn only_idempotent_requests_are_repeated() {
         let base = "http://s/b/k";
         let part = "http://s/b/k?partNumber=1&uploadId=x";
         for (method, uri, expected) in [

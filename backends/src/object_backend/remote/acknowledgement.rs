@@ -1,52 +1,51 @@
-//! What counts as storage's word that it has done what a writing request asked.
+//! Which responses to a writing request count as storage's own success.
 //!
-//! A proxy in between may answer in storage's place, with 200 and a page of its own. An upload is
-//! acknowledged by an entity tag, one in parts by the tag in its XML; anything else says nothing,
-//! and the object itself has to be looked at.
+//! A proxy may answer in storage's place, with 200 and a page of its own. Only an entity tag acknowledges
+//! an upload: in a header or, of a multipart upload, in the XML of the completion. After any other
+//! success the object itself has to be looked at.
 
 use http::header::ETAG;
 use http::{HeaderMap, Method, StatusCode};
 
-use super::redact::element;
 use super::response::headers::{etag, is_html};
 
-/// A success that is not storage's, or does not say what storage has done.
+/// A success response that is not storage's, or does not tell what storage has done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{status} in place of storage's word: {what}")]
+#[error("{status} does not acknowledge the request: {what}")]
 pub struct NotAcknowledged {
     status: u16,
     what: &'static str,
 }
 
-/// A request that changes something.
+/// A request that changes something in storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
-    Object,
-    Part,
-    BeginParts,
-    CompleteParts,
-    /// Deletes or aborts.
-    Remove,
+    PutObject,
+    UploadPart,
+    CreateMultipart,
+    CompleteMultipart,
+    /// Deletes an object or aborts a multipart upload.
+    Delete,
 }
 
 impl Write {
-    /// `None`: it only looks.
+    /// `None`: the request only reads.
     pub fn of(method: &Method, query: Option<&str>) -> Option<Self> {
         let named = |name: &str| {
             let mut pairs = query.unwrap_or_default().split('&');
             pairs.any(|pair| pair.split('=').next() == Some(name))
         };
         match *method {
-            Method::PUT if named("partNumber") => Some(Self::Part),
-            Method::PUT => Some(Self::Object),
-            Method::POST if named("uploads") => Some(Self::BeginParts),
-            Method::POST if named("uploadId") => Some(Self::CompleteParts),
-            Method::DELETE => Some(Self::Remove),
+            Method::PUT if named("partNumber") => Some(Self::UploadPart),
+            Method::PUT => Some(Self::PutObject),
+            Method::POST if named("uploads") => Some(Self::CreateMultipart),
+            Method::POST if named("uploadId") => Some(Self::CompleteMultipart),
+            Method::DELETE => Some(Self::Delete),
             _ => None,
         }
     }
 
-    /// Judges the head of a success; other answers pass.
+    /// Checks the headers of a success response. Other responses pass.
     pub fn check(self, status: StatusCode, headers: &HeaderMap) -> Result<(), NotAcknowledged> {
         let no = |what| {
             Err(NotAcknowledged {
@@ -57,43 +56,49 @@ impl Write {
         match self {
             _ if !status.is_success() => Ok(()),
             _ if is_html(headers) => no("an HTML page"),
-            Self::Object | Self::Part if etag(headers).is_none() => no("no entity tag"),
-            Self::Object | Self::Part | Self::BeginParts | Self::CompleteParts | Self::Remove => {
-                Ok(())
-            }
+            Self::PutObject | Self::UploadPart if etag(headers).is_none() => no("no entity tag"),
+            Self::PutObject
+            | Self::UploadPart
+            | Self::CreateMultipart
+            | Self::CompleteMultipart
+            | Self::Delete => Ok(()),
         }
     }
 
-    /// Leaves of an acknowledgement what says it: a header that nobody needs and a client library
-    /// cannot read would make a failure of it.
+    /// Keeps only the entity tag of an acknowledgement: a client library would fail on another header
+    /// that it cannot parse.
     pub fn strip(self, status: StatusCode, headers: &mut HeaderMap) {
         if !status.is_success() {
             return;
         }
         match self {
-            Self::Object | Self::Part | Self::CompleteParts => {
+            Self::PutObject | Self::UploadPart | Self::CompleteMultipart => {
                 let tag = headers.remove(ETAG);
                 headers.clear();
                 headers.extend(tag.map(|tag| (ETAG, tag)));
             }
-            Self::BeginParts | Self::Remove => headers.clear(),
+            Self::CreateMultipart | Self::Delete => headers.clear(),
         }
     }
 
-    /// Judges what a success says; an error of storage's passes, which may come with 200 where
-    /// storage begins to answer before it knows how it ends.
+    /// Checks the body of a success response. Storage's own error passes: it comes with 200 where storage
+    /// began to answer before the end of the work.
     #[cfg(feature = "opendal")]
     pub fn check_body(self, status: StatusCode, body: &str) -> Result<(), NotAcknowledged> {
         let says = |name| {
-            let text = element(body, name)
+            let text = super::redact::xml_element(body, name)
                 .unwrap_or_default()
                 .replace("&quot;", "");
             !text.trim_matches('"').is_empty()
         };
         let what = match self {
-            Self::BeginParts if !says("UploadId") => "no name of an upload",
-            Self::CompleteParts if !says("ETag") && !says("Code") => "no entity tag",
-            Self::Object | Self::Part | Self::BeginParts | Self::CompleteParts | Self::Remove => {
+            Self::CreateMultipart if !says("UploadId") => "no upload id",
+            Self::CompleteMultipart if !says("ETag") && !says("Code") => "no entity tag",
+            Self::PutObject
+            | Self::UploadPart
+            | Self::CreateMultipart
+            | Self::CompleteMultipart
+            | Self::Delete => {
                 return Ok(());
             }
         };
@@ -112,27 +117,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_are_told_apart() {
+    fn writing_requests_are_told_apart() {
         for (method, query, expected) in [
-            (Method::PUT, None, Some(Write::Object)),
-            (Method::PUT, Some("x-id=PutObject"), Some(Write::Object)),
+            (Method::PUT, None, Some(Write::PutObject)),
+            (Method::PUT, Some("x-id=PutObject"), Some(Write::PutObject)),
             (
                 Method::PUT,
                 Some("partNumber=1&uploadId=u"),
-                Some(Write::Part),
+                Some(Write::UploadPart),
             ),
-            (Method::POST, Some("uploads"), Some(Write::BeginParts)),
+            (Method::POST, Some("uploads"), Some(Write::CreateMultipart)),
             (
                 Method::POST,
                 Some("uploads=&x-id=C"),
-                Some(Write::BeginParts),
+                Some(Write::CreateMultipart),
             ),
             (
                 Method::POST,
                 Some("uploadId=uploads"),
-                Some(Write::CompleteParts),
+                Some(Write::CompleteMultipart),
             ),
-            (Method::DELETE, Some("uploadId=u"), Some(Write::Remove)),
+            (Method::DELETE, Some("uploadId=u"), Some(Write::Delete)),
             (Method::GET, None, None),
             (Method::HEAD, None, None),
         ] {

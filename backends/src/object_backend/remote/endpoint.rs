@@ -1,29 +1,54 @@
-//! Where a provider's buckets are.
+//! Endpoints of providers, and settings that no adapter can open.
 
 use crate::settings::BucketSettings;
 
-/// What a bucket's settings lack, or what cannot be done with them; for the operator.
-pub type Refusal = String;
+/// What the settings of a bucket lack, for the operator.
+pub type SettingsError = String;
 
-/// Ctyun's ZOS speaks S3; its media storage too, with an endpoint of the account's own.
-pub fn ctyun_endpoint(settings: &BucketSettings) -> Result<String, Refusal> {
+/// Ctyun's ZOS and, with an endpoint of the account's own, its media storage speak S3.
+pub fn ctyun_endpoint(settings: &BucketSettings) -> Result<String, SettingsError> {
+    endpoint_or(settings, |region| format!("https://{region}.zos.ctyun.cn"))
+}
+
+pub fn cos_endpoint(settings: &BucketSettings) -> Result<String, SettingsError> {
+    if settings.force_path_style {
+        let text = "COS refuses `force_path_style` for buckets made since 2024: leave it out";
+        return Err(text.into());
+    }
+    endpoint_or(settings, |region| {
+        format!("https://cos.{region}.myqcloud.com")
+    })
+}
+
+/// The endpoint in the settings; without one, the provider's own for the region.
+pub fn endpoint_or(
+    settings: &BucketSettings,
+    of_region: impl FnOnce(&str) -> String,
+) -> Result<String, SettingsError> {
     match (settings.endpoint.as_str(), settings.region.as_str()) {
         ("", "") => Err("`region` is empty, and so is `endpoint`: one of them is needed".into()),
-        ("", region) => Ok(format!("https://{region}.zos.ctyun.cn")),
-        (endpoint, _) => checked(endpoint),
+        ("", region) => Ok(of_region(region)),
+        (endpoint, _) => parse_endpoint(endpoint),
     }
 }
 
-pub fn cos_endpoint(settings: &BucketSettings) -> Result<String, Refusal> {
-    match (settings.endpoint.as_str(), settings.region.as_str()) {
-        ("", "") => Err("`region` is empty, and so is `endpoint`: one of them is needed".into()),
-        ("", region) => Ok(format!("https://cos.{region}.myqcloud.com")),
-        (endpoint, _) => checked(endpoint),
+/// A signature names a region, also for a storage that has none.
+pub fn signing_region(settings: &BucketSettings) -> &str {
+    match settings.region.as_str() {
+        "" => "us-east-1",
+        region => region,
     }
 }
 
-/// `scheme://host[:port]` and nothing else: what stands beyond it would be dropped, or logged.
-pub fn checked(endpoint: &str) -> Result<String, Refusal> {
+pub fn check_bucket_name(settings: &BucketSettings) -> Result<(), SettingsError> {
+    match settings.bucket.is_empty() {
+        true => Err("`bucket` is empty: name the bucket at the provider".into()),
+        false => Ok(()),
+    }
+}
+
+/// `scheme://host[:port]` and nothing else: the rest would be dropped, or logged.
+pub fn parse_endpoint(endpoint: &str) -> Result<String, SettingsError> {
     let expected = "`endpoint` has to look like https://host or http://host:port";
     let with_scheme = match endpoint.contains("://") {
         true => endpoint.to_owned(),
@@ -42,11 +67,10 @@ pub fn checked(endpoint: &str) -> Result<String, Refusal> {
     Ok(with_scheme.trim_end_matches('/').to_owned())
 }
 
-/// Settings that no adapter can open, and what `refuse` has to name of them; with `more` of the
-/// adapter's own.
+/// Asserts that `refuse` names what is wrong in settings that no adapter can open, and in `more`.
 #[cfg(test)]
 pub fn assert_refused<const N: usize>(
-    refuse: impl Fn(&BucketSettings) -> Option<Refusal>,
+    refuse: impl Fn(&BucketSettings) -> Option<SettingsError>,
     more: [(BucketSettings, &str); N],
 ) {
     use crate::settings::{CredentialSettings, Keys, Provider, Secret, a_bucket};
@@ -81,7 +105,7 @@ mod tests {
     use crate::settings::{Provider, a_bucket};
 
     #[test]
-    fn providers_know_their_endpoints() {
+    fn regions_give_the_endpoints_of_providers() {
         let at = |provider, region| a_bucket(provider, region, "");
         assert_eq!(
             ctyun_endpoint(&at(Provider::Ctyun, "jiangsu-10")).as_deref(),
@@ -94,13 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_only_hosts() {
+    fn an_endpoint_is_a_host_alone() {
         assert_eq!(
-            checked("s3.example.com").as_deref(),
+            parse_endpoint("s3.example.com").as_deref(),
             Ok("https://s3.example.com")
         );
         assert_eq!(
-            checked("http://127.0.0.1:9000/").as_deref(),
+            parse_endpoint("http://127.0.0.1:9000/").as_deref(),
             Ok("http://127.0.0.1:9000")
         );
         for wrong in [
@@ -110,7 +134,7 @@ mod tests {
             "https://h?x=1",
             "https://",
         ] {
-            let refusal = checked(wrong).expect_err(wrong);
+            let refusal = parse_endpoint(wrong).expect_err(wrong);
             assert!(!refusal.contains("u:p"), "{refusal}");
         }
     }

@@ -1,21 +1,20 @@
-//! What storage said, as far as it may stand in a log.
+//! Messages of storage without signatures, short enough for a log.
 
 use std::error::Error as StdError;
 
-/// Characters of storage's own words that are kept for the log.
-const MAX_WORDS: usize = 500;
+const MAX_CHARACTERS: usize = 500;
 
-/// Cut to a bearable length, and without the query of any address.
-pub fn for_log(text: &str) -> String {
+/// `text` without the query of any URL, cut to [`MAX_CHARACTERS`].
+pub fn redact(text: &str) -> String {
     let mut text = without_queries(text);
-    if let Some((end, _)) = text.char_indices().nth(MAX_WORDS) {
+    if let Some((end, _)) = text.char_indices().nth(MAX_CHARACTERS) {
         text.truncate(end);
         text.push('…');
     }
     text
 }
 
-/// `text` with the query of every address cut off: signatures stand there.
+/// A signature is in the query of its URL.
 fn without_queries(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for word in text.split_inclusive(char::is_whitespace) {
@@ -30,8 +29,8 @@ fn without_queries(text: &str) -> String {
     kept
 }
 
-/// The error's own words and those of what caused it.
-pub fn chain(error: &dyn StdError) -> String {
+/// The error's message with those of its sources.
+pub fn error_chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -42,8 +41,8 @@ pub fn chain(error: &dyn StdError) -> String {
     text
 }
 
-/// What stands in the first `<name>` of an XML text.
-pub fn element<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
+/// The text of the first `<name>` element.
+pub fn xml_element<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
     let mut rest = xml;
     loop {
         let start = rest.find('<')?;

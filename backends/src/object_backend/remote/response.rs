@@ -1,10 +1,11 @@
-//! What storage answers to a GET or HEAD of an object, believed as far as it agrees with itself and
-//! with what was asked.
+//! Responses to a HEAD or GET of an object, checked against themselves and against the request.
 //!
-//! Client libraries of storage read such an answer each in its own way: they make a size up from a
-//! part's length, or give a whole answer up for one optional header. So an adapter lets its library
-//! build and sign the request, and takes the answer here, before the library sees it
-//! ([`capture`]).
+//! Client libraries read responses each in their own way: they take a part's length for the object's
+//! size, or fail for one optional header. An adapter therefore lets its library build and sign the
+//! request, and the gateway reads the response before the library sees it ([`capture`]).
+//!
+//! - [`headers`]: headers to [`ObjectMeta`]; [`content_range`]: `Content-Range`.
+//! - [`body`]: the body as a stream; [`error_response`]: responses without an object.
 
 mod body;
 pub mod capture;
@@ -22,27 +23,27 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use self::content_range::ContentRange;
-use self::headers::{is_page, object_meta, single};
-use super::not_sent::is_unsent;
-use super::redact::{chain, for_log};
+use self::headers::{is_proxy_page, object_meta, single};
+use super::not_sent::is_not_sent;
+use super::redact::{error_chain, redact};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::object_backend::{ByteRange, GetResult, ObjectMeta};
 
-/// The head of an answer with status 200 or 206; its body is still to be read.
-pub struct Answer {
+/// A response with status 200 or 206 whose body is still unread.
+pub struct ObjectResponse {
     operation: &'static str,
     response: reqwest::Response,
 }
 
-/// What the request was, as far as an error can be an answer to it.
+/// What a request asked for, as far as it decides the meaning of an error.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct RequestInfo {
     operation: &'static str,
     ranged: bool,
     conditional: bool,
 }
 
-impl Asked {
+impl RequestInfo {
     fn of(request: &Parts) -> Self {
         let has = |names: &[http::HeaderName]| {
             let mut names = names.iter();
@@ -64,93 +65,95 @@ impl Asked {
     }
 }
 
-/// Sends one GET or HEAD of an object, once. Has no time limit.
+/// Sends one HEAD or GET of an object, once. Has no time limit.
 ///
 /// # Errors
 /// [`ErrorKind::Unavailable`], [`ErrorKind::NoAnswer`] and [`ErrorKind::Busy`]: storage did not
 /// begin to answer.
-pub async fn exchange(client: &reqwest::Client, request: Parts) -> Result<Answer> {
-    let asked = Asked::of(&request);
+pub async fn send(client: &reqwest::Client, request: Parts) -> Result<ObjectResponse> {
+    let asked = RequestInfo::of(&request);
     let url = request.uri.to_string();
     let sent = client.request(request.method, url);
     let response = sent.headers(request.headers).send().await;
     let response = response.map_err(|error| {
-        let kind = match is_unsent(&error) {
+        let kind = match is_not_sent(&error) {
             true => ErrorKind::Unavailable,
             false => ErrorKind::NoAnswer,
         };
-        let words = for_log(&chain(&error.without_url()));
+        let words = redact(&error_chain(&error.without_url()));
         BackendError::with_source(kind, asked.operation, words)
     })?;
     match response.status() {
-        StatusCode::OK | StatusCode::PARTIAL_CONTENT if is_page(response.headers()) => {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT if is_proxy_page(response.headers()) => {
             Err(BackendError::with_source(
                 ErrorKind::NoAnswer,
                 asked.operation,
-                "an HTML page without an entity tag in place of storage's answer",
+                "an HTML page without an entity tag in place of storage's response",
             ))
         }
-        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Answer {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(ObjectResponse {
             operation: asked.operation,
             response,
         }),
-        _ => Err(error_response::of(response, asked).await),
+        _ => Err(error_response::read(response, asked).await),
     }
 }
 
-impl Answer {
-    /// To a HEAD.
+impl ObjectResponse {
+    /// The response to a HEAD.
     pub fn into_meta(self) -> Result<ObjectMeta> {
         if self.response.status() != StatusCode::OK {
-            return Err(self.strange("a part was answered to a HEAD"));
+            return Err(self.invalid("a HEAD was answered with 206"));
         }
         let headers = self.response.headers();
-        Ok(object_meta(headers, length(headers)))
+        Ok(object_meta(headers, content_length(headers)))
     }
 
-    /// To a GET of `asked`, or of the whole.
+    /// The response to a GET of the range `asked`, or of the whole object.
     ///
     /// # Errors
-    /// [`ErrorKind::Upstream`] where another part came than was asked for, or nobody can say which
-    /// (RFC 9110 §15.3.7), or where the body's end cannot be told from a broken connection.
+    /// [`ErrorKind::Upstream`] where the response holds another range or does not name it (RFC 9110
+    /// §15.3.7), or where the end of the body cannot be told from a broken connection.
     pub fn into_result(self, asked: Option<ByteRange>) -> Result<GetResult> {
         let (range, size) = match (self.response.status(), asked) {
-            (StatusCode::PARTIAL_CONTENT, Some(asked)) => self.part(asked)?,
+            (StatusCode::PARTIAL_CONTENT, Some(asked)) => self.partial(asked)?,
             (StatusCode::PARTIAL_CONTENT, None) => {
-                return Err(self.strange("a part was answered, though no range was asked for"));
+                return Err(self.invalid("206 was answered, though no range was requested"));
             }
-            // The whole, also in place of a range (RFC 9110 §14.2).
+            // The whole object, also in place of a range (RFC 9110 §14.2).
             (_, asked) => self.whole(asked)?,
         };
         let carried = range.as_ref().map(|range| range.end - range.start);
         Ok(GetResult {
             meta: object_meta(self.response.headers(), size),
             range,
-            body: body::pieces(self.response, carried.or(size)),
+            body: body::chunks(self.response, carried.or(size)),
         })
     }
 
-    /// The part that came, and the size of the whole where storage says it.
-    fn part(&self, asked: ByteRange) -> Result<(Option<Range<u64>>, Option<u64>)> {
+    /// The range in the body, and the size of the object where storage tells it.
+    fn partial(&self, asked: ByteRange) -> Result<(Option<Range<u64>>, Option<u64>)> {
         let headers = self.response.headers();
-        let said = single(headers, &CONTENT_RANGE);
-        let Some(came) = said.and_then(ContentRange::parse) else {
-            let what = "a part was answered that does not say which range it is";
-            return Err(self.strange(what));
+        let header = single(headers, &CONTENT_RANGE);
+        let Some(received) = header.and_then(ContentRange::parse) else {
+            let what = "206 was answered without a readable Content-Range";
+            return Err(self.invalid(what));
         };
-        if !came.answers(asked) {
+        if !received.answers(asked) {
             let what =
-                format!("another range was answered than was asked for: {asked:?}, {came:?}");
-            return Err(self.strange(what));
+                format!("another range was answered than was requested: {asked:?}, {received:?}");
+            return Err(self.invalid(what));
         }
-        let carried = came.span.end - came.span.start;
-        if length(headers).is_some_and(|length| length != carried) {
-            return Err(self.strange(format!("a part of another length than its range: {came:?}")));
+        let carried = received.span.end - received.span.start;
+        if content_length(headers).is_some_and(|length| length != carried) {
+            return Err(self.invalid(format!(
+                "Content-Length differs from Content-Range: {received:?}"
+            )));
         }
-        Ok((Some(came.span), came.total))
+        Ok((Some(received.span), received.total))
     }
 
-    /// The whole is just what `0-` asks for, which a client library may not even send.
+    /// A client library may drop the range `0-`: the whole object answers it.
     fn whole(&self, asked: Option<ByteRange>) -> Result<(Option<Range<u64>>, Option<u64>)> {
         let size = self.size()?;
         let from_the_start = ByteRange::From {
@@ -167,23 +170,23 @@ impl Answer {
         }
     }
 
-    /// `None`: the body comes in chunks.
+    /// `None` where the body is chunked.
     fn size(&self) -> Result<Option<u64>> {
         let headers = self.response.headers();
-        match length(headers) {
+        match content_length(headers) {
             Some(length) => Ok(Some(length)),
             None if headers.contains_key(TRANSFER_ENCODING) => Ok(None),
-            None => Err(self.strange("storage does not say where the object ends")),
+            None => Err(self.invalid("storage sends neither Content-Length nor chunks")),
         }
     }
 
-    fn strange(&self, what: impl Into<String>) -> BackendError {
+    fn invalid(&self, what: impl Into<String>) -> BackendError {
         BackendError::with_source(ErrorKind::Upstream, self.operation, what.into())
     }
 }
 
-/// What `Content-Length` says of the body; `None` where the body comes in chunks.
-fn length(headers: &HeaderMap) -> Option<u64> {
+/// `Content-Length`; `None` where the body is chunked.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
     if headers.contains_key(TRANSFER_ENCODING) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Asks again where storage did not begin to answer.
+//! Retries of a HEAD or GET that storage did not begin to answer.
 
 use std::time::Duration;
 
@@ -7,31 +7,28 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::timeouts::RESPONSE_TIMEOUT;
 use crate::error::{BackendError, ErrorKind, Result};
 
-/// Before the second and the third try, on average.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+/// Mean delays before the second and the third attempt.
+pub const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
-/// A client is told to come back where storage asks for more.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Where storage asks for a longer delay, the client is told to come back.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Sends a request whose repetition changes nothing: once, or up to three times where storage did
-/// not begin to answer, within [`RESPONSE_TIMEOUT`].
+/// Sends an idempotent request up to three times, within [`RESPONSE_TIMEOUT`].
 ///
-/// That is [`ErrorKind::Busy`] (503, 429), [`ErrorKind::NoAnswer`] (the connection broke before the
-/// first byte, or a proxy says 502 or 504) and [`ErrorKind::Unavailable`] (no connection). Any other
-/// answer is one, and stays.
-pub async fn until_begun<T, F>(operation: &'static str, send: impl Fn() -> F) -> Result<T>
+/// Storage did not begin to answer after [`ErrorKind::Busy`] (503, 429), [`ErrorKind::NoAnswer`] (the
+/// connection broke before the first byte, or a proxy answers 502 or 504) and
+/// [`ErrorKind::Unavailable`] (no connection). Any other response is final.
+pub async fn send_with_retries<T, F>(operation: &'static str, send: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
     let deadline = Instant::now() + RESPONSE_TIMEOUT;
-    let mut pauses = PAUSES.into_iter();
+    let mut delays = RETRY_DELAYS.into_iter();
     loop {
-        let Ok(answer) = timeout_at(deadline, send()).await else {
-            return Err(BackendError::new(ErrorKind::Timeout, operation));
-        };
-        let mut error = match answer {
-            Ok(found) => return Ok(found),
-            Err(error) => error,
+        let mut error = match timeout_at(deadline, send()).await {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(BackendError::new(ErrorKind::Timeout, operation)),
         };
         error.operation = operation;
         let wait = match error.kind {
@@ -46,22 +43,22 @@ where
             | ErrorKind::Upstream
             | ErrorKind::Corrupt => return Err(error),
         };
-        let Some(pause) = pauses.next() else {
+        let Some(delay) = delays.next() else {
             return Err(error);
         };
-        let pause = jittered(pause).max(wait);
-        if pause > LONGEST_PAUSE || Instant::now() + pause >= deadline {
+        let delay = with_jitter(delay).max(wait);
+        if delay > MAX_RETRY_DELAY || Instant::now() + delay >= deadline {
             return Err(error);
         }
-        tracing::debug!(exception.message = %error, "storage did not begin to answer, asked again");
-        sleep(pause).await;
+        tracing::debug!(exception.message = %error, "storage did not begin to answer; the request is sent again");
+        sleep(delay).await;
     }
 }
 
-/// Half of it to one and a half: those that were refused together do not come back together.
-fn jittered(pause: Duration) -> Duration {
+/// Between 50 % and 150 % of `delay`: requests that were refused together do not come back together.
+fn with_jitter(delay: Duration) -> Duration {
     let mut random = [127];
-    // Without randomness, the average.
+    // Without randomness the mean stays.
     let _ = getrandom::fill(&mut random);
-    pause / 2 + pause * u32::from(random[0]) / 255
+    delay / 2 + delay * u32::from(random[0]) / 255
 }

@@ -1,13 +1,13 @@
-//! Which conditions are left to storage, and in which words.
+//! Conditions that storage evaluates, in the one form that all stores read alike.
 
 use crate::object_backend::Conditions;
 use crate::object_backend::conditions::{Tag, TagList};
 
-/// What storage is sent to evaluate: without what RFC 9110 §13.2.2 says to ignore, and without what is
-/// true of any object that exists. Lists hold one tag in quotes.
+/// The conditions to send. Drops those that RFC 9110 §13.2.2 ignores and those that hold for any object;
+/// a list holds one tag in quotes.
 ///
-/// `None`: stores differ in how they read these conditions. Look first, evaluate here, then ask for
-/// the version that was looked at.
+/// `None` where stores differ in how they read the conditions: send a HEAD, evaluate the conditions
+/// here, then GET the version that the HEAD found.
 pub fn for_storage(conditions: &Conditions) -> Option<Conditions> {
     let mut sent = Conditions::default();
     if let Some(list) = &conditions.if_match {
@@ -25,7 +25,7 @@ pub fn for_storage(conditions: &Conditions) -> Option<Conditions> {
         match TagList::parse(list) {
             TagList::Tags(tags) if tags.is_empty() => {}
             TagList::Tags(tags) => match tags.as_slice() {
-                // Compared weakly, so the mark of weakness says nothing.
+                // The comparison is weak: the `W/` may be dropped.
                 [tag] => sent.if_none_match = Some(quoted(tag.opaque)),
                 _ => return None,
             },
@@ -37,8 +37,8 @@ pub fn for_storage(conditions: &Conditions) -> Option<Conditions> {
     Some(sent)
 }
 
-/// A request for exactly this version, as far as its tag can tell.
-pub fn pinned(etag: &str) -> Conditions {
+/// `If-Match` with a strong tag: storage answers with this version or not at all.
+pub fn if_same_version(etag: &str) -> Conditions {
     let tag = Tag::of_meta(etag);
     Conditions {
         if_match: (!tag.weak).then(|| quoted(tag.opaque)),
@@ -46,8 +46,8 @@ pub fn pinned(etag: &str) -> Conditions {
     }
 }
 
-/// Both a precondition and a freshness condition are sent: whose failure storage tells first is
-/// its own choice.
+/// A precondition (412) and a freshness condition (304) are sent together. Stores differ in which
+/// failure they answer.
 pub fn has_both_kinds(sent: &Conditions) -> bool {
     (sent.if_match.is_some() || sent.if_unmodified_since.is_some())
         && (sent.if_none_match.is_some() || sent.if_modified_since.is_some())
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn one_strong_tag_is_sent() {
+    fn a_single_strong_tag_is_sent() {
         let options = sent(Conditions {
             if_match: Some("\"a\"".into()),
             if_unmodified_since: Some(SystemTime::UNIX_EPOCH),
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_sent_where_no_tag_replaces_them() {
+    fn dates_are_sent_without_a_tag() {
         let options = sent(Conditions {
             if_unmodified_since: Some(SystemTime::UNIX_EPOCH),
             if_modified_since: Some(SystemTime::UNIX_EPOCH),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn any_existing_object_matches_a_star() {
+    fn a_star_in_if_match_is_dropped() {
         let options = sent(Conditions {
             if_match: Some("*".into()),
             ..Conditions::default()
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_judged_here() {
+    fn lists_are_not_sent() {
         for list in ["\"a\", \"b\"", "*"] {
             assert!(
                 sent(Conditions {

@@ -9,28 +9,29 @@ use aws_credential_types::provider::future::ProvideCredentials as Providing;
 use aws_sdk_s3::config::{ProvideCredentials, Region};
 use tokio::sync::OnceCell;
 
-use crate::object_backend::aws::http_client::Http;
-use crate::object_backend::remote::endpoint::Refusal;
+use crate::object_backend::aws::http_client::SdkHttpClient;
+use crate::object_backend::remote::endpoint::SettingsError;
 
-/// Where no instance is, nobody answers at its address: requests must not wait for that.
-const CONNECT: Duration = Duration::from_secs(1);
+/// Without an instance nothing answers at the address of its metadata: requests must not wait for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks nobody before the first request needs keys. Its user remembers what it gives.
+/// Looks for keys when the first request needs them. The caller caches them.
 #[derive(Debug)]
 pub struct DefaultChain {
     profile: Option<String>,
-    /// Of the token service, where a role is taken.
+    /// Region of the token service (STS) that gives out roles.
     region: Region,
-    http: Http,
+    http: SdkHttpClient,
     chain: OnceCell<DefaultCredentialsChain>,
 }
 
 impl DefaultChain {
-    pub fn new(profile: Option<String>, region: &str) -> Result<Self, Refusal> {
+    pub fn new(profile: Option<String>, region: &str) -> Result<Self, SettingsError> {
         Ok(Self {
             profile,
             region: Region::new(region.to_owned()),
-            http: Http::new(CONNECT).map_err(|error| format!("no HTTP client: {error}"))?,
+            http: SdkHttpClient::new(CONNECT_TIMEOUT)
+                .map_err(|error| format!("no HTTP client: {error}"))?,
             chain: OnceCell::new(),
         })
     }

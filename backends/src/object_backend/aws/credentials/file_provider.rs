@@ -1,4 +1,4 @@
-//! Keys from a file that somebody else writes anew from time to time.
+//! Keys from a credentials file that another program rewrites from time to time.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use parking_lot::Mutex;
 
 use super::credentials;
 use crate::credentials_file;
-use crate::object_backend::remote::endpoint::Refusal;
+use crate::object_backend::remote::endpoint::SettingsError;
 use crate::settings::Keys;
 
-/// The file is read again after this long, by the next request. It is small: reading it costs
-/// less than finding out reliably that it has not changed.
-const READ_EVERY: Duration = Duration::from_secs(1);
+/// The next request after this long reads the file again. Reading a small file costs less than telling
+/// reliably that it has not changed.
+const READ_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A file that is written in place may hold half a secret for a moment, which nothing tells from a
-/// whole one: what has changed has to be there still after this long.
-const SETTLED: Duration = Duration::from_millis(50);
+/// A change is taken when a second reading after this long agrees: a file that is written in place may
+/// hold half a secret for a moment.
+const CONFIRM_AFTER: Duration = Duration::from_millis(50);
 
-/// Holds the last good keys.
+/// Keeps the last good keys.
 #[derive(Debug)]
 pub struct FileProvider(Arc<Inner>);
 
@@ -36,19 +36,19 @@ struct Inner {
 struct State {
     keys: Keys,
     read_at: Instant,
-    /// Somebody is at it, maybe for long: of a network's file system.
+    /// A thread reads the file, maybe for long on a network file system.
     reading: bool,
-    /// What was wrong with the file when it was read last, so that it is logged once.
-    wrong: Option<String>,
+    /// The error of the last reading, so that it is logged once.
+    last_error: Option<String>,
 }
 
 impl FileProvider {
-    pub fn open(path: PathBuf, profile: String) -> Result<Self, Refusal> {
+    pub fn open(path: PathBuf, profile: String) -> Result<Self, SettingsError> {
         let state = State {
             keys: credentials_file::read(&path, &profile)?,
             read_at: Instant::now(),
             reading: false,
-            wrong: None,
+            last_error: None,
         };
         Ok(Self(Arc::new(Inner {
             path,
@@ -67,8 +67,8 @@ impl ProvideCredentials for FileProvider {
             if self.0.is_due() {
                 let inner = Arc::clone(&self.0);
                 let reading = tokio::task::spawn_blocking(move || inner.read());
-                // Where it hangs, or the runtime ends, the last keys are good, too.
-                let _ = tokio::time::timeout(READ_EVERY, reading).await;
+                // After the time limit, or at the end of the runtime, the last keys are used.
+                let _ = tokio::time::timeout(READ_INTERVAL, reading).await;
             }
             Ok(self.0.current())
         })
@@ -76,10 +76,10 @@ impl ProvideCredentials for FileProvider {
 }
 
 impl Inner {
-    /// Says so to one request; others go on meanwhile with the keys there are.
+    /// True for one request at a time; others go on with the keys there are.
     fn is_due(&self) -> bool {
         let mut state = self.state.lock();
-        let due = !state.reading && state.read_at.elapsed() >= READ_EVERY;
+        let due = !state.reading && state.read_at.elapsed() >= READ_INTERVAL;
         if due {
             state.read_at = Instant::now();
             state.reading = true;
@@ -98,29 +98,29 @@ impl Inner {
         match read {
             Ok(changed) => {
                 if let Some(keys) = changed {
-                    tracing::info!(file.path = %self.path.display(), "keys of storage have changed");
+                    tracing::info!(file.path = %self.path.display(), "the keys of storage have changed");
                     state.keys = keys;
                 }
-                state.wrong = None;
+                state.last_error = None;
             }
             Err(error) => {
-                if state.wrong.as_ref() != Some(&error) {
+                if state.last_error.as_ref() != Some(&error) {
                     tracing::error!(
-                        exception.message = %error, "keys of storage not read again; the last ones stay"
+                        exception.message = %error, "the keys of storage cannot be read again; the last ones stay"
                     );
                 }
-                state.wrong = Some(error);
+                state.last_error = Some(error);
             }
         }
     }
 
-    /// None, too, where somebody is writing: the next reading finds them.
+    /// `None` also where the file is being written: the next reading finds the keys.
     fn read_changed(&self) -> Result<Option<Keys>, String> {
         let keys = credentials_file::read(&self.path, &self.profile)?;
         if keys == self.state.lock().keys {
             return Ok(None);
         }
-        std::thread::sleep(SETTLED);
+        std::thread::sleep(CONFIRM_AFTER);
         let again = credentials_file::read(&self.path, &self.profile)?;
         Ok((again == keys).then_some(again))
     }
@@ -144,7 +144,7 @@ mod tests {
         FileProvider::open(path.into(), "default".into()).unwrap()
     }
 
-    /// In the file's place a pipe: whoever reads it waits for a writer.
+    /// Puts a named pipe in the file's place, whose reader waits for a writer.
     fn make_pipe(path: &Path) {
         let pipe = path.with_extension("pipe");
         let made = Command::new("mkfifo").arg(&pipe).status();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn make_due(provider: &FileProvider) {
-        provider.0.state.lock().read_at -= READ_EVERY;
+        provider.0.state.lock().read_at -= READ_INTERVAL;
     }
 
     async fn secret(provider: &FileProvider) -> String {
@@ -169,7 +169,7 @@ mod tests {
         make_pipe(&path);
         let writer = std::thread::spawn(move || {
             for secret in ["ne", "new", "new", "new"] {
-                // Begins when somebody reads; the next reading opens the next pipe.
+                // Opens when the provider reads. The next reading opens the next pipe.
                 let mut pipe = File::options().write(true).open(&path).unwrap();
                 make_pipe(&path);
                 pipe.write_all(text(secret).as_bytes()).unwrap();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_hangs_holds_one_reader_and_no_request_for_long() {
+    async fn a_file_that_blocks_holds_one_thread_and_delays_no_request_for_long() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
         let provider = open(&path, "old");
@@ -191,7 +191,7 @@ mod tests {
         make_due(&provider);
         assert_eq!(secret(&provider).await, "old");
         make_due(&provider);
-        assert!(!provider.0.is_due(), "the first one is still at it");
+        assert!(!provider.0.is_due(), "the first thread still reads");
         assert_eq!(secret(&provider).await, "old");
         std::fs::write(&path, text("old")).unwrap();
         while provider.0.state.lock().reading {

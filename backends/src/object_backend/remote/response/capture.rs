@@ -1,19 +1,19 @@
-//! The way past a client library: what it has signed is sent, what is answered goes to the caller.
+//! Takes the response to a request that a client library has built and signed past the library.
 
 use std::cell::RefCell;
 
-use super::Answer;
+use super::ObjectResponse;
 use crate::error::Result;
 
 tokio::task_local! {
-    static CAPTURED: RefCell<Option<Result<Answer>>>;
+    static CAPTURED: RefCell<Option<Result<ObjectResponse>>>;
 }
 
-/// What a call of a client library came to, and what its transport was answered.
-pub type Captured<T> = (T, Option<Result<Answer>>);
+/// The result of a client library's call, and the response that its transport received.
+pub type Captured<T> = (T, Option<Result<ObjectResponse>>);
 
-/// Runs `call` of a client library, whose transport [`offer`]s what it is answered. The library must
-/// send from the task that calls it.
+/// Runs `call` of a client library, whose transport [`offer`]s its response. The library must send from
+/// the task that calls it.
 pub async fn capture<T>(call: impl Future<Output = T>) -> Captured<T> {
     let run = async {
         let result = call.await;
@@ -22,13 +22,13 @@ pub async fn capture<T>(call: impl Future<Output = T>) -> Captured<T> {
     CAPTURED.scope(RefCell::new(None), run).await
 }
 
-/// The request that is sent now is one whose answer its caller takes.
+/// Whether the caller of the request that is sent now takes its response.
 pub fn is_wanted() -> bool {
     CAPTURED.try_with(|_| ()).is_ok()
 }
 
-/// Hands the answer to [`capture`].
-pub fn offer(answer: Result<Answer>) {
-    // Nobody waits for it: it is dropped.
-    let _ = CAPTURED.try_with(|captured| captured.replace(Some(answer)));
+/// Hands the response to [`capture`].
+pub fn offer(response: Result<ObjectResponse>) {
+    // Without a capture the response is dropped.
+    let _ = CAPTURED.try_with(|captured| captured.replace(Some(response)));
 }

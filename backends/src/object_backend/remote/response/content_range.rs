@@ -1,19 +1,19 @@
-//! `Content-Range` of a part (RFC 9110 §14.4).
+//! `Content-Range` of a 206 response (RFC 9110 §14.4).
 
 use std::ops::Range;
 
 use crate::object_backend::ByteRange;
 
-/// Which bytes a part holds.
+/// The bytes that a response holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentRange {
     pub span: Range<u64>,
-    /// `None`: `*`, the size of the whole is not known.
+    /// Size of the whole object; `None` = `*`, unknown.
     pub total: Option<u64>,
 }
 
 impl ContentRange {
-    /// `bytes first-last/total`; `None` where it cannot be true of any object.
+    /// `bytes first-last/total`; `None` where no object can have it.
     pub fn parse(header: &str) -> Option<Self> {
         let (unit, rest) = header.trim().split_once(' ')?;
         if !unit.eq_ignore_ascii_case("bytes") {
@@ -34,8 +34,8 @@ impl ContentRange {
         })
     }
 
-    /// The part is all of `asked`, clamped to an object of this size. Where the size is not known,
-    /// only a range with both ends can be compared.
+    /// Whether the response holds all of `asked`, clamped to the size. Of an unknown size, only a range
+    /// with both ends can be compared.
     pub fn answers(&self, asked: ByteRange) -> bool {
         match (self.total, asked) {
             (Some(total), asked) => asked.resolve(total).as_ref() == Some(&self.span),
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_true_is_read() {
+    fn only_possible_ranges_are_parsed() {
         let read = |header| ContentRange::parse(header).map(|range| (range.span, range.total));
         assert_eq!(read("bytes 5-9/100"), Some((5..10, Some(100))));
         assert_eq!(read("Bytes 5-9/10"), Some((5..10, Some(10))));

@@ -1,47 +1,47 @@
-//! Answers that give no object: what a caller can do about each.
+//! Responses without an object, to the kind of error that a caller branches on.
 
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
 
-use super::Asked;
+use super::RequestInfo;
 use super::headers::{is_html, retry_after, single};
 use crate::error::{BackendError, ErrorKind};
-use crate::object_backend::remote::redact::{element, for_log};
+use crate::object_backend::remote::redact::{redact, xml_element};
 
-/// Bytes of an error's body that are read: storage's code and message.
-const MAX_ERROR: usize = 16 * 1024;
+/// The code and the message of storage stand within the first bytes.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
 
-pub(super) async fn of(mut response: reqwest::Response, asked: Asked) -> BackendError {
+pub(super) async fn read(mut response: reqwest::Response, asked: RequestInfo) -> BackendError {
     let status = response.status();
     let mut body = Vec::new();
-    while body.len() < MAX_ERROR {
+    while body.len() < MAX_ERROR_BYTES {
         match response.chunk().await {
-            Ok(Some(piece)) => body.extend_from_slice(&piece),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) | Err(_) => break,
         }
     }
     let body = String::from_utf8_lossy(&body);
-    let code = element(&body, "Code").unwrap_or_default();
+    let code = xml_element(&body, "Code").unwrap_or_default();
     let kind = kind(&response, asked, code);
     if kind.is_outcome() {
         return BackendError::new(kind, asked.operation);
     }
-    let message = element(&body, "Message").unwrap_or_default();
-    let words = for_log(&format!("{} {code}: {message}", status.as_u16()));
-    BackendError::with_source(kind, asked.operation, words)
+    let message = xml_element(&body, "Message").unwrap_or_default();
+    let message = redact(&format!("{} {code}: {message}", status.as_u16()));
+    BackendError::with_source(kind, asked.operation, message)
 }
 
-fn kind(response: &reqwest::Response, asked: Asked, code: &str) -> ErrorKind {
+fn kind(response: &reqwest::Response, asked: RequestInfo, code: &str) -> ErrorKind {
     let headers = response.headers();
     match response.status() {
         StatusCode::NOT_MODIFIED if asked.conditional => ErrorKind::NotModified,
         StatusCode::PRECONDITION_FAILED if asked.conditional => ErrorKind::PreconditionFailed,
         StatusCode::RANGE_NOT_SATISFIABLE if asked.ranged => {
-            let said = single(headers, &CONTENT_RANGE);
-            let size = said.and_then(|said| said.strip_prefix("bytes */")?.trim().parse().ok());
+            let range = single(headers, &CONTENT_RANGE);
+            let size = range.and_then(|range| range.strip_prefix("bytes */")?.trim().parse().ok());
             ErrorKind::RangeNotSatisfiable { size }
         }
-        // Missing, but not the object; or not in storage's words.
+        // The bucket is missing, or the response is a proxy's page.
         StatusCode::NOT_FOUND if code == "NoSuchBucket" || is_html(headers) => ErrorKind::Upstream,
         StatusCode::NOT_FOUND => ErrorKind::NotFound,
         StatusCode::BAD_REQUEST if code == "KeyTooLongError" => ErrorKind::InvalidKey,
@@ -54,7 +54,7 @@ fn kind(response: &reqwest::Response, asked: Asked, code: &str) -> ErrorKind {
     }
 }
 
-/// Somebody else is at the same object just now.
+/// Another request is changing the same object.
 pub fn is_passing_conflict(code: &str) -> bool {
     matches!(code, "ConditionalRequestConflict" | "OperationAborted")
 }

@@ -1,4 +1,4 @@
-//! Headers of storage, read leniently: one that cannot be read is left out.
+//! Headers of storage to metadata. A header that cannot be parsed is left out.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,13 +11,13 @@ use http::{HeaderMap, HeaderValue};
 use crate::object_backend::content_coding::for_readers;
 use crate::object_backend::{MARKER, ObjectMeta};
 
-/// What providers put before the names of what users keep with an object.
-const USER_METADATA: [&str; 3] = ["x-amz-meta-", "x-cos-meta-", "x-oss-meta-"];
+/// The prefixes of user metadata, one for each provider.
+const USER_METADATA_PREFIXES: [&str; 3] = ["x-amz-meta-", "x-cos-meta-", "x-oss-meta-"];
 
-/// The longest wait that is believed.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// A longer `Retry-After` is cut to this.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// What the headers say of an object of `size`.
+/// The metadata of an object of `size`.
 pub fn object_meta(headers: &HeaderMap, size: Option<u64>) -> ObjectMeta {
     let codings = list(headers, &CONTENT_ENCODING);
     let meta = ObjectMeta {
@@ -34,25 +34,28 @@ pub fn object_meta(headers: &HeaderMap, size: Option<u64>) -> ObjectMeta {
     meta
 }
 
-/// What came and is not in `meta`, because it cannot be read.
-fn log_left_out(headers: &HeaderMap, meta: &ObjectMeta, codings_read: bool) {
+/// Logs the headers that are not in `meta` because they cannot be parsed.
+fn log_left_out(headers: &HeaderMap, meta: &ObjectMeta, codings_parsed: bool) {
     let kept = [
         (ETAG, meta.etag.is_some()),
         (LAST_MODIFIED, meta.last_modified.is_some()),
         (CONTENT_TYPE, meta.content_type.is_some()),
         (CACHE_CONTROL, meta.cache_control.is_some()),
-        (CONTENT_ENCODING, codings_read),
+        (CONTENT_ENCODING, codings_parsed),
         (CONTENT_LANGUAGE, meta.content_language.is_some()),
     ];
     let is_left_out = |(name, kept): &(HeaderName, bool)| !kept && headers.contains_key(name);
     if kept.iter().any(is_left_out) {
         let left_out = kept.iter().filter(|one| is_left_out(one));
         let names: Vec<_> = left_out.map(|(name, _)| name.as_str()).collect();
-        tracing::debug!(?names, "headers of storage cannot be read and are left out");
+        tracing::debug!(
+            ?names,
+            "headers of storage cannot be parsed and are left out"
+        );
     }
 }
 
-/// The header's text where it came once, is not empty and is ASCII.
+/// The header's text, where the header occurs once, is ASCII and not empty.
 pub fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
@@ -60,22 +63,22 @@ pub fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> 
     (values.next().is_none() && !text.is_empty()).then_some(text)
 }
 
-/// A list that may stand on several lines (RFC 9110 §5.3). One line that cannot be read could say
-/// anything: then none is.
+/// A list that may be spread over several header lines (RFC 9110 §5.3). `None` where one of them cannot
+/// be parsed.
 fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let mut whole = String::new();
+    let mut joined = String::new();
     for value in headers.get_all(name) {
         let text = value.to_str().ok()?.trim();
-        if !text.is_empty() && !whole.is_empty() {
-            whole.push_str(", ");
+        if !text.is_empty() && !joined.is_empty() {
+            joined.push_str(", ");
         }
-        whole.push_str(text);
+        joined.push_str(text);
     }
-    (!whole.is_empty()).then_some(whole)
+    (!joined.is_empty()).then_some(joined)
 }
 
-/// As [`ObjectMeta::etag`]. Quotes may be missing; what stands between them must be what RFC 9110
-/// §8.8.3 allows, in ASCII, or nobody could send it back.
+/// As [`ObjectMeta::etag`]. Quotes may be missing. Between them must stand what RFC 9110 §8.8.3 allows, in
+/// ASCII: otherwise no client could send the tag back.
 pub fn etag(headers: &HeaderMap) -> Option<String> {
     let text = single(headers, &ETAG)?;
     let (weak, tag) = match text.strip_prefix("W/") {
@@ -96,14 +99,14 @@ pub fn etag(headers: &HeaderMap) -> Option<String> {
     })
 }
 
-/// Each of the three forms of RFC 9110 §5.6.7.
+/// Any of the three date formats of RFC 9110 §5.6.7.
 fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(single(headers, &LAST_MODIFIED)?).ok()
 }
 
 fn marker(headers: &HeaderMap) -> Option<String> {
     let is_marker = |name: &HeaderName| {
-        let mut prefixes = USER_METADATA.iter();
+        let mut prefixes = USER_METADATA_PREFIXES.iter();
         prefixes.any(|prefix| name.as_str().strip_prefix(prefix) == Some(MARKER))
     };
     let (_, value) = headers.iter().find(|(name, _)| is_marker(name))?;
@@ -111,13 +114,13 @@ fn marker(headers: &HeaderMap) -> Option<String> {
     text.map(str::to_owned)
 }
 
-/// HTML without an entity tag: storage sends one with each object, so that this is of somebody in
-/// between. An empty answer is no page.
-pub fn is_page(headers: &HeaderMap) -> bool {
+/// HTML without an entity tag comes from a proxy: storage sends a tag with each object. An empty response
+/// is no page.
+pub fn is_proxy_page(headers: &HeaderMap) -> bool {
     is_html(headers) && etag(headers).is_none()
 }
 
-/// HTML that is not empty.
+/// HTML with a body.
 pub fn is_html(headers: &HeaderMap) -> bool {
     let is_html = |value: &HeaderValue| {
         let essence = value.as_bytes().split(|byte| *byte == b';').next();
@@ -131,13 +134,13 @@ pub fn is_html(headers: &HeaderMap) -> bool {
             .is_none_or(|length| length.as_bytes() != b"0")
 }
 
-/// When storage asks to be asked again (RFC 9110 §10.2.3).
+/// `Retry-After` (RFC 9110 §10.2.3).
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    wait(single(headers, &RETRY_AFTER)?)
+    parse_retry_after(single(headers, &RETRY_AFTER)?)
 }
 
-/// Seconds or a date, from now.
-pub fn wait(text: &str) -> Option<Duration> {
+/// Seconds, or a date as the time from now.
+pub fn parse_retry_after(text: &str) -> Option<Duration> {
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
@@ -145,5 +148,5 @@ pub fn wait(text: &str) -> Option<Duration> {
             when.duration_since(SystemTime::now()).unwrap_or_default()
         }
     };
-    Some(wait.min(LONGEST_WAIT))
+    Some(wait.min(MAX_RETRY_AFTER))
 }
