@@ -1,5 +1,4 @@
-//! Whole downloads through a real socket: the gateway's router and server in this process, one
-//! client on one connection.
+//! Downloads through a real socket: router and server in this process, one client on one connection.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -42,7 +41,7 @@ fn token(bucket: &str, size: &str) -> TokenSecret {
     TokenSecret::parse(&format!("{bucket}-{size}")).expect("a token")
 }
 
-/// A gateway with an object of each size in each bucket, and a token for each.
+/// Starts a gateway with an object of each size in each bucket, and a token for each.
 async fn serve(folder: &std::path::Path) -> SocketAddr {
     let fs: Arc<dyn ObjectBackend> =
         Arc::new(FsBackend::open(folder.to_owned()).expect("a folder"));
@@ -100,7 +99,7 @@ async fn serve(folder: &std::path::Path) -> SocketAddr {
     address
 }
 
-/// One connection that is kept, and the least that a client can do.
+/// A minimal client on one keep-alive connection.
 struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,

@@ -1,7 +1,7 @@
-//! Bytes that a token takes in each store: made through the port, in batches of 1,000.
+//! Bytes that a token takes in each store, created through the port in batches of 1,000.
 //!
-//! `cargo bench --bench token_bytes --features redis -- 1000000`; without a number 100,000. The
-//! figures do not depend on the profile. Each store and kind of token has a process of its own.
+//! `cargo bench --bench token_bytes --features redis -- 1000000`; 100,000 tokens without a number. The
+//! figures do not depend on the profile. Each store and kind of token is measured in its own process.
 
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -27,7 +27,7 @@ mod server;
 
 const BATCH: u64 = 1_000;
 const STORES: [&str; 2] = ["redis", "sled"];
-/// `bare`: bucket, key and a limit. `rich`: a file name, a callback, metadata and two tags more.
+/// `bare`: bucket, key and a limit. `rich`: also a file name, a callback, metadata and two tags.
 const KINDS: [&str; 2] = ["bare", "rich"];
 
 fn token(kind: &str, n: u64, now: u64) -> (TokenId, TokenRecord) {
@@ -54,11 +54,11 @@ async fn fill(store: &dyn TokenStore, kind: &str, count: u64) {
         let created = store.create(tokens.collect()).await;
         assert_eq!(created.expect("created"), Created::Done);
     }
-    // Written down, and idle for the moment that the background needs.
+    // Closing waits until everything is written.
     store.close().await.expect("written");
 }
 
-/// `used_memory` of `INFO memory`.
+/// `used_memory` of Redis' `INFO memory`.
 fn redis_bytes(redis: &Server) -> u64 {
     let mut answer = redis.send(&[b"INFO".to_vec(), b"memory".to_vec()]);
     let mut line = String::new();

@@ -1,6 +1,6 @@
-//! What one access costs the token store: `reserve`, and the `commit` where the store wants one.
+//! Cost of one access in the token store: `reserve`, and `commit` where the store wants one.
 //!
-//! By store, kind of token, and tasks at the same time; each task has a token of its own.
+//! Measured by store, kind of token and number of concurrent tasks; each task has its own token.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,9 +26,9 @@ const TASKS: [u8; 3] = [1, 16, 64];
 enum Kind {
     Unlimited,
     Limited,
-    /// With a limit, and an event for each hit.
+    /// Limited, with an event for each hit.
     Callback,
-    /// A leased hit: intent and commit, each on disk before it returns.
+    /// A leased hit with intent and commit, each durable when it returns.
     Upload,
 }
 
@@ -50,11 +50,10 @@ impl Kind {
     }
 }
 
-/// Kept in memory only.
 const MEMORY: &str = "memory";
 const SLED: &str = "sled";
 
-/// A fresh store, and the folder that lives as long as it is used.
+/// Opens an empty store, in a folder that lives as long as its handle.
 fn open(store: &str) -> (Arc<dyn TokenStore>, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = match store {
@@ -114,7 +113,7 @@ async fn redeem(store: &dyn TokenStore, id: TokenId, kind: Kind) {
     }
 }
 
-/// The time of `accesses`, shared by `tasks`.
+/// Time of `accesses` that are spread over `tasks`.
 async fn run(store: Arc<dyn TokenStore>, kind: Kind, tasks: u8, accesses: u64) -> Duration {
     let began = Instant::now();
     let running: Vec<_> = (0..tasks)

@@ -346,7 +346,7 @@ impl Deliverer {
             }
             Verdict::GiveUp { attempt } => {
                 tracing::warn!(
-                    event_id, server.address = host, error.type = attempt.error, "callback is a dead letter"
+                    event_id, server.address = host, error.type = attempt.error, "callback given up"
                 );
                 queue.dead_letter(id, attempt).await?;
                 "dead"

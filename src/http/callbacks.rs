@@ -96,7 +96,8 @@ pub async fn replay_since(
     }
     let since = since.ok_or_else(expected)?;
     let now = state.redeemer().clock().now_seconds();
-    times::near("since", since, now).map_err(|error| GatewayError::BadRequest(error.0))?;
+    times::within_ten_years("since", since, now)
+        .map_err(|error| GatewayError::BadRequest(error.0))?;
     let since_ms = since.saturating_mul(1_000);
     let replayed = state.callbacks().replay_since(since_ms).await;
     let done = replayed.map_err(GatewayError::store)?;

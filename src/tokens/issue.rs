@@ -1,4 +1,6 @@
-//! What may be asked for: a request checked and turned into a record.
+//! `POST /token` and `PATCH`: a JSON body is checked and becomes a token record.
+//!
+//! Every error names the field and what to change.
 
 mod callback;
 mod fields;
@@ -20,7 +22,7 @@ use crate::config::UnknownFields;
 pub const MAX_TAGS: usize = 10;
 pub const MAX_METADATA_BYTES: usize = 2048;
 
-/// What to change in the request; for the client.
+/// Why a request is refused, and what to change; for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub String);
@@ -29,7 +31,7 @@ fn invalid<T>(message: impl Into<String>) -> Result<T, Invalid> {
     Err(Invalid(message.into()))
 }
 
-/// The body of `POST /token`, field for field.
+/// The body of `POST /token`.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 #[schema(as = NewToken)]
@@ -111,9 +113,9 @@ const FIELDS: &[&str] = &[
     "tags",
 ];
 
-/// Fields where `""` means "not given", which is what other languages send of an empty text. A number,
-/// a list or a map that is `""` is one that somebody forgot to fill in.
-const TEXTS: &[&str] = &[
+/// Fields where `""` means "not given", as clients in some languages send an empty string. For a number, a
+/// list or a map, `""` is an error.
+const TEXT_FIELDS: &[&str] = &[
     "token",
     "bucket",
     "key",
@@ -129,8 +131,8 @@ const TEXTS: &[&str] = &[
     "hit_on",
 ];
 
-/// Fields that later versions will understand.
-const NOT_YET: &[&str] = &["process"];
+/// Fields of later versions.
+const FUTURE_FIELDS: &[&str] = &["process"];
 
 /// A checked request.
 #[derive(Debug)]
@@ -139,7 +141,7 @@ pub struct Issue {
     pub record: TokenRecord,
 }
 
-/// Checks a request against the buckets, where callbacks may go, and the clock (`now`: Unix seconds).
+/// Checks a request against the buckets, the target policy of callbacks and the clock (`now`: Unix seconds).
 pub fn check(
     body: Map<String, Value>,
     unknown: UnknownFields,
@@ -175,7 +177,7 @@ pub struct PatchRequest {
 
 const PATCH_FIELDS: &[&str] = &["expire_at", "max_hits", "callback", "metadata"];
 
-/// Checks a change; `null` clears a field.
+/// Checks a `PATCH`; `null` clears a field.
 pub fn check_patch(
     body: Map<String, Value>,
     unknown: UnknownFields,
@@ -206,13 +208,13 @@ pub fn check_patch(
     })
 }
 
-/// Reads a JSON object whose absent and `null` fields mean the same, and [`TEXTS`] that are empty.
+/// Reads a JSON object, where an absent field, `null` and an empty text of [`TEXT_FIELDS`] mean the same.
 fn read<T: for<'de> Deserialize<'de>>(
     mut body: Map<String, Value>,
     known: &[&str],
     unknown: UnknownFields,
 ) -> Result<T, Invalid> {
-    for field in NOT_YET {
+    for field in FUTURE_FIELDS {
         if body.contains_key(*field) && !body[*field].is_null() {
             return invalid(format!("{field} is not part of this version yet"));
         }
@@ -228,23 +230,23 @@ fn read<T: for<'de> Deserialize<'de>>(
     }
     body.retain(|field, value| {
         let field = field.as_str();
-        let is_empty = value.as_str() == Some("") && TEXTS.contains(&field);
+        let is_empty = value.as_str() == Some("") && TEXT_FIELDS.contains(&field);
         known.contains(&field) && !value.is_null() && !is_empty
     });
     serde_path_to_error::deserialize(Value::Object(body))
         .map_err(|e| Invalid(format!("{}: {}", e.path(), e.inner())))
 }
 
-/// Turns a word into one of an enum's values.
+/// Reads an enum's value by its name.
 fn choice<T: Copy>(
     field: &str,
-    word: Option<String>,
+    name: Option<String>,
     choices: &[(&str, T)],
 ) -> Result<Option<T>, Invalid> {
-    let Some(word) = word else {
+    let Some(name) = name else {
         return Ok(None);
     };
-    match choices.iter().find(|(name, _)| *name == word) {
+    match choices.iter().find(|(choice, _)| *choice == name) {
         Some((_, value)) => Ok(Some(*value)),
         None => {
             let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();

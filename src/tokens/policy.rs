@@ -1,10 +1,10 @@
-//! Who may use a token: addresses, referers, not too early.
+//! The rules of a token: allowed addresses, allowed referers, start time.
 
 use asset_gateway_backends::client_address::ClientAddress;
 use asset_gateway_backends::token_store::TokenRecord;
 use url::Url;
 
-/// Why an access is refused; the text is for the client.
+/// Why a rule refuses an access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
     TooEarly,
@@ -13,6 +13,7 @@ pub enum Denied {
 }
 
 impl Denied {
+    /// The message for the client.
     pub fn message(self) -> &'static str {
         match self {
             Self::TooEarly => "this link is not valid yet",
@@ -22,8 +23,8 @@ impl Denied {
     }
 }
 
-/// Checks the rules of `record`. `now` is in Unix seconds; an absent referer is the empty string
-/// and never allowed where referers are restricted; nor is an unknown address where addresses are.
+/// Checks the rules of `record`. `now`: Unix seconds. `referer`: empty where absent. An absent referer is
+/// refused where referers are restricted, an unknown address where addresses are.
 pub fn check(
     record: &TokenRecord,
     now: u64,
@@ -52,8 +53,8 @@ pub fn check(
     Ok(())
 }
 
-/// Same origin, and a path below the prefix's: `https://a.example` does not cover
-/// `https://a.example.evil.test/`.
+/// Whether the referer has the prefix's origin and a path that begins with the prefix's:
+/// `https://a.example` does not cover `https://a.example.evil.test/`.
 fn covers(prefix: &str, referer: &Url) -> bool {
     Url::parse(prefix).is_ok_and(|prefix| {
         prefix.origin() == referer.origin() && referer.path().starts_with(prefix.path())
@@ -74,7 +75,7 @@ mod tests {
         ClientAddress::Known(IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3)));
 
     #[test]
-    fn not_before() {
+    fn a_token_is_refused_before_its_start() {
         let mut record = record();
         record.not_before = Some(50);
         assert_eq!(check(&record, 49, HERE, ""), Err(Denied::TooEarly));
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses() {
+    fn only_allowed_addresses_are_admitted() {
         let mut record = record();
         record.allowed_ips = vec!["10.1.0.0/16".parse().unwrap(), "fd00::/8".parse().unwrap()];
         for (ip, allowed) in [
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn referers() {
+    fn only_allowed_referers_are_admitted() {
         let mut record = record();
         record.allowed_referers = vec!["https://a.example/shop/".into(), "http://b.example".into()];
         for (referer, allowed) in [

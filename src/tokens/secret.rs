@@ -1,4 +1,4 @@
-//! A token as its holder knows it, and the digest that is all the store sees of it.
+//! A token as its holder knows it, and the digest under which the store keeps it.
 
 use std::fmt;
 
@@ -9,36 +9,36 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-/// Bytes of randomness in a token that the gateway makes: 168 bits, 28 characters.
+/// Random bytes of a generated token: 168 bits, 28 characters.
 const RANDOM_BYTES: usize = 21;
-const MAX_LENGTH: usize = 128;
+const MAX_TOKEN_BYTES: usize = 128;
 
-/// A well-formed token. It cannot be printed by accident.
+/// A well-formed token, which `Debug` does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenSecret(String);
 
 impl TokenSecret {
-    /// `[A-Za-z0-9._~-]{1,128}`, but not `.` or `..`, which a client would resolve away.
+    /// Takes `[A-Za-z0-9._~-]{1,128}`, but not `.` or `..`, which clients resolve as path segments.
     pub fn parse(token: &str) -> Option<Self> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-');
-        let well_formed = (1..=MAX_LENGTH).contains(&token.len())
+        let well_formed = (1..=MAX_TOKEN_BYTES).contains(&token.len())
             && token.bytes().all(allowed)
             && token != "."
             && token != "..";
         well_formed.then(|| Self(token.to_owned()))
     }
 
-    /// A new random token.
+    /// Makes a random token.
     ///
     /// # Errors
-    /// Where the system has no randomness to give.
+    /// The system's random source fails.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; RANDOM_BYTES];
         getrandom::fill(&mut bytes)?;
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// The token itself; for the answer to whoever asked for it.
+    /// The token itself, for the answer to the client that creates it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -50,8 +50,8 @@ impl fmt::Debug for TokenSecret {
     }
 }
 
-/// What fingerprints are made of, besides what they are for.
-const FINGERPRINT: &str = "asset-gateway pepper fingerprint ";
+/// Domain separation of fingerprints from token ids.
+const FINGERPRINT_PREFIX: &str = "asset-gateway pepper fingerprint ";
 
 /// Makes token ids: the first 128 bits of SHA-256, or of HMAC-SHA-256 with a pepper.
 #[derive(Clone, Default)]
@@ -60,7 +60,7 @@ pub struct Digester {
 }
 
 impl Digester {
-    /// An empty pepper is none.
+    /// Keys the digester with a pepper; an empty one is no pepper.
     pub fn new(pepper: &Secret) -> Self {
         let key = pepper.expose().as_bytes();
         Self {
@@ -71,6 +71,7 @@ impl Digester {
         }
     }
 
+    /// The id of a token.
     pub fn id(&self, token: &TokenSecret) -> TokenId {
         let token = token.0.as_bytes();
         let digest = match &self.keyed {
@@ -82,14 +83,17 @@ impl Digester {
         TokenId(id)
     }
 
-    /// Tells whether another digester has the same pepper; empty without one. 32 bits: enough for
-    /// mistakes, and less than any link tells whoever guesses peppers. `of` makes it another one each
-    /// time.
-    pub fn fingerprint(&self, of: &str) -> String {
+    /// A fingerprint of the pepper, to compare digesters; empty without a pepper. 32 bits find mistakes, and
+    /// tell less to someone who guesses peppers than any token does. `context` makes fingerprints of one pepper
+    /// differ.
+    pub fn fingerprint(&self, context: &str) -> String {
         match &self.keyed {
             None => String::new(),
             Some(keyed) => {
-                let keyed = keyed.clone().chain_update(FINGERPRINT).chain_update(of);
+                let keyed = keyed
+                    .clone()
+                    .chain_update(FINGERPRINT_PREFIX)
+                    .chain_update(context);
                 hex::encode(&keyed.finalize().into_bytes()[..4])
             }
         }
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_what_urls_take() {
+    fn a_token_has_the_unreserved_characters_of_urls() {
         for good in ["a", "A-z_0.9~", &"x".repeat(128), "...", ".a"] {
             assert!(TokenSecret::parse(good).is_some(), "{good}");
         }
@@ -111,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn makes_28_characters_that_differ() {
+    fn generated_tokens_have_28_characters_and_differ() {
         let (a, b) = (
             TokenSecret::generate().unwrap(),
             TokenSecret::generate().unwrap(),
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn id_is_the_beginning_of_the_digest() {
+    fn an_id_is_the_beginning_of_the_digest() {
         // SHA-256("abc"), FIPS 180-2 appendix B.1.
         let token = TokenSecret::parse("abc").unwrap();
         let id = Digester::default().id(&token);
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_peppers_apart_and_nothing_of_archives() {
+    fn a_fingerprint_differs_by_pepper_and_by_context() {
         let of = |pepper: &str, of| Digester::new(&Secret::new(pepper)).fingerprint(of);
         assert_eq!(of("", "a"), "");
         assert_eq!(of("pepper", "a"), of("pepper", "a"));

@@ -1,4 +1,4 @@
-//! Checksums that come with an upload.
+//! Checksums that an upload carries in its headers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,8 @@ static CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 static AMZ_SHA256: HeaderName = HeaderName::from_static("x-amz-checksum-sha256");
 static CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 
-/// What the body has to add up to. Only what was sent along is computed.
+/// The expected checksums of a body, and the hashers that compute them. Without such headers nothing is
+/// computed.
 #[derive(Default)]
 pub struct Checksums(Vec<(Hasher, Vec<u8>)>);
 
@@ -34,8 +35,8 @@ impl Hasher {
 }
 
 impl Checksums {
-    /// `Content-MD5` (RFC 1864), `x-amz-checksum-sha256`, `Content-Digest` (RFC 9530, `sha-256` and
-    /// `sha-512`; other algorithms are ignored, as it says).
+    /// Reads `Content-MD5` (RFC 1864), `x-amz-checksum-sha256` and `Content-Digest` (RFC 9530), of which
+    /// algorithms other than `sha-256` and `sha-512` are ignored.
     pub fn read(headers: &HeaderMap) -> Result<Self, GatewayError> {
         let mut checksums = Self::default();
         if let Some(value) = single(headers, &CONTENT_MD5)? {
@@ -75,18 +76,18 @@ impl Checksums {
         Ok(())
     }
 
-    pub fn update(&mut self, piece: &[u8]) {
+    pub fn update(&mut self, chunk: &[u8]) {
         for (hasher, _) in &mut self.0 {
             match hasher {
-                Hasher::Md5(md5) => md5.update(piece),
-                Hasher::Sha256(sha) => sha.update(piece),
-                Hasher::Sha512(sha) => sha.update(piece),
+                Hasher::Md5(md5) => md5.update(chunk),
+                Hasher::Sha256(sha) => sha.update(chunk),
+                Hasher::Sha512(sha) => sha.update(chunk),
             }
         }
     }
 
-    /// The body was what it was announced to be.
-    pub fn agree(self) -> bool {
+    /// Whether the body matches every checksum.
+    pub fn matches(self) -> bool {
         self.0.into_iter().all(|(hasher, expected)| match hasher {
             Hasher::Md5(md5) => md5.finalize().as_slice() == expected,
             Hasher::Sha256(sha) => sha.finalize().as_slice() == expected,
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn right_and_wrong() {
+    fn a_body_matches_its_own_checksums_only() {
         // RFC 9530 appendix B.1 and RFC 1321 appendix A.5 ("abc").
         let json = b"{\"hello\": \"world\"}\n";
         let of_json = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
@@ -131,12 +132,12 @@ mod tests {
             let (first, rest) = body.split_at(1);
             sums.update(first);
             sums.update(rest);
-            assert_eq!(sums.agree(), right, "{name}: {value}");
+            assert_eq!(sums.matches(), right, "{name}: {value}");
         }
     }
 
     #[test]
-    fn malformed_ones_are_refused() {
+    fn malformed_checksums_are_refused() {
         for (name, value) in [
             ("content-md5", "short"),
             ("content-md5", "AAAA"),

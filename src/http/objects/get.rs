@@ -1,4 +1,6 @@
-//! `GET`: one request to storage, streamed to the client at the client's pace.
+//! `GET /object/{token}`: one request to storage, streamed to the client with backpressure.
+//!
+//! The access ends when the body is dropped, with the outcome that was reached by then.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -59,7 +61,7 @@ async fn download(
             Ok(response)
         }
         Err(error) => {
-            // The hit is free before the client can ask again.
+            // The hit is free again before the client has the answer.
             ticket.release().await.map_err(GatewayError::store)?;
             Err(error)
         }
@@ -108,7 +110,7 @@ async fn fetch(
     }
 }
 
-/// One request, or a second one where `If-Range` turns out not to hold: then the whole object.
+/// Requests the object; a second time, as a whole, where `If-Range` does not hold.
 async fn request_object(
     bucket: &dyn ObjectBackend,
     key: &str,
@@ -152,13 +154,13 @@ fn deliver(ticket: Ticket, object: GetResult) -> Response {
     head.map(|()| Body::new(body))
 }
 
-/// A download under way. When it is dropped the access ends, with the outcome that was reached.
+/// The body of a download. Dropping it ends the access.
 struct DownloadBody {
     stream: BoxStream<'static, StorageResult<Bytes>>,
     sent: u64,
-    /// `None`: storage sends it in chunks, and the last one ends it.
+    /// `None`: the length is not known, and the stream's end is the object's.
     expected: Option<u64>,
-    /// The last byte is out.
+    /// Whether the last byte has been handed out.
     ended: bool,
     failed: bool,
     status: u16,
@@ -191,20 +193,23 @@ impl http_body::Body for DownloadBody {
             return Poll::Ready(None);
         }
         match std::task::ready!(self.stream.as_mut().poll_next(cx)) {
-            Some(Ok(piece)) => {
-                let sent = self.sent + piece.len() as u64;
+            Some(Ok(chunk)) => {
+                let sent = self.sent + chunk.len() as u64;
                 if self.expected.is_some_and(|expected| sent > expected) {
-                    let error = BackendError::new(ErrorKind::Upstream, "more bytes than announced");
+                    let error = BackendError::new(
+                        ErrorKind::Upstream,
+                        "storage sent more bytes than announced",
+                    );
                     return self.fail(error);
                 }
                 if self.ticket.as_ref().is_some_and(Ticket::is_lost) {
-                    // Finishing would be a delivery that cannot be counted.
+                    // No hit would count the download.
                     return self.fail(BackendError::new(ErrorKind::Unavailable, "lease lost"));
                 }
                 self.sent = sent;
                 self.ended = self.expected == Some(sent);
-                self.in_flight.add_bytes(piece.len() as u64);
-                Poll::Ready(Some(Ok(Frame::data(piece))))
+                self.in_flight.add_bytes(chunk.len() as u64);
+                Poll::Ready(Some(Ok(Frame::data(chunk))))
             }
             Some(Err(error)) => self.fail(error),
             None if self.expected.is_none() => {
@@ -212,7 +217,10 @@ impl http_body::Body for DownloadBody {
                 Poll::Ready(None)
             }
             None => {
-                let error = BackendError::new(ErrorKind::Upstream, "fewer bytes than announced");
+                let error = BackendError::new(
+                    ErrorKind::Upstream,
+                    "storage sent fewer bytes than announced",
+                );
                 self.fail(error)
             }
         }

@@ -1,4 +1,4 @@
-//! `HEAD`: the headers of `GET`. Uses no hit.
+//! `HEAD /object/{token}`: the headers of `GET`. Uses no hit.
 
 use std::convert::Infallible;
 
@@ -51,7 +51,7 @@ pub async fn head(
             let response = response::whole(record, &meta);
             report_head(&state, &stored, client, report(&meta)).await?;
             let (parts, ()) = response.into_parts();
-            // hyper sends a body's length with HEAD, and no body; of an unknown one, none.
+            // hyper answers a HEAD with the body's length only: an unknown length needs a stream.
             let body = match parts.headers.contains_key(header::CONTENT_LENGTH) {
                 true => Body::empty(),
                 false => Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()),
@@ -66,7 +66,7 @@ pub async fn head(
     Ok(response::about(response, stored.id))
 }
 
-/// Queues the event of a HEAD, before its answer goes out, where one is due.
+/// Queues the event of a HEAD before the answer, where the throttle admits one.
 async fn report_head(
     state: &AppState,
     stored: &StoredToken,

@@ -53,7 +53,7 @@ pub struct CallbackFailed {
 #[utoipa::path(put, path = "/object/{token}", tag = "data plane",
     params(("token" = String, Path, description = "temporary token")),
     request_body(content_type = "application/octet-stream", description = "the file itself"),
-    responses((status = 200, description = "stored; with `callback_mode: sync` what the receiver said",
+    responses((status = 200, description = "stored; with `callback_mode: sync` what the receiver answered",
             body = UploadAnswer),
         (status = 203, description = "stored, but the receiver of a `sync` callback has not answered",
             body = CallbackFailed),
@@ -133,7 +133,7 @@ async fn receive(
             upload.write(chunk).await?;
         }
     }
-    match checksums.agree() {
+    match checksums.matches() {
         true => Ok(()),
         false => Err(GatewayError::BadDigest),
     }

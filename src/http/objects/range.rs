@@ -1,4 +1,4 @@
-//! Ranges and conditions of a request (RFC 9110 §13 and §14).
+//! `Range`, `If-Range` and the preconditions of a request (RFC 9110 §13 and §14).
 
 use std::time::SystemTime;
 
@@ -8,16 +8,17 @@ use http::{HeaderMap, header};
 use crate::error::GatewayError;
 use crate::http::headers::{list, single};
 
-/// What a `Range` header asks for.
+/// The part of the object that a `Range` header requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// No range, another unit, or several ranges: the whole object is a right answer to all.
+    /// No range, another unit, or several ranges: the whole object is a correct answer to each.
     Whole,
     One(ByteRange),
-    /// `bytes=` and then nothing that could be understood.
+    /// `bytes=` without a valid range.
     Malformed,
 }
 
+/// Reads the `Range` header.
 pub fn wanted(headers: &HeaderMap) -> Result<Wanted, GatewayError> {
     let Some(value) = single(headers, &header::RANGE)? else {
         return Ok(Wanted::Whole);
@@ -29,7 +30,7 @@ pub fn wanted(headers: &HeaderMap) -> Result<Wanted, GatewayError> {
         return Ok(Wanted::Whole);
     }
     let mut wanted = Wanted::Malformed;
-    // Empty elements of a list count for nothing (RFC 9110 §5.6.1.2).
+    // Empty list elements are ignored (RFC 9110 §5.6.1.2).
     let ranges = ranges.split(',').map(str::trim).filter(|r| !r.is_empty());
     for (index, range) in ranges.enumerate() {
         let Some(range) = parse(range) else {
@@ -47,7 +48,7 @@ pub fn wanted(headers: &HeaderMap) -> Result<Wanted, GatewayError> {
 fn parse(range: &str) -> Option<ByteRange> {
     let number = |text: &str| -> Option<u64> {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        // More digits than fit mean "past the end" of anything.
+        // A number beyond u64 lies past the end of any object.
         digits.then(|| text.parse().unwrap_or(u64::MAX))
     };
     let (first, last) = range.split_once('-')?;
@@ -65,9 +66,10 @@ fn parse(range: &str) -> Option<ByteRange> {
         .then_some(ByteRange::From { first, last })
 }
 
+/// Reads the preconditions. Dates are ignored beside entity tags (RFC 9110 §13.2.2).
 pub fn conditions(headers: &HeaderMap) -> Result<Conditions, GatewayError> {
     let date = |name| -> Result<Option<SystemTime>, GatewayError> {
-        // A date that cannot be read is ignored (RFC 9110 §13.1.3).
+        // An invalid date is ignored (RFC 9110 §13.1.3).
         let text = single(headers, name)?;
         Ok(text.and_then(|text| httpdate::parse_http_date(text).ok()))
     };
@@ -87,16 +89,17 @@ pub fn conditions(headers: &HeaderMap) -> Result<Conditions, GatewayError> {
     })
 }
 
-/// What `If-Range` says the object must be for its range to be of use.
+/// The validator of `If-Range`: the range is sent only if the object still matches it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Validator {
     /// A strong entity tag, in quotes.
     ETag(String),
     Modified(SystemTime),
-    /// A weak or unreadable one: no range will do.
+    /// A weak or invalid validator, which matches no object.
     Never,
 }
 
+/// Reads the `If-Range` header.
 pub fn if_range(headers: &HeaderMap) -> Result<Option<Validator>, GatewayError> {
     Ok(single(headers, &header::IF_RANGE)?.map(|text| {
         if text.len() >= 2 && text.starts_with('"') && text.ends_with('"') {
@@ -107,8 +110,8 @@ pub fn if_range(headers: &HeaderMap) -> Result<Option<Validator>, GatewayError> 
 }
 
 impl Validator {
-    /// Makes storage check it in the one request, where the client's own conditions leave room.
-    /// `false` where they do not.
+    /// Adds the validator to the conditions of the request to storage; `false` where the client's own
+    /// conditions take its place.
     pub fn guard(&self, conditions: &mut Conditions) -> bool {
         if conditions.if_match.is_some() || conditions.if_unmodified_since.is_some() {
             return false;
@@ -121,14 +124,14 @@ impl Validator {
         true
     }
 
-    /// The object is the one that the client has a part of.
+    /// Whether the object is the one that the client has a part of.
     pub fn matches(&self, meta: &ObjectMeta) -> bool {
         match self {
             Self::ETag(quoted) => meta
                 .etag
                 .as_deref()
                 .is_some_and(|etag| !etag.starts_with("W/") && quoted.trim_matches('"') == etag),
-            // HTTP dates have whole seconds.
+            // HTTP dates have a resolution of one second.
             Self::Modified(time) => meta.last_modified.is_some_and(|modified| {
                 httpdate::fmt_http_date(modified) == httpdate::fmt_http_date(*time)
             }),
@@ -142,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges() {
+    fn a_range_header_is_one_range_the_whole_or_malformed() {
         let wanted = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::RANGE, text.parse().unwrap());

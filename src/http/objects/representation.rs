@@ -1,4 +1,6 @@
-//! What the headers of an upload say of its bytes: kept with the object, or refused.
+//! Representation headers of an upload: `Content-Type`, `Content-Encoding`, `Content-Language`.
+//!
+//! A value is stored with the object or refused, never dropped.
 
 use asset_gateway_backends::object_backend::{AWS_CHUNKED, Capabilities};
 use asset_gateway_backends::token_store::TokenRecord;
@@ -10,10 +12,10 @@ use crate::media_type::{self, MediaType};
 
 static AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 static AMZ_DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-content-length");
-/// The longest `Content-Encoding` or `Content-Language`: file systems keep little beside a file.
+/// Longest `Content-Encoding` or `Content-Language`: extended attributes of files are small.
 const MAX_BYTES: usize = 255;
 
-/// What readers need to know of the bytes. `None` where nobody has said.
+/// What readers need to know about the bytes; `None` without the header.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Representation {
     pub content_type: Option<String>,
@@ -22,8 +24,8 @@ pub struct Representation {
 }
 
 impl Representation {
-    /// 415 for what the token does not take or the bucket cannot keep, for the framing of an S3 client
-    /// and for a form: the body is the file.
+    /// Reads the headers. Refuses a type that the token does not take, a header that the bucket cannot store,
+    /// aws-chunked framing and multipart bodies: the body is the file.
     pub fn read(
         headers: &HeaderMap,
         record: &TokenRecord,
@@ -33,7 +35,7 @@ impl Representation {
         let content_type = accept_type(record, single(headers, &header::CONTENT_TYPE)?)?;
         let content_encoding = codings(headers)?;
         let content_language = languages(headers)?;
-        let lost = [
+        let stored = [
             (
                 &content_encoding,
                 bucket.content_encoding,
@@ -45,8 +47,8 @@ impl Representation {
                 "Content-Language",
             ),
         ];
-        for (value, is_kept, name) in lost {
-            if value.is_some() && !is_kept {
+        for (value, is_stored, name) in stored {
+            if value.is_some() && !is_stored {
                 return Err(GatewayError::UnsupportedMediaType(format!(
                     "this bucket cannot keep {name}: send the file without it"
                 )));
@@ -60,7 +62,8 @@ impl Representation {
     }
 }
 
-/// An S3 client may cut the body into signed chunks: their headers would be part of the object.
+/// Refuses a body that an S3 client has framed as signed chunks, whose headers would become part of the
+/// object.
 fn refuse_framing(headers: &HeaderMap) -> Result<(), GatewayError> {
     let signature = headers
         .get(&AMZ_CONTENT_SHA256)
@@ -82,7 +85,7 @@ fn framed() -> GatewayError {
     )
 }
 
-/// The type to store, if the token takes the client's.
+/// The media type to store: the client's where the token takes it, else the token's.
 fn accept_type(record: &TokenRecord, sent: Option<&str>) -> Result<Option<String>, GatewayError> {
     let wanted = record.content_type.as_deref();
     let Some(sent) = sent else {
@@ -113,8 +116,7 @@ fn accept_type(record: &TokenRecord, sent: Option<&str>) -> Result<Option<String
     }
 }
 
-/// The codings in the order in which they were applied (RFC 9110 §8.4), without `identity`, which
-/// is none.
+/// The content codings in the order in which they were applied (RFC 9110 §8.4), without `identity`.
 fn codings(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
     let Some(sent) = list(headers, &header::CONTENT_ENCODING)? else {
         return Ok(None);
@@ -136,7 +138,7 @@ fn codings(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
     Ok(joined(&codings))
 }
 
-/// Language tags (RFC 9110 §8.5) by their characters alone: letters, digits, hyphens.
+/// The language tags (RFC 9110 §8.5), checked for their characters: letters, digits, hyphens.
 fn languages(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
     let Some(sent) = list(headers, &header::CONTENT_LANGUAGE)? else {
         return Ok(None);
@@ -151,7 +153,7 @@ fn languages(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
     Ok(joined(&languages))
 }
 
-/// Empty elements count for nothing (RFC 9110 §5.6.1.2).
+/// The elements of a list, without empty ones (RFC 9110 §5.6.1.2).
 fn elements(list: &str) -> impl Iterator<Item = &str> {
     let elements = list
         .split(',')

@@ -1,4 +1,4 @@
-//! The fields about callbacks.
+//! The callback fields of a request: URL, body template, mode.
 
 use asset_gateway_backends::token_store::{BodyTemplate, CallbackMode, Method};
 use url::Url;
@@ -6,7 +6,7 @@ use url::Url;
 use super::{BODY_TYPES, CALLBACK_MODES, Invalid, choice, invalid};
 use crate::callbacks::{TargetPolicy, template};
 
-/// Names are only asked for their addresses when there is something to send.
+/// Checks the callback URL. Its name is resolved only when an event is sent.
 pub fn url(
     callback: Option<String>,
     target_policy: &TargetPolicy,
@@ -14,11 +14,11 @@ pub fn url(
     let Some(callback) = callback.filter(|url| !url.is_empty()) else {
         return Ok(None);
     };
-    // The parser would drop line breaks without a word.
-    let plain = callback.len() <= 4096 && !callback.chars().any(char::is_control);
+    // The URL parser drops line breaks without an error.
+    let is_plain = callback.len() <= 4096 && !callback.chars().any(char::is_control);
     let url = Url::parse(&callback)
         .ok()
-        .filter(|url| plain && matches!(url.scheme(), "http" | "https") && url.has_host());
+        .filter(|url| is_plain && matches!(url.scheme(), "http" | "https") && url.has_host());
     let Some(url) = url else {
         return invalid("callback: must be an absolute http or https URL");
     };
@@ -28,14 +28,15 @@ pub fn url(
     }
 }
 
-/// What says something about callbacks of a token that has none was meant otherwise.
-pub fn needed_for(given: &Option<String>, field: &str) -> Result<(), Invalid> {
+/// Refuses a field about callbacks on a token without one.
+pub fn refuse_without_callback(given: &Option<String>, field: &str) -> Result<(), Invalid> {
     match given {
         Some(_) => invalid(format!("{field}: needs a callback")),
         None => Ok(()),
     }
 }
 
+/// Checks the body template.
 pub fn body(text: Option<String>, kind: Option<String>) -> Result<Option<BodyTemplate>, Invalid> {
     let kind = choice("callback_body_type", kind, BODY_TYPES)?;
     let Some(text) = text else {
@@ -54,6 +55,7 @@ pub fn body(text: Option<String>, kind: Option<String>) -> Result<Option<BodyTem
     }
 }
 
+/// Checks the callback mode, of which `sync` is for uploads.
 pub fn mode(mode: Option<String>, method: Method) -> Result<CallbackMode, Invalid> {
     let mode = choice("callback_mode", mode, CALLBACK_MODES)?.unwrap_or_default();
     match (mode, method) {

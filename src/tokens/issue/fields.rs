@@ -1,4 +1,4 @@
-//! Each field's own rule.
+//! The rules of each field of a request, and the record that they make.
 
 use std::collections::BTreeMap;
 
@@ -20,9 +20,10 @@ use crate::media_type::MediaType;
 const MAX_KEY_BYTES: usize = 1024;
 const MAX_TEXT_BYTES: usize = 1024;
 const MAX_TAG_BYTES: usize = 128;
-const MAX_LIST: usize = 100;
+const MAX_LIST_LENGTH: usize = 100;
 const MAX_HIT_WINDOW_SECONDS: u64 = 86_400;
 
+/// Checks every field and makes the record.
 pub fn record(
     request: IssueRequest,
     buckets: &Buckets,
@@ -54,7 +55,7 @@ pub fn record(
     if hit_window_seconds.is_some() && hit_on == HitOn::Complete {
         return invalid("hit_window cannot be used together with hit_on: complete");
     }
-    if let Some(delivery) = request.delivery.filter(|word| word != "proxy") {
+    if let Some(delivery) = request.delivery.filter(|delivery| delivery != "proxy") {
         return match delivery.as_str() {
             "redirect" => invalid("delivery: redirect is not part of this version yet"),
             _ => invalid("delivery: must be proxy"),
@@ -67,8 +68,8 @@ pub fn record(
     record.size = limit("size", request.size, None)?;
     record.callback = callback::url(request.callback, target_policy)?;
     if record.callback.is_none() {
-        callback::needed_for(&request.callback_body, "callback_body")?;
-        callback::needed_for(&request.callback_mode, "callback_mode")?;
+        callback::refuse_without_callback(&request.callback_body, "callback_body")?;
+        callback::refuse_without_callback(&request.callback_mode, "callback_mode")?;
     }
     record.callback_body = callback::body(request.callback_body, request.callback_body_type)?;
     record.callback_mode = callback::mode(request.callback_mode, method)?;
@@ -85,8 +86,8 @@ pub fn record(
     Ok(record)
 }
 
-/// A key names one object wherever it is used: no control characters, nothing that a client or a
-/// file system would resolve away.
+/// Checks an object key: no control characters, and no segments that a client or a file system would
+/// resolve, so that a key names one object everywhere.
 fn key(key: Option<String>) -> Result<String, Invalid> {
     let key = key.ok_or_else(|| Invalid("key is missing".into()))?;
     if key.len() > MAX_KEY_BYTES {
@@ -121,7 +122,7 @@ fn filename(filename: Option<String>) -> Result<String, Invalid> {
     Ok(visible(&filename).into_owned())
 }
 
-/// A count where -1 means unlimited.
+/// Checks a count, where -1 means unlimited.
 pub fn limit(
     field: &str,
     given: Option<i64>,
@@ -143,7 +144,7 @@ fn seconds(field: &str, given: Option<i64>) -> Result<Option<u64>, Invalid> {
         .transpose()
 }
 
-/// A window is kept with the token for each client.
+/// Checks the hit window, which the store keeps for each client.
 fn hit_window(given: Option<i64>) -> Result<Option<u64>, Invalid> {
     let window = seconds("hit_window", given)?.filter(|s| *s > 0);
     if window.is_some_and(|seconds| seconds > MAX_HIT_WINDOW_SECONDS) {
@@ -169,7 +170,7 @@ fn content_type(content_type: Option<String>) -> Result<Option<String>, Invalid>
 
 fn allowed_ips(given: Option<Vec<String>>) -> Result<Vec<IpNet>, Invalid> {
     let given = given.unwrap_or_default();
-    if given.len() > MAX_LIST {
+    if given.len() > MAX_LIST_LENGTH {
         return invalid("allowed_ips: at most 100 are allowed");
     }
     let mut found = Vec::new();
@@ -182,7 +183,7 @@ fn allowed_ips(given: Option<Vec<String>>) -> Result<Vec<IpNet>, Invalid> {
 
 fn referers(given: Option<Vec<String>>) -> Result<Vec<String>, Invalid> {
     let given = given.unwrap_or_default();
-    if given.len() > MAX_LIST {
+    if given.len() > MAX_LIST_LENGTH {
         return invalid("allowed_referers: at most 100 are allowed");
     }
     for prefix in &given {

@@ -37,7 +37,7 @@ async fn defaults_are_those_of_the_contract() {
 }
 
 #[tokio::test]
-async fn empty_and_null_mean_not_given() {
+async fn an_empty_text_and_null_mean_not_given() {
     let go = json!({
         "token": "", "bucket": "b", "key": "k", "filename": "", "method": "PUT", "expire_at": 0,
         "max_hits": null, "callback": "", "metadata": null,
@@ -72,14 +72,14 @@ async fn every_field_is_known() {
 }
 
 #[tokio::test]
-async fn unknown_fields_are_named_or_ignored() {
+async fn unknown_fields_are_refused_by_name_or_ignored() {
     let typo = json!({"bucket": "b", "key": "k", "method": "GET", "max_hit": 1});
     assert!(message(typo.clone()).contains("`max_hit`"));
     assert!(checked(typo, UnknownFields::Ignore).is_ok());
 }
 
 #[tokio::test]
-async fn what_comes_later_says_so() {
+async fn fields_of_later_versions_are_refused_as_such() {
     for (field, value) in [("process", json!("*")), ("delivery", json!("redirect"))] {
         let mut body = json!({"bucket": "b", "key": "k", "method": "GET"});
         body[field] = value;
@@ -91,7 +91,7 @@ async fn what_comes_later_says_so() {
 }
 
 #[tokio::test]
-async fn bad_values_are_refused_by_name() {
+async fn a_refused_value_names_its_field() {
     for (field, value) in [
         ("token", json!("a/b")),
         ("token", json!("x".repeat(129))),
@@ -140,14 +140,14 @@ async fn bad_values_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_window_and_hit_on_complete_exclude_each_other() {
+async fn hit_window_and_hit_on_complete_exclude_each_other() {
     let both = json!({"bucket": "b", "key": "k", "method": "GET", "max_hits": 1,
         "hit_window": 5, "hit_on": "complete"});
     assert!(message(both).contains("hit_window"));
 }
 
 #[test]
-fn a_patch_clears_with_null() {
+fn null_in_a_patch_clears_the_field() {
     let Value::Object(body) = json!({"callback": null, "max_hits": null, "metadata": null}) else {
         panic!("an object")
     };
