@@ -1,11 +1,11 @@
-//! The buckets that tokens may name, by alias.
+//! The configured buckets, by alias.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use asset_gateway_backends::object_backend::ObjectBackend;
 
-/// Alias to backend. Fixed from start to end of the process.
+/// Backends by alias; fixed while the process runs.
 #[derive(Clone, Default)]
 pub struct Buckets(Arc<BTreeMap<String, Arc<dyn ObjectBackend>>>);
 

@@ -14,10 +14,10 @@ use crate::config::features::Feature;
 use crate::config::{Config, ConfigError, ConfigSource, embedded, process_variables};
 use crate::{app, telemetry};
 
-/// A running gateway broke, or could not start for a reason outside its configuration.
-const RUNTIME: u8 = 1;
-/// The configuration or the command line is not valid; clap uses the same number.
-const CONFIGURATION: u8 = 2;
+/// The gateway failed, or could not start for a reason outside its configuration.
+const EXIT_RUNTIME: u8 = 1;
+/// The configuration or the command line is not valid; clap uses the same code.
+const EXIT_CONFIGURATION: u8 = 2;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -32,7 +32,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     name = "asset-gateway",
     version = VERSION.as_str(),
     about = "A temporary access gateway for object storage",
-    after_help = "Without --config, ./config.yaml is used where there is one; else the gateway runs on embedded\nparts below ./data. ASSET_GATEWAY__SECTION__KEY in the environment overrides a key of the file.",
+    after_help = "Without --config, ./config.yaml is used where there is one; else the gateway runs in embedded mode,\nwith its data in ./data. ASSET_GATEWAY__SECTION__KEY in the environment overrides a key of the file.",
     args_conflicts_with_subcommands = false
 )]
 struct Arguments {
@@ -48,29 +48,28 @@ struct Arguments {
 enum Command {
     /// Run the gateway (the default)
     Serve,
-    /// Say whether the configuration is valid, and start nothing
+    /// Check the configuration, and start nothing
     Check,
-    /// Look at callbacks of a running gateway, and send them again
+    /// List, show and replay callbacks of a running gateway
     Callbacks(callbacks::Callbacks),
     /// Move the token store to another engine, while no gateway runs on it
     Store(store::Store),
 }
 
-/// Does what `arguments` say; the first one is the program's name.
+/// Runs the command line; the first argument is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments.into_iter().map(double_dash)) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version come this way, too, with code 0. Nobody is left to hear that
-            // printing failed.
+            // Help and version are errors with code 0. A failure to print cannot be reported.
             let _ = error.print();
-            return code(u8::try_from(error.exit_code()).unwrap_or(CONFIGURATION));
+            return code(u8::try_from(error.exit_code()).unwrap_or(EXIT_CONFIGURATION));
         }
     };
     let source = ConfigSource::locate(arguments.config);
     let command = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Callbacks(asked) => return callbacks::run(asked, &source),
-        Command::Store(asked) => return store::run(&asked, &source),
+        Command::Callbacks(arguments) => return callbacks::run(arguments, &source),
+        Command::Store(arguments) => return store::run(&arguments, &source),
         Command::Check => check,
         Command::Serve => serve,
     };
@@ -80,11 +79,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// All that `serve` refuses as well; what only the machine can say is left to it.
+/// Refuses what `serve` refuses, except problems of the machine.
 fn check(config: Config, _: &ConfigSource) -> ExitCode {
     if let Err(error) = telemetry::logs::check() {
         eprintln!("asset-gateway: {error}");
-        return code(CONFIGURATION);
+        return code(EXIT_CONFIGURATION);
     }
     for warning in config.warnings() {
         eprintln!("warning: {warning}");
@@ -96,20 +95,20 @@ fn check(config: Config, _: &ConfigSource) -> ExitCode {
 fn serve(mut config: Config, source: &ConfigSource) -> ExitCode {
     if let Err(error) = telemetry::logs::install() {
         eprintln!("asset-gateway: {error}");
-        return code(CONFIGURATION);
+        return code(EXIT_CONFIGURATION);
     }
     match source {
         ConfigSource::File(path) => {
             tracing::info!(file.path = %path.display(), "configuration read")
         }
-        ConfigSource::Embedded => tracing::info!("no configuration: running on embedded parts"),
+        ConfigSource::Embedded => tracing::info!("no configuration: running in embedded mode"),
     }
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
     if let Err(error) = embedded::prepare(&mut config, Path::new(embedded::DATA)) {
-        tracing::error!(exception.message = %error, "the control token cannot be kept");
-        return code(RUNTIME);
+        tracing::error!(exception.message = %error, "the control token cannot be saved");
+        return code(EXIT_RUNTIME);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -118,28 +117,28 @@ fn serve(mut config: Config, source: &ConfigSource) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(exception.message = %error, "the runtime cannot start");
-            return code(RUNTIME);
+            return code(EXIT_RUNTIME);
         }
     };
     match runtime.block_on(app::serve(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(exception.message = %error, "stopped");
-            code(RUNTIME)
+            code(EXIT_RUNTIME)
         }
     }
 }
 
 fn refuse(error: &ConfigError) -> ExitCode {
     eprintln!("asset-gateway: {error}");
-    code(CONFIGURATION)
+    code(EXIT_CONFIGURATION)
 }
 
 fn code(number: u8) -> ExitCode {
     ExitCode::from(number)
 }
 
-/// `-config FILE` and `-config=FILE`, as the first AssetGateway was started, in today's writing.
+/// Accepts `-config FILE` and `-config=FILE`, the arguments of the first AssetGateway.
 fn double_dash(argument: OsString) -> OsString {
     match argument.to_str() {
         Some(text) if text == "-config" || text.starts_with("-config=") => {
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_name_a_configuration() {
+    fn every_form_of_config_is_accepted() {
         for line in [
             "asset-gateway --config a.yaml",
             "asset-gateway --config=a.yaml",

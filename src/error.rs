@@ -1,4 +1,4 @@
-//! What can go wrong, as clients see it: the only place that knows both a failure and its status.
+//! Errors as clients see them: the only file that maps failures to status, code and message.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::tokens::policy::Denied;
 use crate::tokens::redeem::NotAdmitted;
 use crate::tokens::upload::{Uncounted, UploadError};
 
-/// A failure of a request. The message of a 4xx says what to change; causes of 5xx are for the log.
+/// The error of a request. The message of a 4xx tells what to change; causes of 5xx are logged only.
 #[derive(Debug)]
 pub enum GatewayError {
     BadRequest(String),
@@ -42,7 +42,7 @@ pub enum GatewayError {
     Internal(String),
     Upstream(BackendError),
     UpstreamTimeout(BackendError),
-    /// Storage says that it is busy, and perhaps until when.
+    /// Storage is busy, and may tell until when.
     Busy {
         cause: BackendError,
         retry_after: Option<Duration>,
@@ -52,12 +52,12 @@ pub enum GatewayError {
     Uncounted(Box<Self>),
 }
 
-/// What the outermost layer makes JSON of, once it knows the request id.
+/// Response extension from which [`crate::http::access_log`] writes the JSON body with the request id.
 #[derive(Debug, Clone)]
 pub struct ErrorBody {
     pub code: &'static str,
     pub message: String,
-    /// For the log only.
+    /// Logged only.
     pub cause: Option<String>,
 }
 
@@ -173,7 +173,7 @@ impl GatewayError {
 }
 
 impl GatewayError {
-    /// What the answer's status needs.
+    /// The header that the status requires.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::MethodNotAllowed { allow } => {
@@ -314,7 +314,7 @@ impl From<Denied> for GatewayError {
 }
 
 impl GatewayError {
-    /// A failure of the token store or the callback queue.
+    /// An error of the token store or the callback queue.
     pub fn store(error: BackendError) -> Self {
         match error.kind {
             ErrorKind::Corrupt => Self::Internal(error.to_string()),
@@ -331,7 +331,7 @@ impl GatewayError {
         }
     }
 
-    /// A failure of storage while an object is read: what a bucket cannot hold is not there.
+    /// An error of storage while an object is read. Under an invalid key there is no object.
     pub fn reading(error: BackendError) -> Self {
         if error.kind == ErrorKind::InvalidKey {
             return Self::ObjectNotFound;
@@ -339,8 +339,8 @@ impl GatewayError {
         Self::storage(error)
     }
 
-    /// A failure of storage while an object is written: an upload asks for no object, so that one
-    /// that is missing is no answer to it.
+    /// An error of storage while an object is written: an upload asks for no object, so that "not found" is
+    /// not a valid answer.
     pub fn writing(error: BackendError) -> Self {
         match error.kind {
             ErrorKind::NotFound
@@ -357,7 +357,7 @@ impl GatewayError {
         }
     }
 
-    /// A failure of storage. `NotModified` is an answer and does not come here.
+    /// An error of storage. `NotModified` is an answer, not an error.
     pub fn storage(error: BackendError) -> Self {
         match error.kind {
             ErrorKind::NotFound => Self::ObjectNotFound,

@@ -1,13 +1,13 @@
-//! Names for downloads, as people read them.
+//! Removes invisible characters from file names.
 
 use std::borrow::Cow;
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
 
-/// `name` without the characters that nobody sees: bidirectional controls (U+202E makes `gpj.exe` look
-/// like a picture), joiners, variation selectors, fillers, controls.
-pub fn visible(name: &str) -> Cow<'_, str> {
+/// `name` without bidirectional controls (U+202E makes `gpj.exe` look like a picture), joiners, variation
+/// selectors, fillers and controls.
+pub fn remove_invisible(name: &str) -> Cow<'_, str> {
     if name.is_ascii() && !name.contains(|c: char| c.is_ascii_control()) {
         return Cow::Borrowed(name);
     }
@@ -17,9 +17,9 @@ pub fn visible(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Default_Ignorable_Code_Point (Unicode Standard §5.21, which holds every bidirectional control) and what
-/// else has no glyph and no width to tell: controls, separators of lines and paragraphs, the
-/// blank of Braille, annotation marks.
+/// Default_Ignorable_Code_Point (Unicode Standard §5.21, with every bidirectional control), and further
+/// characters without a glyph: controls, separators of lines and paragraphs, the Braille blank, annotation
+/// marks.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(

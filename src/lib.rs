@@ -4,11 +4,11 @@
 //! - [`cli`]: arguments → configuration → telemetry → [`app::serve`].
 //! - [`config`]: one struct for each section, read and checked before anything starts.
 //! - [`telemetry`]: logs, and every metric declared once.
-//! - [`app`]: the running gateway, from start to end; [`shutdown`]: in which order it ends.
-//! - [`http`]: every route, and what clients see; [`error`]: what they see when it goes wrong.
+//! - [`app`]: the running gateway; [`shutdown`]: the stages of its end.
+//! - [`http`]: every route and its handler; [`error`]: errors, their status and code.
 //! - [`tokens`]: the life of a token. [`buckets`]: where objects are.
 //! - [`callbacks`]: how events reach their receivers.
-//! - [`media_type`], [`filename`]: what browsers and people read in a name.
+//! - [`media_type`], [`filename`]: parses media types, cleans file names.
 
 pub mod app;
 pub mod buckets;

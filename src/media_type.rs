@@ -1,14 +1,13 @@
-//! Media types, parsed strictly, and the list of those that a browser may show.
+//! Strict parser for media types, and the list of inert ones, which a browser may show.
 //!
-//! A browser parses a `Content-Type` and does not compare it: of `text/plain, text/html` Chromium
-//! takes the last one, Safari the first. What is not exactly one media type is therefore refused
-//! when it comes in, and not repeated when it goes out.
+//! Browsers parse `Content-Type` in different ways: of `text/plain, text/html` Chromium takes the last
+//! type, Safari the first. So text that is not exactly one media type is refused in requests and not
+//! repeated in answers.
 
-/// The longest text that is taken for a media type. RFC 6838 §4.2 gives type and subtype 127 bytes
-/// each.
+/// The longest accepted media type. RFC 6838 §4.2 gives type and subtype 127 bytes each.
 pub const MAX_BYTES: usize = 255;
 
-/// What is said of bytes of which nothing else is known.
+/// The type of objects without a valid type.
 pub const OCTET_STREAM: MediaType<'static> = MediaType {
     text: "application/octet-stream",
     essence_length: "application/octet-stream".len(),
@@ -25,9 +24,9 @@ pub struct MediaType<'a> {
 }
 
 impl<'a> MediaType<'a> {
-    /// `None` where `text` is not one media type: a type, a subtype, and any number of parameters
-    /// with a value each (RFC 9110 §8.3.1 and §5.6.6). Wildcards are for `Accept` and no type;
-    /// characters outside ASCII and texts of more than [`MAX_BYTES`] are refused.
+    /// `None`: `text` is not one media type, that is a type, a subtype, and any number of parameters with a
+    /// value each (RFC 9110 §8.3.1 and §5.6.6). Wildcards, characters beyond ASCII and texts longer than
+    /// [`MAX_BYTES`] are refused.
     pub fn parse(text: &'a str) -> Option<Self> {
         if text.len() > MAX_BYTES {
             return None;
@@ -44,7 +43,7 @@ impl<'a> MediaType<'a> {
         })
     }
 
-    /// As it was sent.
+    /// The text as sent.
     pub fn as_str(&self) -> &'a str {
         self.text
     }
@@ -54,20 +53,20 @@ impl<'a> MediaType<'a> {
         &self.text[..self.essence_length]
     }
 
-    /// The same type and subtype; parameters and case do not count.
+    /// Whether type and subtype are equal, without case and parameters.
     pub fn is_same_essence(&self, other: &MediaType<'_>) -> bool {
         self.essence().eq_ignore_ascii_case(other.essence())
     }
 
-    /// A body of several parts, each with a type of its own, which is not the type of a file.
-    /// Browsers read parts of `multipart/x-mixed-replace` as answers of the server.
+    /// Whether this is a multipart type, which no file has. Browsers read the parts of
+    /// `multipart/x-mixed-replace` as answers of the server.
     pub fn is_multipart(&self) -> bool {
         let kind = self.essence().split('/').next().unwrap_or_default();
         kind.eq_ignore_ascii_case("multipart")
     }
 
-    /// A browser that shows it runs nothing of it as part of the origin that it came from. A
-    /// parameter with a quoted pair is not inert: parsers differ about where its value ends.
+    /// Whether a browser can show the object without running any of it in the gateway's origin. A type
+    /// with a quoted pair is not inert, because parsers differ about the end of its value.
     pub fn is_inert(&self) -> bool {
         let lower = || self.essence().bytes().map(|byte| byte.to_ascii_lowercase());
         !self.has_quoted_pair
@@ -166,8 +165,8 @@ pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// `*( OWS ";" OWS [ token "=" ( token / quoted-string ) ] )`. Returns whether a value has a quoted
-/// pair; `None` where it is anything else.
+/// Parses `*( OWS ";" OWS [ token "=" ( token / quoted-string ) ] )`. Returns whether a value has a quoted
+/// pair; `None` for other text.
 fn check_parameters(mut rest: &str) -> Option<bool> {
     let skip_spaces = |text: &str| text.len() - text.trim_start_matches([' ', '\t']).len();
     let mut has_quoted_pair = false;
@@ -196,7 +195,7 @@ struct Quoted<'a> {
     has_pair: bool,
 }
 
-/// What follows a quoted-string of RFC 9110 §5.6.4 whose opening quote is gone.
+/// What follows a quoted-string (RFC 9110 §5.6.4); `inside` begins after the opening quote.
 fn take_quoted(inside: &str) -> Option<Quoted<'_>> {
     let mut bytes = inside.bytes().enumerate();
     let mut has_pair = false;
@@ -228,7 +227,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn one_type_and_its_parameters() {
+    fn one_type_with_parameters_is_parsed() {
         for (text, essence) in [
             ("text/html", "text/html"),
             ("Text/HTML;charset=utf-8", "Text/HTML"),
@@ -249,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_is_none() {
+    fn text_that_is_not_one_type_is_refused() {
         let long = format!("text/{}", "x".repeat(MAX_BYTES));
         for text in [
             "",
@@ -286,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_in_order_and_holds_only_types() {
+    fn the_inert_list_is_sorted_and_valid() {
         assert!(INERT.is_sorted());
         for text in INERT {
             let parsed = MediaType::parse(text).unwrap();
             assert!(parsed.is_inert() && !parsed.is_multipart());
             assert!(MediaType::parse(&text.to_uppercase()).unwrap().is_inert());
-            // A browser takes these for XML whatever stands before (MIME Sniffing §4.6).
+            // Browsers read these suffixes as XML (MIME Sniffing §4.6).
             assert!(!text.ends_with("+xml") && !text.ends_with("/xml"));
         }
         assert!(OCTET_STREAM.is_inert());
@@ -305,7 +304,7 @@ mod tests {
         );
     }
 
-    /// As browsers split a list: at commas outside of quoted strings.
+    /// Counts the members of a list as browsers split it: at commas outside quoted strings.
     fn members(text: &str) -> usize {
         let (mut quoted, mut escaped, mut count) = (false, false, 1);
         for c in text.chars() {
@@ -322,7 +321,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_parsed_is_one_member_of_ascii(text in "(text|image)[/ ,]{1,2}[a-z*]{0,4}[ \t;,=\"\\\\a-zé]{0,12}") {
+        fn parsed_text_is_one_ascii_list_member(text in "(text|image)[/ ,]{1,2}[a-z*]{0,4}[ \t;,=\"\\\\a-zé]{0,12}") {
             if let Some(parsed) = MediaType::parse(&text) {
                 prop_assert_eq!(members(&text), 1);
                 prop_assert!(text.is_ascii());

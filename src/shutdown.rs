@@ -1,13 +1,13 @@
-//! How the process ends: listener → streams → callbacks → stores.
+//! Stages of a graceful shutdown: listeners, streams, callbacks, stores.
 //!
-//! Each stage holds its own [`Shutdown`] made by [`Shutdown::later`], which the owner begins when
-//! the stage before it is done:
+//! Each stage has its own [`Shutdown`] from [`Shutdown::next_stage`]. The owner begins it when the stage
+//! before is done:
 //!
-//! 1. the first stage begins (SIGTERM, SIGINT): listeners close, readiness turns to 503, open
-//!    streams get their time ([`crate::http::server::Server::run`] returns);
-//! 2. the owner begins the stage of the callbacks: nothing new is claimed, running tries end
+//! 1. the first stage begins (SIGTERM, SIGINT): listeners close, `/readyz` answers 503, open streams get
+//!    their grace period ([`crate::http::server::Server::run`] returns);
+//! 2. the owner begins the stage of the callbacks: the worker claims nothing new, running attempts end
 //!    ([`crate::callbacks::Worker::run`] returns);
-//! 3. the stores are dropped, which is what flushes them.
+//! 3. the owner closes the stores, which flushes them.
 //!
 //! [`Shutdown::force`] (a second signal) ends every stage at once.
 
@@ -26,21 +26,21 @@ impl Shutdown {
     pub fn new() -> Self {
         let forced = CancellationToken::new();
         Self {
-            // A child: what is forced has begun, in every stage.
+            // A child token: a forced stage has begun.
             begun: forced.child_token(),
             forced,
         }
     }
 
-    /// A stage that begins when it is told to, and is forced together with this one.
-    pub fn later(&self) -> Self {
+    /// A further stage, which is forced together with this one.
+    pub fn next_stage(&self) -> Self {
         Self {
             begun: self.forced.child_token(),
             forced: self.forced.clone(),
         }
     }
 
-    /// Asks the holders of this stage to finish what they have and to take nothing new.
+    /// Asks the holders of this stage to finish their work and to accept nothing new.
     pub fn begin(&self) {
         self.begun.cancel();
     }
@@ -62,8 +62,8 @@ impl Shutdown {
         self.forced.cancelled().await;
     }
 
-    /// A token of its own for a holder that polls it often: waiting on a shared one takes a lock
-    /// that all waiters share.
+    /// A separate token for a holder that polls often: waiting on a shared token takes a lock that all
+    /// waiters share.
     pub(crate) fn token(&self) -> CancellationToken {
         self.begun.child_token()
     }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn stages_begin_one_by_one() {
         let streams = Shutdown::new();
-        let callbacks = streams.later();
+        let callbacks = streams.next_stage();
         streams.begin();
         assert!(streams.has_begun());
         assert!(!callbacks.has_begun());
@@ -128,7 +128,7 @@ mod tests {
     #[tokio::test]
     async fn force_ends_every_stage() {
         let streams = Shutdown::new();
-        let callbacks = streams.later();
+        let callbacks = streams.next_stage();
         streams.force();
         callbacks.begun().await;
         callbacks.forced().await;

@@ -1,6 +1,6 @@
-//! `asset-gateway callbacks`: the control plane's calls about callbacks, from the command line.
+//! `asset-gateway callbacks`: lists, shows and replays callbacks of a running gateway over HTTP.
 //!
-//! They go to a running gateway over HTTP: an embedded store belongs to one process.
+//! HTTP, because an embedded store belongs to the gateway's process.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,13 +11,13 @@ use clap::{Args, Subcommand};
 use reqwest::{Client, Method, Url};
 use serde_json::Value;
 
-use super::{RUNTIME, code};
+use super::{EXIT_RUNTIME, code};
 use crate::config::{Config, ConfigSource, embedded, process_variables};
 
 #[derive(Debug, Args)]
 pub struct Callbacks {
     #[command(subcommand)]
-    what: What,
+    command: CallbacksCommand,
 
     /// Base URL of the running gateway [default: http, this machine, the port of server.listen]
     #[arg(
@@ -29,7 +29,7 @@ pub struct Callbacks {
     )]
     url: Option<String>,
 
-    /// File that holds a control token [default: that of ./data, without a configuration]
+    /// File with a control token [default: the one in ./data, without a configuration]
     #[arg(
         long,
         value_name = "FILE",
@@ -40,43 +40,43 @@ pub struct Callbacks {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum CallbacksCommand {
     /// Print callbacks, one JSON object a line, oldest first
     List {
         /// dead (given up) or pending (waiting)
         #[arg(long, default_value = "dead")]
         state: String,
     },
-    /// Print a callback with every try
+    /// Print a callback with every attempt
     Show { id: String },
     /// Send callbacks again
     #[command(group = clap::ArgGroup::new("which").required(true))]
     Replay {
         #[arg(group = "which")]
         id: Option<String>,
-        /// All that were given up and were queued at this time (Unix seconds) or later
+        /// All dead callbacks that were queued at this time (Unix seconds) or later
         #[arg(long, value_name = "SECONDS", group = "which")]
         since: Option<u64>,
     },
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Without a byte: replaying many may take its time.
+/// Time without a byte; replaying many callbacks takes long.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why nothing was printed.
+/// The message of a failed call.
 type Failure = String;
 
-pub fn run(asked: Callbacks, source: &ConfigSource) -> ExitCode {
-    let done = runtime().and_then(|runtime| {
-        let gateway = Gateway::find(asked.url, asked.token_file.as_deref(), source)?;
-        runtime.block_on(gateway.call(asked.what))
+pub fn run(arguments: Callbacks, source: &ConfigSource) -> ExitCode {
+    let result = runtime().and_then(|runtime| {
+        let gateway = Gateway::find(arguments.url, arguments.token_file.as_deref(), source)?;
+        runtime.block_on(gateway.call(arguments.command))
     });
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("asset-gateway: {failure}");
-            code(RUNTIME)
+            code(EXIT_RUNTIME)
         }
     }
 }
@@ -101,15 +101,15 @@ impl Gateway {
         source: &ConfigSource,
     ) -> Result<Self, Failure> {
         let base = match url {
-            Some(url) => base(&url)?,
-            None => listening(source)?,
+            Some(url) => parse_base(&url)?,
+            None => local_base(source)?,
         };
-        let kept = embedded::token_file(Path::new(embedded::DATA));
+        let saved = embedded::token_file(Path::new(embedded::DATA));
         let file = match (token_file, source) {
             (Some(file), _) => file,
-            (None, ConfigSource::Embedded) => &kept,
+            (None, ConfigSource::Embedded) => &saved,
             (None, ConfigSource::File(_)) => {
-                return Err("name a file that holds a control token: --token-file FILE".into());
+                return Err("name a file with a control token: --token-file FILE".into());
             }
         };
         let token = std::fs::read_to_string(file)
@@ -121,28 +121,28 @@ impl Gateway {
         Ok(Self {
             client: client
                 .build()
-                .map_err(|error| format!("no HTTP client: {error}"))?,
+                .map_err(|error| format!("cannot build an HTTP client: {error}"))?,
             base,
             token: Secret::new(token.trim()),
         })
     }
 
-    async fn call(&self, what: What) -> Result<(), Failure> {
-        match what {
-            What::List { state } => self.list(&state).await,
-            What::Show { id } => {
-                let shown = self.ask(Method::GET, &[&id], &[]).await?;
-                print_whole(&shown)
+    async fn call(&self, command: CallbacksCommand) -> Result<(), Failure> {
+        match command {
+            CallbacksCommand::List { state } => self.list(&state).await,
+            CallbacksCommand::Show { id } => {
+                let shown = self.request(Method::GET, &[&id], &[]).await?;
+                print_json(&shown)
             }
-            What::Replay { id: Some(id), .. } => {
-                let shown = self.ask(Method::POST, &[&id, "replay"], &[]).await?;
-                print_whole(&shown)
+            CallbacksCommand::Replay { id: Some(id), .. } => {
+                let shown = self.request(Method::POST, &[&id, "replay"], &[]).await?;
+                print_json(&shown)
             }
-            What::Replay { id: None, since } => {
+            CallbacksCommand::Replay { id: None, since } => {
                 let since = since.unwrap_or_default().to_string();
                 let parameters = [("since", since.as_str())];
-                let counted = self.ask(Method::POST, &["replay"], &parameters).await?;
-                print_whole(&counted)
+                let counted = self.request(Method::POST, &["replay"], &parameters).await?;
+                print_json(&counted)
             }
         }
     }
@@ -151,7 +151,7 @@ impl Gateway {
         let mut cursor = String::new();
         loop {
             let parameters = [("state", state), ("limit", "1000"), ("cursor", &cursor)];
-            let page = self.ask(Method::GET, &[], &parameters).await?;
+            let page = self.request(Method::GET, &[], &parameters).await?;
             for row in page["callbacks"].as_array().into_iter().flatten() {
                 println!("{row}");
             }
@@ -162,7 +162,7 @@ impl Gateway {
         }
     }
 
-    async fn ask(
+    async fn request(
         &self,
         method: Method,
         path: &[&str],
@@ -180,10 +180,10 @@ impl Gateway {
         }
         let request = self.client.request(method, url);
         let request = request.bearer_auth(self.token.expose());
-        let cannot = |error: reqwest::Error| format!("{}: {error}", self.base);
-        let response = request.send().await.map_err(cannot)?;
+        let failed = |error: reqwest::Error| format!("{}: {error}", self.base);
+        let response = request.send().await.map_err(failed)?;
         let succeeded = response.status().is_success();
-        let answer: Value = response.json().await.map_err(cannot)?;
+        let answer: Value = response.json().await.map_err(failed)?;
         match succeeded {
             true => Ok(answer),
             false => Err(format!(
@@ -195,28 +195,26 @@ impl Gateway {
     }
 }
 
-fn print_whole(value: &Value) -> Result<(), Failure> {
+fn print_json(value: &Value) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| error.to_string())?;
     println!("{text}");
     Ok(())
 }
 
-/// What is wrong is not repeated: it may hold a password.
-fn base(text: &str) -> Result<Url, Failure> {
+/// Parses `--url`. Errors do not repeat it: it may contain a password.
+fn parse_base(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(text).map_err(|error| format!("--url: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("--url: expected http:// or https://".into());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            "--url: expected no user name and no password; --token-file is what opens".into(),
-        );
+        return Err("--url: expected no user name and no password; use --token-file".into());
     }
     Ok(url)
 }
 
-/// Where the gateway of this configuration listens, as this machine reaches it.
-fn listening(source: &ConfigSource) -> Result<Url, Failure> {
+/// The base URL of this configuration's gateway on this machine.
+fn local_base(source: &ConfigSource) -> Result<Url, Failure> {
     let config = Config::load(source, &process_variables()).map_err(|error| error.to_string())?;
     let listen = &config.server.listen;
     let url = listen.local_url(listen.port());

@@ -1,4 +1,4 @@
-//! `asset-gateway store`: moves the token store to another engine, while no gateway runs on it.
+//! `asset-gateway store`: exports and imports a token store while no gateway uses it.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek, Write};
@@ -13,29 +13,29 @@ use asset_gateway_backends::transfer::{Archive, Header, OfflineStore, export, im
 use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::{CONFIGURATION, RUNTIME, code};
+use super::{EXIT_CONFIGURATION, EXIT_RUNTIME, code};
 use crate::config::{Config, ConfigSource, TokenStoreKind, process_variables};
 use crate::tokens::Digester;
 
 #[derive(Debug, Args)]
 pub struct Store {
     #[command(subcommand)]
-    what: What,
+    command: StoreCommand,
 
-    /// Which store of the configuration [default: the one that a gateway would use]
+    /// The store [default: the one that a gateway would use]
     #[arg(long, value_enum, value_name = "ENGINE", global = true)]
     store: Option<Engine>,
 
-    /// Go on though gateways seem to use the store
+    /// Continue although gateways seem to use the store
     #[arg(long, global = true)]
     force: bool,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Write everything in the store to FILE, which must not be there yet (- is stdout)
+enum StoreCommand {
+    /// Write everything in the store to FILE, which must not exist (- is stdout)
     Export { file: PathBuf },
-    /// Load FILE into an empty store, and compare what is there then (- is stdin)
+    /// Load FILE into an empty store, and compare the store with it (- is stdin)
     Import { file: PathBuf },
 }
 
@@ -45,36 +45,36 @@ enum Engine {
     Redis,
 }
 
-/// Why the store was not moved.
+/// Why an export or import failed.
 type Failure = Box<dyn std::error::Error>;
 
-pub fn run(asked: &Store, source: &ConfigSource) -> ExitCode {
+pub fn run(arguments: &Store, source: &ConfigSource) -> ExitCode {
     let mut config = match Config::load(source, &process_variables()) {
         Ok(config) => config,
         Err(error) => return super::refuse(&error),
     };
-    match asked.store {
+    match arguments.store {
         None => {}
         Some(Engine::Sled) => config.token_store.kind = Some(TokenStoreKind::Sled),
         Some(Engine::Redis) if config.redis.is_none() => {
             eprintln!(
                 "asset-gateway: --store redis: expected a section `redis` in the configuration"
             );
-            return code(CONFIGURATION);
+            return code(EXIT_CONFIGURATION);
         }
         Some(Engine::Redis) => config.token_store.kind = Some(TokenStoreKind::Redis),
     }
-    match done(asked, &config) {
+    match execute(arguments, &config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("asset-gateway: {failure}");
-            code(RUNTIME)
+            code(EXIT_RUNTIME)
         }
     }
 }
 
-fn done(asked: &Store, config: &Config) -> Result<(), Failure> {
-    // Connections are kept beside the work.
+fn execute(arguments: &Store, config: &Config) -> Result<(), Failure> {
+    // The second worker keeps connections alive.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -82,19 +82,19 @@ fn done(asked: &Store, config: &Config) -> Result<(), Failure> {
     let pepper = config.control.token_pepper.clone().unwrap_or_default();
     let settings = config.token_store_settings();
     runtime.block_on(async {
-        match &asked.what {
-            What::Export { file } => {
+        match &arguments.command {
+            StoreCommand::Export { file } => {
                 refuse_existing(file)?;
                 let store = open_offline(&settings, false)?;
-                export_to(file, store, &pepper, asked.force).await
+                export_to(file, store, &pepper, arguments.force).await
             }
-            What::Import { file } => {
+            StoreCommand::Import { file } => {
                 let file = open_archive(file)?;
                 let now = SystemClock.now_seconds();
                 let archive = Archive::check(BufReader::new(&file), now)?;
                 refuse_other_pepper(&archive.header, &pepper)?;
                 let store = open_offline(&settings, true)?;
-                import_from(&file, &archive, store, asked.force).await
+                import_from(&file, &archive, store, arguments.force).await
             }
         }
     })
@@ -121,7 +121,7 @@ async fn export_to(
         true => export(store, &header, force, BufWriter::new(io::stdout().lock())).await?,
         false => {
             let folder = folder_of(file);
-            // 0600 from its first byte, and removed where the export fails.
+            // Created with mode 0600, and removed if the export fails.
             let temporary = tempfile::Builder::new()
                 .prefix(".asset-gateway-export-")
                 .tempfile_in(folder)
@@ -172,12 +172,12 @@ fn folder_of(file: &Path) -> &Path {
 
 fn refuse_existing(file: &Path) -> Result<(), Failure> {
     match !is_standard(file) && file.symlink_metadata().is_ok() {
-        true => Err(format!("`{}` is there already: name another file", file.display()).into()),
+        true => Err(format!("`{}` exists already: name another file", file.display()).into()),
         false => Ok(()),
     }
 }
 
-/// The archive as a file that can be read twice.
+/// Opens the archive as a file that can be read twice.
 fn open_archive(file: &Path) -> Result<File, Failure> {
     if is_standard(file) {
         let mut spooled = tempfile::tempfile()?;
@@ -189,7 +189,7 @@ fn open_archive(file: &Path) -> Result<File, Failure> {
     Ok(File::open(file).map_err(|error| format!("`{}`: {error}", file.display()))?)
 }
 
-/// Every link would be unknown.
+/// Refuses an archive with another pepper: all of its tokens would be unknown.
 fn refuse_other_pepper(header: &Header, pepper: &Secret) -> Result<(), Failure> {
     let own = Digester::new(pepper).fingerprint(&header.export_id);
     let problem = match (header.pepper.as_str(), own.as_str()) {

@@ -1,4 +1,4 @@
-//! Logs on stderr: text for a terminal, JSON lines for a collector, times in UTC (RFC 3339).
+//! Logs on stderr: text on a terminal, else JSON lines; times in UTC (RFC 3339).
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -6,8 +6,8 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Chooses the format whatever stderr is: `text` or `json`.
-const FORMAT: &str = "ASSET_GATEWAY_LOG_FORMAT";
+/// The variable that sets the format: `text` or `json`.
+const FORMAT_VARIABLE: &str = "ASSET_GATEWAY_LOG_FORMAT";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -15,14 +15,14 @@ enum Format {
     Json,
 }
 
-/// What the environment says about logs. The error says which variable is wrong.
+/// Checks the environment's settings for logs. The error names the wrong variable.
 pub fn check() -> Result<(), String> {
     settings().map(drop)
 }
 
 fn settings() -> Result<(Format, EnvFilter), String> {
     let terminal = io::stderr().is_terminal();
-    let format = format(env::var(FORMAT).ok().as_deref(), terminal)?;
+    let format = format(env::var(FORMAT_VARIABLE).ok().as_deref(), terminal)?;
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env()
@@ -30,7 +30,7 @@ fn settings() -> Result<(Format, EnvFilter), String> {
     Ok((format, filter))
 }
 
-/// Starts logging for the whole process, from `info` unless `RUST_LOG` says otherwise. Refuses what
+/// Starts logging for the whole process, with the level `info` or the filter in `RUST_LOG`. Refuses what
 /// [`check`] refuses.
 pub fn install() -> Result<(), String> {
     let (format, filter) = settings()?;
@@ -50,13 +50,15 @@ pub fn install() -> Result<(), String> {
     .map_err(|error| format!("logging cannot start: {error}"))
 }
 
-fn format(asked: Option<&str>, terminal: bool) -> Result<Format, String> {
-    match asked {
+fn format(value: Option<&str>, terminal: bool) -> Result<Format, String> {
+    match value {
         Some("text") => Ok(Format::Text),
         Some("json") => Ok(Format::Json),
         None | Some("") if terminal => Ok(Format::Text),
         None | Some("") => Ok(Format::Json),
-        Some(other) => Err(format!("{FORMAT}: `{other}`: expected `text` or `json`")),
+        Some(other) => Err(format!(
+            "{FORMAT_VARIABLE}: `{other}`: expected `text` or `json`"
+        )),
     }
 }
 
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_gets_text_and_others_json() {
+    fn the_format_is_text_on_a_terminal_else_json() {
         assert_eq!(format(None, true), Ok(Format::Text));
         assert_eq!(format(None, false), Ok(Format::Json));
         assert_eq!(format(Some("json"), true), Ok(Format::Json));

@@ -1,7 +1,7 @@
-//! Every metric, declared once: its name, what it counts, in what unit.
+//! Declares every metric once: name, kind, unit, help text.
 //!
-//! Use the constants with the `metrics` macros: `counter!(HTTP_REQUESTS.name, …)`. Labels hold
-//! routes, aliases and outcomes, never a token, a key or an address.
+//! The constants are used with the `metrics` macros: `counter!(HTTP_REQUESTS.name, …)`. Label values are
+//! routes, aliases and outcomes, never tokens, keys or addresses.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::{
 
 use crate::config::features::Feature;
 
-/// One metric as Prometheus sees it.
+/// The declaration of one metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
     pub name: &'static str,
@@ -32,8 +32,8 @@ enum Kind {
 
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// From a cache's answer to a large file on a slow line.
-const REQUEST_SECONDS: &[f64] = &[
+/// From a cached answer to a large file on a slow connection.
+const REQUEST_BOUNDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
     300.0, 1800.0,
 ];
@@ -54,7 +54,7 @@ macro_rules! declare {
                 Metric { name: $name, kind: $kind, unit: $unit, help: $help };
         )*
 
-        /// All of them.
+        /// All metrics.
         pub const ALL: &[Metric] = &[$($constant),*];
     };
 }
@@ -62,26 +62,26 @@ macro_rules! declare {
 declare! {
     HTTP_REQUESTS: Kind::Counter, Some(Unit::Count), "asset_gateway_http_requests_total",
         "Requests answered, by route, method and status class (2xx, …).";
-    HTTP_REQUEST_SECONDS: Kind::Histogram(REQUEST_SECONDS), Some(Unit::Seconds),
+    HTTP_REQUEST_SECONDS: Kind::Histogram(REQUEST_BOUNDS), Some(Unit::Seconds),
         "asset_gateway_http_request_duration_seconds",
         "Time from a request's headers to the last byte of its answer, by route, method and status class.";
     HTTP_REQUEST_BYTES: Kind::Counter, Some(Unit::Bytes), "asset_gateway_http_request_body_bytes_total",
-        "Bytes of uploads that were read.";
+        "Bytes read from uploads.";
     HTTP_RESPONSE_BYTES: Kind::Counter, Some(Unit::Bytes), "asset_gateway_http_response_body_bytes_total",
-        "Bytes of downloads that were sent.";
+        "Bytes sent to downloads.";
     HTTP_CONNECTIONS: Kind::Gauge, Some(Unit::Count), "asset_gateway_http_connections",
         "Open connections.";
     HTTP_CONNECTIONS_REFUSED: Kind::Counter, Some(Unit::Count),
         "asset_gateway_http_connections_refused_total",
-        "Connections past `limits.max_connections`, or past those that one client may have.";
+        "Connections refused because `limits.max_connections` or a client's limit was reached.";
     STREAMS: Kind::Gauge, Some(Unit::Count), "asset_gateway_streams",
-        "Objects on their way, by direction (upload, download).";
+        "Transfers in progress, by direction (upload, download).";
     HITS_RESERVED: Kind::Counter, Some(Unit::Count), "asset_gateway_hits_reserved_total",
-        "Hits that were counted or leased when a request was admitted.";
+        "Hits counted or leased at the admission of a request.";
     HITS_COMMITTED: Kind::Counter, Some(Unit::Count), "asset_gateway_hits_committed_total",
-        "Hits that are used up.";
+        "Hits committed.";
     HITS_RELEASED: Kind::Counter, Some(Unit::Count), "asset_gateway_hits_released_total",
-        "Hits that were given back because nothing was delivered or stored.";
+        "Hits released because nothing was delivered or stored.";
     TOKEN_STORE_OPERATION_SECONDS: Kind::Histogram(STORE_BOUNDS), Some(Unit::Seconds),
         TOKEN_STORE_SECONDS,
         "Time of token store operations, by operation and outcome (ok or the kind of error).";
@@ -89,31 +89,31 @@ declare! {
         STORAGE_SECONDS,
         "Time of storage operations, by bucket alias, operation and outcome (ok or the kind of error).";
     CALLBACKS: Kind::Counter, Some(Unit::Count), "asset_gateway_callbacks_total",
-        "Tries to deliver a callback, by outcome (delivered, retried, dead).";
+        "Attempts to deliver a callback, by outcome (delivered, retried, dead).";
     CALLBACK_QUEUE_PENDING: Kind::Gauge, Some(Unit::Count), "asset_gateway_callback_queue_pending",
         "Callbacks that wait for delivery.";
     CALLBACK_QUEUE_DEAD: Kind::Gauge, Some(Unit::Count), "asset_gateway_callback_queue_dead",
-        "Callbacks that were given up.";
+        "Dead letters.";
     CALLBACK_QUEUE_OLDEST_SECONDS: Kind::Gauge, Some(Unit::Seconds),
         "asset_gateway_callback_queue_oldest_age_seconds",
-        "Age of the oldest callback that waits; 0 without one.";
+        "Age of the oldest waiting callback; 0 without one.";
     CALLBACK_RECEIVERS_FAILING: Kind::Gauge, Some(Unit::Count),
         "asset_gateway_callback_receivers_failing",
-        "Hosts that have failed to take a callback eight times in a row, and within the last minute.";
+        "Hosts whose callbacks have failed eight times in a row, the last time within a minute.";
     BUILD_INFO: Kind::Gauge, None, "asset_gateway_build_info",
-        "Always 1; version and compiled features stand in its labels.";
+        "Always 1; its labels are the version and the compiled features.";
     PROCESS_START_SECONDS: Kind::Gauge, Some(Unit::Seconds), "process_start_time_seconds",
         "When the process started, in seconds since 1970.";
 }
 
-/// What `/metrics` answers from.
+/// Renders the body of `/metrics`.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
 }
 
 impl Metrics {
-    /// Makes this the recorder of the whole process; once.
+    /// Installs the recorder of the whole process; once.
     pub fn install() -> Result<Self, InstallError> {
         let (recorder, metrics) = Self::build()?;
         metrics::set_global_recorder(recorder).map_err(|_| InstallError::Twice)?;
@@ -158,7 +158,7 @@ impl Metrics {
 
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    #[error("metrics cannot be built: {0}")]
+    #[error("cannot build the metrics recorder: {0}")]
     Build(#[from] BuildError),
     #[error("metrics are installed already")]
     Twice,

@@ -1,4 +1,4 @@
-//! Recording what happens, with handles that are looked up once.
+//! Records metrics, with handles that are looked up once.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use metrics::{Counter, Gauge, counter, gauge, histogram};
 
 use super::metrics as declared;
 
-/// One answered request; `route` is its template.
+/// Records one request; `route`: its template.
 pub fn http_request(route: &str, method: &'static str, status: u16, took: Duration) {
     let class = match status {
         100..=199 => "1xx",
@@ -25,7 +25,7 @@ pub fn http_request(route: &str, method: &'static str, status: u16, took: Durati
     histogram!(declared::HTTP_REQUEST_SECONDS.name, &labels).record(took.as_secs_f64());
 }
 
-/// Hits of tokens.
+/// Records hits of tokens.
 pub mod hits {
     use super::{Counter, LazyLock, counter, declared};
 
@@ -60,11 +60,11 @@ static BYTES_IN: LazyLock<Counter> = LazyLock::new(|| counter!(declared::HTTP_RE
 static BYTES_OUT: LazyLock<Counter> =
     LazyLock::new(|| counter!(declared::HTTP_RESPONSE_BYTES.name));
 
-/// An object on its way, for as long as this lives.
+/// A transfer in progress, counted until it is dropped.
 #[derive(Debug)]
-pub struct InFlight(Direction);
+pub struct Transfer(Direction);
 
-impl InFlight {
+impl Transfer {
     pub fn start(direction: Direction) -> Self {
         gauge_of(direction).increment(1);
         Self(direction)
@@ -78,7 +78,7 @@ impl InFlight {
     }
 }
 
-impl Drop for InFlight {
+impl Drop for Transfer {
     fn drop(&mut self) {
         gauge_of(self.0).decrement(1);
     }

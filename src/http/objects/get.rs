@@ -24,7 +24,7 @@ use super::response;
 use crate::error::GatewayError;
 use crate::http::request_context::RequestContext;
 use crate::http::state::AppState;
-use crate::telemetry::record::{Direction, InFlight};
+use crate::telemetry::record::{Direction, Transfer};
 use crate::tokens::{Ticket, TokenSecret};
 
 /// Downloads the object, or a range of it.
@@ -149,7 +149,7 @@ fn deliver(ticket: Ticket, object: GetResult) -> Response {
         etag: meta.etag.unwrap_or_default(),
         content_type: meta.content_type.unwrap_or_default(),
         ticket: Some(ticket),
-        in_flight: InFlight::start(Direction::Download),
+        in_flight: Transfer::start(Direction::Download),
     };
     head.map(|()| Body::new(body))
 }
@@ -167,7 +167,7 @@ struct DownloadBody {
     etag: String,
     content_type: String,
     ticket: Option<Ticket>,
-    in_flight: InFlight,
+    in_flight: Transfer,
 }
 
 impl DownloadBody {

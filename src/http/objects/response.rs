@@ -179,7 +179,7 @@ pub fn disposition(record: &TokenRecord, content_type: &MediaType<'_>) -> Option
         name => name,
     };
     // The name of a file, not a path (RFC 6266 §4.3 and appendix D), without invisible characters.
-    let name = filename::visible(name).replace(['/', '\\'], "_");
+    let name = filename::remove_invisible(name).replace(['/', '\\'], "_");
     let value = if name.is_empty() {
         kind.to_owned()
     } else {

@@ -14,7 +14,7 @@ use super::{
 use crate::buckets::Buckets;
 use crate::callbacks::TargetPolicy;
 use crate::config::networks;
-use crate::filename::visible;
+use crate::filename::remove_invisible;
 use crate::media_type::MediaType;
 
 const MAX_KEY_BYTES: usize = 1024;
@@ -119,7 +119,7 @@ fn filename(filename: Option<String>) -> Result<String, Invalid> {
     if filename.chars().any(char::is_control) {
         return invalid("filename: control characters are not allowed");
     }
-    Ok(visible(&filename).into_owned())
+    Ok(remove_invisible(&filename).into_owned())
 }
 
 /// Checks a count, where -1 means unlimited.

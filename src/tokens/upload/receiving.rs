@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::UploadError;
 use super::multipart::UploadRecorder;
-use crate::telemetry::record::{Direction, InFlight};
+use crate::telemetry::record::{Direction, Transfer};
 use crate::tokens::Ticket;
 
 /// What the caller knows of the object before its first byte.
@@ -39,7 +39,7 @@ pub struct Receiving {
 pub(super) struct Open {
     pub(super) storage: Box<dyn Upload>,
     pub(super) ticket: Ticket,
-    in_flight: InFlight,
+    in_flight: Transfer,
 }
 
 impl Receiving {
@@ -52,7 +52,7 @@ impl Receiving {
                 open: Some(Open {
                     storage,
                     ticket,
-                    in_flight: InFlight::start(Direction::Upload),
+                    in_flight: Transfer::start(Direction::Upload),
                 }),
                 bucket,
                 content_type,

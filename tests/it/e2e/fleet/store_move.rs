@@ -243,7 +243,7 @@ async fn a_store_moves_to_redis_and_back() {
     fails(
         &store(&folder, &["export", "there.jsonl"]),
         1,
-        "is there already",
+        "exists already",
     );
     configure(&folder, json!({"control": scene.control("other")}));
     let other = store(&folder, &["import", "--store", "redis", "there.jsonl"]);

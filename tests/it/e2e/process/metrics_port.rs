@@ -35,7 +35,7 @@ async fn a_taken_default_metrics_port_is_a_warning() {
     let log = gateway.log();
     let warning = log
         .lines()
-        .find(|line| line.contains("no metrics are served"));
+        .find(|line| line.contains("/metrics is not served"));
     let warning = warning.unwrap();
     assert!(
         warning.contains("WARN") && warning.contains("9464"),
