@@ -12,7 +12,7 @@ use crate::support::small_disk::SmallDisk;
 
 const ROUNDS: u64 = 100;
 const OUTAGE: &str =
-    "the token store cannot be written to: 503 for what needs a write, until it can";
+    "the token store cannot be written: requests that need a write get 503 until it can";
 
 async fn is_ready(gateway: &Gateway) -> bool {
     answer(gateway.plain("GET", "/readyz")).await.status == 200

@@ -149,7 +149,7 @@ async fn an_incomplete_archive_is_refused_before_anything_is_written() {
         (&changed, "edited"),
         (&version, "format version 9"),
         ("nowhere", "No such file"),
-        ("other.txt", "no archive"),
+        ("other.txt", "not an archive"),
     ] {
         for engine in ["redis", "sled"] {
             let output = store(folder.path(), &["import", "--store", engine, name]);
