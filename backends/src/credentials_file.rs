@@ -1,4 +1,4 @@
-//! Keys in a file, in the form of Amazon's shared credentials file:
+//! Reads a storage credential from a file in the format of Amazon's shared credentials file:
 //!
 //! ```ini
 //! [default]
@@ -7,7 +7,7 @@
 //! aws_session_token = …
 //! ```
 //!
-//! No error tells what a line holds: it may be a key on the wrong line.
+//! No error shows the content of a line: it may be a key on the wrong line.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,19 +15,19 @@ use std::path::Path;
 
 use crate::settings::{Keys, Secret};
 
-/// Bytes past which a file is none of keys.
-const LARGEST: u64 = 1024 * 1024;
+/// A larger file is no credentials file.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Reads the keys of `profile`. The text of an error is for the operator.
+/// Reads the keys of `profile`. Errors are texts for the operator.
 pub fn read(path: &Path, profile: &str) -> Result<Keys, String> {
     let wrong = |what: String| format!("`{}`: {what}", path.display());
     let cannot = |error: std::io::Error| wrong(format!("cannot be read: {error}"));
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
         .map_err(cannot)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(wrong("too large to be a file of keys".into()));
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(wrong("too large to be a credentials file".into()));
     }
     let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8".into()))?;
     parse(&text, profile).map_err(wrong)
@@ -61,7 +61,7 @@ fn parse(text: &str, profile: &str) -> Result<Keys, String> {
             "aws_access_key_id" => keys.access_key = value,
             "aws_secret_access_key" => keys.secret_key = value,
             "aws_session_token" => keys.session_token = value,
-            // Regions and the like are the bucket's to say.
+            // Regions and other settings come from the bucket.
             _ => {}
         }
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_and_no_key() {
+    fn an_error_names_the_line_and_no_key() {
         for (text, said) in [
             ("", "no profile [default]"),
             (
@@ -123,7 +123,7 @@ mod tests {
             assert!(error.contains(said), "{error}");
             assert!(!error.contains("geheim"), "{error}");
         }
-        // Whatever the file says of its length.
+        // The file reports a length of 0.
         let endless = read(Path::new("/dev/zero"), "default").expect_err("no keys");
         assert!(endless.contains("too large"), "{endless}");
         let missing = read(Path::new("/nowhere/keys"), "default").expect_err("no file");

@@ -1,7 +1,7 @@
-//! Folders and files that nobody but the gateway's own user may enter or read.
+//! Folders and files that only the gateway's user may enter or read.
 //!
-//! Where they exist with more rights than that, the rest is taken away, with a line in the log. What
-//! others may share, such as the objects of a bucket, does not come here.
+//! Rights that others have on an existing one are removed, with a warning in the log. Files that others may
+//! share, such as the objects of a bucket, are not handled here.
 
 use std::io;
 use std::path::Path;
@@ -9,8 +9,8 @@ use std::path::Path;
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 
-/// Makes `folder`, and every folder on the way, with the mode 0700, or takes from an existing one
-/// what others may do there. Folders on the way that exist stay as they are.
+/// Makes `folder` and the missing folders above it with the mode 0700. Restricts an existing `folder`;
+/// existing folders above it stay as they are.
 ///
 /// # Errors
 /// The folder cannot be made.
@@ -24,8 +24,8 @@ pub fn create_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes from an existing folder or file what others than its owner may do with it. A file system
-/// that keeps no rights, or a file of another user, is a warning.
+/// Removes the rights of group and others on a folder or file. Failures (a file system without rights, a
+/// file of another user) are warnings.
 pub fn restrict(path: &Path) {
     #[cfg(unix)]
     match remove_group_and_other_rights(path) {
@@ -34,28 +34,28 @@ pub fn restrict(path: &Path) {
             file.path = %path.display(),
             mode_before = format!("{mode:04o}"),
             file.mode = format!("{:04o}", mode & 0o700),
-            "others had rights to what is private: taken away"
+            "group or others had rights on a private path; they were removed"
         ),
         Err(error) => tracing::warn!(
             file.path = %path.display(),
             exception.message = %error,
-            "what is private may be open to others: its rights cannot be changed"
+            "a private path may be open to others: its rights cannot be changed"
         ),
     }
     #[cfg(not(unix))]
     let _ = path;
 }
 
-/// [`restrict`] for everything in `folder` and below.
+/// [`restrict`] for everything below `folder`.
 pub fn restrict_all(folder: &Path) {
     for_all(folder, &mut |path| restrict(path));
 }
 
-/// The same without a word, for what was made just now by code that knows no modes.
+/// [`restrict_all`] without warnings, for files that a library has just made.
 pub fn restrict_new(folder: &Path) {
     #[cfg(unix)]
     for_all(folder, &mut |path| {
-        // Nobody else gets through the folder.
+        // A failure is harmless: others cannot enter the folder.
         let _ = remove_group_and_other_rights(path);
     });
     #[cfg(not(unix))]
@@ -63,7 +63,7 @@ pub fn restrict_new(folder: &Path) {
 }
 
 fn for_all(folder: &Path, each: &mut dyn FnMut(&Path)) {
-    // What cannot be listed is said where it is used.
+    // A folder that cannot be listed fails where it is used.
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         match entry.file_type() {
@@ -72,13 +72,13 @@ fn for_all(folder: &Path, each: &mut dyn FnMut(&Path)) {
                 for_all(&path, each);
             }
             Ok(kind) if kind.is_file() => each(&path),
-            // A link's target may be anybody's.
+            // The target of a link may belong to others.
             Ok(_) | Err(_) => {}
         }
     }
 }
 
-/// The mode that was too open, where there was one.
+/// Returns the earlier mode where it was too open.
 #[cfg(unix)]
 fn remove_group_and_other_rights(path: &Path) -> io::Result<Option<u32>> {
     let mut permissions = path.metadata()?.permissions();
@@ -91,7 +91,7 @@ fn remove_group_and_other_rights(path: &Path) -> io::Result<Option<u32>> {
     Ok(Some(mode))
 }
 
-/// Options that make a file with the mode 0600.
+/// Options to make a file with the mode 0600.
 pub fn file_options() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
     #[cfg(unix)]

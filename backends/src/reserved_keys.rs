@@ -2,16 +2,15 @@
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-/// What names at the root of a bucket begin with that the gateway keeps for itself: temporary files,
-/// sidecar files.
+/// Prefix of the names at the root of a bucket that the gateway uses for temporary files and sidecar files.
 pub const OWN_PREFIX: &str = ".asset-gateway";
-/// How FAT and NTFS begin the short name of a longer one with [`OWN_PREFIX`].
+/// Prefix of the short names (8.3) that FAT and NTFS give to names with [`OWN_PREFIX`].
 const SHORT_PREFIX: &str = "asset-~";
-/// Where uploads wait that browsers send to storage themselves.
+/// Folder of the uploads that browsers send directly to storage.
 const STAGING: &str = ".staging";
 
-/// The key lies where the gateway keeps its own files, for a file system that folds case, normalises
-/// Unicode, ignores invisible characters, or knows short names.
+/// Whether some file system may map the key to the gateway's own folder: one that folds case, normalises
+/// Unicode, ignores invisible characters or has short names.
 pub fn is_internal(key: &str) -> bool {
     let name = first_segment(key);
     if name.is_ascii() {
@@ -26,7 +25,7 @@ fn begins_with(name: &str, prefix: &str) -> bool {
     beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
-/// [`is_internal`], or where uploads wait to be completed: no token is made for such a key.
+/// Whether the key is internal or in the staging folder: no token is made for it.
 pub fn is_reserved(key: &str) -> bool {
     is_internal(key) || (key.contains('/') && folded(first_segment(key)) == STAGING)
 }
@@ -35,14 +34,13 @@ fn first_segment(key: &str) -> &str {
     key.split('/').next().unwrap_or_default()
 }
 
-/// One form for all names that some file system does not tell apart: compatibility forms (NFKC) and
-/// full case folding, without ignorable characters, and without the dots and spaces at the end that
-/// Windows drops.
+/// The common form of all names that some file system treats as equal: NFKC, full case folding, no
+/// ignorable characters, and no dots or spaces at the end, which Windows drops.
 fn folded(name: &str) -> String {
     let nfkc = ComposingNormalizerBorrowed::new_nfkc();
     let visible: String = name.chars().filter(|c| !is_ignorable(*c)).collect();
     let lower = nfkc.normalize(&visible).to_lowercase();
-    // What folding a case may bring is in its normal form again.
+    // Case folding may leave the normal form.
     let folded = nfkc.normalize(&lower).replace('ß', "ss");
     folded.trim_end_matches(['.', ' ']).to_owned()
 }
@@ -61,8 +59,8 @@ fn is_ignorable(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// Forms of one name, for tests elsewhere, too.
-    pub const FORMS: &[&str] = &[
+    /// Names that some file system maps to the internal folder.
+    const FORMS: &[&str] = &[
         ".asset-gateway",
         ".Asset-Gateway",
         ".asset-gateway.",
@@ -71,7 +69,7 @@ mod tests {
         ".asset-gateway:stream",
         ".aßet-gateway",
         ".aẞET-GATEWAY",
-        // Full width, a long s, a leader of one dot.
+        // Full width, a long s, a one dot leader.
         ".ａｓｓｅｔ－ｇａｔｅｗａｙ",
         ".aſſet-gateway",
         "\u{2024}asset-gateway",
@@ -83,7 +81,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_form_of_the_own_folder_is_known() {
+    fn every_form_of_the_internal_folder_is_recognised() {
         for form in FORMS {
             for key in [form.to_string(), format!("{form}/tmp/x")] {
                 assert!(is_internal(&key) && is_reserved(&key), "{key:?}");
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn staging_is_reserved_as_a_folder() {
+    fn the_staging_folder_is_reserved() {
         for key in [
             ".staging/x",
             ".Staging/x",
@@ -105,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn other_keys_are_free() {
+    fn other_keys_are_not_reserved() {
         for key in [
             "a",
             "x/.asset-gateway",

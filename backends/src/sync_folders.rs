@@ -1,17 +1,17 @@
-//! Names that survive a power cut.
+//! Makes the name of a folder survive a power cut.
 //!
-//! A file's name is on disk when its folder was synced, whose own name is on disk when the folder
-//! above was synced, and so on (fsync(2)).
+//! The name of a file is durable once its folder was synced, the name of that folder once the folder above
+//! was synced, and so on (fsync(2)).
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Puts the names in `folder`, and those of the folders on the way to it, on disk.
+/// Syncs `folder` and every folder above it.
 ///
 /// # Errors
-/// The disk refuses. Where the process may not look, or the file system cannot sync folders, the
-/// names are somebody else's or there from the beginning.
+/// The disk fails. A folder that the process may not open, or that its file system cannot sync, ends the
+/// way up: another user made it, or it was there from the beginning.
 pub fn sync_folders(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     for folder in std::path::absolute(folder)?.ancestors() {

@@ -1,7 +1,7 @@
-//! What every [`ObjectBackend`] has to do.
+//! The conformance suite of every [`ObjectBackend`]: one named test for each case.
 //!
-//! A backend of your own is tried with [`object_backend_suite!`](crate::object_backend_suite), or,
-//! where starting it is costly, by [`run_all`] in one test.
+//! Run it on a backend of your own with [`object_backend_suite!`](crate::object_backend_suite) or, where
+//! the storage is slow to start, with [`run_all`] in one test.
 
 mod bodies;
 mod conditions;
@@ -27,7 +27,7 @@ use crate::object_backend::ObjectBackend;
 #[derive(Clone)]
 pub struct Subject {
     pub backend: Arc<dyn ObjectBackend>,
-    /// Begins every key, so that cases do not meet.
+    /// Begins every key, so that cases do not share objects.
     pub prefix: String,
     pub gaps: Gaps,
 }
@@ -50,23 +50,22 @@ impl Subject {
     }
 }
 
-/// What the storage behind an adapter is known not to do, so that the adapter cannot either. Each
-/// is named where the suite is called, with the reason.
+/// Known defects of the storage behind an adapter. The caller of the suite names each with its reason.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Gaps {
-    /// Storage takes no notice of conditions on a GET. They hold for HEAD all the same.
+    /// Storage ignores conditions on a GET. The adapter evaluates those on a HEAD.
     pub ignores_get_conditions: bool,
-    /// Storage breaks where a suffix is longer than the object.
+    /// Storage fails where a suffix is longer than the object.
     pub breaks_on_long_suffixes: bool,
-    /// Storage looks for the object and then writes it, so that two exclusive writers may win.
+    /// Storage checks for the object before it writes: two exclusive writers may win.
     pub exclusive_create_is_racy: bool,
-    /// Storage takes the unknown type for none, and makes one of the key's ending.
+    /// Storage treats the unknown type as none, and guesses one from the key's extension.
     pub guesses_unknown_types: bool,
-    /// Storage refuses to abort an upload that it does not know, in place of "not found".
+    /// Storage refuses to abort an unknown upload, in place of "not found".
     pub refuses_unknown_uploads: bool,
-    /// Storage breaks on keys that are the beginning of others, up to a slash.
+    /// Storage fails for a key that is a folder of other keys.
     pub breaks_on_folders: bool,
-    /// Storage keeps objects as files and breaks on keys that can be none, or takes two for one.
+    /// Storage keeps objects as files: some keys fail, and some name the same file.
     pub keys_are_paths: bool,
 }
 
@@ -79,11 +78,11 @@ macro_rules! __object_backend_cases {
             [$($arguments)*]
             round_trip_keeps_bytes_and_type,
             codings_and_languages_come_back,
-            an_object_without_a_type_is_of_an_unknown_one,
+            an_object_without_a_type_has_the_unknown_type,
             an_empty_object_is_an_object,
-            a_small_object_comes_whole,
-            many_pieces_of_unknown_length,
-            many_pieces_of_known_length,
+            a_small_object_is_read_whole,
+            an_upload_of_unknown_length_in_many_chunks,
+            an_upload_of_known_length_in_many_chunks,
             a_reader_in_progress_sees_one_version,
             a_body_may_be_dropped_half_way,
             many_readers_at_once,
@@ -95,8 +94,8 @@ macro_rules! __object_backend_cases {
             if_none_match_on_get,
             dates_on_get,
             conditions_on_head,
-            tags_go_before_dates_and_preconditions_before_freshness,
-            conditions_go_before_the_range,
+            tags_take_precedence_over_dates_and_preconditions_over_freshness,
+            conditions_are_evaluated_before_the_range,
             overwriting_replaces_everything,
             must_not_exist_creates_once,
             must_not_exist_holds_for_large_uploads,
@@ -105,25 +104,25 @@ macro_rules! __object_backend_cases {
             abort_leaves_nothing,
             abort_leaves_the_old_object,
             a_dropped_upload_leaves_nothing,
-            an_upload_in_parts_is_aborted_by_its_reference,
-            a_reference_that_cannot_be_recorded_ends_the_upload,
-            a_fence_that_is_past_keeps_the_object_invisible,
-            an_upload_that_is_fenced_off_stays_invisible,
+            a_multipart_upload_is_aborted_by_its_id,
+            an_upload_whose_id_cannot_be_recorded_fails,
+            a_past_fence_keeps_the_object_invisible,
+            a_fenced_off_upload_stays_invisible,
             the_marker_comes_back,
             deleting_is_idempotent,
-            what_is_missing_is_not_found,
-            keys_of_any_character,
-            keys_are_told_apart,
+            a_missing_object_is_not_found,
+            keys_may_hold_any_character,
+            similar_keys_name_different_objects,
             every_call_agrees_with_check_key,
-            ping_answers,
+            ping_and_sweep_succeed,
         }
     };
 }
 
-/// A module of tests, one for each case.
+/// Makes a module with one test for each case.
 ///
-/// `setup` is evaluated in each, inside an async function, and gives a [`Subject`] and whatever has
-/// to live as long.
+/// Each test evaluates `setup` inside an async function. It gives a [`Subject`] and a guard that lives as
+/// long.
 ///
 /// ```ignore
 /// object_backend_suite!(memory, (Subject::new(Arc::new(MemoryBackend::default())), ()));
@@ -174,7 +173,7 @@ pub async fn run_all(subject: &Subject) -> Vec<&'static str> {
             prefix: format!("{}{name}/", subject.prefix),
             ..subject.clone()
         };
-        // In a task of its own, so that a failure ends the case and not the run.
+        // A panic in a task of its own ends the case and not the run.
         let running = tokio::spawn(async move { case(&subject).await });
         if running.await.is_err() {
             failed.push(*name);

@@ -1,4 +1,4 @@
-//! Objects as files.
+//! Buckets in a folder: the conformance suite, links, temporary files, sidecars, rights.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn subject_without_attributes() -> (Subject, TempDir) {
 }
 
 object_backend_suite!(conformance, subject());
-object_backend_suite!(conformance_with_types_beside, subject_without_attributes());
+object_backend_suite!(conformance_with_sidecars, subject_without_attributes());
 
 async fn put(backend: &FsBackend, key: &str, bytes: &[u8]) -> Result<Stored> {
     put_typed(backend, key, bytes, None).await
@@ -63,8 +63,8 @@ async fn content_type(backend: &FsBackend, key: &str) -> Option<String> {
 }
 
 async fn read(found: GetResult) -> Vec<u8> {
-    let pieces: Vec<Bytes> = found.body.try_collect().await.unwrap();
-    pieces.concat()
+    let chunks: Vec<Bytes> = found.body.try_collect().await.unwrap();
+    chunks.concat()
 }
 
 fn kind<T>(result: Result<T>) -> Option<ErrorKind> {
@@ -107,11 +107,7 @@ async fn nothing_outside_the_root_is_reached() {
     for key in ["folder-link/secret", "relative-link/secret"] {
         backend.delete(key).await.unwrap();
     }
-    assert_eq!(
-        files_below(outside.path()),
-        1,
-        "the secret and nothing else"
-    );
+    assert_eq!(files_below(outside.path()), 1, "only the secret is there");
 
     for key in [
         "../secret",
@@ -210,7 +206,7 @@ async fn only_regular_files_are_objects() {
 }
 
 #[tokio::test]
-async fn sweeping_spares_the_living() {
+async fn a_sweep_spares_uploads_in_progress() {
     let (backend, folder) = bucket();
     let mut alive = backend.put("alive", PutOptions::default()).await.unwrap();
     alive.write(Bytes::from(vec![1; 300_000])).await.unwrap();
@@ -229,11 +225,14 @@ async fn sweeping_spares_the_living() {
 }
 
 #[tokio::test]
-async fn a_process_that_was_killed_is_swept() {
+async fn a_sweep_removes_the_files_of_a_killed_process() {
     let (backend, folder) = bucket();
-    let mut upload = backend.put("cut-off", PutOptions::default()).await.unwrap();
+    let mut upload = backend
+        .put("interrupted", PutOptions::default())
+        .await
+        .unwrap();
     upload.write(Bytes::from(vec![1; 300_000])).await.unwrap();
-    // What a SIGKILL leaves: the name stays, the lock goes with the process.
+    // As a SIGKILL leaves it: the name stays, the lock is gone with the process.
     let temp = std::fs::read_dir(folder.path().join(".asset-gateway/tmp"))
         .unwrap()
         .next();
@@ -249,10 +248,10 @@ async fn a_process_that_was_killed_is_swept() {
 #[tokio::test]
 async fn dropped_and_aborted_uploads_leave_no_file() {
     let (backend, folder) = bucket();
-    for pieces in [0, 1, 10] {
+    for chunks in [0, 1, 10] {
         for abort in [false, true] {
             let mut upload = backend.put("a/b/c", PutOptions::default()).await.unwrap();
-            for _ in 0..pieces {
+            for _ in 0..chunks {
                 upload.write(Bytes::from(vec![1; 100_000])).await.unwrap();
             }
             assert_eq!(temps(&folder), 1);
@@ -271,7 +270,7 @@ async fn dropped_and_aborted_uploads_leave_no_file() {
 }
 
 #[tokio::test]
-async fn types_are_kept_or_guessed() {
+async fn content_types_are_stored_or_guessed() {
     let (backend, folder) = bucket();
     put_typed(&backend, "a.txt", b"x", Some("image/webp"))
         .await
@@ -290,7 +289,7 @@ async fn types_are_kept_or_guessed() {
 }
 
 #[tokio::test]
-async fn types_beside_go_with_the_file() {
+async fn a_sidecar_belongs_to_one_state_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let backend = FsBackend::open_without_attributes(folder.path().to_owned()).unwrap();
     let types = folder.path().join(".asset-gateway/types");
@@ -302,13 +301,13 @@ async fn types_beside_go_with_the_file() {
         Some("image/webp")
     );
     assert_eq!(files_below(&types), 1);
-    // Renamed from outside, it is the same file.
+    // Another program renames the file: its identity stays.
     std::fs::rename(folder.path().join("a.txt"), folder.path().join("b.txt")).unwrap();
     assert_eq!(
         content_type(&backend, "b.txt").await.as_deref(),
         Some("image/webp")
     );
-    // Written to from outside, it is another one.
+    // Another program writes to the file: its identity changes.
     std::fs::write(folder.path().join("b.txt"), "changed").unwrap();
     assert_eq!(
         content_type(&backend, "b.txt").await.as_deref(),
@@ -316,7 +315,11 @@ async fn types_beside_go_with_the_file() {
     );
 
     typed("b.txt").await.unwrap();
-    assert_eq!(files_below(&types), 1, "the overwritten file's is gone");
+    assert_eq!(
+        files_below(&types),
+        1,
+        "the sidecar of the overwritten file is gone"
+    );
     backend.delete("b.txt").await.unwrap();
     assert_eq!(files_below(&types), 0);
 }
@@ -331,9 +334,9 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Objects may be served by others, too; what is the gateway's own may not.
+/// Other programs may serve the objects, but not read the gateway's own files.
 #[tokio::test]
-async fn the_own_folders_are_private_and_the_rest_stays_as_it_is() {
+async fn only_the_gateways_own_folders_are_made_private() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("bucket");
     let open = || FsBackend::open_without_attributes(root.clone()).unwrap();
@@ -354,7 +357,7 @@ async fn the_own_folders_are_private_and_the_rest_stays_as_it_is() {
     for (path, expected) in &private {
         assert_eq!(mode(path), *expected, "{}", path.display());
     }
-    // As an earlier version, or a careless restore, has left them.
+    // As an earlier version or a careless restore leaves them.
     for (path, expected) in &private {
         set_mode(path, expected | 0o055);
     }
@@ -376,7 +379,7 @@ async fn the_own_folders_are_private_and_the_rest_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn the_tag_changes_with_the_file() {
+async fn the_entity_tag_changes_with_the_file() {
     let (backend, folder) = bucket();
     let first = put(&backend, "a", b"one").await.unwrap();
     let second = put(&backend, "a", b"two").await.unwrap();
@@ -387,17 +390,17 @@ async fn the_tag_changes_with_the_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_shrinks_is_an_error() {
+async fn a_file_that_shrinks_breaks_the_body() {
     let (backend, folder) = bucket();
     put(&backend, "a", &vec![1; 1_000_000]).await.unwrap();
     let found = get(&backend, "a").await.unwrap();
     std::fs::write(folder.path().join("a"), "short").unwrap();
-    let pieces: Result<Vec<Bytes>> = found.body.try_collect().await;
-    assert_eq!(kind(pieces), Some(ErrorKind::Upstream));
+    let chunks: Result<Vec<Bytes>> = found.body.try_collect().await;
+    assert_eq!(kind(chunks), Some(ErrorKind::Upstream));
 }
 
 #[tokio::test]
-async fn a_root_that_was_made_anew_is_found() {
+async fn a_root_that_was_made_again_is_found() {
     let (backend, folder) = bucket();
     put(&backend, "a", b"x").await.unwrap();
     std::fs::remove_dir_all(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! Object backends: the conformance suite for each, and what is each one's own.
+//! Object backends: the conformance suite for each, and tests of single adapters.
 
 #![allow(clippy::unwrap_used, reason = "in a test it is an assertion")]
 

@@ -1,4 +1,4 @@
-//! Both S3 adapters against a real server that is not ours.
+//! Both S3 adapters against a real SeaweedFS.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::support::s3_settings;
 use crate::support::seaweedfs::Weed;
 
-/// One test for all cases: the server takes seconds to start.
+/// All cases in one test: the server takes seconds to start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn conformance() {
     run(s3_settings).await;
@@ -27,7 +27,7 @@ async fn run(settings: fn(String) -> BucketSettings) {
     let weed = Weed::start().await;
     let backend = open_bucket(&settings(weed.endpoint.clone())).unwrap();
 
-    // Open uploads can be seen at all.
+    // The listing shows an open upload.
     let mut upload = backend.put("open", PutOptions::default()).await.unwrap();
     for _ in 0..18 {
         upload.write(Bytes::from(vec![1; 1 << 20])).await.unwrap();
@@ -38,14 +38,14 @@ async fn run(settings: fn(String) -> BucketSettings) {
 
     let subject = Subject::new(backend).with_gaps(Gaps {
         guesses_unknown_types: true,
-        // Its filer keeps objects in folders.
+        // SeaweedFS keeps objects in the folders of its filer.
         keys_are_paths: true,
         ..Gaps::default()
     });
     let failed = run_all(&subject).await;
     assert!(failed.is_empty(), "failed: {failed:#?}");
 
-    // An upload that was dropped is aborted in the background.
+    // A dropped upload is aborted in the background.
     let mut open = weed.open_uploads().await;
     for _ in 0..50 {
         if open.is_empty() {

@@ -1,8 +1,7 @@
-//! A disk that keeps what was synced. Of the rest it may keep anything.
+//! A model of a disk that keeps what was synced, and any part of the rest.
 //!
-//! A file's bytes and attributes are on disk when the file was synced; a name is on disk when its
-//! folder was. What was not synced is lost or not, each name for itself: file systems promise no
-//! order between two folders.
+//! Bytes and attributes are durable once their file was synced, a name once its folder was. Each name that
+//! was not synced may survive or not: file systems promise no order between two folders.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ pub struct Content {
 struct FileNode {
     now: Content,
     synced: Content,
-    /// What the recorded process saw with `fstat`: inode, and when it was modified (ns).
+    /// Inode and modification time (ns) that the recorded process saw with `fstat`.
     seen: Option<(u64, i128)>,
 }
 
@@ -30,7 +29,7 @@ struct FileNode {
 struct Folder {
     now: BTreeMap<String, Number>,
     synced: BTreeMap<String, Number>,
-    /// Since the last sync, in order; `None`: removed.
+    /// Changes since the last sync, in order; `None` = removed.
     pending: Vec<(String, Option<Number>)>,
 }
 
@@ -40,21 +39,21 @@ enum Node {
     Folder(Folder),
 }
 
-/// A file that is found after the power cut.
+/// A file after a power cut.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Found {
     pub content: Content,
     pub seen: Option<(u64, i128)>,
 }
 
-/// What is found after a power cut: files, and folders (`None`), by their path.
+/// The files and folders (`None`) after a power cut, by path.
 pub type Tree = BTreeMap<PathBuf, Option<Found>>;
 
-/// Which of the names survive that were not synced.
+/// Which names survive that were not synced.
 #[derive(Debug, Clone, Copy)]
 enum Kept {
     None,
-    /// And all bytes: a kill, no power cut.
+    /// All names and all bytes: a kill in place of a power cut.
     Everything,
     Names,
     Only(usize),
@@ -65,14 +64,14 @@ pub struct Disk {
     root: PathBuf,
     nodes: Vec<Node>,
     open: HashMap<i64, Number>,
-    /// Folders whose names matter only all together.
+    /// Folders whose names are kept or lost all together.
     scratch: fn(&Path) -> bool,
     pub acknowledged: Vec<String>,
 }
 
 impl Disk {
-    /// An empty disk for what the process did below `root`. Names in a folder that is `scratch` are
-    /// not tried one by one.
+    /// An empty disk for the calls of a process below `root`. Names in a `scratch` folder are not tried one
+    /// by one.
     pub fn new(root: &Path, scratch: fn(&Path) -> bool) -> Self {
         Self {
             root: root.to_owned(),
@@ -83,7 +82,7 @@ impl Disk {
         }
     }
 
-    /// Does what the process has done. `true` where that changes what a power cut may leave.
+    /// Applies a call of the process. `true` where a power cut may leave something else now.
     pub fn apply(&mut self, call: &Call) -> bool {
         match call.name.as_str() {
             "open" => self.open(call, "AT_FDCWD", 0),
@@ -136,7 +135,7 @@ impl Disk {
                 false
             }
             other => {
-                // None of a file of ours.
+                // Must not change a file of the model.
                 let file = call.arguments[0].parse().ok();
                 let ours = file.is_some_and(|file: i64| self.open.contains_key(&file));
                 assert!(!ours, "{other} is not part of the model");
@@ -152,7 +151,7 @@ impl Disk {
         }
     }
 
-    /// The folder that a path begins at, and the names from there on; `None` where that is not here.
+    /// The folder that a path starts in, and the names from there; `None` outside of the model.
     fn begin(&self, at: &str, path: &str) -> Option<(Number, Vec<String>)> {
         let path = Path::new(path);
         let (begin, names) = if path.is_absolute() {
@@ -173,7 +172,7 @@ impl Disk {
             })
     }
 
-    /// The folder of a path, and the last name.
+    /// The folder of a path, and its last name.
     fn parent(&self, at: &str, path: &str) -> Option<(Number, String)> {
         let (begin, mut names) = self.begin(at, path)?;
         let last = names.pop()?;
@@ -297,7 +296,7 @@ impl Disk {
         true
     }
 
-    /// Remembers inode and time of a file that the process has looked at by its handle.
+    /// Keeps the inode and time of a file that the process has queried by its handle.
     fn look(&mut self, call: &Call) {
         let Some(number) = call.arguments[0]
             .parse()
@@ -328,7 +327,7 @@ impl Disk {
         }
     }
 
-    /// Everything that a power cut at this moment may leave.
+    /// All trees that a power cut at this moment may leave.
     pub fn after_power_cuts(&self) -> Vec<Tree> {
         let mut singles = 0;
         self.walk(Kept::Everything, &mut |path, folder| {

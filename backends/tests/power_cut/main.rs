@@ -1,8 +1,8 @@
-//! The power goes: what was acknowledged is on disk.
+//! Power cuts: acknowledged objects and tokens are on disk.
 //!
-//! A process of its own works on a folder, and strace records its system calls. They are replayed on
-//! a model of a disk that keeps only what was synced, or any of the rest; the power is cut at every
-//! call, and what a start then finds is compared with what had been acknowledged.
+//! strace records the system calls of a process that works on a folder. They are replayed on a model of a
+//! disk that keeps what was synced and any part of the rest. The power is cut after every call, and a
+//! start on the remains must find all that was acknowledged.
 //!
 //! - `objects`: a bucket in a folder, with extended attributes and with sidecar files.
 //! - `tokens`: the embedded store.
@@ -20,23 +20,23 @@ mod trace;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Names the folder to the process that is recorded.
+/// Environment variable with the folder of the recorded process.
 const FOLDER: &str = "POWER_CUT_FOLDER";
 
-/// The folder of the process that is recorded.
+/// The folder of the recorded process.
 fn folder() -> PathBuf {
     let folder = std::env::var_os(FOLDER);
-    folder.expect("only the other tests run this one").into()
+    folder.expect("another test runs this one").into()
 }
 
-/// Tells the recorder that something is acknowledged from now on.
+/// Writes an acknowledgement into the recorded calls.
 fn acknowledge(what: &str) {
     let line = format!("{}{what}\n", trace::ACKNOWLEDGED);
-    // One write, unbuffered.
+    // A single unbuffered write.
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-/// In memory where there is a choice: thousands of folders are made.
+/// A folder in memory where possible: the tests make thousands.
 fn scratch() -> tempfile::TempDir {
     let memory = std::path::Path::new("/dev/shm");
     tempfile::tempdir_in(memory)

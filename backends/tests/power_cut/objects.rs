@@ -1,4 +1,4 @@
-//! A bucket in a folder: an acknowledged object is there, whole and with its type.
+//! A bucket in a folder: an acknowledged object survives whole, with its content type.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use super::disk::{Disk, Found, Tree};
 use super::{acknowledge, folder, scratch, trace};
 
-/// Below the folder that is recorded: the bucket makes its way there itself.
+/// Below the recorded folder. The bucket makes the folders above it.
 const BUCKET: &str = "data/objects";
 
 fn content(key: &str, version: u32) -> Vec<u8> {
@@ -43,14 +43,14 @@ async fn put(backend: &FsBackend, key: &str, version: u32, must_not_exist: bool)
     };
     let mut upload = backend.put(key, options).await.unwrap();
     let body = content(key, version);
-    for piece in body.chunks(5000) {
-        upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
+    for chunk in body.chunks(5000) {
+        upload.write(Bytes::copy_from_slice(chunk)).await.unwrap();
     }
     upload.finish().await.unwrap();
     acknowledge(&format!("{key} {version}"));
 }
 
-/// Uploads side by side into folders that none of them finds, over one another, and over what is there.
+/// Concurrent uploads into missing folders, over one another, and over earlier objects.
 fn work(with_sidecars: bool) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -68,20 +68,20 @@ fn work(with_sidecars: bool) {
         for version in 2..5 {
             put(backend, "a/b/c/one", version, false).await;
         }
-        // What is deleted gives its inode to another object.
+        // Another object may get the inode of the deleted one.
         backend.delete("a/x/three").await.unwrap();
         join_all(["four", "five"].map(|key| put(backend, key, 2, false))).await;
     });
 }
 
 #[test]
-#[ignore = "the process that is recorded"]
+#[ignore = "run by the recording test"]
 fn recorded_with_attributes() {
     work(false);
 }
 
 #[test]
-#[ignore = "the process that is recorded"]
+#[ignore = "run by the recording test"]
 fn recorded_with_sidecars() {
     work(true);
 }
@@ -96,7 +96,7 @@ fn acknowledged_objects_survive_with_sidecars() {
     replay("objects::recorded_with_sidecars", true);
 }
 
-/// Temporary files come and go; a start sweeps what is left of them.
+/// The folder of temporary files: a start sweeps the remaining ones.
 fn is_scratch(folder: &Path) -> bool {
     folder.ends_with(".asset-gateway/tmp")
 }
@@ -162,7 +162,7 @@ fn latest(acknowledged: &[String]) -> BTreeMap<String, u32> {
     latest
 }
 
-/// Starts on what is left, and looks at every object.
+/// Opens the bucket on the remains and checks every object.
 async fn check(
     tree: &Tree,
     acknowledged: &BTreeMap<String, u32>,
@@ -176,7 +176,7 @@ async fn check(
         let at_least = acknowledged.get(key).copied();
         let found = match backend.get(key, &GetOptions::default()).await {
             Ok(found) => found,
-            // It was never acknowledged.
+            // The object was never acknowledged.
             Err(_) if at_least.is_none() => continue,
             Err(error) => return Err(format!("{key} is lost: {error}")),
         };
@@ -195,7 +195,7 @@ async fn check(
     Ok(())
 }
 
-/// Makes the tree as files. Inodes are others than the recorded ones: sidecar files follow them.
+/// Writes the tree as files. Their inodes differ from the recorded ones: sidecar files are renamed.
 fn build(tree: &Tree, root: &Path) {
     let mut inodes = HashMap::new();
     let sidecars = Path::new(BUCKET).join(".asset-gateway/types");
@@ -235,7 +235,7 @@ fn write(target: &Path, found: &Found) -> u64 {
 fn write_sidecar(folder: &Path, path: &Path, bytes: &[u8], inodes: &HashMap<u64, u64>) {
     let name = path.file_name().unwrap().to_str().unwrap();
     let recorded = u64::from_str_radix(name, 16).unwrap();
-    // Of a file that is not there: no matter under which name.
+    // The sidecar of a missing file is left out.
     let Some(inode) = inodes.get(&recorded) else {
         return;
     };

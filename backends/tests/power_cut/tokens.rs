@@ -1,4 +1,4 @@
-//! The embedded store: an acknowledged token is there, with its hits.
+//! The embedded store: an acknowledged token survives, with its hits.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,7 +19,7 @@ use super::disk::{Disk, Tree};
 use super::{acknowledge, folder, scratch, trace};
 
 const STORE: &str = "data/tokens";
-const EACH: u8 = 6;
+const TOKENS_PER_ROUND: u8 = 6;
 
 fn open(root: &Path) -> Stores {
     let path: PathBuf = root.join(STORE);
@@ -27,7 +27,7 @@ fn open(root: &Path) -> Stores {
     open_stores(&settings, QueueLimits::default(), Arc::new(SystemClock)).unwrap()
 }
 
-/// Makes a token, and counts a hit of it.
+/// Creates a token and counts a hit.
 async fn one(store: &dyn TokenStore, number: u8) {
     let id = TokenId([number; 16]);
     let mut record = TokenRecord::new("bucket", "key", Method::Get, 0, u64::MAX / 2);
@@ -48,16 +48,19 @@ async fn one(store: &dyn TokenStore, number: u8) {
 }
 
 #[test]
-#[ignore = "the process that is recorded"]
+#[ignore = "run by the recording test"]
 fn recorded() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let stores = open(&folder());
-        for number in 0..EACH {
+        for number in 0..TOKENS_PER_ROUND {
             one(&*stores.tokens, number).await;
         }
-        join_all((EACH..2 * EACH).map(|number| one(&*stores.tokens, number))).await;
-        // Not closed: the power is cut, not the process ended.
+        join_all(
+            (TOKENS_PER_ROUND..2 * TOKENS_PER_ROUND).map(|number| one(&*stores.tokens, number)),
+        )
+        .await;
+        // The store is not closed: the power is cut.
         std::mem::forget(stores);
     });
 }
@@ -69,9 +72,9 @@ fn acknowledged_tokens_and_hits_survive() {
     let mut disk = Disk::new(recorded.path(), |_| false);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut seen = HashSet::new();
-    let mut looked_at = 0;
+    let mut cuts = 0;
     for call in &calls {
-        // Bytes that come and go between two syncs are as good as not there.
+        // Bytes that were not synced need no cut of their own.
         let matters = disk.apply(call) && !matches!(call.name.as_str(), "pwrite64");
         if !matters || disk.acknowledged.is_empty() {
             continue;
@@ -80,13 +83,13 @@ fn acknowledged_tokens_and_hits_survive() {
             let mut hasher = DefaultHasher::new();
             (&tree, &disk.acknowledged).hash(&mut hasher);
             if seen.insert(hasher.finish()) {
-                looked_at += 1;
+                cuts += 1;
                 runtime.block_on(check(&tree, &disk.acknowledged));
             }
         }
     }
-    assert_eq!(disk.acknowledged.len(), 4 * usize::from(EACH));
-    assert!(looked_at >= 4 * usize::from(EACH), "{looked_at}");
+    assert_eq!(disk.acknowledged.len(), 4 * usize::from(TOKENS_PER_ROUND));
+    assert!(cuts >= 4 * usize::from(TOKENS_PER_ROUND), "{cuts}");
 }
 
 async fn check(tree: &Tree, acknowledged: &[String]) {

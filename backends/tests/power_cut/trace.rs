@@ -1,27 +1,27 @@
-//! strace's log as a list of calls.
+//! Records a process with strace and parses the log into calls.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 
-/// What a line on standard error begins with that acknowledges something.
+/// Prefix of a line on standard error that acknowledges something.
 pub const ACKNOWLEDGED: &str = "acknowledged: ";
 
 const CALLS: &str = "?open,openat,openat2,close,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,\
     unlink,unlinkat,write,writev,pwrite64,ftruncate,fallocate,fsync,fdatasync,fsetxattr,\
     fremovexattr,statx,fstat";
 
-/// A call that succeeded.
+/// A successful system call.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub name: String,
-    /// As strace writes them; strings are in quotes and hexadecimal.
+    /// As strace prints them: strings are quoted and hexadecimal.
     pub arguments: Vec<String>,
     pub result: i64,
 }
 
 impl Call {
-    /// The string of an argument.
+    /// The bytes of a string argument.
     pub fn bytes(&self, index: usize) -> Vec<u8> {
         unquoted(&self.arguments[index])
     }
@@ -77,10 +77,10 @@ fn parse(log: &str) -> Vec<Call> {
         };
         let text = text.trim_start();
         if let Some(begun) = text.strip_suffix("<unfinished ...>") {
-            // What is said is heard from its beginning on, and a handle's number is free for another
-            // thread before its closing ends. What else is done is done at its end.
-            let is_said = begun.starts_with("write(") && begun.contains(acknowledged);
-            if is_said || begun.starts_with("close(") {
+            // An acknowledgement counts from its beginning, and another thread may get a handle's
+            // number before close returns. Other calls count when they end.
+            let is_acknowledgement = begun.starts_with("write(") && begun.contains(acknowledged);
+            if is_acknowledgement || begun.starts_with("close(") {
                 calls.extend(call(&format!("{}) = 0", begun.trim_end())));
             } else {
                 unfinished.insert(process, begun.trim_end().to_owned());
@@ -99,7 +99,7 @@ fn parse(log: &str) -> Vec<Call> {
     calls
 }
 
-/// A finished call, if it succeeded.
+/// Parses a finished call; `None` where it failed.
 fn call(text: &str) -> Option<Call> {
     let (name, rest) = text.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
@@ -112,7 +112,7 @@ fn call(text: &str) -> Option<Call> {
     })
 }
 
-/// At the commas that are outside of quotes and brackets.
+/// Splits at the commas outside of quotes and brackets.
 fn split(arguments: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let (mut depth, mut in_quotes) = (0, false);

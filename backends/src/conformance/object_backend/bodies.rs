@@ -1,4 +1,4 @@
-//! Bytes in, bytes out.
+//! Bodies and metadata come back as they were stored.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -42,7 +42,7 @@ pub async fn round_trip_keeps_bytes_and_type(subject: &Subject) {
 
 pub async fn codings_and_languages_come_back(subject: &Subject) {
     let keeps = subject.backend.capabilities();
-    // One request, and parts.
+    // A single request, and a multipart upload.
     for length in [10, 17 * MIB] {
         let key = subject.key(&format!("style-{length}.css"));
         let options = PutOptions {
@@ -73,7 +73,7 @@ pub async fn codings_and_languages_come_back(subject: &Subject) {
     }
 }
 
-pub async fn an_object_without_a_type_is_of_an_unknown_one(subject: &Subject) {
+pub async fn an_object_without_a_type_has_the_unknown_type(subject: &Subject) {
     for length in [10, 17 * MIB] {
         let ending = if subject.gaps.guesses_unknown_types {
             ""
@@ -99,7 +99,7 @@ pub async fn an_empty_object_is_an_object(subject: &Subject) {
     assert_eq!(read(found).await.len(), 0);
 }
 
-pub async fn a_small_object_comes_whole(subject: &Subject) {
+pub async fn a_small_object_is_read_whole(subject: &Subject) {
     for length in [1, 65_535, 65_536, 65_537] {
         let key = subject.key(&format!("small-{length}"));
         let bytes = pattern(length, 2);
@@ -108,12 +108,12 @@ pub async fn a_small_object_comes_whole(subject: &Subject) {
     }
 }
 
-pub async fn many_pieces_of_unknown_length(subject: &Subject) {
+pub async fn an_upload_of_unknown_length_in_many_chunks(subject: &Subject) {
     let key = subject.key("unknown");
     let bytes = pattern(20 * MIB + 3, 3);
     let upload = subject.backend.put(&key, PutOptions::default()).await;
     let mut upload = upload.expect("an upload begins");
-    write_in_pieces(&mut upload, &bytes, 77_777).await;
+    write_in_chunks(&mut upload, &bytes, 77_777).await;
     let stored = upload.finish().await.expect("the object is stored");
     assert_eq!(stored.size, bytes.len() as u64);
     let found = get(subject, &key).await;
@@ -121,8 +121,8 @@ pub async fn many_pieces_of_unknown_length(subject: &Subject) {
     assert_same(&read(found).await, &bytes);
 }
 
-pub async fn many_pieces_of_known_length(subject: &Subject) {
-    // As long as two parts of the usual size: there is no short last one.
+pub async fn an_upload_of_known_length_in_many_chunks(subject: &Subject) {
+    // 16 MiB are two full parts without a short last one.
     for length in [16 * MIB, 17 * MIB] {
         let key = subject.key(&format!("known-{length}"));
         let bytes = pattern(length, 4);
@@ -133,7 +133,7 @@ pub async fn many_pieces_of_known_length(subject: &Subject) {
         };
         let upload = subject.backend.put(&key, options).await;
         let mut upload = upload.expect("an upload begins");
-        write_in_pieces(&mut upload, &bytes, MIB).await;
+        write_in_chunks(&mut upload, &bytes, MIB).await;
         let stored = upload.finish().await.expect("the object is stored");
         assert_eq!(stored.size, length as u64);
         let found = get(subject, &key).await;
@@ -148,14 +148,14 @@ pub async fn a_reader_in_progress_sees_one_version(subject: &Subject) {
     put(subject, &key, &old).await;
     let mut body = get(subject, &key).await.body;
     let mut seen = BytesMut::new();
-    let first = body.next().await.expect("a first piece").expect("of bytes");
+    let first = body.next().await.expect("a first chunk").expect("of bytes");
     seen.extend_from_slice(&first);
     put(subject, &key, &new).await;
-    // The whole old one, or an error; never some of each.
+    // All of the old object, or an error; never bytes of both.
     let mut whole = true;
-    while let Some(piece) = body.next().await {
-        match piece {
-            Ok(piece) => seen.extend_from_slice(&piece),
+    while let Some(chunk) = body.next().await {
+        match chunk {
+            Ok(chunk) => seen.extend_from_slice(&chunk),
             Err(_) => {
                 whole = false;
                 break;
@@ -165,7 +165,7 @@ pub async fn a_reader_in_progress_sees_one_version(subject: &Subject) {
     assert_same(&seen.clone().freeze(), &old.slice(..seen.len()));
     assert!(
         !whole || seen.len() == old.len(),
-        "cut short without a word"
+        "the body ended early without an error"
     );
     assert_same(&read(get(subject, &key).await).await, &new);
 }

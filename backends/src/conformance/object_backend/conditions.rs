@@ -1,4 +1,4 @@
-//! RFC 9110 §13: conditional requests.
+//! Conditional requests (RFC 9110 §13).
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ const FAILED: Option<ErrorKind> = Some(ErrorKind::PreconditionFailed);
 const FRESH: Option<ErrorKind> = Some(ErrorKind::NotModified);
 const HOLDS: Option<ErrorKind> = None;
 
-/// An object and what to ask about it.
+/// A stored object with its validators.
 struct Known {
     key: String,
     etag: String,
@@ -116,8 +116,7 @@ async fn assert_on_get(
 ) {
     for (conditions, expected) in cases {
         let found = known.on_get(subject, &conditions).await;
-        // Lists and `*` the adapter may well judge itself; what it has to leave to storage it can
-        // only pass on.
+        // The adapter evaluates lists and `*` itself, and leaves other conditions to storage.
         if subject.gaps.ignores_get_conditions && found == HOLDS {
             continue;
         }
@@ -148,13 +147,13 @@ pub async fn conditions_on_head(subject: &Subject) {
     }
 }
 
-pub async fn tags_go_before_dates_and_preconditions_before_freshness(subject: &Subject) {
+pub async fn tags_take_precedence_over_dates_and_preconditions_over_freshness(subject: &Subject) {
     let known = known(subject).await;
     let this = Some(format!("\"{}\"", known.etag));
     let other = Some("\"other\"".to_owned());
     let early = Some(known.modified - HOUR);
     let cases = vec![
-        // If-Match holds: If-Unmodified-Since is not looked at.
+        // If-Match holds: If-Unmodified-Since is ignored.
         (
             Conditions {
                 if_match: this.clone(),
@@ -163,7 +162,7 @@ pub async fn tags_go_before_dates_and_preconditions_before_freshness(subject: &S
             },
             HOLDS,
         ),
-        // If-None-Match holds: If-Modified-Since is not looked at.
+        // If-None-Match holds: If-Modified-Since is ignored.
         (
             Conditions {
                 if_none_match: other.clone(),
@@ -204,7 +203,7 @@ pub async fn tags_go_before_dates_and_preconditions_before_freshness(subject: &S
     assert_on_get(subject, &known, cases).await;
 }
 
-pub async fn conditions_go_before_the_range(subject: &Subject) {
+pub async fn conditions_are_evaluated_before_the_range(subject: &Subject) {
     let known = known(subject).await;
     let beyond = ByteRange::From {
         first: 5000,

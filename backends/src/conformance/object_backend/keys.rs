@@ -1,4 +1,4 @@
-//! Names of objects.
+//! Keys: any character, similar ones, those that a backend refuses.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use super::tools::*;
 use crate::error::ErrorKind;
 use crate::object_backend::{GetOptions, PutOptions};
 
-pub async fn keys_of_any_character(subject: &Subject) {
+pub async fn keys_may_hold_any_character(subject: &Subject) {
     for name in [
         "plain.txt",
         "with space/and  two.txt",
@@ -38,7 +38,7 @@ pub async fn keys_of_any_character(subject: &Subject) {
     }
 }
 
-pub async fn keys_are_told_apart(subject: &Subject) {
+pub async fn similar_keys_name_different_objects(subject: &Subject) {
     let names = ["x y", "x+y", "x%20y", "x%2By", "X y", "x/y", "x%2Fy", "x?y"];
     for name in names {
         let key = subject.key(name);
@@ -50,7 +50,7 @@ pub async fn keys_are_told_apart(subject: &Subject) {
     }
 }
 
-/// Keys that some backend cannot hold.
+/// Keys that some backends cannot hold.
 fn doubtful_keys() -> Vec<String> {
     let of_bytes = |bytes: usize| {
         let mut key = format!("{}/", "n".repeat(199)).repeat(bytes / 200 + 1);
@@ -117,12 +117,12 @@ pub async fn deleting_is_idempotent(subject: &Subject) {
     subject.backend.delete(&key).await.expect("nothing to do");
 }
 
-pub async fn what_is_missing_is_not_found(subject: &Subject) {
+pub async fn a_missing_object_is_not_found(subject: &Subject) {
     assert_missing(subject, &subject.key("missing")).await;
     assert_missing(subject, &subject.key("missing/below")).await;
     let key = subject.key("there");
     put(subject, &key, &pattern(100, 51)).await;
-    // Below an object, and what would be its folder.
+    // A key below an object, and the folder of an object.
     assert_missing(subject, &format!("{key}/below")).await;
     put(subject, &subject.key("folder/there"), &pattern(100, 52)).await;
     if subject.gaps.breaks_on_folders {
@@ -138,7 +138,7 @@ pub async fn what_is_missing_is_not_found(subject: &Subject) {
     );
 }
 
-pub async fn ping_answers(subject: &Subject) {
+pub async fn ping_and_sweep_succeed(subject: &Subject) {
     subject.backend.ping().await.expect("storage is there");
     subject.backend.sweep().await.expect("nothing to sweep");
 }

@@ -1,4 +1,4 @@
-//! RFC 9110 §14: parts of an object.
+//! Range requests (RFC 9110 §14).
 
 use std::ops::Range;
 
@@ -34,7 +34,7 @@ async fn assert_range(subject: &Subject, size: usize, range: ByteRange, expected
     assert_eq!(
         found.meta.size,
         Some(size as u64),
-        "size of the whole, {range:?}"
+        "size of the object, {range:?}"
     );
     assert_eq!(found.content_length(), Some(expected.end - expected.start));
     let all = pattern(size, 10);
@@ -110,7 +110,7 @@ pub async fn ranges_of_a_large_object(subject: &Subject) {
     let end = size as u64;
     let middle = 8 * MIB as u64;
     for (range, expected) in [
-        // Across the border of two parts.
+        // Across the boundary of two parts.
         (
             between(middle - 70_000, middle + 69_999),
             middle - 70_000..middle + 70_000,

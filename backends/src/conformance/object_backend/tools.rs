@@ -1,4 +1,4 @@
-//! What the cases share.
+//! Helpers of the cases: write, read, compare.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
@@ -11,7 +11,7 @@ use crate::object_backend::{
 
 pub const MIB: usize = 1024 * 1024;
 
-/// Bytes that differ at every place of any size that matters.
+/// Pseudo-random bytes, so that no two ranges are equal.
 pub fn pattern(length: usize, seed: u32) -> Bytes {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     let mut bytes = BytesMut::with_capacity(length + 4);
@@ -25,11 +25,11 @@ pub fn pattern(length: usize, seed: u32) -> Bytes {
     bytes.freeze()
 }
 
-pub async fn write_in_pieces(upload: &mut Box<dyn Upload>, bytes: &Bytes, piece: usize) {
+pub async fn write_in_chunks(upload: &mut Box<dyn Upload>, bytes: &Bytes, chunk: usize) {
     let mut rest = bytes.clone();
     while !rest.is_empty() {
-        let next = rest.split_to(piece.min(rest.len()));
-        upload.write(next).await.expect("a piece is taken");
+        let next = rest.split_to(chunk.min(rest.len()));
+        upload.write(next).await.expect("a chunk is written");
     }
 }
 
@@ -79,16 +79,16 @@ pub fn conditional(conditions: Conditions) -> GetOptions {
     }
 }
 
-/// The whole body; it has the length that was promised.
+/// Reads the whole body and checks its length against the announced one.
 pub async fn read(result: GetResult) -> Bytes {
-    let promised = result.content_length();
+    let announced = result.content_length();
     let mut bytes = BytesMut::new();
     let mut body = result.body;
-    while let Some(piece) = body.try_next().await.expect("the body ends well") {
-        assert!(!piece.is_empty(), "a piece without bytes");
-        bytes.extend_from_slice(&piece);
+    while let Some(chunk) = body.try_next().await.expect("the body ends well") {
+        assert!(!chunk.is_empty(), "an empty chunk");
+        bytes.extend_from_slice(&chunk);
     }
-    assert_eq!(Some(bytes.len() as u64), promised, "bytes of the body");
+    assert_eq!(Some(bytes.len() as u64), announced, "bytes of the body");
     bytes.freeze()
 }
 
@@ -96,7 +96,6 @@ pub fn kind<T>(result: Result<T>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind)
 }
 
-/// `Ok` where nothing is there.
 pub async fn assert_missing(subject: &Subject, key: &str) {
     let head = subject.backend.head(key, &GetOptions::default()).await;
     assert_eq!(kind(head), Some(ErrorKind::NotFound), "head of {key}");
@@ -104,7 +103,7 @@ pub async fn assert_missing(subject: &Subject, key: &str) {
     assert_eq!(kind(get), Some(ErrorKind::NotFound), "get of {key}");
 }
 
-/// Without dumping megabytes where they differ.
+/// As `assert_eq!`, without printing megabytes.
 pub fn assert_same(found: &Bytes, expected: &Bytes) {
     assert_eq!(found.len(), expected.len(), "length");
     let differs = found.iter().zip(expected).position(|(a, b)| a != b);

@@ -1,4 +1,4 @@
-//! An upload is all or nothing.
+//! Uploads become visible whole or not at all; fences and recovery.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ pub async fn nothing_is_visible_before_finish(subject: &Subject) {
         let bytes = pattern(length, 40);
         let upload = subject.backend.put(&key, PutOptions::default()).await;
         let mut upload = upload.expect("an upload begins");
-        write_in_pieces(&mut upload, &bytes, 100_000).await;
+        write_in_chunks(&mut upload, &bytes, 100_000).await;
         assert_missing(subject, &key).await;
         upload.finish().await.expect("the object is stored");
         assert_same(&read(get(subject, &key).await).await, &bytes);
@@ -31,14 +31,14 @@ pub async fn abort_leaves_nothing(subject: &Subject) {
         let key = subject.key(&format!("aborted-{length}"));
         let upload = subject.backend.put(&key, PutOptions::default()).await;
         let mut upload = upload.expect("an upload begins");
-        write_in_pieces(&mut upload, &pattern(length, 41), 100_000).await;
-        upload.abort().await.expect("the upload is given up");
+        write_in_chunks(&mut upload, &pattern(length, 41), 100_000).await;
+        upload.abort().await.expect("the upload is aborted");
         assert_missing(subject, &key).await;
     }
     let key = subject.key("aborted-at-once");
     let upload = subject.backend.put(&key, PutOptions::default()).await;
     let upload = upload.expect("an upload begins");
-    upload.abort().await.expect("the upload is given up");
+    upload.abort().await.expect("the upload is aborted");
     assert_missing(subject, &key).await;
 }
 
@@ -49,9 +49,9 @@ pub async fn abort_leaves_the_old_object(subject: &Subject) {
     for length in LENGTHS {
         let upload = subject.backend.put(&key, PutOptions::default()).await;
         let mut upload = upload.expect("an upload begins");
-        write_in_pieces(&mut upload, &pattern(length, 43), 100_000).await;
+        write_in_chunks(&mut upload, &pattern(length, 43), 100_000).await;
         assert_same(&read(get(subject, &key).await).await, &old);
-        upload.abort().await.expect("the upload is given up");
+        upload.abort().await.expect("the upload is aborted");
         assert_same(&read(get(subject, &key).await).await, &old);
     }
 }
@@ -61,13 +61,13 @@ pub async fn a_dropped_upload_leaves_nothing(subject: &Subject) {
         let key = subject.key(&format!("dropped-{length}"));
         let upload = subject.backend.put(&key, PutOptions::default()).await;
         let mut upload = upload.expect("an upload begins");
-        write_in_pieces(&mut upload, &pattern(length, 44), 100_000).await;
+        write_in_chunks(&mut upload, &pattern(length, 44), 100_000).await;
         drop(upload);
         assert_missing(subject, &key).await;
     }
 }
 
-/// Remembers what it is told, or refuses to.
+/// Keeps the recorded ids, or refuses to record.
 #[derive(Debug, Default)]
 struct Recorded {
     references: Mutex<Vec<String>>,
@@ -79,7 +79,7 @@ impl Recorder for Recorded {
     async fn record(&self, reference: &str) -> Result<()> {
         self.references.lock().push(reference.to_owned());
         match self.refuses {
-            true => Err(BackendError::new(ErrorKind::Unavailable, "told to")),
+            true => Err(BackendError::new(ErrorKind::Unavailable, "record")),
             false => Ok(()),
         }
     }
@@ -95,21 +95,21 @@ async fn begin(subject: &Subject, key: &str, recorder: &Arc<Recorded>) -> Box<dy
     upload.expect("an upload begins")
 }
 
-/// As whoever comes after a writer that died. What goes in one request has no reference, and some
-/// backends have none at all.
-pub async fn an_upload_in_parts_is_aborted_by_its_reference(subject: &Subject) {
+/// As the recovery of an upload whose writer died. A single request has no upload id, and some backends
+/// have none at all.
+pub async fn a_multipart_upload_is_aborted_by_its_id(subject: &Subject) {
     let key = subject.key("left-in-parts");
     let recorder = Arc::<Recorded>::default();
     let mut small = begin(subject, &key, &recorder).await;
-    write_in_pieces(&mut small, &pattern(1000, 45), 100_000).await;
+    write_in_chunks(&mut small, &pattern(1000, 45), 100_000).await;
     small.finish().await.expect("the object is stored");
     assert!(recorder.references.lock().is_empty());
 
     let mut large = begin(subject, &key, &recorder).await;
-    write_in_pieces(&mut large, &pattern(17 * MIB, 46), 100_000).await;
+    write_in_chunks(&mut large, &pattern(17 * MIB, 46), 100_000).await;
     let references = recorder.references.lock().clone();
     let Some(reference) = references.first() else {
-        large.abort().await.expect("the upload is given up");
+        large.abort().await.expect("the upload is aborted");
         return;
     };
     assert_eq!(references.len(), 1);
@@ -117,13 +117,13 @@ pub async fn an_upload_in_parts_is_aborted_by_its_reference(subject: &Subject) {
     aborted.expect("aborted");
     if !subject.gaps.refuses_unknown_uploads {
         let again = subject.backend.abort_upload(&key, reference).await;
-        again.expect("aborting what is gone is a success");
+        again.expect("aborting an upload that is gone is a success");
     }
     assert!(large.finish().await.is_err(), "its parts are gone");
     assert_same(&read(get(subject, &key).await).await, &pattern(1000, 45));
 }
 
-pub async fn a_reference_that_cannot_be_recorded_ends_the_upload(subject: &Subject) {
+pub async fn an_upload_whose_id_cannot_be_recorded_fails(subject: &Subject) {
     let key = subject.key("not-recorded");
     let recorder = Arc::new(Recorded {
         refuses: true,
@@ -132,8 +132,8 @@ pub async fn a_reference_that_cannot_be_recorded_ends_the_upload(subject: &Subje
     let mut upload = begin(subject, &key, &recorder).await;
     let bytes = pattern(17 * MIB, 47);
     let mut failed = false;
-    for piece in bytes.chunks(MIB) {
-        failed = failed || upload.write(bytes.slice_ref(piece)).await.is_err();
+    for chunk in bytes.chunks(MIB) {
+        failed = failed || upload.write(bytes.slice_ref(chunk)).await.is_err();
     }
     let has_references = !recorder.references.lock().is_empty();
     let finished = upload.finish().await;
@@ -152,9 +152,9 @@ impl Fence for Switch {
     }
 }
 
-/// Before the first byte, in the middle, and just before the end; where something was there and where
-/// nothing was; with a known length and without.
-pub async fn a_fence_that_is_past_keeps_the_object_invisible(subject: &Subject) {
+/// The fence passes before the first byte, in the middle, and just before the end; with and without an
+/// earlier object; with and without a known length.
+pub async fn a_past_fence_keeps_the_object_invisible(subject: &Subject) {
     for length in LENGTHS {
         for (is_known, must_not_exist) in [(false, false), (true, true)] {
             let key = subject.key(&format!("fenced-{length}-{is_known}"));
@@ -173,15 +173,15 @@ pub async fn a_fence_that_is_past_keeps_the_object_invisible(subject: &Subject) 
                 };
                 let upload = subject.backend.put(&key, options).await;
                 let mut upload = upload.expect("an upload begins");
-                let piece_length = length.div_ceil(8);
+                let chunk_length = length.div_ceil(8);
                 let mut failed = false;
-                for (n, piece) in bytes.chunks(piece_length).enumerate() {
-                    fence.0.store(n * piece_length >= after, Ordering::SeqCst);
-                    failed = failed || upload.write(bytes.slice_ref(piece)).await.is_err();
+                for (n, chunk) in bytes.chunks(chunk_length).enumerate() {
+                    fence.0.store(n * chunk_length >= after, Ordering::SeqCst);
+                    failed = failed || upload.write(bytes.slice_ref(chunk)).await.is_err();
                 }
                 fence.0.store(true, Ordering::SeqCst);
                 let finished = upload.finish().await;
-                assert!(failed || finished.is_err(), "{key}: it is visible");
+                assert!(failed || finished.is_err(), "{key}: the object is visible");
                 if must_not_exist {
                     assert_missing(subject, &key).await;
                 } else {
@@ -192,9 +192,9 @@ pub async fn a_fence_that_is_past_keeps_the_object_invisible(subject: &Subject) 
     }
 }
 
-/// As whoever settles the upload of a writer that is stopped. Storage that has no means for it says
-/// nothing, and its writer's own fence is all that there is.
-pub async fn an_upload_that_is_fenced_off_stays_invisible(subject: &Subject) {
+/// As the recovery of an upload whose writer is paused. Where storage cannot fence off, only the writer's
+/// own fence protects.
+pub async fn a_fenced_off_upload_stays_invisible(subject: &Subject) {
     let key = subject.key("fenced-off");
     let marked = |marker: &str| PutOptions {
         marker: Some(marker.to_owned()),
@@ -202,20 +202,20 @@ pub async fn an_upload_that_is_fenced_off_stays_invisible(subject: &Subject) {
     };
     let upload = subject.backend.put(&key, marked("5f0c")).await;
     let mut upload = upload.expect("an upload begins");
-    write_in_pieces(&mut upload, &pattern(1000, 52), 100_000).await;
-    // One more writes, whom nobody means.
+    write_in_chunks(&mut upload, &pattern(1000, 52), 100_000).await;
+    // Another upload, which is not fenced off.
     let other = subject.backend.put(&key, marked("5f0d")).await;
     let mut other = other.expect("an upload begins");
-    write_in_pieces(&mut other, &pattern(1000, 53), 100_000).await;
+    write_in_chunks(&mut other, &pattern(1000, 53), 100_000).await;
     for marker in ["5f0c", "5f0c", "unknown", "../../x"] {
         let fenced_off = subject.backend.fence_off(marker).await;
-        fenced_off.expect("what is not there is a success");
+        fenced_off.expect("fencing off an unknown marker is a success");
     }
     if subject.backend.capabilities().fences_off {
-        assert!(upload.finish().await.is_err(), "it is visible");
+        assert!(upload.finish().await.is_err(), "the object is visible");
         assert_missing(subject, &key).await;
     } else {
-        upload.abort().await.expect("the upload is given up");
+        upload.abort().await.expect("the upload is aborted");
     }
     other.finish().await.expect("the object is stored");
     assert_same(&read(get(subject, &key).await).await, &pattern(1000, 53));

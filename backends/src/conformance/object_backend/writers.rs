@@ -1,4 +1,4 @@
-//! Who may write, and who was there first.
+//! Overwriting, exclusive creation, markers.
 
 use futures_util::future::join_all;
 

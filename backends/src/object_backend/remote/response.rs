@@ -136,7 +136,7 @@ impl ObjectResponse {
         let headers = self.response.headers();
         let header = single(headers, &CONTENT_RANGE);
         let Some(received) = header.and_then(ContentRange::parse) else {
-            let what = "206 was answered without a readable Content-Range";
+            let what = "206 was answered without a readable range";
             return Err(self.invalid(what));
         };
         if !received.answers(asked) {
@@ -147,7 +147,7 @@ impl ObjectResponse {
         let carried = received.span.end - received.span.start;
         if content_length(headers).is_some_and(|length| length != carried) {
             return Err(self.invalid(format!(
-                "Content-Length differs from Content-Range: {received:?}"
+                "the body has another length than its range: {received:?}"
             )));
         }
         Ok((Some(received.span), received.total))

@@ -1,4 +1,4 @@
-//! Keys in a file that is written anew while requests go on.
+//! A credentials file that another program rewrites while requests go on.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,31 +33,31 @@ fn settings(server: &S3sServer, path: &Path) -> BucketSettings {
     }
 }
 
-async fn look(backend: &Arc<dyn ObjectBackend>) -> Result<(), BackendError> {
+async fn send_head(backend: &Arc<dyn ObjectBackend>) -> Result<(), BackendError> {
     let options = GetOptions::default();
     backend.head("k", &options).await.map(drop)
 }
 
-/// Asks until the server takes the keys: those of a file that was just written.
-async fn until_taken(backend: &Arc<dyn ObjectBackend>) {
+/// Sends requests until the server accepts the keys of the rewritten file.
+async fn wait_until_accepted(backend: &Arc<dyn ObjectBackend>) {
     let began = Instant::now();
-    while let Err(error) = look(backend).await {
+    while let Err(error) = send_head(backend).await {
         assert!(began.elapsed() < Duration::from_secs(20), "{error}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Longer than a file is trusted.
-async fn past_the_next_reading(backend: &Arc<dyn ObjectBackend>) {
+/// Waits until the file was read again.
+async fn wait_for_next_reading(backend: &Arc<dyn ObjectBackend>) {
     tokio::time::sleep(Duration::from_millis(1200)).await;
     for _ in 0..3 {
-        look(backend).await.unwrap();
+        send_head(backend).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_keys_are_taken_while_requests_go_on() {
+async fn rotated_keys_are_taken_while_requests_go_on() {
     let server = S3sServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
@@ -67,39 +67,39 @@ async fn new_keys_are_taken_while_requests_go_on() {
     upload.write(Bytes::from("content")).await.unwrap();
     upload.finish().await.unwrap();
 
-    // Old and new keys hold for a while, as when somebody rotates them: nobody sees anything.
+    // During a rotation the server accepts old and new keys: no request fails.
     server.allow("new-access-key", "new-secret-key");
     let stop = Arc::new(AtomicBool::new(false));
     let (others, stopped) = (Arc::clone(&backend), Arc::clone(&stop));
     let going_on = tokio::spawn(async move {
         while !stopped.load(Relaxed) {
-            look(&others).await.unwrap();
+            send_head(&others).await.unwrap();
         }
     });
     write(&path, "new-access-key", "new-secret-key");
-    past_the_next_reading(&backend).await;
+    wait_for_next_reading(&backend).await;
     server.forbid(ACCESS_KEY);
-    past_the_next_reading(&backend).await;
+    wait_for_next_reading(&backend).await;
 
-    // A file that is broken, or gone, changes nothing.
+    // A broken or missing file changes nothing.
     std::fs::write(&path, "[gateway]\nnew-secret-key").unwrap();
-    past_the_next_reading(&backend).await;
+    wait_for_next_reading(&backend).await;
     std::fs::remove_file(&path).unwrap();
-    past_the_next_reading(&backend).await;
+    wait_for_next_reading(&backend).await;
     stop.store(true, Relaxed);
     going_on.await.unwrap();
 
-    // Nor is it given up for good.
+    // The file is still read afterwards.
     server.allow("last-access-key", "last-secret-key");
     server.forbid("new-access-key");
-    let refused = look(&backend).await.unwrap_err().to_string();
+    let refused = send_head(&backend).await.unwrap_err().to_string();
     assert!(!refused.contains("new-"), "{refused}");
     write(&path, "last-access-key", "last-secret-key");
-    until_taken(&backend).await;
+    wait_until_accepted(&backend).await;
 }
 
 #[tokio::test]
-async fn a_file_that_gives_no_keys_is_refused_at_the_start() {
+async fn a_credentials_file_without_keys_is_refused_at_start() {
     let server = S3sServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");

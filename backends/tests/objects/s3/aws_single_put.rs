@@ -1,4 +1,4 @@
-//! Uploads of a known length through aws-sdk-s3: one request that streams.
+//! Uploads of a known length through aws-sdk-s3: one PUT request that streams.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -21,14 +21,14 @@ async fn start() -> (Arc<dyn ObjectBackend>, S3sServer) {
     (backend, server)
 }
 
-/// A mebibyte that is counted for as long as anybody holds it.
+/// A mebibyte that counts as held until it is dropped.
 struct Counted {
     bytes: Vec<u8>,
     held: Arc<AtomicUsize>,
 }
 
 impl Counted {
-    fn piece(held: &Arc<AtomicUsize>, value: u8) -> Bytes {
+    fn chunk(held: &Arc<AtomicUsize>, value: u8) -> Bytes {
         held.fetch_add(1, Relaxed);
         Bytes::from_owner(Self {
             bytes: vec![value; MIB],
@@ -50,13 +50,13 @@ impl Drop for Counted {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bytes_go_through_and_do_not_gather() {
+async fn an_upload_of_known_length_streams_without_buffering() {
     let (backend, server) = start().await;
     let mut upload = backend.put("k", of_length(64 * MIB)).await.unwrap();
     let held = Arc::new(AtomicUsize::new(0));
     let mut most = 0;
     for value in 0..64 {
-        upload.write(Counted::piece(&held, value)).await.unwrap();
+        upload.write(Counted::chunk(&held, value)).await.unwrap();
         most = most.max(held.load(Relaxed));
     }
     let requests = server.take_requests();
@@ -75,16 +75,16 @@ async fn bytes_go_through_and_do_not_gather() {
     assert!(
         file.chunks(MIB)
             .enumerate()
-            .all(|(place, piece)| { piece.iter().all(|byte| usize::from(*byte) == place) })
+            .all(|(place, chunk)| { chunk.iter().all(|byte| usize::from(*byte) == place) })
     );
 }
 
 #[tokio::test]
 async fn another_length_than_announced_is_refused() {
     let (backend, server) = start().await;
-    for pieces in [0, 1, 2] {
+    for chunks in [0, 1, 2] {
         let mut upload = backend.put("k", of_length(3 * MIB)).await.unwrap();
-        for _ in 0..pieces {
+        for _ in 0..chunks {
             upload.write(Bytes::from(vec![1; MIB])).await.unwrap();
         }
         let short = upload.finish().await;
@@ -99,7 +99,7 @@ async fn another_length_than_announced_is_refused() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_twice() {
+async fn a_single_put_is_not_repeated() {
     let (backend, server) = start().await;
     for length in [1, 3] {
         server.fail_next(1);

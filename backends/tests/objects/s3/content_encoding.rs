@@ -1,4 +1,4 @@
-//! What storage says of an object's codings.
+//! `Content-Encoding` of storage, with and without the framing of S3 clients.
 
 use asset_gateway_backends::object_backend::GetOptions;
 use asset_gateway_backends::open::open_bucket;
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::Settings;
 
-/// Says of every object that it is five bytes in these codings.
+/// Answers every request with an object of five bytes and these codings.
 async fn start_storage(codings: &'static str) -> String {
     crate::support::install_crypto();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

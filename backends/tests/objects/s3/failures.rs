@@ -1,4 +1,4 @@
-//! Uploads that end badly, and storage that refuses or is away.
+//! Failed multipart uploads, refused credentials, unreachable storage.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Settings, assert_names_no_secret, put, subject};
 use crate::support::keys;
 use crate::support::s3s_server::S3sServer;
 
-/// What is aborted in the background.
+/// Waits: a dropped upload is aborted in the background.
 async fn until_none_is_open(server: &S3sServer, when: &str) {
     for _ in 0..100 {
         if server.open_uploads().is_empty() {
@@ -43,7 +43,7 @@ pub async fn no_multipart_upload_stays_open(settings: Settings) {
     drop(begin().await);
     until_none_is_open(&server, "after a drop").await;
 
-    // Given up while a request is under way.
+    // A write is dropped while its request is under way.
     let mut upload = backend.put("k", PutOptions::default()).await.unwrap();
     for _ in 0..100 {
         let write = upload.write(Bytes::from(vec![1; 1 << 20]));
@@ -58,10 +58,10 @@ pub async fn no_multipart_upload_stays_open(settings: Settings) {
     assert_eq!(
         server.open_uploads(),
         Vec::<String>::new(),
-        "after a cut-off write"
+        "after a dropped write"
     );
 
-    // Refused when it was to become visible.
+    // Storage refuses the completion.
     put(backend, "taken", Bytes::from("old")).await.unwrap();
     let exclusive = PutOptions {
         must_not_exist: true,
@@ -89,11 +89,11 @@ pub async fn a_wrong_secret_is_refused_and_named_nowhere(settings: Settings) {
     let text = format!("{error} {error:?}");
     assert!(text.contains("SignatureDoesNotMatch"), "{text}");
     assert_names_no_secret(&error);
-    // It was an answer.
+    // For a ping, a refusal is a response.
     backend.ping().await.unwrap();
 }
 
-pub async fn storage_that_is_away_is_unavailable(settings: Settings) {
+pub async fn unreachable_storage_is_unavailable(settings: Settings) {
     crate::support::install_crypto();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", closed.local_addr().unwrap());

@@ -1,5 +1,4 @@
-//! Uploads that are cut off, refused or given up: whatever length was announced, nothing of them
-//! stays.
+//! Interrupted, refused and dropped uploads, of known and unknown length: nothing of them stays.
 
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::support::s3s_server::S3sServer;
 
 const MIB: usize = 1 << 20;
 
-pub async fn what_was_cut_off_leaves_nothing(settings: Settings) {
+pub async fn an_interrupted_upload_leaves_nothing(settings: Settings) {
     let (subject, server) = subject(settings).await;
     let backend = &subject.backend;
     put(backend, "old", Bytes::from("old")).await.unwrap();
@@ -22,11 +21,11 @@ pub async fn what_was_cut_off_leaves_nothing(settings: Settings) {
     let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
 
     for key in ["new", "old"] {
-        // All but the last byte, and all of them: the last piece is held back.
-        for pieces in [1, 7, 8] {
+        // Some chunks, and all of them: the last chunk is held back.
+        for chunks in [1, 7, 8] {
             let begin = async || {
                 let mut upload = backend.put(key, of_length(8 * MIB)).await.unwrap();
-                for value in 0..pieces {
+                for value in 0..chunks {
                     upload.write(Bytes::from(vec![value; MIB])).await.unwrap();
                 }
                 upload
@@ -41,7 +40,7 @@ pub async fn what_was_cut_off_leaves_nothing(settings: Settings) {
     assert_eq!(head.size, Some(3));
 }
 
-pub async fn a_refusal_comes_before_the_last_byte_and_names_no_secret(settings: Settings) {
+pub async fn a_refused_upload_stores_nothing_and_names_no_secret(settings: Settings) {
     let server = S3sServer::start().await;
     let mut settings = settings(server.endpoint.clone());
     settings.credential = keys("wrong-secret-key");
@@ -68,19 +67,19 @@ pub async fn a_refusal_comes_before_the_last_byte_and_names_no_secret(settings: 
     assert_files(&server, &[], "nothing was stored").await;
 }
 
-pub async fn a_write_that_was_given_up_spoils_the_upload(settings: Settings) {
+pub async fn a_dropped_write_fails_the_upload(settings: Settings) {
     let (subject, _server) = subject(settings).await;
     let backend = &subject.backend;
     for options in [of_length(64 * MIB), PutOptions::default()] {
         let mut upload = backend.put("k", options).await.unwrap();
-        let mut given_up = false;
+        let mut dropped = false;
         for value in 0..64 {
             let write = upload.write(Bytes::from(vec![value; MIB]));
-            // Polled once, where it can be given up at all.
+            // Polled once, then dropped.
             let write = tokio::time::timeout(Duration::ZERO, write).await;
-            given_up |= write.is_err();
+            dropped |= write.is_err();
         }
-        assert!(given_up, "every write was taken at once");
+        assert!(dropped, "every write returned at once");
         let began = std::time::Instant::now();
         assert!(upload.finish().await.is_err());
         assert!(began.elapsed() < Duration::from_secs(20));

@@ -1,4 +1,4 @@
-//! How often storage is asked.
+//! How many requests each call sends.
 
 use asset_gateway_backends::error::ErrorKind;
 use asset_gateway_backends::object_backend::{ByteRange, Conditions, GetOptions, PutOptions};
@@ -40,14 +40,14 @@ pub async fn a_download_is_one_request(settings: Settings) {
             let [request] = &requests[..] else {
                 panic!("{options:?}: {requests:?}")
             };
-            // The SDK puts the name of the operation behind it.
+            // The SDK appends the name of the operation as a query.
             let target = request.split('?').next();
             assert_eq!(target, Some("GET /test-bucket/k"), "{options:?}");
         }
     }
 }
 
-pub async fn other_calls_are_one_request_too(settings: Settings) {
+pub async fn every_other_call_is_one_request(settings: Settings) {
     let (subject, server) = subject(settings).await;
     let backend = &subject.backend;
     let requests = || {
@@ -80,7 +80,7 @@ pub async fn other_calls_are_one_request_too(settings: Settings) {
 
 const BUSY: ErrorKind = ErrorKind::Busy { retry_after: None };
 
-pub async fn passing_trouble_is_overcome_where_repeating_is_harmless(settings: Settings) {
+pub async fn idempotent_requests_are_repeated_after_passing_errors(settings: Settings) {
     let (subject, server) = subject(settings).await;
     let backend = &subject.backend;
     put(backend, "k", Bytes::from("small")).await.unwrap();
@@ -97,7 +97,7 @@ pub async fn passing_trouble_is_overcome_where_repeating_is_harmless(settings: S
     let head = backend.head("k", &GetOptions::default()).await;
     assert_eq!(head.unwrap_err().kind, BUSY);
     requests(3);
-    // Also a 503 is an answer.
+    // For a ping, a 503 is a response.
     server.fail_next(3);
     backend.ping().await.unwrap();
     requests(3);
@@ -117,7 +117,7 @@ pub async fn passing_trouble_is_overcome_where_repeating_is_harmless(settings: S
     let mut upload = backend.put("large", PutOptions::default()).await.unwrap();
     for piece in 0..20 {
         if piece == 18 {
-            // The first part is gone, the second is held back: only parts are left to send.
+            // The upload has begun: only parts are left to send.
             server.fail_next(2);
         }
         upload

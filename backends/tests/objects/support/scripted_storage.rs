@@ -1,4 +1,4 @@
-//! A storage server that answers what a test has written, byte for byte.
+//! A storage server that answers with the bytes that a test gives.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Asked {
     pub method: String,
@@ -56,7 +56,7 @@ impl<T: AsRef<[u8]>> From<T> for Reply {
 
 type Script = dyn FnMut(&Asked) -> Reply + Send;
 
-/// Stops with its value.
+/// Stops when it is dropped.
 pub struct ScriptedStorage {
     pub endpoint: String,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -64,7 +64,7 @@ pub struct ScriptedStorage {
 }
 
 impl ScriptedStorage {
-    /// Answers each request with what `script` says; no bytes hang up.
+    /// Answers each request with the reply of `script`. An empty reply closes the connection.
     pub async fn start<R: Into<Reply>>(
         mut script: impl FnMut(&Asked) -> R + Send + 'static,
     ) -> Self {
@@ -111,7 +111,7 @@ async fn serve(
         seen.lock().push(asked.clone());
         let mut reply = (script.lock())(&asked);
         if !reply.keep {
-            say_close(&mut reply.bytes);
+            add_connection_close(&mut reply.bytes);
         }
         if stream.write_all(&reply.bytes).await.is_err() || !reply.keep {
             let _ = stream.shutdown().await;
@@ -120,8 +120,8 @@ async fn serve(
     }
 }
 
-/// Nobody sends another request on a connection that is about to close.
-fn say_close(bytes: &mut Vec<u8>) {
+/// Adds `Connection: close`, so that the client sends no other request.
+fn add_connection_close(bytes: &mut Vec<u8>) {
     let last = bytes.windows(9).rposition(|at| at == b"HTTP/1.1 ");
     let line_end = last.and_then(|last| {
         let mut ends = bytes[last..].windows(2);
@@ -132,7 +132,7 @@ fn say_close(bytes: &mut Vec<u8>) {
     }
 }
 
-/// One request with its body; `None` where the client has closed or broken off.
+/// Reads a request with its body; `None` at the end of the connection.
 async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
     let mut line = String::new();
     if stream.read_line(&mut line).await.ok()? == 0 {
@@ -161,7 +161,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
     Some(asked)
 }
 
-/// `status` and lines of headers, then a body of the length that is said there.
+/// A response with these headers, a `Content-Length` and the body.
 pub fn answer(status: &str, lines: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = format!("Content-Length: {}", body.len());
@@ -170,7 +170,7 @@ pub fn answer(status: &str, lines: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     raw(status, &all, body)
 }
 
-/// Lines of headers and bytes as they are.
+/// A response with exactly these headers and bytes.
 pub fn raw(status: &str, lines: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {status}\r\n");
     for line in lines {
@@ -181,7 +181,7 @@ pub fn raw(status: &str, lines: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
     [bytes.as_bytes(), body.as_ref()].concat()
 }
 
-/// What stands between a gateway and its storage, and is busy.
+/// The page of a busy proxy.
 pub fn page(status: &str) -> Vec<u8> {
     answer(
         status,

@@ -10,10 +10,10 @@ use tokio::process::{Child, Command};
 
 use super::{ACCESS_KEY, BUCKET, SECRET_KEY};
 
-/// Is killed with its value.
+/// Killed when it is dropped.
 pub struct Weed {
     pub endpoint: String,
-    /// SeaweedFS' own door to the files that buckets are made of; asks for no signature.
+    /// Port of SeaweedFS' filer, which holds the files of buckets and needs no signature.
     filer: u16,
     _process: Child,
     _folder: tempfile::TempDir,
@@ -70,7 +70,7 @@ impl Weed {
         weed
     }
 
-    /// Until it takes connections and can make the bucket.
+    /// Waits until the server accepts connections and the bucket is made.
     async fn wait(&self) {
         let address = self.endpoint.trim_start_matches("http://");
         for _ in 0..300 {
@@ -82,10 +82,10 @@ impl Weed {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("SeaweedFS is not there after 30 s");
+        panic!("SeaweedFS does not answer within 30 s");
     }
 
-    /// Multipart uploads that were begun and neither completed nor aborted, as SeaweedFS lists them.
+    /// The open multipart uploads, as SeaweedFS lists them.
     pub async fn open_uploads(&self) -> String {
         let folder = format!("/buckets/{BUCKET}/.uploads/?limit=10");
         let answer = self.ask_filer("GET", &folder).await.unwrap();
@@ -109,7 +109,7 @@ impl Weed {
     }
 }
 
-/// Ports that nobody listened on a moment ago.
+/// Ports that were free a moment ago.
 fn free_ports<const N: usize>() -> [u16; N] {
     let listeners: [TcpListener; N] =
         std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());

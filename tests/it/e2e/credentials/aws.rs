@@ -33,11 +33,11 @@ async fn credentials_from_a_file() {
         works(&gateway, &s3).await;
         gateway
             .log()
-            .contains("keys of storage not read again; the last ones stay")
+            .contains("the keys of storage cannot be read again; the last ones stay")
     })
     .await;
     works(&gateway, &s3).await;
-    assert_eq!(gateway.log().matches("not read again").count(), 1);
+    assert_eq!(gateway.log().matches("cannot be read again").count(), 1);
 }
 
 #[tokio::test]

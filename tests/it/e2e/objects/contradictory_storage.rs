@@ -178,7 +178,7 @@ async fn a_proxys_page_does_not_acknowledge_an_upload() {
         let token = gateway.token("PUT", "k").await;
         let refused = gateway.put(&token, "hello").await;
         refused.assert_error(502, "upstream_error");
-        let line = "in place of storage's word";
+        let line = "does not acknowledge the request";
         until(line, async || gateway.log().contains(line)).await;
         // Storage may have the object: no other upload is admitted before that is known.
         gateway

@@ -1,4 +1,4 @@
-//! Bodies: of unknown length, cut off, longer than announced, encoded.
+//! Bodies: of unknown length, cut short, longer than announced, encoded.
 
 use asset_gateway_backends::error::ErrorKind;
 use asset_gateway_backends::object_backend::GetOptions;
@@ -10,7 +10,7 @@ use crate::support::scripted_storage::{answer, raw};
 const TAG: &str = "ETag: \"abc\"";
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
-pub async fn a_body_in_chunks_is_handed_on(settings: Settings) {
+pub async fn a_chunked_body_is_passed_on(settings: Settings) {
     let (backend, storage) = open(settings, |asked| match asked.method.as_str() {
         "HEAD" => raw("200 OK", &[TAG, CHUNKED], ""),
         _ => raw(
@@ -30,8 +30,8 @@ pub async fn a_body_in_chunks_is_handed_on(settings: Settings) {
     assert_eq!(storage.take_asked().len(), 2);
 }
 
-pub async fn an_end_that_cannot_be_seen_is_none(settings: Settings) {
-    // Until the connection closes: a broken one looks the same.
+pub async fn a_body_without_a_visible_end_is_an_error(settings: Settings) {
+    // A body up to the end of the connection looks like a broken one.
     let (backend, _storage) = open(settings, |_| raw("200 OK", &[TAG], "hello")).await;
     refused(
         get(&backend, &GetOptions::default()).await,
@@ -47,11 +47,15 @@ pub async fn an_end_that_cannot_be_seen_is_none(settings: Settings) {
         let (backend, storage) = open(settings, move |_| bytes.clone()).await;
         let found = get(&backend, &GetOptions::default()).await.unwrap();
         assert!(read(found).await.is_err());
-        assert_eq!(storage.take_asked().len(), 1, "a body is not begun again");
+        assert_eq!(
+            storage.take_asked().len(),
+            1,
+            "a body that has begun is not requested again"
+        );
     }
 }
 
-pub async fn more_than_was_announced_is_not_handed_on(settings: Settings) {
+pub async fn bytes_past_the_announced_length_are_not_passed_on(settings: Settings) {
     let (backend, _storage) = open(settings, |_| {
         raw("200 OK", &[TAG, "Content-Length: 5"], "hello world")
     })
@@ -66,7 +70,7 @@ pub async fn more_than_was_announced_is_not_handed_on(settings: Settings) {
     assert!(get(&backend, &GetOptions::default()).await.is_err());
 }
 
-/// What is stored is handed on as it is stored, whatever the client library could do with it.
+/// No client library decodes a body.
 pub async fn an_encoded_body_stays_encoded(settings: Settings) {
     for encoding in ["gzip", "br", "zstd", "deflate"] {
         let line = format!("Content-Encoding: {encoding}");
@@ -87,7 +91,7 @@ pub async fn an_encoded_body_stays_encoded(settings: Settings) {
 }
 
 /// RFC 9110 §15.2.
-pub async fn interim_answers_are_passed_over(settings: Settings) {
+pub async fn interim_responses_are_skipped(settings: Settings) {
     let (backend, _storage) = open(settings, |asked| {
         let body = if asked.method == "HEAD" { "" } else { "hello" };
         [

@@ -1,4 +1,4 @@
-//! Storage that is busy, and requests that it did not begin to answer.
+//! Busy storage, and retries of requests that it did not begin to answer.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn slow_down() -> Vec<u8> {
     answer("503 Slow Down", &["Content-Type: application/xml"], error)
 }
 
-/// What storage says while it is busy, and in between: nothing, and a proxy's 502.
+/// Responses of busy storage, a 502 of a proxy, and none at all.
 fn not_begun() -> [Vec<u8>; 5] {
     [
         slow_down(),
@@ -62,7 +62,7 @@ fn assert_busy(error: &BackendError) {
     assert!(is_busy, "{error}");
 }
 
-pub async fn what_storage_did_not_begin_to_answer_is_asked_again(settings: Settings) {
+pub async fn a_read_that_storage_did_not_begin_to_answer_is_repeated(settings: Settings) {
     for bytes in not_begun() {
         let said = String::from_utf8_lossy(&bytes).into_owned();
         for failures in [1, 2] {
@@ -77,7 +77,7 @@ pub async fn what_storage_did_not_begin_to_answer_is_asked_again(settings: Setti
             .await
             .unwrap_or_else(|error| panic!("{said}: {error}"));
         assert_eq!(storage.take_asked().len(), 3, "{said}");
-        // At most twice.
+        // At most two repeats.
         let (backend, storage) = open(settings, after(9, bytes.clone())).await;
         assert!(get(&backend, &GetOptions::default()).await.is_err());
         assert_eq!(storage.take_asked().len(), 3, "{said}");
@@ -86,7 +86,7 @@ pub async fn what_storage_did_not_begin_to_answer_is_asked_again(settings: Setti
     }
 }
 
-pub async fn a_kept_connection_that_was_just_closed_costs_nothing(settings: Settings) {
+pub async fn a_closed_idle_connection_fails_no_request(settings: Settings) {
     let mut count = 0;
     let (backend, storage) = open(settings, move |asked| {
         count += 1;
@@ -107,7 +107,7 @@ pub async fn a_kept_connection_that_was_just_closed_costs_nothing(settings: Sett
     assert_eq!(storage.take_asked().len(), 3);
 }
 
-pub async fn what_storage_has_answered_is_not_asked_again(settings: Settings) {
+pub async fn an_answered_read_is_not_repeated(settings: Settings) {
     for status in [
         "500 Internal",
         "403 Forbidden",
@@ -121,7 +121,7 @@ pub async fn what_storage_has_answered_is_not_asked_again(settings: Settings) {
     }
 }
 
-pub async fn busy_is_not_broken(settings: Settings) {
+pub async fn busy_storage_is_reported_as_busy(settings: Settings) {
     for bytes in &not_begun()[..3] {
         let bytes = bytes.clone();
         let (backend, storage) = open(settings, after(99, bytes)).await;
@@ -139,7 +139,7 @@ pub async fn busy_is_not_broken(settings: Settings) {
     }
 }
 
-pub async fn storage_says_when_to_come_back(settings: Settings) {
+pub async fn retry_after_is_passed_on(settings: Settings) {
     let later = |seconds: &'static str| {
         move |_: &Asked| {
             let line = format!("Retry-After: {seconds}");
@@ -157,14 +157,14 @@ pub async fn storage_says_when_to_come_back(settings: Settings) {
         .unwrap_err();
     assert_busy(&error);
     assert_eq!(error.kind, seven, "{error}");
-    // Longer than a client waits: it is told at once, and storage is left alone.
+    // Longer than the longest delay: the client is answered at once, without a repeat.
     assert_eq!(storage.take_asked().len(), 1);
     assert!(began.elapsed().as_secs() < 5);
     let error = put(&backend, of_length(5), 5).await.unwrap_err();
     assert_eq!(error.kind, seven, "{error}");
 }
 
-pub async fn a_conflict_is_busy(settings: Settings) {
+pub async fn a_passing_conflict_is_busy(settings: Settings) {
     for code in ["ConditionalRequestConflict", "OperationAborted"] {
         let error = format!("<Error><Code>{code}</Code><Message>again</Message></Error>");
         let (backend, _storage) = open(settings, move |asked| match asked.method.as_str() {

@@ -1,4 +1,4 @@
-//! Headers that cannot be read are left out, those that describe the object are kept.
+//! Headers: those that describe the object are kept, unreadable ones are left out.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -8,12 +8,12 @@ use super::super::Settings;
 use super::{get, head, open, read};
 use crate::support::scripted_storage::raw;
 
-/// What both GET and HEAD say of an object of five bytes with these lines.
-async fn described(settings: Settings, lines: &[&[u8]]) -> ObjectMeta {
-    let mut whole = b"Content-Length: 5".to_vec();
+/// The metadata that GET and HEAD give of an object of five bytes with these headers.
+async fn metadata(settings: Settings, lines: &[&[u8]]) -> ObjectMeta {
+    let mut headers = b"Content-Length: 5".to_vec();
     for line in lines {
-        whole.extend_from_slice(b"\r\n");
-        whole.extend_from_slice(line);
+        headers.extend_from_slice(b"\r\n");
+        headers.extend_from_slice(line);
     }
     let (backend, _storage) = open(settings, move |asked| {
         let body = match asked.method.as_str() {
@@ -22,7 +22,7 @@ async fn described(settings: Settings, lines: &[&[u8]]) -> ObjectMeta {
         };
         [
             b"HTTP/1.1 200 OK\r\n",
-            &whole[..],
+            &headers[..],
             b"\r\n\r\n",
             body.as_bytes(),
         ]
@@ -30,14 +30,14 @@ async fn described(settings: Settings, lines: &[&[u8]]) -> ObjectMeta {
     })
     .await;
     let found = get(&backend, &GetOptions::default()).await.unwrap();
-    let looked = head(&backend).await.unwrap();
-    assert_eq!(found.meta, looked);
+    let from_head = head(&backend).await.unwrap();
+    assert_eq!(found.meta, from_head);
     assert_eq!(read(found).await.unwrap(), "01234");
-    looked
+    from_head
 }
 
-/// The three forms of RFC 9110 §5.6.7.
-pub async fn dates_are_read_in_every_form(settings: Settings) {
+/// The three formats of RFC 9110 §5.6.7.
+pub async fn dates_are_parsed_in_every_format(settings: Settings) {
     let expected = UNIX_EPOCH + Duration::from_secs(1_788_256_800);
     for date in [
         "Tue, 01 Sep 2026 10:00:00 GMT",
@@ -45,12 +45,12 @@ pub async fn dates_are_read_in_every_form(settings: Settings) {
         "Tue Sep  1 10:00:00 2026",
     ] {
         let line = format!("Last-Modified: {date}");
-        let meta = described(settings, &[b"ETag: \"abc\"", line.as_bytes()]).await;
+        let meta = metadata(settings, &[b"ETag: \"abc\"", line.as_bytes()]).await;
         assert_eq!(meta.last_modified, Some(expected), "{date}");
     }
 }
 
-pub async fn what_cannot_be_read_is_left_out(settings: Settings) {
+pub async fn unreadable_headers_are_left_out(settings: Settings) {
     for date in [
         "yesterday",
         "",
@@ -59,14 +59,14 @@ pub async fn what_cannot_be_read_is_left_out(settings: Settings) {
         "0",
     ] {
         let line = format!("Last-Modified: {date}");
-        let meta = described(settings, &[b"ETag: \"abc\"", line.as_bytes()]).await;
+        let meta = metadata(settings, &[b"ETag: \"abc\"", line.as_bytes()]).await;
         assert_eq!(
             (meta.last_modified, meta.etag.as_deref()),
             (None, Some("abc")),
             "{date}"
         );
     }
-    let meta = described(
+    let meta = metadata(
         settings,
         &[
             b"Content-Type: \xff\xfe",
@@ -96,7 +96,7 @@ pub async fn what_cannot_be_read_is_left_out(settings: Settings) {
     );
 }
 
-pub async fn tags_are_read_leniently_or_not_at_all(settings: Settings) {
+pub async fn entity_tags_are_parsed_leniently(settings: Settings) {
     for (line, expected) in [
         ("\"abc\"", Some("abc")),
         ("abc", Some("abc")),
@@ -110,16 +110,16 @@ pub async fn tags_are_read_leniently_or_not_at_all(settings: Settings) {
         ("\"a\tb\"", None),
     ] {
         let line = format!("ETag: {line}");
-        let meta = described(settings, &[line.as_bytes()]).await;
+        let meta = metadata(settings, &[line.as_bytes()]).await;
         assert_eq!(meta.etag.as_deref(), expected, "{line}");
     }
-    let twice = described(settings, &[b"ETag: \"a\"", b"ETag: \"b\""]).await;
+    let twice = metadata(settings, &[b"ETag: \"a\"", b"ETag: \"b\""]).await;
     assert_eq!(twice.etag, None, "one of two tags is no tag");
 }
 
 /// A list over several lines is one list (RFC 9110 §5.3): its second line may say `no-store`.
-pub async fn lists_over_several_lines_are_one(settings: Settings) {
-    let meta = described(
+pub async fn lists_over_several_lines_are_joined(settings: Settings) {
+    let meta = metadata(
         settings,
         &[
             b"ETag: \"abc\"",
@@ -134,8 +134,8 @@ pub async fn lists_over_several_lines_are_one(settings: Settings) {
     assert_eq!(meta.content_encoding.as_deref(), Some("br, gzip"));
 }
 
-/// RFC 9112 §5.2 lets a client refuse a header that is folded over lines: never half of it.
-pub async fn a_folded_header_is_refused_or_whole(settings: Settings) {
+/// RFC 9112 §5.2 lets a client refuse a folded header. Half of it is never used.
+pub async fn a_folded_header_is_refused_or_read_whole(settings: Settings) {
     let (backend, _storage) = open(settings, |_| {
         let lines = &[
             "ETag: \"abc\"",

@@ -1,4 +1,4 @@
-//! Ranges (RFC 9110 §15.3.7): a part is the part that was asked for, or it is nothing.
+//! Ranges (RFC 9110 §15.3.7): a 206 is accepted only with the requested range.
 
 use asset_gateway_backends::error::ErrorKind;
 use asset_gateway_backends::object_backend::{ByteRange, GetOptions};
@@ -13,10 +13,10 @@ fn from(first: u64) -> ByteRange {
     ByteRange::From { first, last: None }
 }
 
-pub async fn a_part_of_other_bytes_is_refused(settings: Settings) {
+pub async fn another_range_than_requested_is_refused(settings: Settings) {
     let suffix = ByteRange::Suffix { length: 10 };
     for (asked, said) in [
-        // The report's own.
+        // Seen at a real storage.
         (between(5000, 5009), "bytes 4096-5009/300000"),
         (between(5000, 5009), "bytes 4096-4105/300000"),
         (between(5000, 5009), "bytes 5000-5008/300000"),
@@ -64,7 +64,7 @@ pub async fn a_part_of_other_bytes_is_refused(settings: Settings) {
     }
 }
 
-pub async fn a_part_that_does_not_say_which_is_refused(settings: Settings) {
+pub async fn a_206_without_content_range_is_refused(settings: Settings) {
     let asked = ranged(between(5, 9));
     for lines in [
         &[TAG][..],
@@ -81,7 +81,7 @@ pub async fn a_part_that_does_not_say_which_is_refused(settings: Settings) {
         .await;
         refused(get(&backend, &asked).await, ErrorKind::Upstream, lines);
     }
-    // Nobody asked for a part.
+    // No range was requested.
     let (backend, _storage) = open(settings, |_| {
         let part = &[TAG, "Content-Range: bytes 0-4/5"];
         answer("206 Partial Content", part, "01234")
@@ -91,7 +91,7 @@ pub async fn a_part_that_does_not_say_which_is_refused(settings: Settings) {
     refused(whole, ErrorKind::Upstream, "the whole");
 }
 
-pub async fn a_part_of_another_length_than_its_range_is_refused(settings: Settings) {
+pub async fn a_206_of_another_length_than_its_range_is_refused(settings: Settings) {
     for body in ["5678", "56789a"] {
         let (backend, _storage) = open(settings, move |_| {
             let lines = &[TAG, "Content-Range: bytes 5-9/100"];
@@ -101,7 +101,7 @@ pub async fn a_part_of_another_length_than_its_range_is_refused(settings: Settin
         let found = get(&backend, &ranged(between(5, 9))).await;
         refused(found, ErrorKind::Upstream, body);
     }
-    // In chunks the length is seen at the end only.
+    // Of a chunked body only the end shows the length.
     for chunks in ["4\r\n5678\r\n0\r\n\r\n", "6\r\n56789a\r\n0\r\n\r\n"] {
         let (backend, _storage) = open(settings, move |_| {
             let range = "Content-Range: bytes 5-9/100";
@@ -117,7 +117,7 @@ pub async fn a_part_of_another_length_than_its_range_is_refused(settings: Settin
     }
 }
 
-pub async fn the_part_that_was_asked_for_is_taken(settings: Settings) {
+pub async fn the_requested_range_is_accepted(settings: Settings) {
     for (asked, said, total) in [
         (between(5, 9), "bytes 5-9/100", Some(100)),
         (between(5, 9), "BYTES 5-9/100", Some(100)),
@@ -129,7 +129,7 @@ pub async fn the_part_that_was_asked_for_is_taken(settings: Settings) {
             Some(100),
         ),
         (ByteRange::Suffix { length: 500 }, "bytes 0-4/5", Some(5)),
-        // The end is not known, but the part is the one.
+        // The size is unknown, but the range is the requested one.
         (between(5, 9), "bytes 5-9/*", None),
     ] {
         let line = format!("Content-Range: {said}");
@@ -147,7 +147,7 @@ pub async fn the_part_that_was_asked_for_is_taken(settings: Settings) {
 }
 
 /// A server may ignore a range (RFC 9110 §14.2).
-pub async fn the_whole_in_place_of_a_range_is_the_whole(settings: Settings) {
+pub async fn a_200_in_place_of_a_range_is_the_whole_object(settings: Settings) {
     for asked in [between(5, 6), from(5), ByteRange::Suffix { length: 2 }] {
         for chunked in [false, true] {
             let (backend, storage) = open(settings, move |_| match chunked {
@@ -167,7 +167,7 @@ pub async fn the_whole_in_place_of_a_range_is_the_whole(settings: Settings) {
     }
 }
 
-pub async fn a_range_that_lies_inside_is_not_outside(settings: Settings) {
+pub async fn a_416_for_a_range_inside_the_object_is_refused(settings: Settings) {
     let outside = |said: &'static str| {
         move |_: &crate::support::scripted_storage::Asked| {
             answer("416 Range Not Satisfiable", &[said], "")
@@ -181,7 +181,7 @@ pub async fn a_range_that_lies_inside_is_not_outside(settings: Settings) {
     refused(inside, ErrorKind::Upstream, "5-/6");
     let whole = get(&backend, &GetOptions::default()).await;
     refused(whole, ErrorKind::Upstream, "416 without a range");
-    // The size comes from a look where storage does not say it, and contradicts all the same.
+    // Without Content-Range a HEAD tells the size, which contradicts the 416.
     let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
         "HEAD" => raw("200 OK", &[TAG, "Content-Length: 6"], ""),
         _ => answer("416 Range Not Satisfiable", &[], ""),
@@ -193,8 +193,8 @@ pub async fn a_range_that_lies_inside_is_not_outside(settings: Settings) {
     refused(get(&backend, &ranged(from(6))).await, kind, "6- of 6");
 }
 
-/// Looked at, pinned by its tag, and of another size all the same.
-pub async fn a_size_that_changes_under_one_tag_is_refused(settings: Settings) {
+/// The HEAD and the GET of the same entity tag differ in size.
+pub async fn two_sizes_under_one_tag_are_refused(settings: Settings) {
     let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
         "HEAD" => raw("200 OK", &[TAG, "Content-Length: 6"], ""),
         _ => answer("200 OK", &[TAG], "1234567"),

@@ -1,4 +1,4 @@
-//! Uploads: acknowledged is what storage answered as S3 does.
+//! Uploads: which responses acknowledge them.
 
 use asset_gateway_backends::error::ErrorKind;
 use asset_gateway_backends::object_backend::PutOptions;
@@ -21,7 +21,7 @@ pub async fn an_upload_without_a_tag_is_not_acknowledged(settings: Settings) {
         answer("201 Created", &[], ""),
         raw("204 No Content", &[], ""),
         answer("202 Accepted", &[], ""),
-        // A page's own tag is no object's.
+        // The tag of a page is not the tag of an object.
         answer("200 OK", &[html, "ETag: \"page\""], "<p>Busy"),
     ];
     for bytes in answers {
@@ -63,8 +63,8 @@ pub async fn any_success_with_a_tag_is_acknowledged(settings: Settings) {
     }
 }
 
-/// An upload has not asked for any of these.
-pub async fn an_upload_is_not_told_of_what_is_missing(settings: Settings) {
+/// An upload asks for none of these answers.
+pub async fn an_upload_is_never_not_found_or_not_modified(settings: Settings) {
     let no_bucket = "<Error><Code>NoSuchBucket</Code></Error>";
     let no_key = "<Error><Code>NoSuchKey</Code></Error>";
     for bytes in [
@@ -114,7 +114,18 @@ fn in_parts(asked: &Asked) -> Vec<u8> {
     }
 }
 
-pub async fn an_upload_in_parts_is_acknowledged_by_its_tag(settings: Settings) {
+/// As [`in_parts`], but answers the requests of one `step` with `bytes`.
+fn in_parts_but(
+    step: fn(&Asked) -> bool,
+    bytes: Vec<u8>,
+) -> impl FnMut(&Asked) -> Vec<u8> + Send + 'static {
+    move |asked| match step(asked) {
+        true => bytes.clone(),
+        false => in_parts(asked),
+    }
+}
+
+pub async fn a_multipart_upload_is_acknowledged_by_its_tag(settings: Settings) {
     let (backend, _storage) = open(settings, in_parts).await;
     let stored = put(&backend, PutOptions::default(), 18 * MIB)
         .await
@@ -122,7 +133,7 @@ pub async fn an_upload_in_parts_is_acknowledged_by_its_tag(settings: Settings) {
     assert_eq!((stored.etag.as_str(), stored.size), ("abc-3", 18 << 20));
 }
 
-pub async fn parts_that_nobody_has_begun_are_not_sent(settings: Settings) {
+pub async fn no_part_is_sent_without_an_upload_id(settings: Settings) {
     let xhtml = "<html><head/><body>Busy</body></html>";
     for bytes in [
         page("200 OK"),
@@ -136,11 +147,7 @@ pub async fn parts_that_nobody_has_begun_are_not_sent(settings: Settings) {
         page("404 Not Found"),
     ] {
         let said = String::from_utf8_lossy(&bytes).into_owned();
-        let (backend, storage) = open(settings, move |asked| match asked.begins_parts() {
-            true => bytes.clone(),
-            false => in_parts(asked),
-        })
-        .await;
+        let (backend, storage) = open(settings, in_parts_but(Asked::begins_parts, bytes)).await;
         let error = put(&backend, PutOptions::default(), 18 * MIB)
             .await
             .unwrap_err();
@@ -151,23 +158,19 @@ pub async fn parts_that_nobody_has_begun_are_not_sent(settings: Settings) {
         assert_eq!(
             writes.count(),
             0,
-            "{said}: a part without a name is an object"
+            "{said}: without an upload id a part would be an object"
         );
     }
 }
 
-pub async fn a_part_without_a_tag_ends_the_upload(settings: Settings) {
+pub async fn a_part_without_a_tag_fails_the_upload(settings: Settings) {
     for bytes in [
         page("200 OK"),
         answer("200 OK", &[], ""),
         answer("200 OK", &["ETag: \"\""], ""),
     ] {
         let said = String::from_utf8_lossy(&bytes).into_owned();
-        let (backend, storage) = open(settings, move |asked| match asked.is_part() {
-            true => bytes.clone(),
-            false => in_parts(asked),
-        })
-        .await;
+        let (backend, storage) = open(settings, in_parts_but(Asked::is_part, bytes)).await;
         let stored = put(&backend, PutOptions::default(), 26 * MIB).await;
         let error = stored.unwrap_err();
         let kinds = [ErrorKind::Upstream, ErrorKind::Unavailable];
@@ -177,7 +180,7 @@ pub async fn a_part_without_a_tag_ends_the_upload(settings: Settings) {
     }
 }
 
-pub async fn a_completion_that_is_not_storages_is_open(settings: Settings) {
+pub async fn an_unacknowledged_completion_has_no_answer(settings: Settings) {
     let xhtml = "<html><head/><body>Busy</body></html>";
     let empty = "<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>";
     for bytes in [
@@ -187,18 +190,14 @@ pub async fn a_completion_that_is_not_storages_is_open(settings: Settings) {
         answer("200 OK", &["Content-Type: application/xml"], empty),
     ] {
         let said = String::from_utf8_lossy(&bytes).into_owned();
-        let (backend, storage) = open(settings, move |asked| match asked.completes_parts() {
-            true => bytes.clone(),
-            false => in_parts(asked),
-        })
-        .await;
+        let (backend, storage) = open(settings, in_parts_but(Asked::completes_parts, bytes)).await;
         let stored = put(&backend, PutOptions::default(), 18 * MIB).await;
         refused(stored, ErrorKind::NoAnswer, &said);
         let asked = storage.take_asked();
         let completions = asked.iter().filter(|asked| asked.completes_parts());
         assert_eq!(completions.count(), 1, "{said}: not repeated");
     }
-    // Storage's own no: the upload is gone, or its parts are.
+    // Storage's own error: the upload or its parts are gone.
     for bytes in [
         answer(
             "404 Not Found",
@@ -214,18 +213,14 @@ pub async fn a_completion_that_is_not_storages_is_open(settings: Settings) {
         page("404 Not Found"),
     ] {
         let said = String::from_utf8_lossy(&bytes).into_owned();
-        let (backend, _storage) = open(settings, move |asked| match asked.completes_parts() {
-            true => bytes.clone(),
-            false => in_parts(asked),
-        })
-        .await;
+        let (backend, _storage) = open(settings, in_parts_but(Asked::completes_parts, bytes)).await;
         let stored = put(&backend, PutOptions::default(), 18 * MIB).await;
         refused(stored, ErrorKind::Upstream, said);
     }
 }
 
-/// What a client library cannot read in an acknowledgement makes no failure of it.
-pub async fn headers_that_nobody_needs_do_not_undo_an_acknowledgement(settings: Settings) {
+/// A header that a client library cannot parse does not fail an acknowledged upload.
+pub async fn unreadable_headers_do_not_undo_an_acknowledgement(settings: Settings) {
     let odd: [&[u8]; 5] = [
         b"x-amz-version-id: \xff",
         b"x-amz-object-size: many",
@@ -244,11 +239,7 @@ pub async fn headers_that_nobody_needs_do_not_undo_an_acknowledgement(settings: 
     completed.extend_from_slice(&odd);
     let rest = format!("\r\nContent-Length: {}\r\n\r\n{COMPLETED}", COMPLETED.len());
     completed.extend_from_slice(rest.as_bytes());
-    let (backend, _storage) = open(settings, move |asked| match asked.completes_parts() {
-        true => completed.clone(),
-        false => in_parts(asked),
-    })
-    .await;
+    let (backend, _storage) = open(settings, in_parts_but(Asked::completes_parts, completed)).await;
     let stored = put(&backend, PutOptions::default(), 18 * MIB)
         .await
         .unwrap();

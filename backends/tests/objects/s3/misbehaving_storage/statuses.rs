@@ -1,4 +1,4 @@
-//! Answers that are not what was asked for, and those of somebody in between.
+//! Statuses without an object, redirects, and responses of a proxy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -7,10 +7,10 @@ use asset_gateway_backends::error::ErrorKind;
 use asset_gateway_backends::object_backend::GetOptions;
 
 use super::super::Settings;
-use super::{get, head, open, refused};
+use super::{assert_refused, get, head, open, refused};
 use crate::support::scripted_storage::{ScriptedStorage, answer, page, raw};
 
-/// What a client would be told as its own fault, though it has not asked for it.
+/// Kinds that a client is answered as its own error.
 fn is_the_clients(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -22,7 +22,7 @@ fn is_the_clients(kind: ErrorKind) -> bool {
     )
 }
 
-pub async fn a_success_that_is_no_object_is_refused(settings: Settings) {
+pub async fn an_unexpected_success_status_is_refused(settings: Settings) {
     let tag = "ETag: \"abc\"";
     for status in [
         "201 Created",
@@ -32,30 +32,16 @@ pub async fn a_success_that_is_no_object_is_refused(settings: Settings) {
         "299 Odd",
     ] {
         let (backend, _storage) = open(settings, move |_| answer(status, &[tag], "")).await;
-        refused(
-            get(&backend, &GetOptions::default()).await,
-            ErrorKind::Upstream,
-            status,
-        );
-        refused(head(&backend).await, ErrorKind::Upstream, status);
+        assert_refused(&backend, ErrorKind::Upstream, status).await;
     }
     let (backend, _storage) = open(settings, move |_| raw("204 No Content", &[tag], "")).await;
-    refused(
-        get(&backend, &GetOptions::default()).await,
-        ErrorKind::Upstream,
-        204,
-    );
-    refused(head(&backend).await, ErrorKind::Upstream, 204);
+    assert_refused(&backend, ErrorKind::Upstream, 204).await;
     let (backend, _storage) = open(settings, move |_| {
         let part = [tag, "Content-Range: bytes 0-4/5", "Content-Length: 5"];
         raw("206 Part", &part, "")
     })
     .await;
-    refused(
-        head(&backend).await,
-        ErrorKind::Upstream,
-        "a part of a HEAD",
-    );
+    refused(head(&backend).await, ErrorKind::Upstream, "206 to a HEAD");
 }
 
 pub async fn no_redirect_is_followed(settings: Settings) {
@@ -75,12 +61,7 @@ pub async fn no_redirect_is_followed(settings: Settings) {
     ] {
         let line = format!("Location: {}/bucket/k", elsewhere.endpoint);
         let (backend, _storage) = open(settings, move |_| answer(status, &[&line], "")).await;
-        refused(
-            get(&backend, &GetOptions::default()).await,
-            ErrorKind::Upstream,
-            status,
-        );
-        refused(head(&backend).await, ErrorKind::Upstream, status);
+        assert_refused(&backend, ErrorKind::Upstream, status).await;
         let put = super::put(&backend, super::super::of_length(5), 5).await;
         assert!(
             put.is_err_and(|error| !is_the_clients(error.kind)),
@@ -90,7 +71,7 @@ pub async fn no_redirect_is_followed(settings: Settings) {
     assert_eq!(reached.load(Relaxed), 0);
 }
 
-pub async fn a_page_of_somebody_in_between_is_no_object(settings: Settings) {
+pub async fn a_proxy_page_is_no_object(settings: Settings) {
     let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
         "HEAD" => raw(
             "200 OK",
@@ -100,15 +81,10 @@ pub async fn a_page_of_somebody_in_between_is_no_object(settings: Settings) {
         _ => page("200 OK"),
     })
     .await;
-    refused(
-        get(&backend, &GetOptions::default()).await,
-        ErrorKind::NoAnswer,
-        "GET",
-    );
-    refused(head(&backend).await, ErrorKind::NoAnswer, "HEAD");
+    assert_refused(&backend, ErrorKind::NoAnswer, "a page").await;
     assert!(backend.delete("k").await.is_err(), "a page deletes nothing");
 
-    // HTML that storage holds has a tag.
+    // An HTML object of storage has a tag.
     let (backend, _storage) = open(settings, |asked| {
         let body = if asked.method == "HEAD" {
             ""
@@ -127,7 +103,7 @@ pub async fn a_page_of_somebody_in_between_is_no_object(settings: Settings) {
     assert!(head(&backend).await.is_ok());
 }
 
-pub async fn a_page_that_says_not_found_is_not_storages_word(settings: Settings) {
+pub async fn a_proxys_404_is_no_missing_object(settings: Settings) {
     let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
         "HEAD" => raw(
             "404 Not Found",
@@ -137,12 +113,7 @@ pub async fn a_page_that_says_not_found_is_not_storages_word(settings: Settings)
         _ => page("404 Not Found"),
     })
     .await;
-    refused(
-        get(&backend, &GetOptions::default()).await,
-        ErrorKind::Upstream,
-        "GET",
-    );
-    refused(head(&backend).await, ErrorKind::Upstream, "HEAD");
+    assert_refused(&backend, ErrorKind::Upstream, "a page").await;
 
     for lines in [
         &["Content-Type: application/xml"][..],
@@ -150,12 +121,7 @@ pub async fn a_page_that_says_not_found_is_not_storages_word(settings: Settings)
         &["Content-Type: text/html"],
     ] {
         let (backend, _storage) = open(settings, move |_| answer("404 Not Found", lines, "")).await;
-        refused(
-            get(&backend, &GetOptions::default()).await,
-            ErrorKind::NotFound,
-            lines,
-        );
-        refused(head(&backend).await, ErrorKind::NotFound, lines);
+        assert_refused(&backend, ErrorKind::NotFound, lines).await;
     }
     let (backend, _storage) = open(settings, |_| {
         let error = "<Error><Code>NoSuchBucket</Code><Message>no bucket</Message></Error>";
@@ -167,15 +133,10 @@ pub async fn a_page_that_says_not_found_is_not_storages_word(settings: Settings)
     assert!(error.to_string().contains("NoSuchBucket"), "{error}");
 }
 
-pub async fn conditions_that_nobody_set_do_not_fail(settings: Settings) {
+pub async fn unset_conditions_do_not_fail(settings: Settings) {
     for status in ["304 Not Modified", "412 Precondition Failed"] {
         let (backend, _storage) = open(settings, move |_| raw(status, &[], "")).await;
-        refused(
-            get(&backend, &GetOptions::default()).await,
-            ErrorKind::Upstream,
-            status,
-        );
-        refused(head(&backend).await, ErrorKind::Upstream, status);
+        assert_refused(&backend, ErrorKind::Upstream, status).await;
     }
     let (backend, _storage) = open(settings, |_| raw("304 Not Modified", &[], "")).await;
     let mut options = GetOptions::default();
