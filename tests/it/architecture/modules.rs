@@ -104,29 +104,26 @@ impl Modules {
 
     fn follow(&self, path: &[String], at: &[String], depth: usize) -> Option<Names> {
         let first = path.first().filter(|_| depth < 12)?;
-        let mut rest = path.iter().enumerate().skip(1);
-        let mut here = match first.as_str() {
-            "crate" => vec![at.first()?.clone()],
-            "self" => at.to_vec(),
+        let (mut here, start) = match first.as_str() {
+            "crate" => (vec![at.first()?.clone()], 1),
+            "self" => (at.to_vec(), 1),
             "super" => {
                 let ups = path.iter().take_while(|part| *part == "super").count();
-                rest = path.iter().enumerate().skip(ups);
-                at[..at.len().checked_sub(ups)?].to_vec()
+                (at[..at.len().checked_sub(ups)?].to_vec(), ups)
             }
             other => match CRATES.iter().find(|(name, _)| *name == other) {
-                Some((_, name)) => vec![(*name).to_owned()],
+                Some((_, name)) => (vec![(*name).to_owned()], 1),
                 None => {
                     let module = self.all.get(at)?;
                     if !module.children.contains(other) && !module.imports.contains_key(other) {
                         return None;
                     }
-                    rest = path.iter().enumerate().skip(0);
-                    at.to_vec()
+                    (at.to_vec(), 0)
                 }
             },
         };
         self.all.get(&here)?;
-        for (index, part) in rest {
+        for (index, part) in path.iter().enumerate().skip(start) {
             let module = &self.all[&here];
             let after = &path[index + 1..];
             if module.children.contains(part) {
@@ -140,10 +137,8 @@ impl Modules {
                 let through = module.globs.iter().find_map(|glob| {
                     let target = self.follow(glob, &here, depth + 1)?;
                     let holds = target != here && self.all[&target].holds(part);
-                    let inner: Names = ["self".to_owned()]
-                        .into_iter()
-                        .chain(path[index..].iter().cloned())
-                        .collect();
+                    let mut inner = vec!["self".to_owned()];
+                    inner.extend_from_slice(&path[index..]);
                     holds.then(|| self.follow(&inner, &target, depth + 1))?
                 });
                 return through.or(Some(here));
