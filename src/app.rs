@@ -1,6 +1,7 @@
 //! The running gateway: built from the configuration, served until a signal stops it.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,7 +150,12 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 
     tracing::info!(listen = %config.server.listen, server.port = port, url.full = base_url, "serving");
     if let Some(token) = &config.embedded_token {
-        println!("{}", embedded::banner(&base_url, token.expose()));
+        // The gateway serves whether somebody reads its banner or not.
+        let _ = writeln!(
+            io::stdout(),
+            "{}",
+            embedded::banner(&base_url, token.expose())
+        );
     }
     server.run(listener, router(state), shutdown.clone()).await;
 

@@ -38,6 +38,8 @@ pub fn install() -> Result<(), String> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        // The report goes to stderr, too, and panics where stderr is a file on a full disk.
+        .log_internal_errors(false)
         .with_ansi(terminal);
     match format {
         Format::Text => subscriber.try_init(),

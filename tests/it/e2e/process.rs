@@ -7,5 +7,7 @@ mod embedded;
 mod file_permissions;
 #[cfg(feature = "redis")]
 mod legacy_config;
+#[cfg(target_os = "linux")]
+mod log_output;
 mod metrics_port;
 mod restart;
