@@ -5,12 +5,12 @@
 //! - `opendal`, `aws` (features of the same names): object stores, through a client library each.
 //! - `remote`: what the adapters of object stores share; `multipart`: the driver of their multipart
 //!   uploads.
-//! - [`conditions`]: conditions of RFC 9110 §13; `part_buffer`: chunks of an upload until they are worth
+//! - `conditions`: conditions of RFC 9110 §13; `part_buffer`: chunks of an upload until they are worth
 //!   a request or a system call; `content_coding`: codings that readers undo.
 
 #[cfg(feature = "aws")]
 pub mod aws;
-pub mod conditions;
+mod conditions;
 mod content_coding;
 pub mod fs;
 pub mod memory;
@@ -47,11 +47,15 @@ pub struct ObjectMeta {
     pub size: Option<u64>,
     /// Entity tag without quotes. A weak one keeps its `W/` prefix and then its quotes.
     pub etag: Option<String>,
+    /// `Last-Modified`.
     pub last_modified: Option<SystemTime>,
+    /// `Content-Type`.
     pub content_type: Option<String>,
+    /// `Cache-Control`.
     pub cache_control: Option<String>,
     /// Codings that readers undo, as `Content-Encoding` lists them. Never [`AWS_CHUNKED`].
     pub content_encoding: Option<String>,
+    /// `Content-Language`.
     pub content_language: Option<String>,
     /// The [`PutOptions::marker`] of the upload, where the backend stores markers.
     pub marker: Option<String>,
@@ -84,26 +88,35 @@ impl ByteRange {
 /// Conditions (RFC 9110 §13). The entity-tag fields hold the list as the client sent it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
+    /// `If-Match`.
     pub if_match: Option<String>,
+    /// `If-None-Match`.
     pub if_none_match: Option<String>,
+    /// `If-Modified-Since`.
     pub if_modified_since: Option<SystemTime>,
+    /// `If-Unmodified-Since`.
     pub if_unmodified_since: Option<SystemTime>,
 }
 
 impl Conditions {
+    /// No condition is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
+/// Range and conditions of a [`get`](ObjectBackend::get) or [`head`](ObjectBackend::head).
 #[derive(Debug, Clone, Default)]
 pub struct GetOptions {
+    /// `None` = the whole object.
     pub range: Option<ByteRange>,
+    /// All of them have to hold.
     pub conditions: Conditions,
 }
 
 /// An object, or a range of it, with a body to read.
 pub struct GetResult {
+    /// Metadata of the whole object.
     pub meta: ObjectMeta,
     /// The bytes in `body`. `None` = the whole object, also where storage ignores a requested range
     /// (RFC 9110 §14.2).
@@ -145,8 +158,8 @@ pub struct Capabilities {
 /// ```text
 ///   put ─▶ Upload ─ finish ─▶ visible ─ delete ─▶ missing
 ///            │ └─── abort ──▶ missing, or the object that was there before
-///            └ the writer dies: abort_upload, fence_off and head settle what became of it;
-///              sweep removes temporary files
+///            └ the writer dies: recovery calls abort_upload, fence_off and head; sweep removes
+///              temporary files
 /// ```
 ///
 /// | call | durable when it returns | idempotent | dropping its future |
@@ -177,6 +190,7 @@ pub struct Capabilities {
 /// its 404 no missing one. A header that describes the object and cannot be parsed is left out.
 #[async_trait]
 pub trait ObjectBackend: Send + Sync {
+    /// What the backend supports. Never changes.
     fn capabilities(&self) -> Capabilities;
 
     /// Refuses a key that the bucket cannot hold, as far as that is known without a request: a token

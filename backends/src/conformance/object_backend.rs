@@ -3,12 +3,18 @@
 //! Run it on a backend of your own with [`object_backend_suite!`](crate::object_backend_suite) or, where
 //! the storage is slow to start, with [`run_all`] in one test.
 
+#[allow(missing_docs, reason = "the name of a case says what it checks")]
 mod bodies;
+#[allow(missing_docs, reason = "the name of a case says what it checks")]
 mod conditions;
+#[allow(missing_docs, reason = "the name of a case says what it checks")]
 mod keys;
+#[allow(missing_docs, reason = "the name of a case says what it checks")]
 mod ranges;
 mod tools;
+#[allow(missing_docs, reason = "the name of a case says what it checks")]
 mod uploads;
+#[allow(missing_docs, reason = "the name of a case says what it checks")]
 mod writers;
 
 use std::pin::Pin;
@@ -26,13 +32,16 @@ use crate::object_backend::ObjectBackend;
 /// A backend under test.
 #[derive(Clone)]
 pub struct Subject {
+    /// A bucket that the cases may fill.
     pub backend: Arc<dyn ObjectBackend>,
     /// Begins every key, so that cases do not share objects.
     pub prefix: String,
+    /// Known defects of the storage.
     pub gaps: Gaps,
 }
 
 impl Subject {
+    /// A backend without known defects.
     pub fn new(backend: Arc<dyn ObjectBackend>) -> Self {
         Self {
             backend,
@@ -41,6 +50,7 @@ impl Subject {
         }
     }
 
+    /// The same backend, with known defects of its storage.
     pub fn with_gaps(self, gaps: Gaps) -> Self {
         Self { gaps, ..self }
     }

@@ -48,6 +48,7 @@ pub trait Recorder: fmt::Debug + Send + Sync {
     async fn record(&self, reference: &str) -> Result<()>;
 }
 
+/// Metadata, conditions and guards of an upload.
 #[derive(Debug, Clone, Default)]
 pub struct PutOptions {
     /// `None`: [`UNKNOWN_TYPE`] is stored.
@@ -85,6 +86,7 @@ impl PutOptions {
 pub struct Stored {
     /// As [`ObjectMeta::etag`](super::ObjectMeta::etag).
     pub etag: String,
+    /// Bytes.
     pub size: u64,
 }
 
