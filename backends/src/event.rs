@@ -61,6 +61,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report of an object that is there as a whole.
+    pub const fn complete(size: u64, etag: String, content_type: String) -> Self {
+        Self {
+            outcome: Outcome::Complete,
+            status: 200,
+            size,
+            etag,
+            content_type,
+        }
+    }
+
     /// The report of a download whose node died.
     pub const fn interrupted() -> Self {
         Self {

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::time::MissedTickBehavior;
 
 use super::lease::{lease_duration, renewal_interval};
-use super::upload::multipart;
+use super::upload::abandoned;
 use super::upload::recovery::recover_all;
 use crate::buckets::Buckets;
 
@@ -60,16 +60,16 @@ pub async fn abort_uploads(store: Arc<dyn TokenStore>, buckets: Buckets, clock: 
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let abandoned = match store.abandoned_uploads(lease_duration()).await {
-            Ok(abandoned) => abandoned,
+        let uploads = match store.abandoned_uploads(lease_duration()).await {
+            Ok(uploads) => uploads,
             Err(error) => {
                 tracing::error!(exception.message = %error, "abandoned uploads not listed");
                 continue;
             }
         };
-        for upload in abandoned {
+        for upload in uploads {
             let token_id = upload.token_id();
-            match multipart::abort(store.as_ref(), &buckets, clock.now_ms(), &upload).await {
+            match abandoned::abort(store.as_ref(), &buckets, clock.now_ms(), &upload).await {
                 Ok(()) => tracing::info!(%token_id, "aborted an abandoned multipart upload"),
                 Err(error) => {
                     tracing::warn!(

@@ -21,18 +21,17 @@
 //! ```
 //!
 //! - [`receiving`]: from the ticket to the last chunk. [`finalising`]: from the intent to the answer.
-//! - [`multipart`]: multipart uploads, recorded when storage begins them, aborted when abandoned.
 //! - [`recovery`]: what another node, or the next start, does with an upload left finalising.
 //!   [`lease_lost`]: what the node does that has lost its lease meanwhile.
+//! - [`abandoned`]: aborts the multipart uploads of writers that are gone.
 
+pub mod abandoned;
 pub mod finalising;
 pub mod lease_lost;
-pub mod multipart;
 pub mod receiving;
 pub mod recovery;
 
 use asset_gateway_backends::BackendError;
-use asset_gateway_backends::event::{Outcome, Report};
 use asset_gateway_backends::object_backend::Stored;
 use asset_gateway_backends::token_store::Refusal;
 use bytes::Bytes;
@@ -80,15 +79,4 @@ pub enum Uncounted {
     /// The recovery has not decided in time.
     Undecided,
     TokenStore(BackendError),
-}
-
-/// The report of an object that is there as a whole.
-pub fn complete_report(size: u64, etag: String, content_type: String) -> Report {
-    Report {
-        outcome: Outcome::Complete,
-        status: 200,
-        size,
-        etag,
-        content_type,
-    }
 }

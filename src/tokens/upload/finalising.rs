@@ -12,7 +12,7 @@ use asset_gateway_backends::{BackendError, ErrorKind};
 
 use super::receiving::{Open, Receiving};
 use super::recovery::find_object;
-use super::{UploadError, Uploaded, complete_report};
+use super::{UploadError, Uploaded};
 use crate::callbacks::{Deliverer, Failure, NotAnswered};
 use crate::telemetry::record::hits;
 use crate::tokens::Ticket;
@@ -155,7 +155,7 @@ impl Visible {
             ..
         } = access;
         let content_type = content_type.unwrap_or_default();
-        let report = complete_report(
+        let report = Report::complete(
             stored.size,
             stored.etag.clone(),
             truncate_client_text(&content_type).to_owned(),

@@ -1,16 +1,21 @@
 //! The first state of an upload: storage takes chunks, and nothing is visible.
 
+use std::fmt;
 use std::sync::Arc;
 
-use asset_gateway_backends::ErrorKind;
+use asset_gateway_backends::clock::Clock;
+use asset_gateway_backends::error::Result as StoreResult;
 use asset_gateway_backends::object_backend::{
-    Conditions, Fence, GetOptions, ObjectBackend, PutOptions, Upload,
+    Conditions, Fence, GetOptions, ObjectBackend, PutOptions, Recorder, Upload,
 };
-use asset_gateway_backends::token_store::{Reservation, TokenRecord};
+use asset_gateway_backends::token_store::{
+    LeaseId, LeaseState, MultipartUpload, Reservation, TokenRecord, TokenStore,
+};
+use asset_gateway_backends::{BackendError, ErrorKind};
+use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::UploadError;
-use super::multipart::UploadRecorder;
 use crate::telemetry::record::{Direction, Transfer};
 use crate::tokens::Ticket;
 
@@ -184,5 +189,56 @@ async fn check_preconditions(
         }
         Err(error) if error.kind == ErrorKind::NotModified => Err(UploadError::PreconditionFailed),
         Err(error) => Err(UploadError::Preconditions(error)),
+    }
+}
+
+/// Records what storage calls a multipart upload, with the upload's lease.
+struct UploadRecorder {
+    store: Arc<dyn TokenStore>,
+    clock: Arc<dyn Clock>,
+    lease: LeaseId,
+    /// Alias of the bucket.
+    bucket: String,
+    key: String,
+}
+
+impl UploadRecorder {
+    /// The recorder for a ticket's upload; `None` where its hit is not leased.
+    fn of(ticket: &Ticket) -> Option<Arc<dyn Recorder>> {
+        let lease = ticket.reservation.as_ref()?.lease()?;
+        Some(Arc::new(Self {
+            store: Arc::clone(&ticket.store),
+            clock: Arc::clone(&ticket.clock),
+            lease,
+            bucket: ticket.record.bucket.clone(),
+            key: ticket.record.key.clone(),
+        }))
+    }
+}
+
+impl fmt::Debug for UploadRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("UploadRecorder");
+        shown.field("lease", &self.lease).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Recorder for UploadRecorder {
+    async fn record(&self, reference: &str) -> StoreResult<()> {
+        let upload = MultipartUpload {
+            bucket: self.bucket.clone(),
+            key: self.key.clone(),
+            reference: reference.to_owned(),
+            began_at_ms: self.clock.now_ms(),
+        };
+        match self.store.record_upload(self.lease, upload).await? {
+            LeaseState::Held => Ok(()),
+            LeaseState::Lost => Err(BackendError::with_source(
+                ErrorKind::Unavailable,
+                "record_upload",
+                "the lease is lost",
+            )),
+        }
     }
 }

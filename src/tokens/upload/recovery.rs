@@ -16,7 +16,6 @@ use asset_gateway_backends::{BackendError, ErrorKind};
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::timeout;
 
-use super::complete_report;
 use crate::buckets::Buckets;
 use crate::telemetry::record::hits;
 use crate::tokens::lease::lease_duration;
@@ -206,7 +205,7 @@ fn is_older(meta: &ObjectMeta, intent: &Intent) -> bool {
 
 /// The report of a visible object.
 pub fn report(meta: &ObjectMeta) -> Report {
-    complete_report(
+    Report::complete(
         meta.size.unwrap_or_default(),
         meta.etag.clone().unwrap_or_default(),
         meta.content_type.clone().unwrap_or_default(),
