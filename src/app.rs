@@ -9,7 +9,7 @@ use asset_gateway_backends::clock::{Clock, SystemClock};
 use asset_gateway_backends::metered::{MeteredBackend, MeteredStore};
 use asset_gateway_backends::object_backend::ObjectBackend;
 use asset_gateway_backends::open::{
-    OpenError, Stores, open_bucket, open_stores, refuse_half_imported,
+    OpenError, Stores, open_bucket, open_stores, refuse_unfinished_import,
 };
 use asset_gateway_backends::token_store::TokenStore;
 use tokio::net::TcpListener;
@@ -56,7 +56,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let metrics = Metrics::install()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store_settings = config.token_store_settings();
-    refuse_half_imported(&store_settings).await?;
+    refuse_unfinished_import(&store_settings).await?;
     let stores = open_stores(
         &store_settings,
         config.callback.queue_limits(),

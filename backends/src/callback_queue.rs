@@ -16,94 +16,132 @@ use crate::event::{Attempt, ClaimedEvent, Event, EventId};
 
 pub(crate) use recent_events::RecentEvents;
 
-/// Which events are meant.
+/// State of a stored event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventState {
     /// Waits for delivery, claimed or not.
     Pending,
-    /// Given up.
+    /// Given up: a dead letter.
     Dead,
 }
 
-/// An event as the queue keeps it.
+/// An event as the queue stores it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredEvent {
+    /// The event.
     pub event: Event,
-    /// Oldest first; a replay has an entry, too ([`Attempt::is_replay`]).
+    /// Attempts and replays ([`Attempt::is_replay`]), oldest first.
     pub attempts: Vec<Attempt>,
-    /// Unix milliseconds at which it was queued.
+    /// Unix milliseconds at which the event was queued.
     pub queued_at_ms: u64,
-    /// Unix milliseconds of the next try; `None`: a dead letter.
+    /// Unix milliseconds of the next attempt; `None` for a dead letter.
     pub due_ms: Option<u64>,
 }
 
+/// A page of events.
 #[derive(Debug, Clone)]
 pub struct EventPage {
+    /// Events, oldest first.
     pub events: Vec<StoredEvent>,
-    /// Where the next page begins; `None` = this was the last. Opaque, printable ASCII.
+    /// Where the next page begins; `None` on the last page. Opaque, printable ASCII.
     pub cursor: Option<String>,
 }
 
-/// The queue's state, for metrics.
+/// Size of the queue, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QueueStats {
-    /// Events that wait for delivery, claimed ones included.
+    /// Pending events, claimed ones included.
     pub pending: u64,
-    /// Events that were given up.
+    /// Dead letters.
     pub dead: u64,
-    /// Age in milliseconds of the event that has waited longest; 0 where none waits.
+    /// Age in milliseconds of the oldest pending event; 0 if there is none.
     pub oldest_ms: u64,
 }
 
 /// The answer of [`CallbackQueue::replay_since`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Replayed {
+    /// Number of replayed events.
     pub replayed: u64,
-    /// There are more, for which there is no room now.
+    /// Whether dead letters are left for which the queue has no room now.
     pub more: bool,
 }
 
-/// Events that [`CallbackQueue::replay_since`] replays at once.
-const REPLAYED_AT_ONCE: usize = 200;
+/// Dead letters that [`CallbackQueue::replay_since`] reads and replays together.
+const REPLAY_PAGE_EVENTS: usize = 200;
 
 /// The answer of [`CallbackQueue::enqueue`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enqueued {
+    /// The event is queued.
     Queued,
-    /// `max_pending` events wait; nothing was written.
+    /// [`max_pending`](CallbackQueue::max_pending) events wait; nothing was written.
     Full,
 }
 
-/// - Delivery is at least once: a claim that is neither acked, retried nor buried before its lease
-///   ends, or whose process dies, is handed out again.
-/// - Every method is durable when it returns. Dropping a future may or may not have done the work.
-/// - `ack`, `retry`, `bury` and `release_claim` of an event that is not there do nothing.
+/// A durable outbox with at-least-once delivery.
+///
+/// # Life of an event
+///
+/// ```text
+///   enqueue, or a write of the token store
+///        │
+///        ▼         claim             ack
+///     pending ─────────────► claimed ─────► removed
+///      ▲   ▲                  │   │
+///      │   └──────────────────┘   │ dead_letter
+///      │    retry, release_claim, ▼
+///      │    lapsed claim         dead ────► removed, when too old or too many
+///      └──────────────────────────┘         (TokenStore::sweep)
+///                replay
+/// ```
+///
+/// `ack`, `retry` and `dead_letter` act on pending events, too.
+///
+/// # Contract
+///
+/// - **Delivery** is at least once: an event whose claim lapses, or whose process dies, is claimed
+///   again.
+/// - **Missing events** are no error: `ack`, `retry`, `release_claim` and `dead_letter` do nothing.
+/// - **Durability**: see the table. "Yes" means that the result survives a crash once the method
+///   returns. A Redis queue is as durable as its server.
+/// - **Dropping** a future leaves open whether the call was carried out. Calls can be repeated.
+///
+/// | method | durable when it returns | idempotent |
+/// | --- | --- | --- |
+/// | `enqueue` | yes | no: an event is enqueued once |
+/// | `claim` | no: a crash may release the claim, and the event is due again | no: each call claims other events |
+/// | `ack` | yes | yes |
+/// | `retry` | yes | no: each call adds an attempt |
+/// | `release_claim` | no: after a crash the event may be due earlier than `at_ms` | yes |
+/// | `dead_letter` | yes | yes: the second call finds no pending event |
+/// | `replay`, `replay_since` | yes | yes |
+/// | `list_events`, `get_event`, `stats`, `pending` | read only | yes |
 #[async_trait]
 pub trait CallbackQueue: Send + Sync {
     /// Adds an event that is due at once.
     async fn enqueue(&self, event: Event) -> Result<Enqueued>;
 
-    /// Takes up to `max` events that are due, oldest due time first. Up to half of them may be ones
-    /// that this node has queued since: a backlog does not hold up what happens now.
+    /// Claims up to `max` due events for `lease`, oldest due time first. Up to half of them are events
+    /// that this node has queued recently, so that a backlog does not delay new events.
     async fn claim(&self, max: usize, lease: Duration) -> Result<Vec<ClaimedEvent>>;
 
-    /// Returns when an event may have become due since the last call, or after `at_most`.
+    /// Waits until an event may have become due since the last call, or for `at_most`.
     async fn wait_until_due(&self, at_most: Duration);
 
-    /// Delivered: the event is removed.
+    /// Removes a delivered event.
     async fn ack(&self, id: &EventId) -> Result<()>;
 
-    /// Not delivered: try again at `at_ms`, Unix milliseconds.
+    /// Records a failed attempt; the event is due again at `at_ms`, Unix milliseconds.
     async fn retry(&self, id: &EventId, attempt: Attempt, at_ms: u64) -> Result<()>;
 
-    /// Not tried: the claim is given up, and the event is due again at `at_ms`, Unix milliseconds.
-    /// Its attempts stay as they are.
+    /// Releases a claim without an attempt; the event is due again at `at_ms`, Unix milliseconds.
     async fn release_claim(&self, id: &EventId, at_ms: u64) -> Result<()>;
 
-    /// Not delivered and given up: kept as a dead letter.
+    /// Records the last failed attempt, and keeps the event as a dead letter.
     async fn dead_letter(&self, id: &EventId, attempt: Attempt) -> Result<()>;
 
-    /// A page of up to `limit` events, oldest first. `None`: the cursor is not one of this queue's.
+    /// A page of up to `limit` events, oldest first. `None`: the cursor is not one of this queue.
     async fn list_events(
         &self,
         state: EventState,
@@ -111,27 +149,27 @@ pub trait CallbackQueue: Send + Sync {
         cursor: Option<&str>,
     ) -> Result<Option<EventPage>>;
 
-    /// The event, waiting or dead; `None` where it is neither: delivered, or never there.
+    /// The event, pending or dead; `None` if it is unknown or was delivered.
     async fn get_event(&self, id: &EventId) -> Result<Option<StoredEvent>>;
 
-    /// A dead letter waits again, due at once, its schedule from the beginning. One that waits anyway
-    /// is due at once. `false` where it is not there.
+    /// Makes a dead letter pending and due at once, at the start of its retry schedule. A pending event
+    /// becomes due at once, unless it is claimed. `false` if the event does not exist.
     async fn replay(&self, id: &EventId) -> Result<bool>;
 
-    /// How many events may wait: past it accesses with a callback are refused.
+    /// Limit of pending events; a queue that has reached it refuses accesses with a callback.
     fn max_pending(&self) -> u64;
 
-    /// How many events wait, as this process knows it: it may lag behind what other nodes do.
+    /// Number of pending events as this process knows it; other nodes' changes arrive with a delay.
     fn pending(&self) -> u64;
 
-    /// Replays the dead letters that were queued at `since_ms` (Unix milliseconds) or later, until half
-    /// of what may wait does: replaying must not make accesses be refused. Not atomic; calling it again
-    /// goes on.
+    /// Replays the dead letters that were queued at `since_ms` (Unix milliseconds) or later, until the
+    /// queue is half full, so that a replay does not cause refused accesses. Not atomic; another call
+    /// continues.
     async fn replay_since(&self, since_ms: u64) -> Result<Replayed> {
         let mut replayed = 0;
         let mut cursor = None;
         loop {
-            let page = self.list_events(EventState::Dead, REPLAYED_AT_ONCE, cursor.as_deref());
+            let page = self.list_events(EventState::Dead, REPLAY_PAGE_EVENTS, cursor.as_deref());
             let Some(page) = page.await? else {
                 return Ok(Replayed {
                     replayed,
@@ -160,5 +198,6 @@ pub trait CallbackQueue: Send + Sync {
         }
     }
 
+    /// Counts for metrics.
     async fn stats(&self) -> Result<QueueStats>;
 }

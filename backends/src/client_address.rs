@@ -1,19 +1,20 @@
-//! Who a client is as far as addresses tell.
+//! The address of a client, and the network that limits count as one client.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The address that the last trusted proxy has seen, or the peer's where there is no proxy.
+/// The address that the first untrusted hop connected from; the peer's without a trusted proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientAddress {
-    /// IPv4-mapped addresses are IPv4.
+    /// An address; IPv4-mapped ones are IPv4.
     Known(IpAddr),
-    /// A trusted proxy did not say it, or not in a form that can be read. No rule about addresses
-    /// applies in such a client's favour.
+    /// A trusted proxy did not send it, or not in a readable form. No rule about addresses admits such
+    /// a client.
     Unknown,
 }
 
 impl ClientAddress {
+    /// The address, if it is known.
     pub fn ip(self) -> Option<IpAddr> {
         match self {
             Self::Known(ip) => Some(ip),
@@ -21,8 +22,8 @@ impl ClientAddress {
         }
     }
 
-    /// What limits count as one client: the address, for IPv6 its /64, which is what one customer has.
-    /// All unknown clients are one.
+    /// The network that limits count as one client: the address, or of IPv6 its /64, which is what one
+    /// customer has. All unknown clients are one network.
     #[must_use]
     pub fn network(self) -> Self {
         match self {
@@ -41,7 +42,7 @@ impl From<IpAddr> for ClientAddress {
     }
 }
 
-/// An unknown client is `unknown`, the word of RFC 7239 §6.2.
+/// An unknown address is written as `unknown` (RFC 7239 §6.2).
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_written_and_counted() {
+    fn mapped_addresses_are_ipv4_and_ipv6_networks_are_64_bits() {
         let client = |ip: &str| ClientAddress::from(ip.parse::<IpAddr>().unwrap());
         assert_eq!(client("::ffff:192.0.2.7"), client("192.0.2.7"));
         assert_eq!(client("::ffff:192.0.2.7").to_string(), "192.0.2.7");

@@ -1,15 +1,16 @@
-//! Where time comes from: a clock that tests can move.
+//! The clock port: wall clock and uptime, and a clock that tests can move.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// A source of time.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Unix time in milliseconds.
     fn now_ms(&self) -> u64;
 
-    /// Milliseconds since the machine was started. Nobody sets this clock, and it runs while the
-    /// process is stopped and while the machine is suspended.
+    /// Milliseconds since the machine was started. Monotonic, and running while the process is stopped
+    /// or the machine is suspended.
     fn uptime_ms(&self) -> u64;
 
     /// Unix time in whole seconds.
@@ -17,7 +18,7 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
         self.now_ms() / 1000
     }
 
-    /// Both clocks at once, to measure from.
+    /// Reads both clocks, to measure a duration from.
     fn moment(&self) -> Moment {
         Moment {
             uptime_ms: self.uptime_ms(),
@@ -25,8 +26,8 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
         }
     }
 
-    /// How long ago `moment` was, by the clock that says more: a virtual machine that is moved or
-    /// restored may find only one of them put right.
+    /// Time since `moment`, by the clock that has advanced further: after a migration or restore of a
+    /// virtual machine, only one of the two may be correct.
     fn since(&self, moment: Moment) -> Duration {
         let by_uptime = self.uptime_ms().saturating_sub(moment.uptime_ms);
         let by_wall = self.now_ms().saturating_sub(moment.unix_ms);
@@ -37,11 +38,13 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 /// A reading of a machine's two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
+    /// See [`Clock::uptime_ms`].
     pub uptime_ms: u64,
+    /// See [`Clock::now_ms`].
     pub unix_ms: u64,
 }
 
-/// The machine's clocks.
+/// The clocks of the machine.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemClock;
 
@@ -62,13 +65,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// `CLOCK_MONOTONIC` of Linux stands still while the machine is suspended.
+/// On Linux, `CLOCK_MONOTONIC` stops while the machine is suspended; `CLOCK_BOOTTIME` does not.
 #[cfg(target_os = "linux")]
 const UPTIME: rustix::time::ClockId = rustix::time::ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const UPTIME: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 
-/// A clock that stands still until it is moved.
+/// A clock that stands still until a test advances it.
 #[derive(Debug, Clone)]
 pub struct TestClock(Arc<AtomicU64>);
 
@@ -78,6 +81,7 @@ impl TestClock {
         Self(Arc::new(AtomicU64::new(now_ms)))
     }
 
+    /// Moves both clocks forward.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.0.fetch_add(by, Ordering::SeqCst);
@@ -98,7 +102,7 @@ impl Clock for TestClock {
 mod tests {
     use super::*;
 
-    /// Clocks that are set apart.
+    /// Wall clock and uptime, set independently.
     #[derive(Debug)]
     struct Apart(u64, u64);
 
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_that_says_more_is_believed() {
+    fn the_clock_that_advanced_further_counts() {
         let began = Apart(5_000, 100).moment();
         for (unix_ms, uptime_ms, expected) in [
             (5_000, 100, 0),
@@ -127,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_has_been_up_for_a_while() {
+    fn system_clocks_advance() {
         let clock = SystemClock;
         let before = clock.moment();
         assert!(before.uptime_ms > 0 && before.unix_ms > before.uptime_ms);

@@ -1,6 +1,6 @@
-//! Suites of cases that every adapter passes; each case is its own named test.
+//! Test suites that every adapter passes, for the adapters of third parties, too.
 //!
-//! An adapter of a third party passes them or is not one.
+//! Each case is a function, and becomes a test with the function's name.
 #![allow(clippy::unwrap_used)]
 
 pub mod callback_queue;
@@ -11,7 +11,7 @@ pub mod token_store;
 #[cfg(feature = "redis")]
 pub use crate::redis::script_names as redis_script_names;
 
-/// Makes a test of each case: a module for each group, opened with the group's `LIMITS`.
+/// Makes a test of each case, in a module for each group, on a store opened with the group's `LIMITS`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_suite_cases {

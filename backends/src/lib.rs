@@ -1,21 +1,23 @@
-//! Ports and adapters of asset-gateway. Nothing here knows HTTP.
+//! Ports and adapters of asset-gateway. The crate knows no HTTP server and no handler.
 //!
 //! In reading order:
-//! - [`error`]: the one error type, by the kinds that callers branch on.
-//! - [`clock`]: where time comes from.
-//! - [`settings`]: what an adapter needs to be opened; every backend is listed, compiled in or not.
+//! - [`error`]: the error of all ports, by the kinds that callers tell apart.
+//! - [`clock`]: the clock port.
+//! - [`settings`]: settings of all adapters, compiled in or not.
+//! - [`client_address`], [`caller`]: who accesses an object.
+//! - [`event`]: a callback event, and the attempts to deliver it.
+//! - [`token_store`], [`callback_queue`], [`object_backend`]: the three ports. The documentation of
+//!   each trait is its contract.
+//! - `embedded`: token store and callback queue on one key-value store, sled or memory.
+//! - `redis` (feature `redis`): token store and callback queue on Redis, shared by several nodes.
 //! - [`private_files`]: folders and files that only the gateway's user may enter or read.
 //! - [`reserved_keys`]: keys that the gateway keeps for itself.
 //! - [`credentials_file`]: a storage credential in the format of Amazon's shared credentials file.
-//! - [`caller`], [`event`]: who accessed an object, and what a callback reports of it.
-//! - [`token_store`], [`callback_queue`], [`object_backend`]: the three ports. Each trait's
-//!   documentation is its contract.
-//! - `embedded`: one implementation of the store and the queue, over sled or memory.
-//! - `redis` (feature `redis`): another one, shared by many nodes.
-//! - [`transfer`]: a whole store to an archive and back, to move it to another engine.
-//! - [`open`]: settings to `Arc<dyn …>`; the only place that picks by feature.
-//! - [`metered`]: decorators that time any store or backend.
-//! - `conformance` (feature `conformance`): one suite of cases that every adapter passes.
+//! - [`open`]: opens stores and buckets; the only place that selects by feature.
+//! - [`metered`]: decorators that measure any store or backend.
+//! - [`transfer`]: exports and imports of whole token stores.
+//! - `conformance` (feature `conformance`): the test suites that every adapter passes.
+#![warn(missing_docs)]
 
 pub mod callback_queue;
 pub mod caller;

@@ -1,4 +1,4 @@
-//! Decorators that time any store or backend.
+//! Decorators that measure the operations of any store or backend.
 
 mod object_backend;
 mod token_store;
@@ -15,7 +15,7 @@ pub const TOKEN_STORE_SECONDS: &str = "asset_gateway_token_store_operation_durat
 /// Histogram, seconds, by `bucket` alias, `operation` and `outcome`.
 pub const STORAGE_SECONDS: &str = "asset_gateway_storage_operation_duration_seconds";
 
-/// `ok`, or the kind of error.
+/// Value of the label `outcome`: `ok`, or the kind of the error.
 fn outcome<T>(result: &Result<T>) -> &'static str {
     match result {
         Ok(_) => "ok",

@@ -1,4 +1,4 @@
-//! Settings to `Arc<dyn …>`: the only place that picks by feature.
+//! Opens stores and buckets from their settings: the only place that selects by feature.
 
 use std::sync::Arc;
 
@@ -20,14 +20,18 @@ compile_error!("no token store is compiled in: add the feature `sled` or `redis`
 #[cfg(not(any(feature = "opendal", feature = "aws")))]
 compile_error!("no object backend is compiled in: add the feature `opendal` or `aws`");
 
-/// Why something could not be opened; the text says what to change.
+/// Why a store or bucket cannot be opened; the text says what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The adapter is not compiled in.
     #[error("{what} needs the feature `{feature}`, which this build does not have")]
     NotCompiledIn {
+        /// The store or bucket.
         what: &'static str,
+        /// The missing feature.
         feature: &'static str,
     },
+    /// The settings are wrong, or opening failed.
     #[error("{0}")]
     Failed(String),
 }
@@ -43,19 +47,21 @@ const NO_REDIS: OpenError = OpenError::NotCompiledIn {
     feature: "redis",
 };
 
-/// A token store and the callback queue that lives in it.
+/// A token store and the callback queue in it.
 pub struct Stores {
+    /// The token store.
     pub tokens: Arc<dyn TokenStore>,
+    /// The callback queue.
     pub callbacks: Arc<dyn CallbackQueue>,
 }
 
-/// Refuses what [`open_stores`] refuses for a reason that stands in the settings. Asks no network and
-/// changes nothing on the disk; needs a rustls provider where Redis is reached by TLS.
+/// Refuses settings that [`open_stores`] refuses. Uses no network and changes nothing on the disk;
+/// needs a rustls provider for Redis with TLS.
 pub fn check_stores(settings: &TokenStoreSettings) -> Result<(), OpenError> {
     match settings {
         TokenStoreSettings::Memory => Ok(()),
         #[cfg(feature = "sled")]
-        TokenStoreSettings::Sled(sled) => can_be_folder(&sled.path)
+        TokenStoreSettings::Sled(sled) => check_folder(&sled.path)
             .map_err(|error| OpenError::Failed(format!("`sled.path`: {error}"))),
         #[cfg(not(feature = "sled"))]
         TokenStoreSettings::Sled(_) => Err(NO_SLED),
@@ -67,12 +73,14 @@ pub fn check_stores(settings: &TokenStoreSettings) -> Result<(), OpenError> {
     }
 }
 
-/// Refuses a `path` where no folder is and none can be made, because something else is in its way.
-fn can_be_folder(path: &std::path::Path) -> Result<(), String> {
+/// Refuses a `path` on which a file stands in the way of a folder.
+fn check_folder(path: &std::path::Path) -> Result<(), String> {
     let path = std::path::absolute(path).map_err(|error| error.to_string())?;
-    let there = path.ancestors().find(|path| path.exists());
-    match there {
-        Some(there) if !there.is_dir() => Err(format!("{} is no folder", there.display())),
+    let existing = path.ancestors().find(|path| path.exists());
+    match existing {
+        Some(existing) if !existing.is_dir() => {
+            Err(format!("{} is not a folder", existing.display()))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -117,8 +125,8 @@ fn embedded<K: Kv>(kv: K, limits: QueueLimits, clock: Arc<dyn Clock>) -> Result<
     })
 }
 
-/// Opens the token store as a whole, for an export or, with `create`, an import. Must be called inside
-/// a Tokio runtime.
+/// Opens a token store for an export or, with `create`, for an import. Must be called inside a Tokio
+/// runtime.
 #[cfg_attr(not(feature = "sled"), allow(unused_variables))]
 pub fn open_offline(
     settings: &TokenStoreSettings,
@@ -152,12 +160,12 @@ pub fn open_offline(
     }
 }
 
-/// Refuses a store into which an import was begun that has not ended. [`open_stores`] refuses an
-/// embedded one; a Redis that does not answer now is refused when it does.
-pub async fn refuse_half_imported(settings: &TokenStoreSettings) -> Result<(), OpenError> {
+/// Refuses a Redis store that holds an unfinished import. [`open_stores`] refuses an embedded one. A
+/// Redis that does not answer yet is refused when it does.
+pub async fn refuse_unfinished_import(settings: &TokenStoreSettings) -> Result<(), OpenError> {
     match settings {
         #[cfg(feature = "redis")]
-        TokenStoreSettings::Redis(redis) => crate::redis::offline::refuse_half_imported(redis)
+        TokenStoreSettings::Redis(redis) => crate::redis::offline::refuse_unfinished_import(redis)
             .await
             .map_err(|e| OpenError::Failed(format!("token store: {e}"))),
         #[cfg(not(feature = "redis"))]
@@ -166,41 +174,40 @@ pub async fn refuse_half_imported(settings: &TokenStoreSettings) -> Result<(), O
     }
 }
 
-/// What holds a bucket's objects.
-enum Holder {
+/// Where a bucket's objects are.
+enum Location {
     Local,
     Remote(Adapter),
 }
 
-fn holder(settings: &BucketSettings) -> Holder {
+fn location(settings: &BucketSettings) -> Location {
     let preferred = match settings.provider {
-        Provider::Fs | Provider::Memory => return Holder::Local,
+        Provider::Fs | Provider::Memory => return Location::Local,
         Provider::S3 | Provider::Ctyun if cfg!(feature = "aws") => Adapter::Aws,
         Provider::Cos | Provider::Oss if !cfg!(feature = "opendal") => Adapter::Aws,
         Provider::S3 | Provider::Ctyun | Provider::Cos | Provider::Oss => Adapter::Opendal,
     };
-    Holder::Remote(settings.adapter.unwrap_or(preferred))
+    Location::Remote(settings.adapter.unwrap_or(preferred))
 }
 
-/// Refuses what [`open_bucket`] refuses for a reason that stands in the settings, or in a file that
-/// they name. Asks no network and changes nothing on the disk.
-///
-/// Errors name what the settings lack, or the feature that this build lacks.
+/// Refuses settings, and files that they name, that [`open_bucket`] refuses. Uses no network and
+/// changes nothing on the disk.
 pub fn check_bucket(settings: &BucketSettings) -> Result<(), OpenError> {
-    match holder(settings) {
-        Holder::Local => check_local(settings),
-        Holder::Remote(Adapter::Aws) => check_aws(settings),
-        Holder::Remote(Adapter::Opendal) => check_opendal(settings),
+    match location(settings) {
+        Location::Local => check_local(settings),
+        Location::Remote(Adapter::Aws) => check_aws(settings),
+        Location::Remote(Adapter::Opendal) => check_opendal(settings),
     }
 }
 
-/// Opens a bucket that passes [`check_bucket`]. Asks no network: that storage is up shows in use.
+/// Opens a bucket that passes [`check_bucket`]. Uses no network; the first request shows whether storage
+/// is up.
 pub fn open_bucket(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
     check_bucket(settings)?;
-    match holder(settings) {
-        Holder::Local => open_local(settings),
-        Holder::Remote(Adapter::Aws) => open_aws(settings),
-        Holder::Remote(Adapter::Opendal) => open_opendal(settings),
+    match location(settings) {
+        Location::Local => open_local(settings),
+        Location::Remote(Adapter::Aws) => open_aws(settings),
+        Location::Remote(Adapter::Opendal) => open_opendal(settings),
     }
 }
 
@@ -208,7 +215,7 @@ fn check_local(settings: &BucketSettings) -> Result<(), OpenError> {
     match (settings.provider, &settings.root) {
         (Provider::Memory, _) => Ok(()),
         (_, Some(root)) if !root.as_os_str().is_empty() => {
-            can_be_folder(root).map_err(|error| OpenError::Failed(format!("`root`: {error}")))
+            check_folder(root).map_err(|error| OpenError::Failed(format!("`root`: {error}")))
         }
         (_, Some(_) | None) => {
             let missing = "`root` is empty: name the folder that holds the objects";
@@ -281,7 +288,7 @@ fn open_aws(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenErr
     Err(refused(check_aws(settings)))
 }
 
-/// Of a check that always fails.
+/// The error of a check that always fails.
 #[cfg(not(all(feature = "opendal", feature = "aws")))]
 fn refused(checked: Result<(), OpenError>) -> OpenError {
     let nothing = || OpenError::Failed("not compiled in".into());
@@ -310,14 +317,14 @@ mod tests {
 
     #[cfg(not(feature = "aws"))]
     #[test]
-    fn what_is_not_compiled_in_is_named() {
+    fn an_error_names_the_missing_feature() {
         let refusal = refusal(Provider::S3, Some(Adapter::Aws));
         assert!(refusal.contains("`aws`"), "{refusal}");
     }
 
     #[cfg(feature = "opendal")]
     #[test]
-    fn what_settings_lack_is_named() {
+    fn an_error_names_the_missing_setting() {
         let opendal = Some(Adapter::Opendal);
         assert!(refusal(Provider::Fs, None).contains("`root`"));
         assert!(refusal(Provider::S3, opendal).contains("`bucket`"));

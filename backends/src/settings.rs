@@ -1,5 +1,7 @@
-//! What an adapter needs to be opened. Every backend is listed, compiled in or not: `open` refuses
-//! what is missing by its feature's name.
+//! Settings to open stores and buckets with.
+//!
+//! All adapters are listed in every build; [`open`](crate::open) refuses one that is not compiled in,
+//! and names its feature.
 
 mod credential;
 
@@ -15,15 +17,17 @@ pub use credential::{CredentialSettings, Keys};
 pub struct Secret(String);
 
 impl Secret {
+    /// Wraps a value.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
-    /// The value itself; the call stands where it is used, never in a log.
+    /// The value, for use; never for a log.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
+    /// Whether the value is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -37,66 +41,80 @@ impl fmt::Debug for Secret {
 
 /// Which token store to open.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one, at the start")]
+#[expect(clippy::large_enum_variant, reason = "one value, at start")]
 pub enum TokenStoreSettings {
+    /// In memory, for tests.
     Memory,
+    /// Embedded, on disk.
     Sled(SledSettings),
+    /// Shared by several nodes.
     Redis(RedisSettings),
 }
 
+/// Where the embedded store is.
 #[derive(Debug, Clone)]
 pub struct SledSettings {
-    /// Folder of the database; made where it is missing. One process at a time.
+    /// Folder of the database, created if missing. One process at a time may open it.
     pub path: PathBuf,
 }
 
 /// How to reach Redis.
 #[derive(Debug, Clone, Default)]
 pub struct RedisSettings {
-    /// `HOST:PORT`; one with `Standalone`.
+    /// `HOST:PORT` each; exactly one for [`RedisMode::Standalone`].
     pub addresses: Vec<String>,
+    /// Kind of deployment.
     pub mode: RedisMode,
-    /// Name of the master that sentinels watch.
+    /// Name of the master that the sentinels monitor.
     pub master_name: String,
-    /// Empty: none.
+    /// ACL user; empty: none.
     pub username: String,
+    /// Password; empty: none.
     pub password: Secret,
-    /// At sentinels. Empty: none.
+    /// ACL user at the sentinels; empty: none.
     pub sentinel_username: String,
+    /// Password at the sentinels; empty: none.
     pub sentinel_password: Secret,
+    /// Number of the database.
     pub db: u32,
+    /// Whether to connect by TLS.
     pub tls: bool,
-    /// Certificates, PEM, that are trusted in place of the system's. Empty: the system's.
+    /// Trusted certificates, PEM; empty: the system's.
     pub tls_ca: String,
-    /// The client's own certificate, PEM, with its key. Empty: none.
+    /// Client certificate, PEM; empty: none.
     pub tls_cert: String,
+    /// Key of the client certificate, PEM.
     pub tls_key: Secret,
-    /// Replicas that must have a write before it counts as done.
+    /// Replicas that must acknowledge a write (`WAIT`) before it is answered.
     pub wait_replicas: u32,
 }
 
+/// Kind of a Redis deployment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RedisMode {
+    /// One server.
     #[default]
     Standalone,
+    /// Redis Cluster.
     Cluster,
+    /// A master that sentinels monitor.
     Sentinel,
 }
 
-/// Limits of the callback queue that lives beside the tokens.
+/// Limits of the callback queue.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueLimits {
-    /// Events that may wait; past it an access with a callback is refused.
+    /// Limit of pending events; a full queue refuses accesses with a callback.
     pub max_pending: u64,
-    /// Queue downloads that were not completed, too.
+    /// Whether incomplete downloads are reported, too.
     pub report_incomplete: bool,
-    /// How long a dead letter is kept after its last try; `None`: for ever.
+    /// How long a dead letter is kept after its last attempt; `None`: for ever.
     pub keep_dead: Option<Duration>,
 }
 
 impl QueueLimits {
-    /// Dead letters that are kept; past it the oldest are dropped.
+    /// Limit of dead letters; the oldest are dropped.
     pub fn max_dead(&self) -> u64 {
         self.max_pending
     }
@@ -112,40 +130,54 @@ impl Default for QueueLimits {
     }
 }
 
+/// Where a bucket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Provider {
+    /// Amazon S3, and storage that speaks its protocol.
     S3,
+    /// Tencent Cloud COS.
     Cos,
+    /// China Telecom Cloud ZOS.
     Ctyun,
+    /// Alibaba Cloud OSS.
     Oss,
+    /// A folder of this machine.
     Fs,
+    /// Memory of this process.
     Memory,
 }
 
-/// Which adapter talks to a bucket.
+/// Client library for a remote bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adapter {
+    /// Apache OpenDAL.
     Opendal,
+    /// The AWS SDK.
     Aws,
 }
 
+/// How to reach a bucket.
 #[derive(Debug, Clone)]
 pub struct BucketSettings {
+    /// Where the bucket is.
     pub provider: Provider,
-    /// `None`: the one that is compiled in; with both, `Aws` for S3 and ctyun, else `Opendal`.
+    /// Adapter; `None`: the one that is compiled in, of both `Aws` for S3 and ctyun, else `Opendal`.
     pub adapter: Option<Adapter>,
-    /// The bucket's name at the provider; empty for `Fs` and `Memory`.
+    /// Name of the bucket at the provider; empty for `Fs` and `Memory`.
     pub bucket: String,
+    /// Region, or empty.
     pub region: String,
-    /// `scheme://host[:port]`; empty: the provider's own for the region, where it has one.
+    /// `scheme://host[:port]`; empty: the provider's endpoint of the region.
     pub endpoint: String,
+    /// Whether the bucket is named in the path, not in the host.
     pub force_path_style: bool,
     /// Folder of an `Fs` bucket.
     pub root: Option<PathBuf>,
+    /// Where the keys come from.
     pub credential: CredentialSettings,
 }
 
-/// A bucket named `b`, with keys.
+/// Settings of a bucket named `b`, with keys.
 #[cfg(test)]
 pub fn a_bucket(provider: Provider, region: &str, endpoint: &str) -> BucketSettings {
     BucketSettings {

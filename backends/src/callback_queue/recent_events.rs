@@ -1,5 +1,5 @@
-//! What this process has queued just now. Adapters look here before they look for the oldest due
-//! time, so that a new event does not stand behind a backlog of a dead receiver.
+//! Events that this process queued recently. A claim takes half of its events from here, so that a
+//! backlog of one dead receiver does not delay new events.
 
 use std::collections::VecDeque;
 
@@ -7,42 +7,47 @@ use parking_lot::Mutex;
 
 use crate::event::EventId;
 
-/// More than this are not just now: they are found by their due time.
-const KEPT: usize = 1024;
+/// Limit of recent events; older ones are found by their due time.
+const MAX_RECENT_EVENTS: usize = 1024;
 
+/// Ids of recent events, oldest first.
 #[derive(Debug, Default)]
 pub struct RecentEvents(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     ids: VecDeque<EventId>,
-    /// Whose the odd one is.
-    odd: bool,
+    /// Whether the next claim rounds its half up.
+    round_up: bool,
 }
 
 impl RecentEvents {
-    /// The event is queued, and nobody's.
+    /// Adds an event that was queued unclaimed.
     pub fn note(&self, id: EventId) {
         let mut inner = self.0.lock();
-        if inner.ids.len() == KEPT {
+        if inner.ids.len() == MAX_RECENT_EVENTS {
             inner.ids.pop_front();
         }
         inner.ids.push_back(id);
     }
 
-    /// Some for a claim of `max`: half of it, so that neither these nor the others starve. Whether
-    /// they are there, due and nobody's has to be looked at.
+    /// Takes up to half of a claim of `max`, so that neither recent nor older events starve. The caller
+    /// checks that each still exists, is due and unclaimed.
     pub fn take(&self, max: usize) -> Vec<EventId> {
         let mut inner = self.0.lock();
-        inner.odd = !inner.odd;
-        let half = if inner.odd { max.div_ceil(2) } else { max / 2 };
+        inner.round_up = !inner.round_up;
+        let half = if inner.round_up {
+            max.div_ceil(2)
+        } else {
+            max / 2
+        };
         let taken = half.min(inner.ids.len());
         inner.ids.drain(..taken).collect()
     }
 
-    /// These have been found by their due time: when they are due again they are not new.
-    pub fn forget(&self, is_found: impl Fn(&EventId) -> bool) {
-        self.0.lock().ids.retain(|id| !is_found(id));
+    /// Removes events that were claimed by their due time: they are not new when they are due again.
+    pub fn forget(&self, is_claimed: impl Fn(&EventId) -> bool) {
+        self.0.lock().ids.retain(|id| !is_claimed(id));
     }
 }
 
@@ -55,30 +60,32 @@ mod tests {
     }
 
     #[test]
-    fn half_of_a_claim_and_the_first_ones_first() {
-        let fresh = RecentEvents::default();
-        (0..9).map(id).for_each(|id| fresh.note(id));
-        assert_eq!(fresh.take(4), [id(0), id(1)]);
-        // One at a time: every other one.
-        let taken: Vec<usize> = (0..4).map(|_| fresh.take(1).len()).collect();
+    fn a_claim_takes_up_to_half_oldest_first() {
+        let recent = RecentEvents::default();
+        (0..9).map(id).for_each(|id| recent.note(id));
+        assert_eq!(recent.take(4), [id(0), id(1)]);
+        // Every other claim of one event takes a recent one.
+        let taken: Vec<usize> = (0..4).map(|_| recent.take(1).len()).collect();
         assert_eq!(taken.iter().sum::<usize>(), 2);
-        assert_eq!(fresh.take(100).len(), 5);
-        assert!(fresh.take(100).is_empty());
+        assert_eq!(recent.take(100).len(), 5);
+        assert!(recent.take(100).is_empty());
     }
 
     #[test]
-    fn what_is_found_otherwise_is_not_new() {
-        let fresh = RecentEvents::default();
-        (0..4).map(id).for_each(|id| fresh.note(id));
-        fresh.forget(|found| *found == id(0) || *found == id(2));
-        assert_eq!(fresh.take(100), [id(1), id(3)]);
+    fn claimed_events_are_no_longer_recent() {
+        let recent = RecentEvents::default();
+        (0..4).map(id).for_each(|id| recent.note(id));
+        recent.forget(|claimed| *claimed == id(0) || *claimed == id(2));
+        assert_eq!(recent.take(100), [id(1), id(3)]);
     }
 
     #[test]
-    fn what_is_old_is_forgotten() {
-        let fresh = RecentEvents::default();
-        (0..KEPT + 1).map(id).for_each(|id| fresh.note(id));
-        let taken = fresh.take(2 * KEPT);
-        assert_eq!((taken.len(), &taken[0]), (KEPT, &id(1)));
+    fn the_number_of_recent_events_is_limited() {
+        let recent = RecentEvents::default();
+        (0..MAX_RECENT_EVENTS + 1)
+            .map(id)
+            .for_each(|id| recent.note(id));
+        let taken = recent.take(2 * MAX_RECENT_EVENTS);
+        assert_eq!((taken.len(), &taken[0]), (MAX_RECENT_EVENTS, &id(1)));
     }
 }

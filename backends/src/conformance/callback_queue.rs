@@ -1,11 +1,12 @@
-//! Cases for a [`CallbackQueue`](crate::callback_queue::CallbackQueue).
-//!
-//! `callback_queue_suite!(name, setup)`, as for the token store.
+//! The suite of a [`CallbackQueue`](crate::callback_queue::CallbackQueue).
+#![allow(missing_docs, reason = "the name of a case says what it checks")]
 
 pub mod dead_letters;
 pub mod delivery;
 pub mod max_pending;
 
+/// Makes a module `name` with a test for each case, as
+/// [`token_store_suite!`](crate::token_store_suite) does.
 #[macro_export]
 macro_rules! callback_queue_suite {
     ($name:ident, $setup:path) => {

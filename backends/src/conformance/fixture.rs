@@ -1,4 +1,4 @@
-//! What a case is given: an empty store, its time, and short words for what cases do all day.
+//! The fixture of a case: an empty store, its clock, and shortcuts for common calls.
 
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,20 +15,21 @@ use crate::token_store::{
     TokenId, TokenRecord,
 };
 
-/// How long cases lease a hit: short, because some stores have only real time.
+/// Lease of a hit: short, because some stores have no clock that can be moved.
 pub const LEASE: Duration = Duration::from_millis(500);
 /// Past the end of a [`LEASE`].
 pub const PAST_LEASE: Duration = Duration::from_millis(600);
-/// What most groups are opened with.
+/// Limits of most groups.
 pub const DEFAULT_LIMITS: QueueLimits = QueueLimits {
     max_pending: 10_000,
     report_incomplete: false,
     keep_dead: None,
 };
 
+/// The usual caller.
 pub const CALLER: CallerRef<'static> = caller(1);
 
-/// Somebody: another number is another client.
+/// A caller; each number is another client.
 pub const fn caller(n: u8) -> CallerRef<'static> {
     CallerRef {
         request_id: "req-1",
@@ -39,22 +40,25 @@ pub const fn caller(n: u8) -> CallerRef<'static> {
     }
 }
 
-/// Whose time the store goes by.
+/// The clock of the store under test.
 pub enum Time {
-    /// Stands still until a case moves it.
+    /// A clock that cases advance.
     Moved(TestClock),
-    /// Cases really wait.
+    /// The system's clock: cases wait.
     Real,
 }
 
 /// An empty store for one case.
 pub struct Fixture {
+    /// The store under test.
     pub stores: Stores,
+    /// Its clock.
     pub time: Time,
-    /// Kept for as long as the case runs: a folder, a server.
+    /// Dropped after the case: a folder, a server.
     pub guard: Box<dyn Any + Send + Sync>,
 }
 
+/// A token id; each number is another token, in another partition.
 pub fn id(n: u64) -> TokenId {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
@@ -62,10 +66,12 @@ pub fn id(n: u64) -> TokenId {
     TokenId(bytes)
 }
 
+/// Milliseconds.
 pub fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
+/// A request of the usual caller.
 pub fn request(access: Access) -> ReserveRequest<'static> {
     ReserveRequest {
         access,
@@ -76,6 +82,7 @@ pub fn request(access: Access) -> ReserveRequest<'static> {
     }
 }
 
+/// A report with this outcome.
 pub fn report(outcome: Outcome) -> Report {
     Report {
         outcome,
@@ -87,7 +94,7 @@ pub fn report(outcome: Outcome) -> Report {
 }
 
 impl Fixture {
-    /// Renews what is leased; anything else is held as it is.
+    /// Renews the lease of a reservation, if there is one.
     pub async fn renew(&self, reservation: &Reservation) -> LeaseState {
         match reservation.lease() {
             Some(lease) => self.stores.tokens.renew(lease, LEASE).await.unwrap(),
@@ -95,6 +102,7 @@ impl Fixture {
         }
     }
 
+    /// Unix milliseconds.
     pub fn now_ms(&self) -> u64 {
         match &self.time {
             Time::Moved(clock) => clock.now_ms(),
@@ -107,6 +115,7 @@ impl Fixture {
         self.now_ms() / 1000
     }
 
+    /// Advances the clock, or waits.
     pub async fn advance(&self, by: Duration) {
         match &self.time {
             Time::Moved(clock) => clock.advance(by),
@@ -114,7 +123,7 @@ impl Fixture {
         }
     }
 
-    /// A token of an hour.
+    /// A token that expires in an hour.
     pub fn record(&self, method: Method) -> TokenRecord {
         TokenRecord::new("bucket", "a/key", method, self.now(), self.now() + 3600)
     }
@@ -133,11 +142,13 @@ impl Fixture {
         record
     }
 
+    /// Creates a token, and expects success.
     pub async fn create(&self, id: TokenId, record: TokenRecord) {
         let created = self.stores.tokens.create(vec![(id, record)]).await.unwrap();
         assert_eq!(created, Created::Done);
     }
 
+    /// Reserves, and expects an answer.
     pub async fn reserve(&self, id: TokenId, request: &ReserveRequest<'_>) -> Reserved {
         self.stores.tokens.reserve(id, request).await.unwrap()
     }
@@ -147,6 +158,7 @@ impl Fixture {
         self.admit_with(id, &request(access)).await
     }
 
+    /// [`admit`](Self::admit) with this request.
     pub async fn admit_with(&self, id: TokenId, request: &ReserveRequest<'_>) -> Reservation {
         match self.reserve(id, request).await {
             Reserved::Admitted { reservation, .. } => reservation,
@@ -161,6 +173,7 @@ impl Fixture {
         self.refusal_with(id, &request(access)).await
     }
 
+    /// [`refusal`](Self::refusal) with this request.
     pub async fn refusal_with(&self, id: TokenId, request: &ReserveRequest<'_>) -> Refusal {
         match self.reserve(id, request).await {
             Reserved::Refused(refusal) => refusal,
@@ -170,25 +183,29 @@ impl Fixture {
         }
     }
 
+    /// Spent hits of a token.
     pub async fn used(&self, id: TokenId) -> u64 {
         self.stores.tokens.get(id).await.unwrap().unwrap().used_hits
     }
 
-    /// The access happened, to its end.
+    /// Commits a complete access.
     pub async fn commit(&self, reservation: Reservation) -> LeaseState {
         self.commit_as(reservation, Outcome::Complete).await
     }
 
+    /// Commits an access with this outcome.
     pub async fn commit_as(&self, reservation: Reservation, outcome: Outcome) -> LeaseState {
         let committed = self.stores.tokens.commit(reservation, report(outcome));
         committed.await.unwrap()
     }
 
+    /// Finalises an upload.
     pub async fn finalise(&self, upload: &Reservation) -> LeaseState {
         let finalised = self.stores.tokens.finalise(upload, self.intent(), LEASE);
         finalised.await.unwrap()
     }
 
+    /// The intent of an upload now.
     pub fn intent(&self) -> Intent {
         Intent {
             size: 42,
@@ -197,7 +214,7 @@ impl Fixture {
         }
     }
 
-    /// Takes everything that is due out of the queue.
+    /// Claims and acknowledges all due events.
     pub async fn take_events(&self) -> Vec<Event> {
         let claimed = self.stores.callbacks.claim(1000, LEASE).await.unwrap();
         for claim in &claimed {
@@ -206,11 +223,12 @@ impl Fixture {
         claimed.into_iter().map(|claim| claim.event).collect()
     }
 
+    /// [`event`] now.
     pub fn event(&self, key: &str) -> Event {
         event(key, self.now())
     }
 
-    /// A try of an event that has just failed.
+    /// [`attempt`] now.
     pub fn attempt(&self, error: &str) -> Attempt {
         attempt(error, self.now_ms())
     }
@@ -227,7 +245,7 @@ pub fn event(key: &str, timestamp: u64) -> Event {
     Event::of(id(1), &record, Method::Head, CALLER, report, timestamp).unwrap()
 }
 
-/// A try that failed with this word; there was an answer where it is `status_…`.
+/// An attempt that failed with this error; `status_…` has an answer.
 pub fn attempt(error: &str, at_ms: u64) -> Attempt {
     let status = error.strip_prefix("status_");
     Attempt {

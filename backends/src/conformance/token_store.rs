@@ -1,7 +1,5 @@
-//! Cases for a [`TokenStore`](crate::token_store::TokenStore) and the events that its writes queue.
-//!
-//! `token_store_suite!(name, setup)` makes a module `name` with a test for each case; `setup` is an
-//! `async fn(QueueLimits) -> Fixture` that opens an empty store.
+//! The suite of a [`TokenStore`](crate::token_store::TokenStore) and the events that it queues.
+#![allow(missing_docs, reason = "the name of a case says what it checks")]
 
 pub mod byte_budget;
 pub mod create_get_delete;
@@ -18,6 +16,8 @@ pub mod refusals;
 pub mod report_incomplete;
 pub mod reused_ids;
 
+/// Makes a module `name` with a test for each case. `setup` is an `async fn(QueueLimits) -> Fixture`
+/// that opens an empty store.
 #[macro_export]
 macro_rules! token_store_suite {
     ($name:ident, $setup:path) => {

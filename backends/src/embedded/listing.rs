@@ -105,7 +105,7 @@ impl<K: Kv> Inner<K> {
         filter: &Filter,
         now: u64,
     ) -> Result<bool> {
-        if !filter.is_about(&token.record) {
+        if !filter.matches_record(&token.record) {
             return Ok(false);
         }
         let Some(wanted) = filter.state else {

@@ -1,3 +1,5 @@
+//! Durations of a bucket's operations.
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,14 +11,15 @@ use crate::object_backend::{
     Capabilities, GetOptions, GetResult, ObjectBackend, ObjectMeta, PutOptions, Upload,
 };
 
-/// Times a bucket's operations until their answer begins; bodies are timed by nobody, they go at
-/// the client's pace.
+/// Measures a bucket's operations until their response begins, without bodies, which are sent at the
+/// client's pace.
 pub struct MeteredBackend {
     alias: Arc<str>,
     inner: Arc<dyn ObjectBackend>,
 }
 
 impl MeteredBackend {
+    /// Wraps the bucket `alias`.
     pub fn new(alias: &str, inner: Arc<dyn ObjectBackend>) -> Self {
         Self {
             alias: alias.into(),

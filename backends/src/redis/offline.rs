@@ -46,7 +46,7 @@ impl OfflineRedis {
 
 /// Refuses a Redis that holds an unfinished import. One that does not answer is not refused: the connection looks again
 /// before its first request.
-pub async fn refuse_half_imported(settings: &RedisSettings) -> Result<()> {
+pub async fn refuse_unfinished_import(settings: &RedisSettings) -> Result<()> {
     match OfflineRedis::open(settings)?.import_marker().await {
         Ok(Some(marker)) => Err(error::unavailable("redis.open", marker.refusal())),
         Ok(None) => Ok(()),

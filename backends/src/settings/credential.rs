@@ -1,24 +1,27 @@
+//! Where a bucket's keys come from.
+
 use std::path::PathBuf;
 
 use super::Secret;
 
-/// What requests are signed with.
+/// Keys that sign requests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keys {
-    /// Empty, with `secret_key`: requests are not signed.
+    /// Access key id; empty, with `secret_key`: requests are not signed.
     pub access_key: Secret,
+    /// Secret access key.
     pub secret_key: Secret,
-    /// Of temporary keys; empty: none.
+    /// Session token of temporary keys; empty: none.
     pub session_token: Secret,
 }
 
 impl Keys {
-    /// For requests that are not signed.
+    /// Whether requests are not signed.
     pub fn is_empty(&self) -> bool {
         self.access_key.is_empty()
     }
 
-    /// One key without the other; the text is for the operator.
+    /// Refuses one key without the other; the text is for the operator.
     pub fn check(&self) -> Result<(), String> {
         match self.access_key.is_empty() == self.secret_key.is_empty() {
             true => Ok(()),
@@ -30,21 +33,25 @@ impl Keys {
 /// Where a bucket's keys come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSettings {
+    /// Fixed keys.
     Keys(Keys),
-    /// A file that is read again while requests go on, see [`crate::credentials_file`]. `Aws` only.
+    /// A file that is re-read while it is in use, see [`crate::credentials_file`]. `Aws` only.
     File {
+        /// Path of the file.
         path: PathBuf,
+        /// Profile in the file.
         profile: String,
     },
-    /// What Amazon's SDKs and tools find by themselves: environment, profiles, web identity,
-    /// container, instance. `Aws` only. `profile`: in place of `AWS_PROFILE`.
+    /// The default credential provider chain of the AWS SDKs: environment, profiles, web identity,
+    /// container, instance. `Aws` only.
     DefaultChain {
+        /// Profile, in place of `AWS_PROFILE`.
         profile: Option<String>,
     },
 }
 
 impl CredentialSettings {
-    /// The keys, where they are known from the beginning; else the text is for the operator.
+    /// The fixed keys; an error, for the operator, if the keys come from elsewhere.
     pub fn keys(&self) -> Result<&Keys, String> {
         match self {
             Self::Keys(keys) => keys.check().map(|()| keys),

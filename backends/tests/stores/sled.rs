@@ -53,7 +53,7 @@ async fn a_folder_that_cannot_be_made_is_an_error() {
     let error = open(&file.join("tokens")).err().unwrap().to_string();
     assert_eq!(
         error,
-        format!("`sled.path`: {} is no folder", file.display())
+        format!("`sled.path`: {} is not a folder", file.display())
     );
 }
 

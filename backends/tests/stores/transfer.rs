@@ -9,7 +9,7 @@ use asset_gateway_backends::conformance::fixture::{
     Fixture, LEASE, Time, attempt, caller, id, request,
 };
 use asset_gateway_backends::error::Result as StoreResult;
-use asset_gateway_backends::open::{Stores, open_offline, open_stores, refuse_half_imported};
+use asset_gateway_backends::open::{Stores, open_offline, open_stores, refuse_unfinished_import};
 use asset_gateway_backends::settings::{QueueLimits, SledSettings, TokenStoreSettings};
 use asset_gateway_backends::token_store::{
     Access, Charged, HitOn, LeaseState, Method, MultipartUpload, Refusal, ReserveRequest, Reserved,
@@ -304,7 +304,7 @@ async fn half_an_import(settings: &TokenStoreSettings) {
     let ended = import(store, &checked, archive.as_slice(), false).await;
     assert!(matches!(ended, Err(TransferError::Store(_))), "{ended:?}");
 
-    let refused = match refuse_half_imported(settings).await {
+    let refused = match refuse_unfinished_import(settings).await {
         Ok(()) => open_stores(settings, LIMITS, Arc::new(SystemClock)).map(drop),
         refused => refused,
     };

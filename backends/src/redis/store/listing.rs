@@ -249,5 +249,5 @@ fn matches(token: &StoredToken, filter: &Filter, now: u64) -> bool {
     } else {
         TokenState::Active
     };
-    filter.is_about(record) && filter.state.is_none_or(|wanted| wanted == state)
+    filter.matches_record(record) && filter.state.is_none_or(|wanted| wanted == state)
 }
