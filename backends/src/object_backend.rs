@@ -65,9 +65,17 @@ pub struct ObjectMeta {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteRange {
     /// `first-` or `first-last`: both counted from 0, `last` included.
-    From { first: u64, last: Option<u64> },
+    From {
+        /// First byte.
+        first: u64,
+        /// Last byte; `None`: the last byte of the object.
+        last: Option<u64>,
+    },
     /// `-length`: the last `length` bytes.
-    Suffix { length: u64 },
+    Suffix {
+        /// Number of bytes.
+        length: u64,
+    },
 }
 
 impl ByteRange {
