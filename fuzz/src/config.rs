@@ -1,12 +1,12 @@
-//! The YAML of a configuration: an error names its key, and nothing that is printed holds a secret.
+//! Configuration files (YAML): errors name their key, and printed text contains no secret.
 
 use std::collections::BTreeMap;
 
 use asset_gateway::config::Config;
 
-/// Stands in secrets of the corpus.
+/// Part of the corpus' secrets.
 const MARKER: &str = "SECRET";
-/// Keys whose values are never shown.
+/// Keys whose values are never printed.
 const SECRET_KEYS: [&str; 5] = [
     "password",
     "secret_key",
@@ -15,12 +15,12 @@ const SECRET_KEYS: [&str; 5] = [
     "token_salt",
 ];
 
-/// `data`: a file's text.
+/// `data`: the text of a file.
 pub fn run(data: &[u8]) {
     let Ok(yaml) = std::str::from_utf8(data) else {
         return;
     };
-    // Files that it names would be read.
+    // Loading would read the named files.
     if yaml.contains("_file") {
         return;
     }
@@ -44,8 +44,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Whether the marker stands in values of secrets only. Plain lines alone are looked at: what YAML makes
-/// of quotes, flows and aliases is not for this function to know.
+/// Whether only values of secrets contain the marker. Knows plain lines only: false for text with quotes,
+/// flows and aliases.
 fn secrets_are_marked(yaml: &str) -> bool {
     if yaml.contains([
         '&', '*', '"', '\'', '|', '>', '{', '[', '!', '?', '#', '%', '\t',

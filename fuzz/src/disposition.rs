@@ -1,12 +1,12 @@
-//! `Content-Disposition` (RFC 6266): a name is a name, whatever is in it.
+//! `Content-Disposition` (RFC 6266): no file name can become anything but a name.
 
 use asset_gateway::http::objects::response::disposition;
 use asset_gateway::media_type::MediaType;
 use asset_gateway_backends::token_store::{Disposition, Method, TokenRecord};
 use percent_encoding::percent_decode_str;
 
-/// `data`: lines of text, the type of the token's disposition (`i`, `a`, else none), the object's media
-/// type, its key, and the file name, which may have more lines.
+/// `data`: lines with the token's disposition (`i`, `a`, else none), the object's media type, its key, and
+/// the file name, which may have several lines.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -47,7 +47,7 @@ pub fn run(data: &[u8]) {
         name => name,
     };
     assert!(!decoded.contains(is_hidden), "{decoded:?}");
-    // What is there stands in the name, in this order; what is left out nobody reads.
+    // The decoded name has the characters of the name in order; missing ones are not letters.
     let mut letters = decoded.chars().peekable();
     for letter in name.chars() {
         let written = if matches!(letter, '/' | '\\') {
@@ -70,18 +70,18 @@ pub fn run(data: &[u8]) {
     assert_eq!(plain, expected);
 }
 
-/// Controls, those of bidirectional text among them (UAX #9), and what separates folders.
+/// Controls, including those of bidirectional text (UAX #9), and path separators.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '/' | '\\' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Letters that have no glyph.
+/// Letters without a glyph.
 fn is_filler(c: char) -> bool {
     matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
 }
 
-/// `filename="…"; filename*=UTF-8''…` and nothing else: the inside of the quotes, and what is encoded.
+/// Parses exactly `filename="…"; filename*=UTF-8''…`: the quoted text and the encoded text.
 fn parse(names: &str) -> Option<(&str, &str)> {
     let (plain, rest) = names.strip_prefix("filename=\"")?.split_once('"')?;
     let encoded = rest.strip_prefix("; filename*=UTF-8''")?;

@@ -1,6 +1,7 @@
-//! `X-Forwarded-For` and `Forwarded` (RFC 7239): no header that a client can add changes the address that
-//! the last trusted proxy has seen. Where it sends the header that the proxy does not write, it may become
-//! unknown, and nobody else.
+//! `X-Forwarded-For` and `Forwarded` (RFC 7239): a client's headers cannot give it another address.
+//!
+//! The address is the one that the last trusted proxy has seen, or unknown where the client sends the header
+//! that the proxy does not write.
 
 use std::net::IpAddr;
 
@@ -11,7 +12,7 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// `data`: lines that a client sends, `f` for `Forwarded` or `x` for `X-Forwarded-For` in front of each.
+/// `data`: header lines of a client, each after `f` for `Forwarded` or `x` for `X-Forwarded-For`.
 pub fn run(data: &[u8]) {
     let mut sent = HeaderMap::new();
     for line in data.split(|&byte| byte == b'\n') {
@@ -44,7 +45,7 @@ pub fn run(data: &[u8]) {
         ),
     ] {
         let known = ClientAddress::from(seen.parse::<IpAddr>().expect("an address"));
-        assert_eq!(client(seen, &sent), known, "nobody vouches for it");
+        assert_eq!(client(seen, &sent), known, "there is no proxy");
         for (written, other, chain) in [
             (X_FORWARDED_FOR, header::FORWARDED, by_x_forwarded_for),
             (header::FORWARDED, X_FORWARDED_FOR, by_forwarded),
@@ -61,14 +62,14 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What a proxy sends on that adds a line.
+/// The headers that a proxy forwards which adds a line.
 fn own_line(sent: &HeaderMap, name: &HeaderName, chain: &str) -> HeaderMap {
     let mut headers = sent.clone();
     headers.append(name, HeaderValue::from_str(chain).expect("visible ASCII"));
     headers
 }
 
-/// What a proxy sends on that makes one line of all.
+/// The headers that a proxy forwards which joins all lines.
 fn joined(sent: &HeaderMap, name: &HeaderName, chain: &str) -> HeaderMap {
     let mut headers = sent.clone();
     let lines = sent.get_all(name).iter().map(HeaderValue::as_bytes);

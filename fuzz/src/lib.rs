@@ -1,7 +1,7 @@
-//! What the fuzz targets run: each function takes any bytes and panics where a property does not hold.
+//! The checks of the fuzz targets: each function takes any bytes and panics if a property does not hold.
 //!
-//! The test `fuzz_corpora` of the gateway includes this file and runs every function on its corpus, on
-//! a stable compiler and without libFuzzer.
+//! The gateway's test `fuzz_corpora` includes this file and runs every function on its corpus, with a stable
+//! compiler and without libFuzzer.
 
 pub mod config;
 pub mod disposition;

@@ -1,8 +1,8 @@
-//! Media types: what is called inert is inert to the most lenient reader, too.
+//! Media types: an inert type is inert for the most lenient reader, too.
 
 use asset_gateway::media_type::MediaType;
 
-/// What a browser runs, or takes apart, as part of the origin that it came from.
+/// Parts of types that a browser runs, or splits, in the origin of the answer.
 const ACTIVE: [&str; 6] = ["html", "xml", "xsl", "javascript", "multipart", "message"];
 
 /// `data`: the value of a `Content-Type`.
@@ -14,7 +14,7 @@ pub fn run(data: &[u8]) {
         return;
     };
     assert_eq!(parsed.as_str(), text);
-    // It can be sent as a header, and comes back as it is.
+    // The text is a header value that parses to the same type.
     let value = http::HeaderValue::from_str(text).expect("visible ASCII");
     let again = value.to_str().ok().and_then(MediaType::parse);
     assert!(again.is_some_and(|again| again == parsed));
@@ -32,7 +32,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The elements of a list, whose commas may stand in quotes. Readers differ about backslashes there.
+/// Splits a list at commas outside quotes. Readers differ about backslashes in quotes.
 fn elements(text: &str, escapes: bool) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(|letter| {
@@ -47,7 +47,7 @@ fn elements(text: &str, escapes: bool) -> Vec<&str> {
     .collect()
 }
 
-/// Type and subtype as browsers read them: up to a space, a semicolon, a parenthesis.
+/// Type and subtype as browsers read them: up to a space, a semicolon or a parenthesis.
 fn lenient(element: &str) -> String {
     let element = element.trim_matches([' ', '\t', '\r', '\n', '\x0c']);
     let end = element.find([' ', '\t', '\r', '\n', '\x0c', ';', '(']);

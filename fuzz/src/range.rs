@@ -1,4 +1,4 @@
-//! `Range` (RFC 9110 §14.1): what is understood is what was asked for.
+//! `Range` (RFC 9110 §14.1): an accepted range is the requested one.
 
 use asset_gateway::http::objects::range::{Wanted, wanted};
 use asset_gateway_backends::object_backend::ByteRange;
@@ -39,8 +39,8 @@ fn write(range: ByteRange) -> String {
     }
 }
 
-/// The set of one range without what has no meaning: case, white space, empty elements, zeros in
-/// front. Numbers past 64 bits are all the same.
+/// Normalises a set of one range: case, white space, empty elements, leading zeros. All numbers beyond 64
+/// bits are equal.
 fn plain(text: &str) -> String {
     let text = text.to_ascii_lowercase().replace([' ', '\t', ','], "");
     let (unit, range) = text.split_once('=').expect("it was understood");
@@ -52,7 +52,7 @@ fn plain(text: &str) -> String {
     format!("{unit}={}-{}", number(first), number(last))
 }
 
-/// What a range means of an object of `size` lies within both.
+/// The resolved range of an object of `size` lies within the object and the range.
 fn resolves(range: ByteRange, size: u64) {
     let Some(bytes) = range.resolve(size) else {
         return;

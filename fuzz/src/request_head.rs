@@ -1,5 +1,5 @@
-//! Request line and head: a whole gateway on loopback is sent any bytes. Whatever they are, what comes back
-//! is HTTP, every answer has its id, and errors are the gateway's JSON.
+//! Request line and head: sends any bytes to a gateway on loopback. Every answer is valid HTTP with a
+//! request id, and errors are the gateway's JSON.
 
 mod answers;
 
@@ -31,10 +31,10 @@ use answers::Answer;
 
 /// RFC 9113 §3.4.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Past every limit of the gateway's own.
-const HANGS: Duration = Duration::from_secs(60);
+/// Longer than every time limit of the gateway.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// `data`: what a client sends before it closes its side.
+/// `data`: what a client sends before it closes its sending side.
 pub fn run(data: &[u8]) {
     static GATEWAY: OnceLock<Gateway> = OnceLock::new();
     let gateway = GATEWAY.get_or_init(Gateway::start);
@@ -62,8 +62,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Why two readers could differ about where the first request ends or to whom it goes (RFC 9112 §3.2, §6).
-/// `None` where they could not, or where this simple reader finds no whole head.
+/// Why two readers could differ about the end or the host of the first request (RFC 9112 §3.2, §6). `None`:
+/// they could not, or this simple reader finds no complete head.
 fn ambiguous(data: &[u8]) -> Option<&'static str> {
     let end = data.windows(4).position(|four| four == b"\r\n\r\n")?;
     let mut lines = std::str::from_utf8(&data[..end]).ok()?.split("\r\n");
@@ -105,7 +105,7 @@ fn check(answer: &Answer<'_>) {
     }
 }
 
-/// Server and client share a thread: which code runs depends on the bytes alone.
+/// Server and client share a thread, so that the code that runs depends on the bytes alone.
 struct Gateway {
     runtime: Runtime,
     address: SocketAddr,
@@ -120,11 +120,11 @@ impl Gateway {
         Self { runtime, address }
     }
 
-    /// All that comes back until the gateway closes.
+    /// All bytes that the gateway sends until it closes.
     fn exchange(&self, data: &[u8]) -> Vec<u8> {
         self.runtime.block_on(async {
             let mut client = TcpStream::connect(self.address).await.expect("connected");
-            // Leaves no port behind.
+            // No port stays in TIME_WAIT.
             client.set_zero_linger().expect("a socket");
             let mut received = Vec::new();
             let (mut reading, mut writing) = client.split();
@@ -134,19 +134,19 @@ impl Gateway {
                 let _ = writing.shutdown().await;
             };
             let read = async {
-                // A reset ends what came before it.
+                // A reset ends the answer.
                 let _ = reading.read_to_end(&mut received).await;
             };
             let both = async { tokio::join!(write, read) };
-            let ended = tokio::time::timeout(HANGS, both).await;
+            let ended = tokio::time::timeout(EXCHANGE_TIMEOUT, both).await;
             assert!(ended.is_ok(), "the gateway neither answers nor closes");
             received
         })
     }
 }
 
-/// The whole router over a store and a bucket in memory, with the tokens `get` and `put`. Nobody knows
-/// the control token.
+/// Serves the whole router over a store and a bucket in memory, with the tokens `get` and `put`. The control
+/// token is random.
 async fn serve() -> SocketAddr {
     let clock = Arc::new(SystemClock);
     let limits = QueueLimits::default();

@@ -1,5 +1,4 @@
-//! Bodies of callbacks after a token's template: what is accepted can be written for every event, and
-//! no value becomes anything but a value.
+//! Templates of callback bodies: an accepted template renders every event, and values cannot inject syntax.
 
 use asset_gateway::callbacks::template::{TemplateError, check, render};
 use asset_gateway_backends::caller::Caller;
@@ -7,8 +6,8 @@ use asset_gateway_backends::event::{Event, EventId, Outcome, Report};
 use asset_gateway_backends::token_store::{BodyTemplate, BodyType, TokenId};
 use serde::de::IgnoredAny;
 
-/// `data`: texts with a 0 between them. The first is the template, with `j` for JSON or `f` for a form in
-/// front; the others are what a client can choose of an event.
+/// `data`: texts separated by 0. The first is the template after `j` (JSON) or `f` (form); the others are the
+/// values of an event that a client can choose.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -34,7 +33,7 @@ pub fn run(data: &[u8]) {
     ) {
         Ok(body) => body,
         Err(TemplateError::LongBody) => return,
-        Err(error) => panic!("accepted, and then: {error}"),
+        Err(error) => panic!("an accepted template fails: {error}"),
     };
     let sample = render(&template, &event(|_| "1")).expect("it is short");
     match kind {
@@ -77,7 +76,7 @@ fn event<'a>(value: impl Fn(usize) -> &'a str) -> Event {
     }
 }
 
-/// JSON with every string empty and every number 0.
+/// The JSON text with every string empty and every number 0.
 fn skeleton(json: &str) -> String {
     let mut skeleton = String::new();
     let mut letters = json.chars().peekable();

@@ -1,4 +1,4 @@
-//! A strict reader of HTTP/1 answers (RFC 9112).
+//! A strict parser for HTTP/1 answers (RFC 9112).
 
 pub struct Answer<'a> {
     pub status: u16,
@@ -15,7 +15,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Every final answer in `bytes`. The last one may be cut off, after its head.
+/// Every final answer in `bytes`. The last one may be cut off after its head.
 pub fn parse(mut bytes: &[u8]) -> Result<Vec<Answer<'_>>, &'static str> {
     let mut answers = Vec::new();
     while !bytes.is_empty() {
@@ -52,12 +52,12 @@ fn head(bytes: &[u8]) -> Result<(Answer<'_>, &[u8]), &'static str> {
     Ok((answer, &bytes[end + 4..]))
 }
 
-/// The body, and what follows it.
+/// The body and the bytes after it.
 fn body<'a>(answer: &Answer<'_>, rest: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), &'static str> {
     if answer.status < 200 || [204, 304].contains(&answer.status) {
         return Ok((&[], rest));
     }
-    // The answer to HEAD; no body of the gateway begins like this.
+    // An answer to HEAD has no body, and no body of the gateway begins with `HTTP/1.`.
     if rest.is_empty() || rest.starts_with(b"HTTP/1.") {
         return Ok((&[], rest));
     }
@@ -71,7 +71,7 @@ fn body<'a>(answer: &Answer<'_>, rest: &'a [u8]) -> Result<(&'a [u8], &'a [u8]),
             Ok(rest.split_at(length.min(rest.len())))
         }
         ([], None) => Ok((rest, &[])),
-        // No answer that the target looks into is chunked.
+        // The target parses no chunked answers.
         ([], Some("chunked")) => Err("a chunked answer"),
         _ => Err("two lengths"),
     }
