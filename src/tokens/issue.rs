@@ -31,7 +31,7 @@ fn invalid<T>(message: impl Into<String>) -> Result<T, Invalid> {
     Err(Invalid(message.into()))
 }
 
-/// The body of `POST /token`.
+/// The body of `POST /token`, field for field.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 #[schema(as = NewToken)]

@@ -26,7 +26,7 @@ use crate::tokens::TokenSecret;
 use crate::tokens::upload::Uploaded;
 use crate::tokens::upload::receiving::{NewObject, Receiving};
 
-/// Body of an upload's answer.
+/// The answer of an upload.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Uploaded)]
 pub struct UploadAnswer {
@@ -35,7 +35,7 @@ pub struct UploadAnswer {
     pub size: u64,
 }
 
-/// Body of the answer where the callback failed (`callback_mode: sync`).
+/// The answer of an upload whose callback failed (`callback_mode: sync`).
 #[derive(Serialize, ToSchema)]
 pub struct CallbackFailed {
     /// `callback_failed`.
@@ -53,7 +53,7 @@ pub struct CallbackFailed {
 #[utoipa::path(put, path = "/object/{token}", tag = "data plane",
     params(("token" = String, Path, description = "temporary token")),
     request_body(content_type = "application/octet-stream", description = "the file itself"),
-    responses((status = 200, description = "stored; with `callback_mode: sync` what the receiver answered",
+    responses((status = 200, description = "stored; with `callback_mode: sync` what the receiver said",
             body = UploadAnswer),
         (status = 203, description = "stored, but the receiver of a `sync` callback has not answered",
             body = CallbackFailed),
