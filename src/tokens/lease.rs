@@ -24,18 +24,18 @@ pub fn lease_duration() -> Duration {
     Duration::from_secs(SHORTENED.unwrap_or(60))
 }
 
-/// 20 s.
+/// Pause between two renewals: 20 s.
 pub fn renewal_interval() -> Duration {
     lease_duration() / 3
 }
 
-/// After a renewal that failed: 5 s.
+/// Pause after a failed renewal: 5 s.
 fn renewal_retry_delay() -> Duration {
     lease_duration() / 12
 }
 
-/// A lease that cannot be renewed counts as lost so long before its end, so that what runs on it ends
-/// before the store gives its hit to somebody else: 5 s.
+/// How long before its end a lease that is not renewed counts as lost, so that its transfer ends before the
+/// store gives the hit to another access: 5 s.
 fn expiry_margin() -> Duration {
     lease_duration() / 12
 }
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_ends_a_lease_though_nobody_has_noticed() {
+    fn a_lease_ends_by_the_clock_without_a_renewal_task() {
         let clock = TestClock::at(1_000_000);
         let asked = clock.moment();
         let deadline = LeaseDeadline::new(Arc::new(clock.clone()), asked);
@@ -207,7 +207,7 @@ mod tests {
         assert!(!deadline.is_over());
         clock.advance(Duration::from_millis(1));
         assert!(deadline.is_over());
-        // It goes by when it was asked for, however late the answer comes.
+        // The time of the request counts, however late the answer comes.
         let asked = clock.moment();
         clock.advance(lease_duration());
         deadline.renewed(asked);

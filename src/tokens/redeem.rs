@@ -28,7 +28,7 @@ use crate::telemetry::record::hits;
 pub struct Client<'a> {
     /// Without secrets: events and logs may keep it.
     pub caller: CallerRef<'a>,
-    /// The whole `Referer` header, for the token's rules only: it may contain a link with a token.
+    /// The unredacted `Referer` header, for the token's rules only: it may contain a URL with a token.
     pub referer: &'a str,
 }
 

@@ -17,12 +17,12 @@
 //! Visible       ────────────────────── lease lost ──► outcome of the recovery, or a new hit
 //!   │ commit      the hit is spent and the event queued, in one durable write
 //!   ▼
-//! Uploaded      the caller answers, with what the receiver says for `callback_mode: sync`
+//! Uploaded      the caller answers, with the receiver's body for `callback_mode: sync`
 //! ```
 //!
 //! - [`receiving`]: from the ticket to the last chunk. [`finalising`]: from the intent to the answer.
 //! - [`recovery`]: what another node, or the next start, does with an upload left finalising.
-//!   [`lease_lost`]: what the node does that has lost its lease meanwhile.
+//!   [`lease_lost`]: what a node does whose lease was lost meanwhile.
 //! - [`abandoned`]: aborts the multipart uploads of writers that are gone.
 
 pub mod abandoned;

@@ -1,4 +1,5 @@
-//! A node that lost its lease while its upload became visible: learns what recovery did, or counts anew.
+//! What a node does that lost its lease while its upload became visible: it waits for the outcome of the
+//! recovery, and counts the object with a new hit where the recovery did not.
 
 use std::time::Duration;
 

@@ -164,7 +164,8 @@ async fn open(ticket: &Ticket, object: NewObject) -> Result<Box<dyn Upload>, Upl
     upload.map_err(UploadError::Storage)
 }
 
-/// Refuses early what could not be stored in the end; returns whether the key must be free.
+/// Refuses an upload that could not be stored, before its body is read; returns whether the key must be
+/// free.
 async fn check_preconditions(
     bucket: &dyn ObjectBackend,
     record: &TokenRecord,
