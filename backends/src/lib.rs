@@ -19,6 +19,10 @@
 //! - `conformance` (feature `conformance`): the test suites that every adapter passes.
 #![warn(missing_docs)]
 
+/// Unit tests share the servers of the integration tests.
+#[cfg(test)]
+extern crate self as asset_gateway_backends;
+
 pub mod callback_queue;
 pub mod caller;
 pub mod client_address;

@@ -1,8 +1,8 @@
 //! The layout: which keys Redis holds, and in which partition.
 //!
 //! There are 256 partitions, by the first byte of a token's id. `ag:{3f}:` begins every key of one of them, and the
-//! braces put all of them into one slot of a cluster. Rust and Lua take names and time limits from here: each script
-//! begins with these constants (see [`scripts`](super::scripts)). Names are stored; they never change.
+//! braces put all of them into one slot of a cluster. Rust and Lua take names and time limits from here: the text of
+//! each script gets their values (see [`scripts`](super::scripts)). Names are stored; they never change.
 
 use crate::caller::CLIENT_KEY_ADDRESS_BYTES;
 use crate::event::EventId;

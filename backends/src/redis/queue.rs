@@ -56,10 +56,8 @@ impl Inner {
             Some(attempt) => json("redis.finish_claim", &attempt)?,
             None => String::new(),
         };
-        let script = &self.scripts.finish_claim;
-        let call = script
-            .on(keys::partition_of_event(id))
-            .arg(id.as_str())
+        let call = self.scripts.finish_claim.on_event(id);
+        let call = call
             .arg(outcome)
             .arg(at_ms)
             .arg(attempt)
@@ -85,8 +83,7 @@ impl CallbackQueue for RedisStore {
         if queue.is_full() {
             return Ok(Enqueued::Full);
         }
-        let call = scripts.enqueue.on(keys::partition_of_event(&event.id));
-        let call = call.arg(event.id.as_str());
+        let call = scripts.enqueue.on_event(&event.id);
         let call = call.arg(json("redis.enqueue", &event)?);
         call.run(connection).await?;
         queue.note_queued(event.id, None);

@@ -1,7 +1,6 @@
 //! The Lua scripts: one for each operation, each inside one partition.
 //!
-//! A script is `common.lua` and its own file, after the constants of [`keys`] that it names: Lua and Rust share them,
-//! and a call sends none of them. The scripts are in `scripts/`, in a folder of the room that calls them.
+//! A script is `common.lua` and its own file, in which the constants of [`keys`] are replaced by their values. The scripts are in `scripts/`, in a folder of the room that calls them.
 //!
 //! - `reply`: takes a reply apart; `decode`: strings of a reply become values.
 
@@ -10,12 +9,16 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, ScriptInvocation, ToRedisArgs};
 
 use super::connection::{Connection, Request, RequestError};
 use super::keys::{self, Partition};
 use crate::error::Result;
+use crate::event::EventId;
+use crate::token_store::{LeaseId, TokenId};
 pub use reply::{Items, Reply};
 
 macro_rules! scripts {
@@ -88,16 +91,18 @@ scripts! {
     }
 }
 
-/// A script as Redis gets it.
+/// A script as Redis gets it: each constant is replaced by its value, so that it costs a call nothing.
 fn source(file: &str) -> String {
-    let common = include_str!("scripts/common.lua");
-    let mut source = String::new();
-    for (name, value) in keys::lua_constants() {
-        if common.contains(name) || file.contains(name) {
-            source += &format!("local {name} = {value}\n");
-        }
+    let constants: HashMap<_, _> = keys::lua_constants().into_iter().collect();
+    let text = concat!(include_str!("scripts/common.lua"), "\n").to_owned() + file;
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mut source = String::with_capacity(text.len());
+    for word in words {
+        let name = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        source += constants.get(name).map_or(name, String::as_str);
+        source += &word[name.len()..];
     }
-    source + common + file
+    source
 }
 
 /// Whether replicas must have what a script has written before its caller goes on.
@@ -118,6 +123,22 @@ pub struct Script {
 }
 
 impl Script {
+    /// A call whose first argument is the token's id.
+    pub fn on_token(&self, id: TokenId) -> ScriptCall<'_> {
+        self.on(keys::partition_of(id)).arg(id.to_string())
+    }
+
+    /// A call whose first arguments are token id, lease and fencing token.
+    pub fn on_lease(&self, lease: LeaseId) -> ScriptCall<'_> {
+        let call = self.on_token(lease.token_id);
+        call.arg(keys::hex(lease.lease)).arg(lease.fencing_token)
+    }
+
+    /// A call whose first argument is the event's id.
+    pub fn on_event(&self, id: &EventId) -> ScriptCall<'_> {
+        self.on(keys::partition_of_event(id)).arg(id.as_str())
+    }
+
     pub fn on(&self, partition: Partition) -> ScriptCall<'_> {
         let mut invocation = self.script.prepare_invoke();
         invocation.key(keys::prefix(partition));

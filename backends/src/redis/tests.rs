@@ -3,20 +3,66 @@
 
 mod dead_nodes;
 mod long_outages;
+#[allow(dead_code, reason = "the tests of the stores need more of it")]
+#[path = "../../tests/stores/redis/support/server.rs"]
 mod server;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::RedisStore;
+use super::timeouts::OutageTimeouts;
 use crate::callback_queue::CallbackQueue;
 use crate::caller::CallerRef;
 use crate::event::{Outcome, Report};
+use crate::settings::QueueLimits;
 use crate::token_store::{
     Access, Method, Reservation, ReserveRequest, Reserved, TokenId, TokenRecord, TokenStore,
 };
 
+use server::Server;
+
 const ID: TokenId = TokenId([7; 16]);
+const DEAD_AFTER: Duration = Duration::from_millis(200);
+const RETRY_DELAYS_MS: &[u64] = &[50, 100, 200];
+/// Longer than all of [`RETRY_DELAYS_MS`].
+const LONG_OUTAGE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+async fn start_node(server: &Server, report_incomplete: bool) -> RedisStore {
+    let limits = QueueLimits {
+        report_incomplete,
+        ..QueueLimits::default()
+    };
+    let timeouts = OutageTimeouts {
+        dead_after: DEAD_AFTER,
+        retry_delays_ms: RETRY_DELAYS_MS,
+    };
+    let node = RedisStore::with_timeouts(&server.settings(), limits, timeouts).unwrap();
+    wait_until_reachable(&node).await;
+    node
+}
+
+async fn wait_until_reachable(node: &RedisStore) {
+    let began = Instant::now();
+    while let Err(error) = node.ping().await {
+        assert!(began.elapsed() < TIMEOUT, "{error}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until the retry queue is empty.
+async fn wait_for_retries(node: &RedisStore) {
+    let began = Instant::now();
+    while node.0.retry_queue.len() > 0 {
+        assert!(
+            began.elapsed() < TIMEOUT,
+            "{} left",
+            node.0.retry_queue.len()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 /// A token with a callback and more hits than a test uses.
 async fn create(node: &RedisStore) {

@@ -112,8 +112,7 @@ impl Inner {
         )?;
         // Stored without brackets, so that scripts can append.
         let attempts = attempts.trim_start_matches('[').trim_end_matches(']');
-        let call = self.scripts.replay.on(partition);
-        let call = call.arg(id.as_str()).arg(attempts);
+        let call = self.scripts.replay.on_event(id).arg(attempts);
         let mut items = call.run(&self.connection).await?.items()?;
         let (was_there, was_dead) = (items.number()? == 1, items.number()? == 1);
         if was_dead {

@@ -1,4 +1,5 @@
--- Comes before every script, after the constants of `keys.rs`: access to Redis, time, and what several scripts do.
+-- Comes before every script: access to Redis, time, and what several scripts do.
+-- Names in capitals are constants of `keys.rs`; Rust puts their values into the text.
 -- Scripts reach Redis through `call` only. It puts every key into the partition KEYS[1], such as
 -- `ag:{3f}:`, and so into the partition's slot.
 local PARTITION = KEYS[1]

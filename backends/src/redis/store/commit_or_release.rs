@@ -67,14 +67,12 @@ impl CommitOrRelease {
     }
 
     pub fn call<'a>(&self, store: &'a Inner) -> ScriptCall<'a> {
-        let partition = keys::partition_of(self.token_id);
         let open_event = self.open_event.as_ref().map_or("", |event| event.as_str());
         match &self.action {
             Action::Commit { is_reported, claim } => store
                 .scripts
                 .commit
-                .on(partition)
-                .arg(self.token_id.to_string())
+                .on_token(self.token_id)
                 .arg(&self.lease)
                 .arg(self.fencing_token)
                 .arg(&store.node)
@@ -91,8 +89,7 @@ impl CommitOrRelease {
             } => store
                 .scripts
                 .release
-                .on(partition)
-                .arg(self.token_id.to_string())
+                .on_token(self.token_id)
                 .arg(*hold)
                 .arg(keys::hex(self.incarnation))
                 .arg(keys::hex(self.call_id))

@@ -11,12 +11,8 @@ const MAX_PATCH_TRIES: usize = 16;
 impl Inner {
     /// The token, and the stored text of its record.
     async fn read(&self, id: TokenId) -> Result<Option<(String, StoredToken)>> {
-        let call = self.scripts.get.on(keys::partition_of(id));
-        let mut items = call
-            .arg(id.to_string())
-            .run(&self.connection)
-            .await?
-            .items()?;
+        let call = self.scripts.get.on_token(id);
+        let mut items = call.run(&self.connection).await?.items()?;
         if items.is_empty() {
             return Ok(None);
         }
@@ -62,8 +58,7 @@ impl Inner {
             apply(&mut record, patch);
             let script = &self.scripts.patch;
             let call = script
-                .on(keys::partition_of(id))
-                .arg(id.to_string())
+                .on_token(id)
                 .arg(old)
                 .arg(keys::hex(incarnation))
                 .arg(json("redis.patch", &record)?)
@@ -89,12 +84,9 @@ impl Inner {
 
     /// Deletes the token, or only this incarnation of it.
     pub async fn delete(&self, id: TokenId, incarnation: Option<u64>) -> Result<bool> {
-        let script = &self.scripts.delete;
-        let call = script
-            .on(keys::partition_of(id))
-            .arg(id.to_string())
-            .arg(incarnation.map_or_else(String::new, keys::hex))
-            .arg(keys::hex(random_id()?));
+        let call = self.scripts.delete.on_token(id);
+        let call = call.arg(incarnation.map_or_else(String::new, keys::hex));
+        let call = call.arg(keys::hex(random_id()?));
         Ok(call.run(&self.connection).await?.number()? == 1)
     }
 }

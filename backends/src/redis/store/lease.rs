@@ -21,16 +21,8 @@ impl Inner {
         let Hold::Leased(lease) = reservation.hold else {
             return Ok(Charged::Done);
         };
-        let id = reservation.token_id;
-        let script = &self.scripts.charge;
-        let call = script
-            .on(keys::partition_of(id))
-            .arg(id.to_string())
-            .arg(keys::hex(lease.lease))
-            .arg(lease.fencing_token)
-            .arg(bytes)
-            .arg(budget)
-            .arg(keys::hex(random_id()?));
+        let call = self.scripts.charge.on_lease(lease);
+        let call = call.arg(bytes).arg(budget).arg(keys::hex(random_id()?));
         match call.run(&self.connection).await?.text()?.as_str() {
             "done" => Ok(Charged::Done),
             "over" => Ok(Charged::OverBudget),
@@ -50,23 +42,13 @@ impl Inner {
             Some(intent) => json("redis.renew", &intent)?,
             None => String::new(),
         };
-        let script = &self.scripts.renew;
-        let call = script
-            .on(keys::partition_of(lease.token_id))
-            .arg(lease.token_id.to_string())
-            .arg(keys::hex(lease.lease))
-            .arg(lease.fencing_token)
-            .arg(millis(duration))
-            .arg(intent);
+        let call = self.scripts.renew.on_lease(lease);
+        let call = call.arg(millis(duration)).arg(intent);
         decode::lease_state(&call.run(&self.connection).await?.text()?)
     }
 
     pub async fn settlement(&self, lease: LeaseId) -> Result<Settlement> {
-        let script = &self.scripts.settlement;
-        let call = script
-            .on(keys::partition_of(lease.token_id))
-            .arg(lease.token_id.to_string())
-            .arg(keys::hex(lease.lease));
+        let call = self.scripts.settlement.on_lease(lease);
         match call.run(&self.connection).await?.text()?.as_str() {
             "open" => Ok(Settlement::Open),
             "counted" => Ok(Settlement::Counted),

@@ -17,13 +17,8 @@ impl Inner {
         lease: LeaseId,
         upload: &MultipartUpload,
     ) -> Result<LeaseState> {
-        let script = &self.scripts.record_upload;
-        let call = script
-            .on(keys::partition_of(lease.token_id))
-            .arg(lease.token_id.to_string())
-            .arg(keys::hex(lease.lease))
-            .arg(lease.fencing_token)
-            .arg(json("redis.record_upload", upload)?);
+        let call = self.scripts.record_upload.on_lease(lease);
+        let call = call.arg(json("redis.record_upload", upload)?);
         decode::lease_state(&call.run(&self.connection).await?.text()?)
     }
 
@@ -61,11 +56,8 @@ impl Inner {
     }
 
     pub async fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
-        let script = &self.scripts.forget_upload;
-        let call = script
-            .on(keys::partition_of(upload.token_id))
-            .arg(upload.token_id.to_string())
-            .arg(keys::hex(upload.lease));
+        let call = self.scripts.forget_upload.on_token(upload.token_id);
+        let call = call.arg(keys::hex(upload.lease));
         call.run(&self.connection).await.map(drop)
     }
 }

@@ -99,8 +99,7 @@ impl Inner {
         };
         let script = &self.scripts.reserve;
         script
-            .on(keys::partition_of(request.id))
-            .arg(request.id.to_string())
+            .on_token(request.id)
             .arg(method.as_str())
             .arg(
                 request

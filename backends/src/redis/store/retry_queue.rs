@@ -55,35 +55,31 @@ impl Operation {
     }
 
     fn call<'a>(&self, store: &'a Inner) -> ScriptCall<'a> {
-        let id = self.token_id();
-        let partition = keys::partition_of(id);
         match self {
             Self::CommitOrRelease(operation) => operation.call(store),
             Self::UndoReserve {
+                token_id,
                 reserve_id,
                 client,
                 event,
                 call_id,
-                ..
             } => store
                 .scripts
                 .undo_reserve
-                .on(partition)
-                .arg(id.to_string())
+                .on_token(*token_id)
                 .arg(keys::hex(*reserve_id))
                 .arg(hex::encode(client))
                 .arg(&store.node)
                 .arg(event.as_str())
                 .arg(keys::hex(*call_id)),
             Self::DeleteCreated {
+                token_id,
                 incarnation,
                 call_id,
-                ..
             } => store
                 .scripts
                 .delete
-                .on(partition)
-                .arg(id.to_string())
+                .on_token(*token_id)
                 .arg(keys::hex(*incarnation))
                 .arg(keys::hex(*call_id)),
         }

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use super::server::{DEAD_AFTER, Server, wait_until_reachable};
-use super::{ID, create, download, outcomes, report, sweep};
+use super::server::Server;
+use super::{
+    DEAD_AFTER, ID, create, download, outcomes, report, start_node, sweep, wait_until_reachable,
+};
 use crate::event::Outcome;
 use crate::token_store::TokenStore;
 
 /// The outcomes of a dead node's downloads. Those of a node that is alive stay open.
 async fn outcomes_after_a_node_dies(report_incomplete: bool) -> Vec<Outcome> {
     let server = Server::start();
-    let dying = server.node(report_incomplete).await;
-    let living = server.node(report_incomplete).await;
-    let sweeper = server.node(report_incomplete).await;
+    let dying = start_node(&server, report_incomplete).await;
+    let living = start_node(&server, report_incomplete).await;
+    let sweeper = start_node(&server, report_incomplete).await;
     create(&sweeper).await;
     for _ in 0..120 {
         download(&dying).await;
@@ -59,8 +61,8 @@ async fn downloads_of_a_dead_node_are_dropped_unless_reported() {
 #[tokio::test]
 async fn heartbeats_missed_in_an_outage_do_not_count() {
     let mut server = Server::durable();
-    let silent = server.node(false).await;
-    let sweeper = server.node(false).await;
+    let silent = start_node(&server, false).await;
+    let sweeper = start_node(&server, false).await;
     create(&sweeper).await;
     let under_way = download(&silent).await;
     silent.0.sign_off().await.unwrap();

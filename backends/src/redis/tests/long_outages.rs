@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{DEAD_AFTER, LONG_OUTAGE, Server, wait_for_retries, wait_until_reachable};
-use super::{ID, create, download, outcomes, report, sweep};
+use super::server::Server;
+use super::{
+    DEAD_AFTER, ID, LONG_OUTAGE, create, download, outcomes, report, start_node, sweep,
+    wait_for_retries, wait_until_reachable,
+};
 use crate::event::Outcome;
 use crate::redis::RedisStore;
 use crate::token_store::TokenStore;
@@ -27,7 +30,7 @@ async fn events(node: &RedisStore, count: usize) -> Vec<Outcome> {
 /// A download was completed at the begin of a long outage.
 async fn completed_in_a_long_outage() -> (Server, RedisStore) {
     let mut server = Server::durable();
-    let node = server.node(false).await;
+    let node = start_node(&server, false).await;
     create(&node).await;
     let complete = download(&node).await;
     server.kill();
@@ -50,7 +53,7 @@ async fn completed_downloads_are_reported_after_the_outage() {
 #[tokio::test]
 async fn failed_downloads_are_closed_and_stay_counted() {
     let mut server = Server::durable();
-    let node = server.node(true).await;
+    let node = start_node(&server, true).await;
     create(&node).await;
     let (reported, unreported) = (download(&node).await, download(&node).await);
     server.kill();
@@ -64,7 +67,7 @@ async fn failed_downloads_are_closed_and_stay_counted() {
     wait_for_retries(&node).await;
     assert_eq!(used(&node).await, 2);
     // No open event is left for other nodes.
-    let other = server.node(true).await;
+    let other = start_node(&server, true).await;
     node.0.sign_off().await.unwrap();
     sweep(&other).await;
     tokio::time::sleep(DEAD_AFTER + Duration::from_millis(50)).await;
