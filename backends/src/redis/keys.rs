@@ -66,7 +66,7 @@ constants! {
     DEAD_LETTERS_BY_AGE: &str = "dead", "ZSET: event → when it was queued.";
     DEAD_LETTERS_BY_DEATH: &str = "buried", "ZSET: event → when it was given up.";
 
-    HEARTBEAT_OF: &str = "owner:", "+ node: string that shows that the node is alive, in the partition that the node's id begins with.";
+    HEARTBEAT_OF: &str = "owner:", "+ node: string with a TTL, in the partition that the node's id begins with.";
     NODES: &str = "nodes", "ZSET in the first partition: node → until when it counts as one that uses the store.";
     IMPORT_MARKER: &str = "import", "String in the first partition: an import that has not ended.";
     PROBE: &str = "probe", "String: written to see whether Redis takes writes.";
@@ -130,7 +130,7 @@ pub fn new_event_id(partition: Partition) -> EventId {
     EventId::from_string(format!("{id}{partition:02x}"))
 }
 
-/// Where an event is, whoever made its id.
+/// The partition of an event. Ids that this store did not make have one, too.
 pub fn partition_of_event(id: &EventId) -> Partition {
     let id = id.as_str();
     let last_byte = id.get(id.len().saturating_sub(2)..).unwrap_or_default();

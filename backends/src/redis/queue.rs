@@ -1,4 +1,6 @@
-//! The callback queue. The last byte of an event's id names its partition.
+//! The callback queue: a durable outbox of events, claimed by one node at a time.
+//!
+//! The last byte of an event's id names its partition.
 //!
 //! - `state`: what a node knows about the queue; `pending_count` and `due_index` are parts of it.
 //! - `claim`: claims due events.

@@ -1,6 +1,7 @@
 //! The Lua scripts: one for each operation, each inside one partition.
 //!
-//! A script is `common.lua` and its own file, in which the constants of [`keys`] are replaced by their values. The scripts are in `scripts/`, in a folder of the room that calls them.
+//! A script is `common.lua` and its own file, in which the constants of [`keys`] are replaced by their values. The
+//! scripts are in `scripts/`, with a folder for each module that calls them.
 //!
 //! - `reply`: takes a reply apart; `decode`: strings of a reply become values.
 
@@ -22,7 +23,7 @@ use crate::token_store::{LeaseId, TokenId};
 pub use reply::{Items, Reply};
 
 macro_rules! scripts {
-    ($($room:literal { $($name:ident: $replicated:expr,)+ })+) => {
+    ($($folder:literal { $($name:ident: $replicated:expr,)+ })+) => {
         pub struct Scripts {
             $($(pub $name: Script,)+)+
         }
@@ -34,7 +35,7 @@ macro_rules! scripts {
                         operation: concat!("redis.", stringify!($name)),
                         replicated: $replicated,
                         script: redis::Script::new(&source(include_str!(
-                            concat!("scripts/", $room, "/", stringify!($name), ".lua")
+                            concat!("scripts/", $folder, "/", stringify!($name), ".lua")
                         ))),
                     },)+)+
                 }

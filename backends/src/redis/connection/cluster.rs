@@ -229,7 +229,10 @@ async fn keep_refreshed(map: Arc<ClusterMap>, refreshed: watch::Sender<bool>) {
                 if succeeded {
                     succeeded = false;
                     let error = error.of("redis.cluster");
-                    tracing::error!(exception.message = %error, "cannot read the cluster's slots; retrying until it answers");
+                    tracing::error!(
+                        exception.message = %error,
+                        "cannot read the cluster's slots; retrying until it answers"
+                    );
                 }
             }
         }

@@ -185,7 +185,10 @@ impl Reconnector {
                     if was_up {
                         was_up = false;
                         let target = &self.target;
-                        tracing::error!(exception.message = %error, server.address = %target, "cannot connect to Redis; retrying until it answers");
+                        tracing::error!(
+                            exception.message = %error, server.address = %target,
+                            "cannot connect to Redis; retrying until it answers"
+                        );
                     }
                     sleep(delay).await;
                     delay = (delay * 2).min(MAX_RECONNECT_DELAY);

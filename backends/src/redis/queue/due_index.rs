@@ -1,5 +1,6 @@
-//! Which partitions may hold due callbacks. A claim polls these, and every 3 seconds all 256, for events that other nodes
-//! have queued.
+//! Which partitions may hold due callbacks.
+//!
+//! A claim polls these, and every 3 seconds all 256, for events that other nodes have queued.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::{Scripts, keys};
 
-/// Name and text of each file in the folders of the rooms; strings and comments are left out of the text.
+/// Name and text of each file in the folders of scripts. The text has no strings and no comments.
 fn files() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/redis/scripts");
-    let rooms = ["store", "queue", "maintenance", "offline"];
-    let files = rooms.map(|room| std::fs::read_dir(folder.join(room)).unwrap());
+    let folders = ["store", "queue", "maintenance", "offline"];
+    let files = folders.map(|name| std::fs::read_dir(folder.join(name)).unwrap());
     files
         .into_iter()
         .flatten()

@@ -1,5 +1,7 @@
-//! Store operations that must still happen after their caller is gone: commits, releases, undos of a `reserve` whose
-//! reply was lost, deletions of tokens that a failed `create` may have written.
+//! Retries store operations that must still happen after their caller is gone.
+//!
+//! These are commits, releases, undos of a `reserve` whose reply was lost, and deletions of tokens that a failed `create`
+//! may have written.
 //!
 //! Redis remembers the call id of each for a minute, so that a repeated one counts once. What counts once without it is
 //! retried until Redis answers, however long that takes. A leased hit is free again when its lease lapses, and is then

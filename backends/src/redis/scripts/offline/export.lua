@@ -1,5 +1,5 @@
 -- Returns a page of one kind of entries: where the next page begins (empty: this was the last), and the rows.
--- Nobody writes meanwhile.
+-- No node writes during an export.
 local kind, from, max = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local rows = {}
 
