@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_line_and_no_key() {
-        for (text, said) in [
+        for (text, expected) in [
             ("", "no profile [default]"),
             (
                 "[other]\naws_access_key_id = geheim",
@@ -120,7 +120,7 @@ mod tests {
             ("[geheim", "line 1"),
         ] {
             let error = parse(text, "default").expect_err(text);
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(expected), "{error}");
             assert!(!error.contains("geheim"), "{error}");
         }
         // The file reports a length of 0.

@@ -20,7 +20,7 @@ mod tests {
 
     #[test]
     fn only_the_framing_is_removed() {
-        for (stored, kept) in [
+        for (stored, expected) in [
             ("aws-chunked", None),
             ("AWS-Chunked", None),
             ("aws-chunked,", None),
@@ -30,7 +30,7 @@ mod tests {
             ("x-aws-chunked", Some("x-aws-chunked")),
             ("", None),
         ] {
-            assert_eq!(for_readers(stored).as_deref(), kept, "{stored}");
+            assert_eq!(for_readers(stored).as_deref(), expected, "{stored}");
         }
     }
 }

@@ -152,19 +152,19 @@ pub async fn a_reader_in_progress_sees_one_version(subject: &Subject) {
     seen.extend_from_slice(&first);
     put(subject, &key, &new).await;
     // All of the old object, or an error; never bytes of both.
-    let mut whole = true;
+    let mut is_complete = true;
     while let Some(chunk) = body.next().await {
         match chunk {
             Ok(chunk) => seen.extend_from_slice(&chunk),
             Err(_) => {
-                whole = false;
+                is_complete = false;
                 break;
             }
         }
     }
     assert_same(&seen.clone().freeze(), &old.slice(..seen.len()));
     assert!(
-        !whole || seen.len() == old.len(),
+        !is_complete || seen.len() == old.len(),
         "the body ended early without an error"
     );
     assert_same(&read(get(subject, &key).await).await, &new);

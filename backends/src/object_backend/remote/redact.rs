@@ -16,17 +16,17 @@ pub fn redact(text: &str) -> String {
 
 /// A signature is in the query of its URL.
 fn without_queries(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
+    let mut redacted = String::with_capacity(text.len());
     for word in text.split_inclusive(char::is_whitespace) {
         match (word.contains("://"), word.split_once('?')) {
             (true, Some((address, _))) => {
-                kept.push_str(address);
-                kept.push_str("?… ");
+                redacted.push_str(address);
+                redacted.push_str("?… ");
             }
-            (true, None) | (false, _) => kept.push_str(word),
+            (true, None) | (false, _) => redacted.push_str(word),
         }
     }
-    kept
+    redacted
 }
 
 /// The error's message with those of its sources.

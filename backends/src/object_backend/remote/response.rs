@@ -80,8 +80,8 @@ pub async fn send(client: &reqwest::Client, request: Parts) -> Result<ObjectResp
             true => ErrorKind::Unavailable,
             false => ErrorKind::NoAnswer,
         };
-        let words = redact(&error_chain(&error.without_url()));
-        BackendError::with_source(kind, asked.operation, words)
+        let message = redact(&error_chain(&error.without_url()));
+        BackendError::with_source(kind, asked.operation, message)
     })?;
     match response.status() {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT if is_proxy_page(response.headers()) => {

@@ -37,7 +37,7 @@ async fn start_storage(codings: &'static str) -> String {
 }
 
 pub async fn the_framing_of_s3_is_no_coding(settings: Settings) {
-    for (stored, told) in [
+    for (stored, expected) in [
         ("aws-chunked", None),
         ("gzip,aws-chunked", Some("gzip")),
         ("AWS-Chunked, zstd", Some("zstd")),
@@ -46,8 +46,12 @@ pub async fn the_framing_of_s3_is_no_coding(settings: Settings) {
         let endpoint = start_storage(stored).await;
         let backend = open_bucket(&settings(endpoint)).unwrap();
         let head = backend.head("k", &GetOptions::default()).await.unwrap();
-        assert_eq!(head.content_encoding.as_deref(), told, "HEAD: {stored}");
+        assert_eq!(head.content_encoding.as_deref(), expected, "HEAD: {stored}");
         let got = backend.get("k", &GetOptions::default()).await.unwrap();
-        assert_eq!(got.meta.content_encoding.as_deref(), told, "GET: {stored}");
+        assert_eq!(
+            got.meta.content_encoding.as_deref(),
+            expected,
+            "GET: {stored}"
+        );
     }
 }

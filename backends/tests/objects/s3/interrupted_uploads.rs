@@ -17,8 +17,8 @@ pub async fn an_interrupted_upload_leaves_nothing(settings: Settings) {
     let (subject, server) = subject(settings).await;
     let backend = &subject.backend;
     put(backend, "old", Bytes::from("old")).await.unwrap();
-    let kept = files(&server);
-    let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
+    let expected = files(&server);
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
 
     for key in ["new", "old"] {
         // Some chunks, and all of them: the last chunk is held back.
@@ -31,9 +31,9 @@ pub async fn an_interrupted_upload_leaves_nothing(settings: Settings) {
                 upload
             };
             begin().await.abort().await.unwrap();
-            assert_files(&server, &kept, "after an abort").await;
+            assert_files(&server, &expected, "after an abort").await;
             drop(begin().await);
-            assert_files(&server, &kept, "after a drop").await;
+            assert_files(&server, &expected, "after a drop").await;
         }
     }
     let head = backend.head("old", &GetOptions::default()).await.unwrap();

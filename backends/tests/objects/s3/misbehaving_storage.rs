@@ -19,11 +19,11 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 
 use super::Settings;
-use crate::support::scripted_storage::{Asked, Reply, ScriptedStorage};
+use crate::support::scripted_storage::{Reply, Request, ScriptedStorage};
 
 pub async fn open<R: Into<Reply>>(
     settings: Settings,
-    script: impl FnMut(&Asked) -> R + Send + 'static,
+    script: impl FnMut(&Request) -> R + Send + 'static,
 ) -> (Arc<dyn ObjectBackend>, ScriptedStorage) {
     crate::support::install_crypto();
     let storage = ScriptedStorage::start(script).await;

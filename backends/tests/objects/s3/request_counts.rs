@@ -115,13 +115,13 @@ pub async fn idempotent_requests_are_repeated_after_passing_errors(settings: Set
     requests(1);
 
     let mut upload = backend.put("large", PutOptions::default()).await.unwrap();
-    for piece in 0..20 {
-        if piece == 18 {
+    for chunk in 0..20 {
+        if chunk == 18 {
             // The upload has begun: only parts are left to send.
             server.fail_next(2);
         }
         upload
-            .write(Bytes::from(vec![piece; 1 << 20]))
+            .write(Bytes::from(vec![chunk; 1 << 20]))
             .await
             .unwrap();
     }

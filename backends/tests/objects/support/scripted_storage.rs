@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 
 /// A received request.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct Request {
     pub method: String,
     /// Path and query.
     pub target: String,
@@ -18,7 +18,7 @@ pub struct Asked {
     pub body: Vec<u8>,
 }
 
-impl Asked {
+impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let found = headers.find(|(given, _)| given == name);
@@ -39,7 +39,7 @@ impl Asked {
     }
 }
 
-/// Bytes of an answer, and whether the connection is kept after them.
+/// Bytes of a response, and whether the connection is kept after them.
 pub struct Reply {
     pub bytes: Vec<u8>,
     pub keep: bool,
@@ -54,25 +54,25 @@ impl<T: AsRef<[u8]>> From<T> for Reply {
     }
 }
 
-type Script = dyn FnMut(&Asked) -> Reply + Send;
+type Script = dyn FnMut(&Request) -> Reply + Send;
 
 /// Stops when it is dropped.
 pub struct ScriptedStorage {
     pub endpoint: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
     accepting: AbortHandle,
 }
 
 impl ScriptedStorage {
     /// Answers each request with the reply of `script`. An empty reply closes the connection.
     pub async fn start<R: Into<Reply>>(
-        mut script: impl FnMut(&Asked) -> R + Send + 'static,
+        mut script: impl FnMut(&Request) -> R + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&asked);
-        let script = move |asked: &Asked| script(asked).into();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let script = move |request: &Request| script(request).into();
         let script: Arc<Mutex<Box<Script>>> = Arc::new(Mutex::new(Box::new(script)));
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -85,14 +85,14 @@ impl ScriptedStorage {
         });
         Self {
             endpoint,
-            asked,
+            requests,
             accepting: accepting.abort_handle(),
         }
     }
 
     /// The requests since the last call.
-    pub fn take_asked(&self) -> Vec<Asked> {
-        std::mem::take(&mut self.asked.lock())
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.requests.lock())
     }
 }
 
@@ -104,12 +104,12 @@ impl Drop for ScriptedStorage {
 
 async fn serve(
     mut stream: BufReader<TcpStream>,
-    seen: Arc<Mutex<Vec<Asked>>>,
+    seen: Arc<Mutex<Vec<Request>>>,
     script: Arc<Mutex<Box<Script>>>,
 ) {
-    while let Some(asked) = read(&mut stream).await {
-        seen.lock().push(asked.clone());
-        let mut reply = (script.lock())(&asked);
+    while let Some(request) = read(&mut stream).await {
+        seen.lock().push(request.clone());
+        let mut reply = (script.lock())(&request);
         if !reply.keep {
             add_connection_close(&mut reply.bytes);
         }
@@ -133,13 +133,13 @@ fn add_connection_close(bytes: &mut Vec<u8>) {
 }
 
 /// Reads a request with its body; `None` at the end of the connection.
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
+async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut line = String::new();
     if stream.read_line(&mut line).await.ok()? == 0 {
         return None;
     }
-    let mut words = line.split_whitespace().map(str::to_owned);
-    let (method, target) = (words.next()?, words.next()?);
+    let mut fields = line.split_whitespace().map(str::to_owned);
+    let (method, target) = (fields.next()?, fields.next()?);
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -149,16 +149,18 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
         let (name, value) = line.split_once(':')?;
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    let mut asked = Asked {
+    let mut request = Request {
         method,
         target,
         headers,
         body: Vec::new(),
     };
-    let length = asked.header("content-length").map_or("0", |length| length);
-    asked.body = vec![0; length.parse().ok()?];
-    stream.read_exact(&mut asked.body).await.ok()?;
-    Some(asked)
+    let length = request
+        .header("content-length")
+        .map_or("0", |length| length);
+    request.body = vec![0; length.parse().ok()?];
+    stream.read_exact(&mut request.body).await.ok()?;
+    Some(request)
 }
 
 /// A response with these headers, a `Content-Length` and the body.

@@ -7,7 +7,7 @@ use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
 use crate::support::raw;
 use crate::support::scripted_storage::raw as said;
-use crate::support::scripted_storage::{Asked, Reply, ScriptedStorage, answer, page};
+use crate::support::scripted_storage::{Reply, Request, ScriptedStorage, answer, page};
 
 const TAG: &str = "ETag: \"abc\"";
 
@@ -18,7 +18,7 @@ const ADAPTERS: &[&str] = match cfg!(feature = "aws") {
 
 async fn over<R: Into<Reply>>(
     adapter: &str,
-    script: impl FnMut(&Asked) -> R + Send + 'static,
+    script: impl FnMut(&Request) -> R + Send + 'static,
 ) -> (Gateway, ScriptedStorage) {
     let storage = ScriptedStorage::start(script).await;
     let gateway = Gateway::with(json!({
@@ -62,7 +62,7 @@ async fn a_complete_object_in_place_of_a_range_is_200() {
             assert_eq!((found.status, &found.body[..]), (200, &b"0123456789"[..]));
             assert_eq!(found.header("content-range"), None);
             assert_eq!(found.header("content-length"), Some("10"));
-            assert_eq!(storage.take_asked().len(), 1);
+            assert_eq!(storage.take_requests().len(), 1);
         }
     }
 }
@@ -97,7 +97,7 @@ async fn an_unreadable_optional_header_is_left_out() {
     }
 }
 
-fn chunked(asked: &Asked) -> Vec<u8> {
+fn chunked(asked: &Request) -> Vec<u8> {
     let body = match asked.method.as_str() {
         "HEAD" => "",
         _ => "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
@@ -318,7 +318,7 @@ async fn busy_storage_is_503_with_retry_after() {
             .await;
             let get = gateway.token("GET", "k").max_hits(1).await;
             let put = gateway.token("PUT", "new").await;
-            storage.take_asked();
+            storage.take_requests();
             for refused in [gateway.get(&get).await, gateway.put(&put, "hello").await] {
                 refused.assert_error(503, "unavailable");
                 assert_eq!(refused.header("retry-after"), Some(expected), "{adapter}");
@@ -350,7 +350,7 @@ async fn a_download_without_a_first_answer_is_retried() {
         let token = gateway.token("GET", "k").max_hits(1).await;
         let found = gateway.get(&token).await;
         assert_eq!((found.status, &found.body[..]), (200, &b"hello"[..]));
-        assert_eq!(storage.take_asked().len(), 3);
+        assert_eq!(storage.take_requests().len(), 3);
         assert_eq!(gateway.used_hits(&token).await, 1);
     }
 }

@@ -43,8 +43,8 @@ pub fn chunks(
 }
 
 fn broken(error: reqwest::Error) -> BackendError {
-    let words = redact(&error_chain(&error.without_url()));
-    BackendError::with_source(ErrorKind::Unavailable, "get", words)
+    let message = redact(&error_chain(&error.without_url()));
+    BackendError::with_source(ErrorKind::Unavailable, "get", message)
 }
 
 fn invalid(what: &'static str) -> BackendError {

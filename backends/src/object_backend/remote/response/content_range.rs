@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(read("Bytes 5-9/10"), Some((5..10, Some(10))));
         assert_eq!(read("bytes 5-9/*"), Some((5..10, None)));
         let last = format!("bytes 0-{}/*", u64::MAX);
-        for strange in [
+        for impossible in [
             "",
             "5-9/100",
             "bytes 5-9",
@@ -81,7 +81,7 @@ mod tests {
             "items 5-9/100",
             last.as_str(),
         ] {
-            assert_eq!(read(strange), None, "{strange}");
+            assert_eq!(read(impossible), None, "{impossible}");
         }
     }
 }

@@ -36,7 +36,7 @@ pub fn object_meta(headers: &HeaderMap, size: Option<u64>) -> ObjectMeta {
 
 /// Logs the headers that are not in `meta` because they cannot be parsed.
 fn log_left_out(headers: &HeaderMap, meta: &ObjectMeta, codings_parsed: bool) {
-    let kept = [
+    let parsed = [
         (ETAG, meta.etag.is_some()),
         (LAST_MODIFIED, meta.last_modified.is_some()),
         (CONTENT_TYPE, meta.content_type.is_some()),
@@ -44,9 +44,10 @@ fn log_left_out(headers: &HeaderMap, meta: &ObjectMeta, codings_parsed: bool) {
         (CONTENT_ENCODING, codings_parsed),
         (CONTENT_LANGUAGE, meta.content_language.is_some()),
     ];
-    let is_left_out = |(name, kept): &(HeaderName, bool)| !kept && headers.contains_key(name);
-    if kept.iter().any(is_left_out) {
-        let left_out = kept.iter().filter(|one| is_left_out(one));
+    let is_left_out =
+        |(name, is_parsed): &(HeaderName, bool)| !is_parsed && headers.contains_key(name);
+    if parsed.iter().any(is_left_out) {
+        let left_out = parsed.iter().filter(|one| is_left_out(one));
         let names: Vec<_> = left_out.map(|(name, _)| name.as_str()).collect();
         tracing::debug!(
             ?names,

@@ -11,7 +11,7 @@ const TAG: &str = "ETag: \"abc\"";
 const CHUNKED: &str = "Transfer-Encoding: chunked";
 
 pub async fn a_chunked_body_is_passed_on(settings: Settings) {
-    let (backend, storage) = open(settings, |asked| match asked.method.as_str() {
+    let (backend, storage) = open(settings, |request| match request.method.as_str() {
         "HEAD" => raw("200 OK", &[TAG, CHUNKED], ""),
         _ => raw(
             "200 OK",
@@ -27,7 +27,7 @@ pub async fn a_chunked_body_is_passed_on(settings: Settings) {
     assert_eq!(read(found).await.unwrap(), "hello world");
     let meta = head(&backend).await.unwrap();
     assert_eq!(meta.size, None);
-    assert_eq!(storage.take_asked().len(), 2);
+    assert_eq!(storage.take_requests().len(), 2);
 }
 
 pub async fn a_body_without_a_visible_end_is_an_error(settings: Settings) {
@@ -48,7 +48,7 @@ pub async fn a_body_without_a_visible_end_is_an_error(settings: Settings) {
         let found = get(&backend, &GetOptions::default()).await.unwrap();
         assert!(read(found).await.is_err());
         assert_eq!(
-            storage.take_asked().len(),
+            storage.take_requests().len(),
             1,
             "a body that has begun is not requested again"
         );
@@ -82,9 +82,9 @@ pub async fn an_encoded_body_stays_encoded(settings: Settings) {
         assert_eq!(found.meta.content_encoding.as_deref(), Some(encoding));
         assert_eq!(found.meta.size, Some(13));
         assert_eq!(read(found).await.unwrap(), &b"\x1f\x8b no archive"[..]);
-        let asked = storage.take_asked();
+        let request = storage.take_requests();
         assert_eq!(
-            asked[0].header("accept-encoding").unwrap_or("identity"),
+            request[0].header("accept-encoding").unwrap_or("identity"),
             "identity"
         );
     }
@@ -92,8 +92,12 @@ pub async fn an_encoded_body_stays_encoded(settings: Settings) {
 
 /// RFC 9110 §15.2.
 pub async fn interim_responses_are_skipped(settings: Settings) {
-    let (backend, _storage) = open(settings, |asked| {
-        let body = if asked.method == "HEAD" { "" } else { "hello" };
+    let (backend, _storage) = open(settings, |request| {
+        let body = if request.method == "HEAD" {
+            ""
+        } else {
+            "hello"
+        };
         [
             raw("100 Continue", &[], ""),
             raw("103 Early Hints", &["Link: </a.css>"], ""),

@@ -8,12 +8,16 @@ use asset_gateway_backends::object_backend::{GetOptions, PutOptions};
 
 use super::super::{Settings, of_length};
 use super::{get, head, open, put, read};
-use crate::support::scripted_storage::{Asked, Reply, answer, raw};
+use crate::support::scripted_storage::{Reply, Request, answer, raw};
 
 const TAG: &str = "ETag: \"abc\"";
 
-fn object(asked: &Asked) -> Vec<u8> {
-    let body = if asked.method == "HEAD" { "" } else { "hello" };
+fn object(request: &Request) -> Vec<u8> {
+    let body = if request.method == "HEAD" {
+        ""
+    } else {
+        "hello"
+    };
     raw("200 OK", &[TAG, "Content-Length: 5"], body)
 }
 
@@ -34,13 +38,13 @@ fn not_begun() -> [Vec<u8>; 5] {
 }
 
 /// The first `fail` requests are answered with `bytes`, the others with the object.
-fn after(fail: usize, bytes: Vec<u8>) -> impl FnMut(&Asked) -> Vec<u8> + Send + 'static {
+fn after(fail: usize, bytes: Vec<u8>) -> impl FnMut(&Request) -> Vec<u8> + Send + 'static {
     let mut left = fail;
-    move |asked| match left {
-        0 => object(asked),
+    move |request| match left {
+        0 => object(request),
         _ => {
             left -= 1;
-            match asked.method.as_str() {
+            match request.method.as_str() {
                 "HEAD" if !bytes.is_empty() => {
                     let text = String::from_utf8_lossy(&bytes);
                     let first = text.lines().next().unwrap();
@@ -64,37 +68,37 @@ fn assert_busy(error: &BackendError) {
 
 pub async fn a_read_that_storage_did_not_begin_to_answer_is_repeated(settings: Settings) {
     for bytes in not_begun() {
-        let said = String::from_utf8_lossy(&bytes).into_owned();
+        let response = String::from_utf8_lossy(&bytes).into_owned();
         for failures in [1, 2] {
             let (backend, storage) = open(settings, after(failures, bytes.clone())).await;
             let found = get(&backend, &GetOptions::default()).await;
-            let found = found.unwrap_or_else(|error| panic!("{said}: {error}"));
+            let found = found.unwrap_or_else(|error| panic!("{response}: {error}"));
             assert_eq!(read(found).await.unwrap(), "hello");
-            assert_eq!(storage.take_asked().len(), failures + 1, "{said}");
+            assert_eq!(storage.take_requests().len(), failures + 1, "{response}");
         }
         let (backend, storage) = open(settings, after(2, bytes.clone())).await;
         head(&backend)
             .await
-            .unwrap_or_else(|error| panic!("{said}: {error}"));
-        assert_eq!(storage.take_asked().len(), 3, "{said}");
+            .unwrap_or_else(|error| panic!("{response}: {error}"));
+        assert_eq!(storage.take_requests().len(), 3, "{response}");
         // At most two repeats.
         let (backend, storage) = open(settings, after(9, bytes.clone())).await;
         assert!(get(&backend, &GetOptions::default()).await.is_err());
-        assert_eq!(storage.take_asked().len(), 3, "{said}");
+        assert_eq!(storage.take_requests().len(), 3, "{response}");
         assert!(head(&backend).await.is_err());
-        assert_eq!(storage.take_asked().len(), 3, "{said}");
+        assert_eq!(storage.take_requests().len(), 3, "{response}");
     }
 }
 
 pub async fn a_closed_idle_connection_fails_no_request(settings: Settings) {
     let mut count = 0;
-    let (backend, storage) = open(settings, move |asked| {
+    let (backend, storage) = open(settings, move |request| {
         count += 1;
         Reply {
             bytes: if count == 2 {
                 Vec::new()
             } else {
-                object(asked)
+                object(request)
             },
             keep: count == 1,
         }
@@ -104,7 +108,7 @@ pub async fn a_closed_idle_connection_fails_no_request(settings: Settings) {
         let found = get(&backend, &GetOptions::default()).await.unwrap();
         assert_eq!(read(found).await.unwrap(), "hello");
     }
-    assert_eq!(storage.take_asked().len(), 3);
+    assert_eq!(storage.take_requests().len(), 3);
 }
 
 pub async fn an_answered_read_is_not_repeated(settings: Settings) {
@@ -117,7 +121,7 @@ pub async fn an_answered_read_is_not_repeated(settings: Settings) {
     ] {
         let (backend, storage) = open(settings, move |_| answer(status, &[], "")).await;
         assert!(get(&backend, &GetOptions::default()).await.is_err());
-        assert_eq!(storage.take_asked().len(), 1, "{status}");
+        assert_eq!(storage.take_requests().len(), 1, "{status}");
     }
 }
 
@@ -132,16 +136,20 @@ pub async fn busy_storage_is_reported_as_busy(settings: Settings) {
                 .unwrap_err(),
         );
         assert_busy(&head(&backend).await.unwrap_err());
-        storage.take_asked();
+        storage.take_requests();
         assert_busy(&put(&backend, of_length(5), 5).await.unwrap_err());
-        assert_eq!(storage.take_asked().len(), 1, "an upload is not repeated");
+        assert_eq!(
+            storage.take_requests().len(),
+            1,
+            "an upload is not repeated"
+        );
         assert_busy(&put(&backend, PutOptions::default(), 5).await.unwrap_err());
     }
 }
 
 pub async fn retry_after_is_passed_on(settings: Settings) {
     let later = |seconds: &'static str| {
-        move |_: &Asked| {
+        move |_: &Request| {
             let line = format!("Retry-After: {seconds}");
             answer("429 Too Many Requests", &[&line], "")
         }
@@ -158,7 +166,7 @@ pub async fn retry_after_is_passed_on(settings: Settings) {
     assert_busy(&error);
     assert_eq!(error.kind, seven, "{error}");
     // Longer than the longest delay: the client is answered at once, without a repeat.
-    assert_eq!(storage.take_asked().len(), 1);
+    assert_eq!(storage.take_requests().len(), 1);
     assert!(began.elapsed().as_secs() < 5);
     let error = put(&backend, of_length(5), 5).await.unwrap_err();
     assert_eq!(error.kind, seven, "{error}");
@@ -167,7 +175,7 @@ pub async fn retry_after_is_passed_on(settings: Settings) {
 pub async fn a_passing_conflict_is_busy(settings: Settings) {
     for code in ["ConditionalRequestConflict", "OperationAborted"] {
         let error = format!("<Error><Code>{code}</Code><Message>again</Message></Error>");
-        let (backend, _storage) = open(settings, move |asked| match asked.method.as_str() {
+        let (backend, _storage) = open(settings, move |request| match request.method.as_str() {
             "PUT" => answer("409 Conflict", &["Content-Type: application/xml"], &error),
             _ => answer("404 Not Found", &[], ""),
         })

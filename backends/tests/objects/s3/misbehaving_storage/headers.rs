@@ -15,8 +15,8 @@ async fn metadata(settings: Settings, lines: &[&[u8]]) -> ObjectMeta {
         headers.extend_from_slice(b"\r\n");
         headers.extend_from_slice(line);
     }
-    let (backend, _storage) = open(settings, move |asked| {
-        let body = match asked.method.as_str() {
+    let (backend, _storage) = open(settings, move |request| {
+        let body = match request.method.as_str() {
             "HEAD" => "",
             _ => "01234",
         };

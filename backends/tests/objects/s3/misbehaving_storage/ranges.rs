@@ -15,7 +15,7 @@ fn from(first: u64) -> ByteRange {
 
 pub async fn another_range_than_requested_is_refused(settings: Settings) {
     let suffix = ByteRange::Suffix { length: 10 };
-    for (asked, said) in [
+    for (requested, header) in [
         // Seen at a real storage.
         (between(5000, 5009), "bytes 4096-5009/300000"),
         (between(5000, 5009), "bytes 4096-4105/300000"),
@@ -40,7 +40,7 @@ pub async fn another_range_than_requested_is_refused(settings: Settings) {
         (suffix, "bytes 299990-299998/300000"),
         (suffix, "bytes 0-9/*"),
     ] {
-        let length = said
+        let length = header
             .trim_start_matches(|c: char| !c.is_ascii_digit())
             .split_once('/')
             .and_then(|(span, _)| span.split_once('-'))
@@ -50,22 +50,22 @@ pub async fn another_range_than_requested_is_refused(settings: Settings) {
             })
             .filter(|length| *length < 20_000)
             .map_or(10, |length| usize::try_from(length).unwrap() + 1);
-        let line = format!("Content-Range: {said}");
+        let line = format!("Content-Range: {header}");
         let (backend, _storage) = open(settings, move |_| {
             answer("206 Partial Content", &[TAG, &line], vec![1; length])
         })
         .await;
         let error = refused(
-            get(&backend, &ranged(asked)).await,
+            get(&backend, &ranged(requested)).await,
             ErrorKind::Upstream,
-            (asked, said),
+            (requested, header),
         );
         assert!(error.to_string().contains("range"), "{error}");
     }
 }
 
 pub async fn a_206_without_content_range_is_refused(settings: Settings) {
-    let asked = ranged(between(5, 9));
+    let requested = ranged(between(5, 9));
     for lines in [
         &[TAG][..],
         &[
@@ -79,7 +79,7 @@ pub async fn a_206_without_content_range_is_refused(settings: Settings) {
             answer("206 Partial Content", lines, "56789")
         })
         .await;
-        refused(get(&backend, &asked).await, ErrorKind::Upstream, lines);
+        refused(get(&backend, &requested).await, ErrorKind::Upstream, lines);
     }
     // No range was requested.
     let (backend, _storage) = open(settings, |_| {
@@ -118,7 +118,7 @@ pub async fn a_206_of_another_length_than_its_range_is_refused(settings: Setting
 }
 
 pub async fn the_requested_range_is_accepted(settings: Settings) {
-    for (asked, said, total) in [
+    for (requested, header, total) in [
         (between(5, 9), "bytes 5-9/100", Some(100)),
         (between(5, 9), "BYTES 5-9/100", Some(100)),
         (between(95, 1 << 40), "bytes 95-99/100", Some(100)),
@@ -132,23 +132,23 @@ pub async fn the_requested_range_is_accepted(settings: Settings) {
         // The size is unknown, but the range is the requested one.
         (between(5, 9), "bytes 5-9/*", None),
     ] {
-        let line = format!("Content-Range: {said}");
+        let line = format!("Content-Range: {header}");
         let (backend, storage) = open(settings, move |_| {
             answer("206 Partial Content", &[TAG, &line], "56789")
         })
         .await;
-        let found = get(&backend, &ranged(asked)).await.unwrap();
-        let first = said[6..].split('-').next().unwrap().parse().unwrap();
-        assert_eq!(found.range, Some(first..first + 5), "{said}");
-        assert_eq!(found.meta.size, total, "{said}");
+        let found = get(&backend, &ranged(requested)).await.unwrap();
+        let first = header[6..].split('-').next().unwrap().parse().unwrap();
+        assert_eq!(found.range, Some(first..first + 5), "{header}");
+        assert_eq!(found.meta.size, total, "{header}");
         assert_eq!(read(found).await.unwrap(), "56789");
-        assert_eq!(storage.take_asked().len(), 1);
+        assert_eq!(storage.take_requests().len(), 1);
     }
 }
 
 /// A server may ignore a range (RFC 9110 §14.2).
 pub async fn a_200_in_place_of_a_range_is_the_whole_object(settings: Settings) {
-    for asked in [between(5, 6), from(5), ByteRange::Suffix { length: 2 }] {
+    for requested in [between(5, 6), from(5), ByteRange::Suffix { length: 2 }] {
         for chunked in [false, true] {
             let (backend, storage) = open(settings, move |_| match chunked {
                 true => {
@@ -158,19 +158,19 @@ pub async fn a_200_in_place_of_a_range_is_the_whole_object(settings: Settings) {
                 false => answer("200 OK", &[TAG], "0123456789"),
             })
             .await;
-            let found = get(&backend, &ranged(asked)).await.unwrap();
+            let found = get(&backend, &ranged(requested)).await.unwrap();
             assert_eq!(found.range, None);
             assert_eq!(found.meta.size, (!chunked).then_some(10));
             assert_eq!(read(found).await.unwrap(), "0123456789");
-            assert_eq!(storage.take_asked().len(), 1);
+            assert_eq!(storage.take_requests().len(), 1);
         }
     }
 }
 
 pub async fn a_416_for_a_range_inside_the_object_is_refused(settings: Settings) {
-    let outside = |said: &'static str| {
-        move |_: &crate::support::scripted_storage::Asked| {
-            answer("416 Range Not Satisfiable", &[said], "")
+    let outside = |header: &'static str| {
+        move |_: &crate::support::scripted_storage::Request| {
+            answer("416 Range Not Satisfiable", &[header], "")
         }
     };
     let (backend, _storage) = open(settings, outside("Content-Range: bytes */5")).await;
@@ -182,7 +182,7 @@ pub async fn a_416_for_a_range_inside_the_object_is_refused(settings: Settings) 
     let whole = get(&backend, &GetOptions::default()).await;
     refused(whole, ErrorKind::Upstream, "416 without a range");
     // Without Content-Range a HEAD tells the size, which contradicts the 416.
-    let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
+    let (backend, _storage) = open(settings, |request| match request.method.as_str() {
         "HEAD" => raw("200 OK", &[TAG, "Content-Length: 6"], ""),
         _ => answer("416 Range Not Satisfiable", &[], ""),
     })
@@ -195,7 +195,7 @@ pub async fn a_416_for_a_range_inside_the_object_is_refused(settings: Settings) 
 
 /// The HEAD and the GET of the same entity tag differ in size.
 pub async fn two_sizes_under_one_tag_are_refused(settings: Settings) {
-    let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
+    let (backend, _storage) = open(settings, |request| match request.method.as_str() {
         "HEAD" => raw("200 OK", &[TAG, "Content-Length: 6"], ""),
         _ => answer("200 OK", &[TAG], "1234567"),
     })

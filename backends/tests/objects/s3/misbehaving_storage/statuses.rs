@@ -72,7 +72,7 @@ pub async fn no_redirect_is_followed(settings: Settings) {
 }
 
 pub async fn a_proxy_page_is_no_object(settings: Settings) {
-    let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
+    let (backend, _storage) = open(settings, |request| match request.method.as_str() {
         "HEAD" => raw(
             "200 OK",
             &["Content-Type: text/html", "Content-Length: 46"],
@@ -85,8 +85,8 @@ pub async fn a_proxy_page_is_no_object(settings: Settings) {
     assert!(backend.delete("k").await.is_err(), "a page deletes nothing");
 
     // An HTML object of storage has a tag.
-    let (backend, _storage) = open(settings, |asked| {
-        let body = if asked.method == "HEAD" {
+    let (backend, _storage) = open(settings, |request| {
+        let body = if request.method == "HEAD" {
             ""
         } else {
             "<p>hello"
@@ -104,7 +104,7 @@ pub async fn a_proxy_page_is_no_object(settings: Settings) {
 }
 
 pub async fn a_proxys_404_is_no_missing_object(settings: Settings) {
-    let (backend, _storage) = open(settings, |asked| match asked.method.as_str() {
+    let (backend, _storage) = open(settings, |request| match request.method.as_str() {
         "HEAD" => raw(
             "404 Not Found",
             &["Content-Type: text/html", "Content-Length: 46"],
@@ -144,6 +144,6 @@ pub async fn unset_conditions_do_not_fail(settings: Settings) {
     refused(
         get(&backend, &options).await,
         ErrorKind::NotModified,
-        "asked",
+        "request",
     );
 }

@@ -5,7 +5,7 @@ use asset_gateway_backends::object_backend::PutOptions;
 
 use super::super::{Settings, of_length};
 use super::{open, put, refused};
-use crate::support::scripted_storage::{Asked, answer, page, raw};
+use crate::support::scripted_storage::{Request, answer, page, raw};
 
 const MIB: usize = 1 << 20;
 
@@ -25,17 +25,17 @@ pub async fn an_upload_without_a_tag_is_not_acknowledged(settings: Settings) {
         answer("200 OK", &[html, "ETag: \"page\""], "<p>Busy"),
     ];
     for bytes in answers {
-        let said = String::from_utf8_lossy(&bytes).into_owned();
+        let response = String::from_utf8_lossy(&bytes).into_owned();
         for length in [0, 5] {
             let bytes = bytes.clone();
             let (backend, storage) = open(settings, move |_| bytes.clone()).await;
             for options in [of_length(length), PutOptions::default()] {
                 let stored = put(&backend, options, length).await;
-                refused(stored, ErrorKind::NoAnswer, &said);
+                refused(stored, ErrorKind::NoAnswer, &response);
             }
-            let writes = storage.take_asked();
-            let writes = writes.iter().filter(|asked| asked.method == "PUT");
-            assert_eq!(writes.count(), 2, "{said}: not repeated");
+            let writes = storage.take_requests();
+            let writes = writes.iter().filter(|request| request.method == "PUT");
+            assert_eq!(writes.count(), 2, "{response}: not repeated");
         }
     }
 }
@@ -59,7 +59,7 @@ pub async fn any_success_with_a_tag_is_acknowledged(settings: Settings) {
             (etag, 5),
             "{status} {line}"
         );
-        assert_eq!(storage.take_asked().len(), 1);
+        assert_eq!(storage.take_requests().len(), 1);
     }
 }
 
@@ -80,12 +80,12 @@ pub async fn an_upload_is_never_not_found_or_not_modified(settings: Settings) {
             "",
         ),
     ] {
-        let said = String::from_utf8_lossy(&bytes).into_owned();
+        let response = String::from_utf8_lossy(&bytes).into_owned();
         let (backend, _storage) = open(settings, move |_| bytes.clone()).await;
         refused(
             put(&backend, of_length(5), 5).await,
             ErrorKind::Upstream,
-            said,
+            response,
         );
     }
     let (backend, _storage) = open(settings, |_| answer("412 Precondition Failed", &[], "")).await;
@@ -94,7 +94,7 @@ pub async fn an_upload_is_never_not_found_or_not_modified(settings: Settings) {
         ..of_length(5)
     };
     let taken = put(&backend, exclusive, 5).await;
-    refused(taken, ErrorKind::PreconditionFailed, "asked for");
+    refused(taken, ErrorKind::PreconditionFailed, "request for");
 }
 
 const BEGUN: &str =
@@ -102,12 +102,12 @@ const BEGUN: &str =
 const COMPLETED: &str =
     "<CompleteMultipartUploadResult><ETag>&quot;abc-3&quot;</ETag></CompleteMultipartUploadResult>";
 
-fn in_parts(asked: &Asked) -> Vec<u8> {
-    if asked.begins_parts() {
+fn in_parts(request: &Request) -> Vec<u8> {
+    if request.begins_parts() {
         answer("200 OK", &["Content-Type: application/xml"], BEGUN)
-    } else if asked.is_part() {
+    } else if request.is_part() {
         answer("200 OK", &["ETag: \"part\""], "")
-    } else if asked.completes_parts() {
+    } else if request.completes_parts() {
         answer("200 OK", &["Content-Type: application/xml"], COMPLETED)
     } else {
         raw("204 No Content", &[], "")
@@ -116,12 +116,12 @@ fn in_parts(asked: &Asked) -> Vec<u8> {
 
 /// As [`in_parts`], but answers the requests of one `step` with `bytes`.
 fn in_parts_but(
-    step: fn(&Asked) -> bool,
+    step: fn(&Request) -> bool,
     bytes: Vec<u8>,
-) -> impl FnMut(&Asked) -> Vec<u8> + Send + 'static {
-    move |asked| match step(asked) {
+) -> impl FnMut(&Request) -> Vec<u8> + Send + 'static {
+    move |request| match step(request) {
         true => bytes.clone(),
-        false => in_parts(asked),
+        false => in_parts(request),
     }
 }
 
@@ -146,19 +146,19 @@ pub async fn no_part_is_sent_without_an_upload_id(settings: Settings) {
         ),
         page("404 Not Found"),
     ] {
-        let said = String::from_utf8_lossy(&bytes).into_owned();
-        let (backend, storage) = open(settings, in_parts_but(Asked::begins_parts, bytes)).await;
+        let response = String::from_utf8_lossy(&bytes).into_owned();
+        let (backend, storage) = open(settings, in_parts_but(Request::begins_parts, bytes)).await;
         let error = put(&backend, PutOptions::default(), 18 * MIB)
             .await
             .unwrap_err();
         let kinds = [ErrorKind::Upstream, ErrorKind::Unavailable];
-        assert!(kinds.contains(&error.kind), "{said}: {error}");
-        let asked = storage.take_asked();
-        let writes = asked.iter().filter(|asked| asked.method == "PUT");
+        assert!(kinds.contains(&error.kind), "{response}: {error}");
+        let requests = storage.take_requests();
+        let writes = requests.iter().filter(|request| request.method == "PUT");
         assert_eq!(
             writes.count(),
             0,
-            "{said}: without an upload id a part would be an object"
+            "{response}: without an upload id a part would be an object"
         );
     }
 }
@@ -169,14 +169,14 @@ pub async fn a_part_without_a_tag_fails_the_upload(settings: Settings) {
         answer("200 OK", &[], ""),
         answer("200 OK", &["ETag: \"\""], ""),
     ] {
-        let said = String::from_utf8_lossy(&bytes).into_owned();
-        let (backend, storage) = open(settings, in_parts_but(Asked::is_part, bytes)).await;
+        let response = String::from_utf8_lossy(&bytes).into_owned();
+        let (backend, storage) = open(settings, in_parts_but(Request::is_part, bytes)).await;
         let stored = put(&backend, PutOptions::default(), 26 * MIB).await;
         let error = stored.unwrap_err();
         let kinds = [ErrorKind::Upstream, ErrorKind::Unavailable];
-        assert!(kinds.contains(&error.kind), "{said}: {error}");
-        let asked = storage.take_asked();
-        assert!(!asked.iter().any(Asked::completes_parts), "{said}");
+        assert!(kinds.contains(&error.kind), "{response}: {error}");
+        let requests = storage.take_requests();
+        assert!(!requests.iter().any(Request::completes_parts), "{response}");
     }
 }
 
@@ -189,13 +189,14 @@ pub async fn an_unacknowledged_completion_has_no_answer(settings: Settings) {
         answer("200 OK", &[], ""),
         answer("200 OK", &["Content-Type: application/xml"], empty),
     ] {
-        let said = String::from_utf8_lossy(&bytes).into_owned();
-        let (backend, storage) = open(settings, in_parts_but(Asked::completes_parts, bytes)).await;
+        let response = String::from_utf8_lossy(&bytes).into_owned();
+        let (backend, storage) =
+            open(settings, in_parts_but(Request::completes_parts, bytes)).await;
         let stored = put(&backend, PutOptions::default(), 18 * MIB).await;
-        refused(stored, ErrorKind::NoAnswer, &said);
-        let asked = storage.take_asked();
-        let completions = asked.iter().filter(|asked| asked.completes_parts());
-        assert_eq!(completions.count(), 1, "{said}: not repeated");
+        refused(stored, ErrorKind::NoAnswer, &response);
+        let requests = storage.take_requests();
+        let completions = requests.iter().filter(|request| request.completes_parts());
+        assert_eq!(completions.count(), 1, "{response}: not repeated");
     }
     // Storage's own error: the upload or its parts are gone.
     for bytes in [
@@ -212,10 +213,11 @@ pub async fn an_unacknowledged_completion_has_no_answer(settings: Settings) {
         answer("200 OK", &[], "<Error><Code>InvalidPart</Code></Error>"),
         page("404 Not Found"),
     ] {
-        let said = String::from_utf8_lossy(&bytes).into_owned();
-        let (backend, _storage) = open(settings, in_parts_but(Asked::completes_parts, bytes)).await;
+        let response = String::from_utf8_lossy(&bytes).into_owned();
+        let (backend, _storage) =
+            open(settings, in_parts_but(Request::completes_parts, bytes)).await;
         let stored = put(&backend, PutOptions::default(), 18 * MIB).await;
-        refused(stored, ErrorKind::Upstream, said);
+        refused(stored, ErrorKind::Upstream, response);
     }
 }
 
@@ -239,7 +241,8 @@ pub async fn unreadable_headers_do_not_undo_an_acknowledgement(settings: Setting
     completed.extend_from_slice(&odd);
     let rest = format!("\r\nContent-Length: {}\r\n\r\n{COMPLETED}", COMPLETED.len());
     completed.extend_from_slice(rest.as_bytes());
-    let (backend, _storage) = open(settings, in_parts_but(Asked::completes_parts, completed)).await;
+    let (backend, _storage) =
+        open(settings, in_parts_but(Request::completes_parts, completed)).await;
     let stored = put(&backend, PutOptions::default(), 18 * MIB)
         .await
         .unwrap();
