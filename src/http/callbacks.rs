@@ -55,7 +55,9 @@ pub async fn show(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Json<DetailView>, GatewayError> {
-    details(&state, &EventId::from_string(id)).await.map(Json)
+    load_details(&state, &EventId::from_string(id))
+        .await
+        .map(Json)
 }
 
 /// Sends a callback again: one that was given up starts its schedule over, one that waits is due now.
@@ -71,7 +73,7 @@ pub async fn replay(
 ) -> Result<Json<DetailView>, GatewayError> {
     let id = EventId::from_string(id);
     // Read before the replay: a due callback may be delivered, and removed, at any moment.
-    let before = details(&state, &id).await?;
+    let before = load_details(&state, &id).await?;
     let replayed = state.callbacks().replay(&id).await;
     match replayed.map_err(GatewayError::store)? {
         true => Ok(Json(before.replayed())),
@@ -107,7 +109,7 @@ pub async fn replay_since(
     }))
 }
 
-async fn details(state: &AppState, id: &EventId) -> Result<DetailView, GatewayError> {
+async fn load_details(state: &AppState, id: &EventId) -> Result<DetailView, GatewayError> {
     let kept = state.callbacks().get_event(id).await;
     let kept = kept.map_err(GatewayError::store)?;
     kept.map(DetailView::new)

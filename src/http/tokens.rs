@@ -6,12 +6,13 @@ mod view;
 
 use asset_gateway_backends::ErrorKind;
 use asset_gateway_backends::object_backend::GetOptions;
-use asset_gateway_backends::token_store::{Created, Method, StoredToken, TokenId};
+use asset_gateway_backends::token_store::{Created, Method, StoredToken, TokenId, TokenRecord};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::StatusCode;
+use serde_json::{Map, Value};
 
 use super::access_log::LoggedTokenId;
 use super::error_responses::{ControlErrors, CreateErrors};
@@ -34,12 +35,7 @@ pub async fn create(State(state): State<AppState>, body: Body) -> Result<Respons
     let (token, id, record) = prepare(&state, body)?;
     let view = CreatedView::new(&state, &token, id, &record);
     match state.store().create(vec![(id, record)]).await {
-        Ok(Created::Done) => Ok((
-            StatusCode::CREATED,
-            Extension(LoggedTokenId(id)),
-            Json(view),
-        )
-            .into_response()),
+        Ok(Created::Done) => Ok(answer(id, (StatusCode::CREATED, Json(view)))),
         Ok(Created::Exists { .. }) => Err(GatewayError::TokenExists),
         Err(error) => Err(GatewayError::store(error)),
     }
@@ -48,15 +44,8 @@ pub async fn create(State(state): State<AppState>, body: Body) -> Result<Respons
 /// Checks a request, and generates a token unless the request has one.
 fn prepare(
     state: &AppState,
-    body: serde_json::Map<String, serde_json::Value>,
-) -> Result<
-    (
-        TokenSecret,
-        TokenId,
-        asset_gateway_backends::token_store::TokenRecord,
-    ),
-    GatewayError,
-> {
+    body: Map<String, Value>,
+) -> Result<(TokenSecret, TokenId, TokenRecord), GatewayError> {
     let now = state.redeemer().clock().now_seconds();
     let issue = issue::check(
         body,
@@ -71,6 +60,11 @@ fn prepare(
     };
     let id = state.redeemer().digester().id(&token);
     Ok((token, id, issue.record))
+}
+
+/// An answer whose access log line has the token's id.
+fn answer(id: TokenId, body: impl IntoResponse) -> Response {
+    (Extension(LoggedTokenId(id)), body).into_response()
 }
 
 /// A token that a path names by itself or by its id.
@@ -93,20 +87,20 @@ fn by_id(id: &str) -> Result<NamedToken, GatewayError> {
     Ok(NamedToken { id, token: None })
 }
 
-async fn stored(state: &AppState, named: &NamedToken) -> Result<StoredToken, GatewayError> {
+async fn load(state: &AppState, named: &NamedToken) -> Result<StoredToken, GatewayError> {
     let stored = state.store().get(named.id).await;
     stored
         .map_err(GatewayError::store)?
         .ok_or(GatewayError::TokenNotFound)
 }
 
-async fn shown(state: &AppState, named: NamedToken) -> Result<Response, GatewayError> {
-    let stored = stored(state, &named).await?;
+async fn answer_record(state: &AppState, named: NamedToken) -> Result<Response, GatewayError> {
+    let stored = load(state, &named).await?;
     let view = TokenView::new(state, named.token.as_ref(), stored);
-    Ok((Extension(LoggedTokenId(named.id)), Json(view)).into_response())
+    Ok(answer(named.id, Json(view)))
 }
 
-async fn changed(
+async fn apply_patch(
     state: &AppState,
     named: NamedToken,
     body: Body,
@@ -119,14 +113,12 @@ async fn changed(
         .map_err(GatewayError::store)?
         .ok_or(GatewayError::TokenNotFound)?;
     let view = TokenView::new(state, named.token.as_ref(), stored);
-    Ok((Extension(LoggedTokenId(named.id)), Json(view)).into_response())
+    Ok(answer(named.id, Json(view)))
 }
 
-async fn revoked(state: &AppState, named: NamedToken) -> Result<Response, GatewayError> {
+async fn delete(state: &AppState, named: NamedToken) -> Result<Response, GatewayError> {
     match state.store().delete(named.id).await {
-        Ok(true) => {
-            Ok((Extension(LoggedTokenId(named.id)), StatusCode::NO_CONTENT).into_response())
-        }
+        Ok(true) => Ok(answer(named.id, StatusCode::NO_CONTENT)),
         Ok(false) => Err(GatewayError::TokenNotFound),
         Err(error) => Err(GatewayError::store(error)),
     }
@@ -141,7 +133,7 @@ pub async fn show(
     State(state): State<AppState>,
     Path(token): Path<String>,
 ) -> Result<Response, GatewayError> {
-    shown(&state, by_token(&state, &token)?).await
+    answer_record(&state, by_token(&state, &token)?).await
 }
 
 /// Changes expiry, hits, callback or metadata of a token; revives an expired one within 24 h.
@@ -154,7 +146,7 @@ pub async fn change(
     Path(token): Path<String>,
     body: Body,
 ) -> Result<Response, GatewayError> {
-    changed(&state, by_token(&state, &token)?, body).await
+    apply_patch(&state, by_token(&state, &token)?, body).await
 }
 
 /// Revokes a token at once.
@@ -166,7 +158,7 @@ pub async fn revoke(
     State(state): State<AppState>,
     Path(token): Path<String>,
 ) -> Result<Response, GatewayError> {
-    revoked(&state, by_token(&state, &token)?).await
+    delete(&state, by_token(&state, &token)?).await
 }
 
 /// The record of the token with this `token_id`.
@@ -178,7 +170,7 @@ pub async fn show_by_id(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, GatewayError> {
-    shown(&state, by_id(&id)?).await
+    answer_record(&state, by_id(&id)?).await
 }
 
 /// As `PATCH /token/{token}`.
@@ -191,7 +183,7 @@ pub async fn change_by_id(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Response, GatewayError> {
-    changed(&state, by_id(&id)?, body).await
+    apply_patch(&state, by_id(&id)?, body).await
 }
 
 /// As `DELETE /token/{token}`.
@@ -203,7 +195,7 @@ pub async fn revoke_by_id(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Response, GatewayError> {
-    revoked(&state, by_id(&id)?).await
+    delete(&state, by_id(&id)?).await
 }
 
 /// The record of a token and whether its object is there.
@@ -217,7 +209,7 @@ pub async fn status(
     Path(token): Path<String>,
 ) -> Result<Response, GatewayError> {
     let named = by_token(&state, &token)?;
-    let stored = stored(&state, &named).await?;
+    let stored = load(&state, &named).await?;
     let object = match state.buckets().get(&stored.record.bucket) {
         None => None,
         Some(bucket) => {
@@ -238,5 +230,5 @@ pub async fn status(
     let uploaded =
         object.is_some() && (stored.record.method != Method::Put || stored.uploaded_at.is_some());
     let view = StatusView::new(&state, named.token.as_ref(), stored, uploaded, object);
-    Ok((Extension(LoggedTokenId(named.id)), Json(view)).into_response())
+    Ok(answer(named.id, Json(view)))
 }

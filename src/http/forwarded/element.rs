@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::media_type::is_token_byte;
+
 /// The elements of one line of `Forwarded`, the last one first. A comma inside a quoted string does
 /// not end an element.
 ///
@@ -44,7 +46,7 @@ pub fn forwarded_for(element: &[u8]) -> Option<Cow<'_, [u8]>> {
     loop {
         let equals = rest.iter().position(|byte| *byte == b'=')?;
         let (name, value) = (&rest[..equals], &rest[equals + 1..]);
-        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        if name.is_empty() || !name.iter().all(|byte| is_token_byte(*byte)) {
             return None;
         }
         let (value, after) = token_or_quoted(value)?;
@@ -68,7 +70,7 @@ fn token_or_quoted(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let end = text.iter().position(|byte| *byte == b';');
     let (token, after) = text.split_at(end.unwrap_or(text.len()));
     // A token has no colons and brackets, but some proxies write them without quotes.
-    let is_value = |byte: &u8| is_token(*byte) || matches!(byte, b':' | b'[' | b']');
+    let is_value = |byte: &u8| is_token_byte(*byte) || matches!(byte, b':' | b'[' | b']');
     (!token.is_empty() && token.iter().all(is_value)).then_some((Cow::Borrowed(token), after))
 }
 
@@ -92,11 +94,6 @@ fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
         });
     }
     Cow::Owned(plain)
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The address in `1.2.3.4`, `1.2.3.4:567`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:567`, with a

@@ -2,6 +2,8 @@
 
 use http::uri::Authority;
 
+use crate::media_type::is_token_byte;
+
 const MAX_ORIGIN_BYTES: usize = 512;
 
 /// What follows a head.
@@ -40,7 +42,7 @@ impl Head {
             _ => return Err(WRONG),
         };
         let has_control = target.iter().any(u8::is_ascii_control);
-        if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) || has_control {
+        if method.is_empty() || !method.iter().all(|byte| is_token_byte(*byte)) || has_control {
             return Err(WRONG);
         }
         Ok(Self {
@@ -150,7 +152,7 @@ pub(super) fn name_and_value(line: &[u8]) -> Result<(&[u8], &[u8]), &'static str
     let colon = line.iter().position(|byte| *byte == b':');
     let colon = colon.ok_or("a header's line has no colon")?;
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+    if name.is_empty() || !name.iter().all(|byte| is_token_byte(*byte)) {
         return Err("a header's name has a character that names do not have");
     }
     let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
@@ -171,11 +173,6 @@ fn host_of(target: &[u8]) -> Option<&[u8]> {
         .iter()
         .position(|byte| matches!(byte, b'/' | b'?' | b'#'));
     Some(&rest[..end.unwrap_or(rest.len())])
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
