@@ -200,7 +200,7 @@ pub enum Charged {
     Lost,
 }
 
-/// An upload left finalising: its node died between `finalise` and `commit`. Whoever receives it
+/// An upload left finalising: its node died between `finalise` and `commit`. The recipient
 /// holds the lease, and commits or releases it.
 #[derive(Debug)]
 pub struct UnsettledUpload {

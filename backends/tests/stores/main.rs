@@ -1,4 +1,4 @@
-//! The suites of token stores and callback queues, over each store that is compiled in.
+//! The conformance suites of token store and callback queue, for each store that is compiled in.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ mod sled;
 #[cfg(all(feature = "redis", feature = "sled"))]
 mod transfer;
 
-/// Some moment of 2026, Unix milliseconds.
+/// A time in 2026, Unix milliseconds.
 const START_MS: u64 = 1_780_000_000_250;
 
 async fn memory(limits: QueueLimits) -> Fixture {

@@ -1,4 +1,4 @@
-//! The suites over sled, and what only sled can get wrong.
+//! The conformance suites for sled, and tests of its folder and durability.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn open(path: &Path) -> Result<Stores, OpenError> {
 async fn on_disk(limits: QueueLimits) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let clock = TestClock::at(super::START_MS);
-    let settings = settings(&folder.path().join("made/tokens"));
+    let settings = settings(&folder.path().join("created/tokens"));
     Fixture {
         stores: open_stores(&settings, limits, Arc::new(clock.clone())).unwrap(),
         time: Time::Moved(clock),
@@ -34,19 +34,19 @@ token_store_suite!(tokens, on_disk);
 callback_queue_suite!(callbacks, on_disk);
 
 #[tokio::test]
-async fn a_folder_in_use_is_refused_in_words() {
+async fn a_folder_in_use_is_refused_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(folder.path()).unwrap();
     let error = open(folder.path()).err().unwrap().to_string();
     let expected = format!("{} is in use by another process", folder.path().display());
     assert!(error.contains(&expected), "{error}");
-    // Dropping it frees the folder, at once.
+    // Dropping the store unlocks the folder at once.
     drop(first);
     open(folder.path()).unwrap();
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_made_is_an_error() {
+async fn a_path_that_is_not_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "x").unwrap();
@@ -64,9 +64,9 @@ fn id(n: u32) -> TokenId {
     TokenId(bytes)
 }
 
-/// One flush serves many, and nobody is told before it.
+/// One flush serves many waiters, which are answered after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_many_were_told_at_once_is_on_disk() {
+async fn concurrent_acknowledged_writes_survive_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let stores = open(folder.path()).unwrap();
     let tasks = (0..500).map(|n| {
@@ -80,7 +80,7 @@ async fn what_many_were_told_at_once_is_on_disk() {
     for task in futures_util::future::join_all(tasks).await {
         task.unwrap();
     }
-    // As a kill would leave it: dropping the store would write what it still holds in memory.
+    // A copy is what a kill leaves; dropping the store would write its buffer.
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();

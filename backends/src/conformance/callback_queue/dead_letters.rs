@@ -1,4 +1,4 @@
-//! Looking at events, and replaying those that were given up.
+//! Inspection of events, dead letters and their replay.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn kept(f: &Fixture, id: &EventId) -> Option<StoredEvent> {
     f.stores.callbacks.get_event(id).await.unwrap()
 }
 
-/// Queued, tried once and given up.
+/// Queues an event that becomes a dead letter after one attempt.
 pub(super) async fn dead(f: &Fixture, key: &str) -> EventId {
     let id = enqueue(f, key).await;
     claim(f, 1).await;
@@ -35,7 +35,7 @@ pub(super) async fn dead(f: &Fixture, key: &str) -> EventId {
     id
 }
 
-pub async fn pages_give_each_event_once_oldest_first(f: Fixture) {
+pub async fn pages_list_each_event_once_oldest_first(f: Fixture) {
     let mut ids = Vec::new();
     for n in 0..30 {
         ids.push(dead(&f, &n.to_string()).await);
@@ -57,12 +57,12 @@ pub async fn pages_give_each_event_once_oldest_first(f: Fixture) {
     let pending = all(&f, EventState::Pending).await;
     assert_eq!(pending.len(), 1);
     assert_eq!(pending[0].event.id, waiting);
-    // As many as there are: no empty page follows.
-    let whole = page(&f, EventState::Dead, 30, None).await;
-    assert_eq!((whole.events.len(), whole.cursor), (30, None));
+    // A page with exactly all events has no cursor.
+    let full = page(&f, EventState::Dead, 30, None).await;
+    assert_eq!((full.events.len(), full.cursor), (30, None));
 }
 
-pub async fn an_event_tells_all_that_became_of_it(f: Fixture) {
+pub async fn an_event_shows_its_attempts_and_due_time(f: Fixture) {
     let event: Event = f.event("a");
     f.stores.callbacks.enqueue(event.clone()).await.unwrap();
     let queued_at_ms = f.now_ms();
@@ -92,7 +92,7 @@ pub async fn an_event_tells_all_that_became_of_it(f: Fixture) {
     assert!(all(&f, EventState::Pending).await.is_empty());
 }
 
-pub async fn a_replayed_letter_starts_over(f: Fixture) {
+pub async fn a_replayed_dead_letter_restarts_its_schedule(f: Fixture) {
     let id = dead(&f, "a").await;
     let callbacks = &f.stores.callbacks;
     let letter = kept(&f, &id).await.unwrap();
@@ -123,7 +123,7 @@ pub async fn a_replayed_letter_starts_over(f: Fixture) {
     assert_eq!((now.pending, now.dead), (0, 1));
 }
 
-pub async fn a_long_history_is_cut_by_a_replay(f: Fixture) {
+pub async fn a_replay_truncates_a_long_history(f: Fixture) {
     let id = dead(&f, "a").await;
     for _ in 0..30 {
         assert!(f.stores.callbacks.replay(&id).await.unwrap());
@@ -136,10 +136,10 @@ pub async fn a_long_history_is_cut_by_a_replay(f: Fixture) {
     assert!(!history.last().unwrap().is_replay());
 }
 
-pub async fn an_event_that_waits_may_be_hurried(f: Fixture) {
+pub async fn a_replay_makes_a_pending_event_due(f: Fixture) {
     let id = enqueue(&f, "a").await;
     claim(&f, 1).await;
-    // It is being tried: nothing to hurry.
+    // A replay does not change a claimed event.
     assert!(f.stores.callbacks.replay(&id).await.unwrap());
     assert!(claim(&f, 1).await.is_empty());
     let first = f.attempt("connect");
@@ -162,7 +162,7 @@ fn all_of(replayed: u64) -> Replayed {
     }
 }
 
-pub async fn letters_are_replayed_by_when_they_were_queued(f: Fixture) {
+pub async fn dead_letters_are_replayed_by_queueing_time(f: Fixture) {
     let old = dead(&f, "old").await;
     f.advance(ms(20)).await;
     let since = f.now_ms();
@@ -180,7 +180,7 @@ pub async fn letters_are_replayed_by_when_they_were_queued(f: Fixture) {
     assert_eq!(callbacks.replay_since(0).await.unwrap(), all_of(1));
 }
 
-pub async fn a_cursor_of_somebody_else_is_refused(f: Fixture) {
+pub async fn a_foreign_cursor_is_refused(f: Fixture) {
     for cursor in ["", "nonsense", "zz", "-", "12-;"] {
         let page = f
             .stores
@@ -190,14 +190,14 @@ pub async fn a_cursor_of_somebody_else_is_refused(f: Fixture) {
     }
 }
 
-pub async fn a_letter_is_dropped_in_the_end(f: Fixture) {
+pub async fn an_old_dead_letter_is_dropped(f: Fixture) {
     let tokens = &f.stores.tokens;
     let old = dead(&f, "old").await;
     let waiting = enqueue(&f, "waiting").await;
     f.advance(ms(2_000)).await;
     tokens.sweep(LEASE).await.unwrap();
     assert!(kept(&f, &old).await.is_some());
-    // Its time runs from the last try.
+    // Its age counts from the last attempt.
     assert!(f.stores.callbacks.replay(&old).await.unwrap());
     let claimed = claim(&f, 9).await;
     assert!(claimed.iter().any(|claimed| claimed.event.id == old));

@@ -1,4 +1,4 @@
-//! Claims, and what becomes of them.
+//! Claims, and their conclusion: ack, retry, release, dead letter.
 
 use std::time::Instant;
 
@@ -22,7 +22,7 @@ pub(super) async fn claim(f: &Fixture, max: usize) -> Vec<ClaimedEvent> {
     f.stores.callbacks.claim(max, LEASE).await.unwrap()
 }
 
-/// The keys of what is claimed.
+/// Claims events and returns their keys.
 async fn claim_keys(f: &Fixture, max: usize) -> Vec<String> {
     let claimed = claim(f, max).await;
     claimed.into_iter().map(|claim| claim.event.key).collect()
@@ -32,7 +32,7 @@ pub(super) async fn stats(f: &Fixture) -> QueueStats {
     f.stores.callbacks.stats().await.unwrap()
 }
 
-pub async fn an_event_comes_back_as_it_was(f: Fixture) {
+pub async fn an_event_is_claimed_unchanged(f: Fixture) {
     let event = f.event("a");
     f.stores.callbacks.enqueue(event.clone()).await.unwrap();
     let claimed = claim(&f, 10).await.remove(0);
@@ -63,11 +63,11 @@ pub async fn the_oldest_due_time_comes_first(f: Fixture) {
     assert_eq!(claim_keys(&f, 10).await, ["b", "c", "a", "d"]);
 }
 
-pub async fn a_new_event_does_not_stand_behind_a_backlog(f: Fixture) {
+pub async fn a_new_event_is_not_delayed_by_a_backlog(f: Fixture) {
     for n in 0..100 {
         enqueue(&f, &n.to_string()).await;
     }
-    // All are due again: a receiver that is not there.
+    // All are due again, as after a receiver that is down.
     for claim in claim(&f, 100).await {
         let id = claim.event.id;
         f.stores
@@ -81,7 +81,7 @@ pub async fn a_new_event_does_not_stand_behind_a_backlog(f: Fixture) {
     let keys = claim_keys(&f, 10).await;
     assert_eq!(keys.len(), 10);
     assert!(keys.contains(&"new".to_owned()), "{keys:?}");
-    // Both kinds in a claim of any size.
+    // Claims of one event alternate between both kinds.
     for _ in 0..10 {
         enqueue(&f, "new").await;
     }
@@ -94,7 +94,7 @@ pub async fn a_new_event_does_not_stand_behind_a_backlog(f: Fixture) {
     assert_eq!(new, 5);
 }
 
-pub async fn a_claim_is_handed_out_once_until_it_lapses(f: Fixture) {
+pub async fn an_event_is_claimed_once_until_the_claim_lapses(f: Fixture) {
     for key in ["a", "b", "c"] {
         enqueue(&f, key).await;
         f.advance(ms(5)).await;
@@ -106,7 +106,7 @@ pub async fn a_claim_is_handed_out_once_until_it_lapses(f: Fixture) {
     assert_eq!(claim_keys(&f, 10).await, ["a", "b", "c"]);
 }
 
-pub async fn claims_at_once_share_nothing(f: Fixture) {
+pub async fn concurrent_claims_share_no_event(f: Fixture) {
     for n in 0..50 {
         enqueue(&f, &n.to_string()).await;
     }
@@ -126,7 +126,7 @@ pub async fn an_acked_event_is_gone(f: Fixture) {
     assert_eq!(stats(&f).await, QueueStats::default());
 }
 
-pub async fn a_retried_event_waits_and_remembers_its_attempts(f: Fixture) {
+pub async fn a_retried_event_waits_and_keeps_its_attempts(f: Fixture) {
     let a = enqueue(&f, "a").await;
     claim(&f, 1).await;
     let first = f.attempt("status_500");
@@ -151,7 +151,7 @@ pub async fn a_retried_event_waits_and_remembers_its_attempts(f: Fixture) {
     assert_eq!(claimed.attempts, [first, second]);
 }
 
-pub async fn a_buried_event_is_dead(f: Fixture) {
+pub async fn a_dead_letter_is_not_claimed(f: Fixture) {
     let a = enqueue(&f, "a").await;
     claim(&f, 1).await;
     let last = f.attempt("status_500");
@@ -165,7 +165,7 @@ pub async fn a_buried_event_is_dead(f: Fixture) {
     assert_eq!(stats(&f).await, dead);
 }
 
-pub async fn what_is_not_there_is_left_alone(f: Fixture) {
+pub async fn calls_on_unknown_events_have_no_effect(f: Fixture) {
     let a = enqueue(&f, "a").await;
     f.stores.callbacks.ack(&a).await.unwrap();
     let gone = [
@@ -189,19 +189,19 @@ pub async fn what_is_not_there_is_left_alone(f: Fixture) {
     assert_eq!(stats(&f).await, QueueStats::default());
 }
 
-pub async fn stats_tell_what_waits_and_for_how_long(f: Fixture) {
+pub async fn stats_count_pending_events_and_their_age(f: Fixture) {
     assert_eq!(stats(&f).await, QueueStats::default());
     let a = enqueue(&f, "a").await;
     f.advance(ms(300)).await;
     enqueue(&f, "b").await;
     claim(&f, 1).await;
-    let told = stats(&f).await;
-    assert_eq!((told.pending, told.dead), (2, 0));
-    assert!((300..2000).contains(&told.oldest_ms), "{told:?}");
+    let counts = stats(&f).await;
+    assert_eq!((counts.pending, counts.dead), (2, 0));
+    assert!((300..2000).contains(&counts.oldest_ms), "{counts:?}");
     f.stores.callbacks.ack(&a).await.unwrap();
-    let told = stats(&f).await;
-    assert_eq!(told.pending, 1);
-    assert!(told.oldest_ms < 300, "{told:?}");
+    let counts = stats(&f).await;
+    assert_eq!(counts.pending, 1);
+    assert!(counts.oldest_ms < 300, "{counts:?}");
 }
 
 pub async fn waiting_ends_when_an_event_comes(f: Fixture) {
@@ -236,7 +236,7 @@ pub async fn waiting_ends_when_its_time_is_up(f: Fixture) {
     assert!(began.elapsed() >= ms(90));
 }
 
-pub async fn an_event_put_back_waits_untried(f: Fixture) {
+pub async fn a_released_claim_adds_no_attempt(f: Fixture) {
     let a = enqueue(&f, "a").await;
     assert_eq!(claim_keys(&f, 10).await, ["a"]);
     let later = f.now_ms() + 1_000;

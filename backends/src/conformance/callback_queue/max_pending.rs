@@ -1,4 +1,4 @@
-//! `max_pending`.
+//! `max_pending`: the limit of pending events.
 
 use super::dead_letters::dead;
 use crate::callback_queue::Enqueued;
@@ -14,12 +14,12 @@ async fn enqueue(f: &Fixture) -> Enqueued {
     f.stores.callbacks.enqueue(f.event("a")).await.unwrap()
 }
 
-pub async fn a_full_queue_takes_nothing(f: Fixture) {
+pub async fn a_full_queue_refuses_events(f: Fixture) {
     assert_eq!(enqueue(&f).await, Enqueued::Queued);
     assert_eq!(enqueue(&f).await, Enqueued::Queued);
     assert_eq!(enqueue(&f).await, Enqueued::Full);
     assert_eq!(f.stores.callbacks.pending(), 2);
-    // Claimed ones still wait.
+    // Claimed events are pending, too.
     let claimed = f.stores.callbacks.claim(10, LEASE).await.unwrap();
     assert_eq!(claimed.len(), 2);
     assert_eq!(enqueue(&f).await, Enqueued::Full);
@@ -29,15 +29,15 @@ pub async fn a_full_queue_takes_nothing(f: Fixture) {
     assert_eq!(enqueue(&f).await, Enqueued::Full);
 }
 
-pub async fn the_dead_take_no_room(f: Fixture) {
+pub async fn dead_letters_take_no_room(f: Fixture) {
     for _ in 0..4 {
         dead(&f, "a").await;
     }
     assert_eq!(f.stores.callbacks.stats().await.unwrap().dead, 4);
 }
 
-/// Half of the room stays for what is new.
-pub async fn a_replay_leaves_room(f: Fixture) {
+/// A replay leaves half of the queue to new events.
+pub async fn a_replay_leaves_half_the_room(f: Fixture) {
     for _ in 0..3 {
         dead(&f, "a").await;
     }

@@ -20,7 +20,7 @@ async fn charge(f: &Fixture, reservation: &Reservation, bytes: u64) -> Charged {
         .unwrap()
 }
 
-pub async fn what_does_not_fit_is_not_charged(f: Fixture) {
+pub async fn bytes_over_the_budget_are_not_charged(f: Fixture) {
     prepare(&f, 2).await;
     let first = f.admit(id(1), Access::Get).await;
     let second = f.admit(id(1), Access::Get).await;
@@ -29,12 +29,12 @@ pub async fn what_does_not_fit_is_not_charged(f: Fixture) {
     assert_eq!(charge(&f, &second, 40).await, Charged::Done);
     assert_eq!(charge(&f, &first, 1).await, Charged::OverBudget);
     assert_eq!(charge(&f, &first, 0).await, Charged::Done);
-    // Being over budget ends nothing.
+    // An answer of `OverBudget` keeps the lease.
     assert_eq!(f.commit(first).await, LeaseState::Held);
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn what_was_not_sent_is_given_back(f: Fixture) {
+pub async fn unsent_bytes_are_refunded(f: Fixture) {
     prepare(&f, 1).await;
     let cut_off = f.admit(id(1), Access::Get).await;
     assert_eq!(charge(&f, &cut_off, 90).await, Charged::Done);
@@ -44,7 +44,7 @@ pub async fn what_was_not_sent_is_given_back(f: Fixture) {
     assert_eq!(charge(&f, &next, 40).await, Charged::Done);
 }
 
-pub async fn what_was_sent_stays_charged(f: Fixture) {
+pub async fn sent_bytes_stay_charged(f: Fixture) {
     prepare(&f, 2).await;
     let complete = f.admit(id(1), Access::Get).await;
     assert_eq!(charge(&f, &complete, 70).await, Charged::Done);
@@ -53,7 +53,7 @@ pub async fn what_was_sent_stays_charged(f: Fixture) {
     assert_eq!(charge(&f, &next, 31).await, Charged::OverBudget);
 }
 
-pub async fn a_lapsed_lease_cannot_charge_but_gives_back(f: Fixture) {
+pub async fn a_lapsed_lease_cannot_charge_but_refunds(f: Fixture) {
     prepare(&f, 1).await;
     let lapsed = f.admit(id(1), Access::Get).await;
     assert_eq!(charge(&f, &lapsed, 90).await, Charged::Done);
@@ -64,7 +64,7 @@ pub async fn a_lapsed_lease_cannot_charge_but_gives_back(f: Fixture) {
     assert_eq!(charge(&f, &next, 100).await, Charged::Done);
 }
 
-pub async fn what_a_dead_holder_charged_comes_back_with_its_hit(f: Fixture) {
+pub async fn charges_of_a_lapsed_lease_are_free_with_its_hit(f: Fixture) {
     prepare(&f, 1).await;
     let dead = f.admit(id(1), Access::Get).await;
     assert_eq!(charge(&f, &dead, 90).await, Charged::Done);

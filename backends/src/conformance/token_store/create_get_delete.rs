@@ -1,4 +1,4 @@
-//! Tokens come, change and go.
+//! `create`, `get` and `delete`: batches, conflicts, expiry, the grace period.
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
@@ -9,7 +9,7 @@ use crate::token_store::{
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
-pub async fn a_token_is_there_as_it_was_given(f: Fixture) {
+pub async fn a_created_token_is_returned_unchanged(f: Fixture) {
     let mut record = f.limited(Method::Put, 3);
     record.filename = "Überblick 1.pdf".into();
     record.size = Some(1024);
@@ -80,7 +80,7 @@ pub async fn a_batch_of_a_thousand(f: Fixture) {
     assert!(f.stores.tokens.get(id(999)).await.unwrap().is_some());
 }
 
-pub async fn of_many_that_create_one_id_one_wins(f: Fixture) {
+pub async fn one_of_many_concurrent_creates_wins(f: Fixture) {
     let attempts = (0..20).map(|_| f.stores.tokens.create(vec![(id(1), f.record(Method::Get))]));
     let results = futures_util::future::join_all(attempts).await;
     let done = results
@@ -89,7 +89,7 @@ pub async fn of_many_that_create_one_id_one_wins(f: Fixture) {
     assert_eq!(done.count(), 1);
 }
 
-pub async fn an_expired_token_is_known_for_a_day(f: Fixture) {
+pub async fn an_expired_token_is_known_for_its_grace_period(f: Fixture) {
     let mut record = f.limited(Method::Get, 1);
     record.expire_at = f.now() + 1;
     f.create(id(1), record).await;
@@ -100,16 +100,16 @@ pub async fn an_expired_token_is_known_for_a_day(f: Fixture) {
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::NotFound);
 }
 
-pub async fn past_its_day_a_token_is_gone(f: Fixture) {
+pub async fn a_token_past_its_grace_period_is_gone(f: Fixture) {
     let mut record = f.record(Method::Get);
-    // Not within the second that has begun.
+    // Waits for a full second, because expiry has a resolution of one.
     record.expire_at = f.now() - GRACE_SECONDS + 2;
     record.tags = vec!["tag".into()];
     f.create(id(1), record).await;
     f.create(id(2), f.record(Method::Get)).await;
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::Expired);
     f.advance(ms(2500)).await;
-    // Before and after housekeeping came by.
+    // Before and after a sweep.
     for _ in 0..2 {
         let tokens = &f.stores.tokens;
         assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::NotFound);
@@ -123,7 +123,7 @@ pub async fn past_its_day_a_token_is_gone(f: Fixture) {
     assert!(f.stores.tokens.get(id(2)).await.unwrap().is_some());
 }
 
-pub async fn deleting_holds_at_once(f: Fixture) {
+pub async fn deleting_a_token_takes_effect_at_once(f: Fixture) {
     let mut record = f.limited(Method::Get, 5);
     record.tags = vec!["tag".into()];
     f.create(id(1), record).await;

@@ -1,4 +1,4 @@
-//! Uploads between "about to become visible" and the commit.
+//! Uploads between `finalise` and `commit`, and those that a sweep takes over.
 
 use crate::caller::Caller;
 use crate::conformance::fixture::*;
@@ -11,7 +11,7 @@ use crate::token_store::{
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
-/// An upload that was finalised, with its intent.
+/// A finalised upload, with its intent.
 async fn finalised(f: &Fixture) -> (Reservation, Intent) {
     f.create(id(1), f.reported(Method::Put, 1)).await;
     let upload = f.admit(id(1), Access::Put).await;
@@ -25,8 +25,8 @@ async fn finalised(f: &Fixture) -> (Reservation, Intent) {
     (upload, intent)
 }
 
-/// What the caller of an upload has to deliver himself is nobody else's until his time is over.
-pub async fn the_event_may_be_claimed_with_the_commit(f: Fixture) {
+/// No other claim gets the event before the claim of the commit lapses.
+pub async fn a_commit_can_claim_its_event(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     let report = report(Outcome::Complete);
     let tokens = &f.stores.tokens;
@@ -48,7 +48,7 @@ pub async fn the_event_may_be_claimed_with_the_commit(f: Fixture) {
     assert_eq!(callbacks.stats().await.unwrap().pending, 0);
 }
 
-pub async fn a_claimed_event_is_acked_or_tried_again_as_any_other(f: Fixture) {
+pub async fn an_event_claimed_with_its_commit_is_acked_or_retried(f: Fixture) {
     for (n, deliver) in [(1, true), (2, false)] {
         f.create(id(n), f.reported(Method::Put, 1)).await;
         let upload = f.admit(id(n), Access::Put).await;
@@ -125,7 +125,7 @@ pub async fn an_upload_counts_and_reports_once(f: Fixture) {
         (&*event.method, &*event.bucket, &*event.key),
         ("PUT", "bucket", "a/key")
     );
-    // As the intent says: whoever settles it later was not there when it began.
+    // The caller comes from the intent, because recovery has no request.
     assert_eq!(event.caller, Caller::from(CALLER));
     assert_eq!(event.report, report(Outcome::Complete));
     f.advance(PAST_LEASE).await;
@@ -133,7 +133,7 @@ pub async fn an_upload_counts_and_reports_once(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn finalising_renews(f: Fixture) {
+pub async fn finalise_renews_the_lease(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let upload = f.admit(id(1), Access::Put).await;
     f.advance(ms(300)).await;
@@ -145,7 +145,7 @@ pub async fn finalising_renews(f: Fixture) {
     assert_eq!(f.commit(upload).await, LeaseState::Held);
 }
 
-pub async fn a_lapsed_one_is_held_back_and_handed_out(f: Fixture) {
+pub async fn a_lapsed_finalising_upload_is_handed_out_once(f: Fixture) {
     let (upload, intent) = finalised(&f).await;
     f.advance(PAST_LEASE).await;
     assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
@@ -153,7 +153,7 @@ pub async fn a_lapsed_one_is_held_back_and_handed_out(f: Fixture) {
     assert_eq!(unsettled.intent, intent);
     assert_eq!(unsettled.record.max_hits, Some(1));
     assert_eq!(unsettled.reservation.token_id(), id(1));
-    // The object that it made visible carries the mark of the original.
+    // The object carries the marker of the original lease.
     assert_eq!(unsettled.reservation.marker(), upload.marker());
     assert!(sweep(&f).await.is_empty(), "handed out twice");
     assert_eq!(f.refusal(id(1), Access::Put).await, Refusal::HitsExceeded);
@@ -163,7 +163,7 @@ pub async fn a_lapsed_one_is_held_back_and_handed_out(f: Fixture) {
     assert_eq!(f.take_events().await.len(), 1);
 }
 
-pub async fn once_it_is_taken_over_the_original_has_no_say(f: Fixture) {
+pub async fn a_holder_whose_upload_was_taken_over_cannot_commit(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     f.advance(PAST_LEASE).await;
     let unsettled = taken_over(&f).await;
@@ -176,7 +176,7 @@ pub async fn once_it_is_taken_over_the_original_has_no_say(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn once_it_is_taken_over_the_original_cannot_free_it(f: Fixture) {
+pub async fn a_holder_whose_upload_was_taken_over_cannot_release(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     f.advance(PAST_LEASE).await;
     let unsettled = taken_over(&f).await;
@@ -186,7 +186,7 @@ pub async fn once_it_is_taken_over_the_original_cannot_free_it(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn whoever_took_over_may_release(f: Fixture) {
+pub async fn recovery_may_release_an_upload(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     f.advance(PAST_LEASE).await;
     let unsettled = taken_over(&f).await;
@@ -201,7 +201,7 @@ pub async fn whoever_took_over_may_release(f: Fixture) {
     f.admit(id(1), Access::Put).await;
 }
 
-pub async fn whoever_took_over_may_die_too(f: Fixture) {
+pub async fn an_upload_whose_recovery_dies_is_handed_out_again(f: Fixture) {
     let (_, intent) = finalised(&f).await;
     f.advance(PAST_LEASE).await;
     let second = taken_over(&f).await;
@@ -214,7 +214,7 @@ pub async fn whoever_took_over_may_die_too(f: Fixture) {
     assert_eq!(f.take_events().await.len(), 1);
 }
 
-pub async fn one_that_is_known_to_have_failed_is_released(f: Fixture) {
+pub async fn a_failed_finalising_upload_is_released(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     f.stores.tokens.release(upload, 0, None).await.unwrap();
     f.advance(PAST_LEASE).await;
@@ -223,7 +223,7 @@ pub async fn one_that_is_known_to_have_failed_is_released(f: Fixture) {
     assert!(f.take_events().await.is_empty());
 }
 
-pub async fn deleting_the_token_ends_it(f: Fixture) {
+pub async fn deleting_the_token_ends_a_finalising_upload(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
     f.advance(PAST_LEASE).await;
@@ -232,7 +232,7 @@ pub async fn deleting_the_token_ends_it(f: Fixture) {
     assert!(f.take_events().await.is_empty());
 }
 
-pub async fn the_event_goes_where_the_token_says_at_the_commit(f: Fixture) {
+pub async fn the_event_goes_to_the_callback_at_commit_time(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     let callback = Some(Some("https://other.example.com/".to_owned()));
     let metadata = Some([("order".to_owned(), "8".to_owned())].into());
@@ -248,7 +248,7 @@ pub async fn the_event_goes_where_the_token_says_at_the_commit(f: Fixture) {
     assert_eq!(events[0].metadata["order"], "8");
 }
 
-pub async fn several_are_handed_out_each_once(f: Fixture) {
+pub async fn several_finalising_uploads_are_handed_out_once_each(f: Fixture) {
     for n in 0..20 {
         f.create(id(n), f.limited(Method::Put, 1)).await;
         let upload = f.admit(id(n), Access::Put).await;
@@ -270,7 +270,7 @@ async fn settlement(f: &Fixture, lease: LeaseId) -> Settlement {
     f.stores.tokens.settlement(lease).await.unwrap()
 }
 
-pub async fn whoever_lost_it_is_told_what_became_of_it(f: Fixture) {
+pub async fn a_holder_that_lost_its_lease_learns_the_settlement(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     let lease = upload.lease().unwrap();
     assert_eq!(settlement(&f, lease).await, Settlement::Open);
@@ -280,7 +280,7 @@ pub async fn whoever_lost_it_is_told_what_became_of_it(f: Fixture) {
     assert_eq!(settlement(&f, lease).await, Settlement::Open);
     assert_eq!(f.commit(unsettled.reservation).await, LeaseState::Held);
     assert_eq!(settlement(&f, lease).await, Settlement::Counted);
-    // It is remembered for longer than anything else of the lease.
+    // The settlement outlives the rest of the lease.
     f.advance(PAST_LEASE).await;
     assert!(sweep(&f).await.is_empty());
     assert_eq!(settlement(&f, lease).await, Settlement::Counted);
@@ -288,7 +288,7 @@ pub async fn whoever_lost_it_is_told_what_became_of_it(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn a_lease_that_was_lost_for_nothing_is_void(f: Fixture) {
+pub async fn the_settlement_of_a_released_lease_is_void(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     let lease = upload.lease().unwrap();
     f.advance(PAST_LEASE).await;
@@ -297,7 +297,7 @@ pub async fn a_lease_that_was_lost_for_nothing_is_void(f: Fixture) {
     release.await.unwrap();
     assert_eq!(settlement(&f, lease).await, Settlement::Void);
 
-    // Its hit is free; a later upload's fate is not this one's.
+    // The hit is free; the settlement of a later upload is another one.
     let second = f.admit(id(1), Access::Put).await;
     let lease = second.lease().unwrap();
     assert_eq!(settlement(&f, lease).await, Settlement::Void);

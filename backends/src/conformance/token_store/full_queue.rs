@@ -1,4 +1,4 @@
-//! `max_pending`: past it, accesses with a callback are refused.
+//! A full callback queue refuses accesses with a callback.
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
@@ -9,7 +9,7 @@ pub const LIMITS: QueueLimits = QueueLimits {
     ..DEFAULT_LIMITS
 };
 
-pub async fn accesses_with_a_callback_are_refused_until_there_is_room(f: Fixture) {
+pub async fn accesses_with_a_callback_are_refused_while_the_queue_is_full(f: Fixture) {
     let mut record = f.reported(Method::Get, 3);
     f.create(id(1), record.clone()).await;
     record.method = Method::Put;
@@ -20,14 +20,14 @@ pub async fn accesses_with_a_callback_are_refused_until_there_is_room(f: Fixture
     }
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::QueueFull);
     assert_eq!(f.refusal(id(2), Access::Put).await, Refusal::QueueFull);
-    // Refused means not counted.
+    // A refused access is not counted.
     assert_eq!(f.used(id(1)).await, 2);
     assert_eq!(f.take_events().await.len(), 2);
     f.admit(id(1), Access::Get).await;
     f.admit(id(2), Access::Put).await;
 }
 
-pub async fn an_upload_that_was_admitted_reports_though_the_queue_is_full(f: Fixture) {
+pub async fn an_admitted_upload_reports_to_a_full_queue(f: Fixture) {
     f.create(id(1), f.reported(Method::Put, 3)).await;
     let mut uploads = Vec::new();
     for _ in 0..3 {
@@ -40,7 +40,7 @@ pub async fn an_upload_that_was_admitted_reports_though_the_queue_is_full(f: Fix
     assert_eq!(f.take_events().await.len(), 3);
 }
 
-pub async fn accesses_without_a_callback_do_not_care(f: Fixture) {
+pub async fn accesses_without_a_callback_ignore_a_full_queue(f: Fixture) {
     for n in 0..2 {
         f.stores
             .callbacks

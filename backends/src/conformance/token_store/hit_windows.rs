@@ -1,4 +1,4 @@
-//! `hit_window`: one client's requests ride on its counted hit.
+//! `hit_window`: requests of a client ride on its counted hit.
 
 use std::net::IpAddr;
 
@@ -25,7 +25,7 @@ async fn admit(f: &Fixture, client: u8) -> Reservation {
     f.admit_with(id(1), &by(client)).await
 }
 
-pub async fn the_same_client_rides_another_counts(f: Fixture) {
+pub async fn the_same_client_rides_and_another_is_counted(f: Fixture) {
     f.create(id(1), record(&f, 2)).await;
     for client in [1, 1, 1, 2, 1, 2, 2] {
         admit(&f, client).await;
@@ -33,7 +33,7 @@ pub async fn the_same_client_rides_another_counts(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 2);
     let refusal = f.refusal_with(id(1), &by(3)).await;
     assert_eq!(refusal, Refusal::HitsExceeded);
-    // Being refused opens no window.
+    // A refusal opens no window.
     let refusal = f.refusal_with(id(1), &by(3)).await;
     assert_eq!(refusal, Refusal::HitsExceeded);
 }
@@ -52,7 +52,7 @@ pub async fn a_window_runs_from_the_counted_hit(f: Fixture) {
     assert_eq!(refusal, Refusal::HitsExceeded);
 }
 
-pub async fn a_window_counts_without_a_limit_too(f: Fixture) {
+pub async fn an_unlimited_token_has_windows_too(f: Fixture) {
     let mut record = record(&f, 1);
     record.max_hits = None;
     f.create(id(1), record).await;
@@ -62,7 +62,7 @@ pub async fn a_window_counts_without_a_limit_too(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 2);
 }
 
-pub async fn a_hit_that_is_given_back_ends_its_window(f: Fixture) {
+pub async fn a_release_ends_the_window_of_its_hit(f: Fixture) {
     f.create(id(1), record(&f, 1)).await;
     let counted = admit(&f, 1).await;
     f.stores.tokens.release(counted, 0, None).await.unwrap();
@@ -72,8 +72,8 @@ pub async fn a_hit_that_is_given_back_ends_its_window(f: Fixture) {
     assert_eq!(refusal, Refusal::HitsExceeded);
 }
 
-/// Else a request that delivers nothing would let others of its client in for nothing.
-pub async fn a_hit_that_is_ridden_on_is_not_given_back(f: Fixture) {
+/// Otherwise a request that delivers nothing would let its client in without a hit.
+pub async fn a_hit_with_a_ride_is_not_released(f: Fixture) {
     f.create(id(1), record(&f, 1)).await;
     let counted = admit(&f, 1).await;
     admit(&f, 1).await;
@@ -84,7 +84,7 @@ pub async fn a_hit_that_is_ridden_on_is_not_given_back(f: Fixture) {
     assert_eq!(refusal, Refusal::HitsExceeded);
 }
 
-pub async fn giving_a_ride_back_changes_nothing(f: Fixture) {
+pub async fn releasing_a_ride_has_no_effect(f: Fixture) {
     f.create(id(1), record(&f, 1)).await;
     admit(&f, 1).await;
     let ride = admit(&f, 1).await;
@@ -95,7 +95,7 @@ pub async fn giving_a_ride_back_changes_nothing(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn a_late_release_leaves_the_next_window_alone(f: Fixture) {
+pub async fn a_late_release_keeps_the_next_window(f: Fixture) {
     f.create(id(1), record(&f, 2)).await;
     let first = admit(&f, 1).await;
     f.advance(ms(2100)).await;
@@ -106,8 +106,8 @@ pub async fn a_late_release_leaves_the_next_window_alone(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-/// Also where the window is long over, and others have come since.
-pub async fn a_hit_that_was_ridden_on_is_never_given_back(f: Fixture) {
+/// The window has expired, and other windows have opened since.
+pub async fn a_hit_with_a_past_ride_is_not_released(f: Fixture) {
     f.create(id(1), record(&f, 3)).await;
     let counted = admit(&f, 1).await;
     admit(&f, 1).await;
@@ -120,7 +120,7 @@ pub async fn a_hit_that_was_ridden_on_is_never_given_back(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 2);
 }
 
-pub async fn many_clients_come_and_go(f: Fixture) {
+pub async fn windows_of_many_clients_open_and_expire(f: Fixture) {
     f.create(id(1), record(&f, 1000)).await;
     for client in 0..50 {
         admit(&f, client).await;
@@ -133,8 +133,8 @@ pub async fn many_clients_come_and_go(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 100);
 }
 
-/// The 65th client of a token has no window: it is never let in for nothing, and nobody else is shut out.
-pub async fn a_client_too_many_is_counted_each_time(f: Fixture) {
+/// The 65th client of a token gets no window, and the other clients keep theirs.
+pub async fn a_client_without_a_window_is_counted_each_time(f: Fixture) {
     let mut record = record(&f, 68);
     record.hit_window_seconds = Some(60);
     f.create(id(1), record).await;
@@ -145,7 +145,7 @@ pub async fn a_client_too_many_is_counted_each_time(f: Fixture) {
     let one_more = admit(&f, 64).await;
     admit(&f, 64).await;
     assert_eq!(f.used(id(1)).await, 66, "let in for nothing");
-    // Those who have one ride on.
+    // Clients with a window ride on.
     for client in 0..64 {
         admit(&f, client).await;
     }
@@ -161,7 +161,7 @@ pub async fn a_client_too_many_is_counted_each_time(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 68);
 }
 
-pub async fn windows_that_are_over_make_room(f: Fixture) {
+pub async fn expired_windows_make_room(f: Fixture) {
     f.create(id(1), record(&f, 1000)).await;
     for client in 0..64 {
         admit(&f, client).await;
@@ -175,8 +175,8 @@ pub async fn windows_that_are_over_make_room(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 128);
 }
 
-/// Of the addresses behind one /64 that make up user agents, others hardly hear.
-pub async fn one_address_leaves_room_for_others(f: Fixture) {
+/// One address with many user agents gets a few windows only.
+pub async fn one_address_leaves_windows_for_others(f: Fixture) {
     let mut record = record(&f, 1000);
     record.hit_window_seconds = Some(60);
     f.create(id(1), record).await;
@@ -189,7 +189,7 @@ pub async fn one_address_leaves_room_for_others(f: Fixture) {
         f.admit_with(id(1), &made_up).await;
     }
     assert_eq!(f.used(id(1)).await, 100);
-    // Few of them ride.
+    // Only a few of them ride.
     for agent in &agents {
         let mut made_up = by(1);
         made_up.caller.user_agent = agent;

@@ -1,4 +1,4 @@
-//! Hits that are counted when they are admitted.
+//! Hits that are counted at admission, and hits of unlimited tokens.
 
 use std::future::Future;
 use std::pin::pin;
@@ -12,7 +12,7 @@ use crate::token_store::{Access, HitOn, LeaseState, Method, Refusal, Reserved};
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
-pub async fn two_hundred_at_once_on_ten_hits(f: Fixture) {
+pub async fn two_hundred_concurrent_accesses_get_ten_hits(f: Fixture) {
     let mut complete = f.limited(Method::Get, 10);
     complete.hit_on = HitOn::Complete;
     let records = [
@@ -39,7 +39,7 @@ pub async fn two_hundred_at_once_on_ten_hits(f: Fixture) {
     }
 }
 
-pub async fn a_counted_hit_is_spent_at_once_and_given_back_once(f: Fixture) {
+pub async fn a_counted_hit_is_spent_at_once_and_released_once(f: Fixture) {
     f.create(id(1), f.limited(Method::Get, 2)).await;
     let first = f.admit(id(1), Access::Get).await;
     assert!(first.lease().is_none() && !first.wants_commit());
@@ -55,7 +55,7 @@ pub async fn a_counted_hit_is_spent_at_once_and_given_back_once(f: Fixture) {
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
 }
 
-pub async fn a_hit_of_an_earlier_life_is_not_given_back(f: Fixture) {
+pub async fn a_hit_of_an_earlier_incarnation_is_not_released(f: Fixture) {
     for max_hits in [Some(1), None] {
         let mut record = f.record(Method::Get);
         record.max_hits = max_hits;
@@ -70,7 +70,7 @@ pub async fn a_hit_of_an_earlier_life_is_not_given_back(f: Fixture) {
     }
 }
 
-pub async fn hits_without_a_limit_are_all_told(f: Fixture) {
+pub async fn all_hits_of_an_unlimited_token_are_counted(f: Fixture) {
     f.create(id(1), f.record(Method::Get)).await;
     let mut reservations = Vec::new();
     for _ in 0..5 {
@@ -91,7 +91,7 @@ pub async fn hits_without_a_limit_are_all_told(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn hits_without_a_limit_end_with_the_token(f: Fixture) {
+pub async fn unwritten_hits_end_with_their_token(f: Fixture) {
     f.create(id(1), f.record(Method::Get)).await;
     f.admit(id(1), Access::Get).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
@@ -100,8 +100,8 @@ pub async fn hits_without_a_limit_end_with_the_token(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 0);
 }
 
-/// Without a limit there is nothing to hold back: `hit_on` makes no difference.
-pub async fn without_a_limit_a_download_is_not_leased(f: Fixture) {
+/// `hit_on` makes no difference without a limit.
+pub async fn an_unlimited_download_is_not_leased(f: Fixture) {
     let mut record = f.record(Method::Get);
     record.hit_on = HitOn::Complete;
     f.create(id(1), record).await;
@@ -109,7 +109,7 @@ pub async fn without_a_limit_a_download_is_not_leased(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-/// Polls until it is ready, at most `times`; then it is dropped.
+/// Polls a future up to `times`, and drops it if it is not ready then.
 async fn poll_and_drop<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     for _ in 0..times {
@@ -119,13 +119,13 @@ async fn poll_and_drop<T>(times: usize, future: impl Future<Output = T>) -> Opti
         {
             return Some(ready);
         }
-        // Real time: what is waited for is a disk or a server.
+        // Waits in real time, for a disk or a server.
         tokio::time::sleep(ms(2)).await;
     }
     None
 }
 
-pub async fn a_dropped_reserve_gives_its_hit_back(f: Fixture) {
+pub async fn a_dropped_reserve_releases_its_hit(f: Fixture) {
     let mut windowed = f.limited(Method::Get, 1);
     windowed.hit_window_seconds = Some(60);
     let records = [
@@ -158,14 +158,14 @@ pub async fn a_dropped_reserve_gives_its_hit_back(f: Fixture) {
     assert!(f.take_events().await.is_empty());
 }
 
-/// A store that is far away may give a hit back a moment after the future is gone.
+/// A remote store may release the hit a moment after the future is dropped.
 async fn admitted_soon(
     f: &Fixture,
     id: crate::token_store::TokenId,
     access: Access,
 ) -> crate::token_store::Reservation {
     let mut wanted = request(access);
-    // It must not ride on the hit that is on its way back.
+    // Another client, so that it does not ride on the hit that is being released.
     wanted.caller = caller(2);
     for _ in 0..100 {
         match f.reserve(id, &wanted).await {

@@ -1,4 +1,4 @@
-//! Hits that are held until the access is over: uploads and `hit_on: complete`.
+//! Leased hits: uploads, and limited downloads with `hit_on: complete`.
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
@@ -6,7 +6,7 @@ use crate::token_store::{Access, HitOn, LeaseState, Method, Refusal};
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
-pub async fn a_held_hit_is_taken_but_not_spent(f: Fixture) {
+pub async fn a_leased_hit_is_held_but_not_spent(f: Fixture) {
     let mut complete = f.limited(Method::Get, 1);
     complete.hit_on = HitOn::Complete;
     f.create(id(1), complete).await;
@@ -36,7 +36,7 @@ pub async fn a_lapsed_lease_frees_its_hit(f: Fixture) {
     assert_eq!(f.renew(&next).await, LeaseState::Held);
 }
 
-pub async fn housekeeping_frees_lapsed_leases_only(f: Fixture) {
+pub async fn a_sweep_frees_lapsed_leases_only(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let held = f.admit(id(1), Access::Put).await;
     assert!(f.stores.tokens.sweep(LEASE).await.unwrap().is_empty());
@@ -47,7 +47,7 @@ pub async fn housekeeping_frees_lapsed_leases_only(f: Fixture) {
     f.admit(id(1), Access::Put).await;
 }
 
-pub async fn a_lapsed_lease_that_nobody_took_is_lost_all_the_same(f: Fixture) {
+pub async fn a_lapsed_lease_is_lost_even_if_its_hit_is_free(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let lapsed = f.admit(id(1), Access::Put).await;
     f.advance(PAST_LEASE).await;
@@ -68,7 +68,7 @@ pub async fn renewing_keeps_a_hit(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn calls_on_a_hit_without_a_lease_are_harmless(f: Fixture) {
+pub async fn lease_calls_on_a_hit_without_a_lease_have_no_effect(f: Fixture) {
     f.create(id(1), f.limited(Method::Get, 1)).await;
     f.create(id(2), f.record(Method::Get)).await;
     for id in [id(1), id(2)] {
@@ -79,9 +79,9 @@ pub async fn calls_on_a_hit_without_a_lease_are_harmless(f: Fixture) {
     }
 }
 
-pub async fn an_upload_may_end_after_its_token_has_expired(f: Fixture) {
+pub async fn an_upload_commits_after_its_token_has_expired(f: Fixture) {
     let mut record = f.limited(Method::Put, 1);
-    // Not within the second that has begun.
+    // Waits for a full second, because expiry has a resolution of one.
     record.expire_at = f.now() + 2;
     f.create(id(1), record).await;
     let wanted = crate::token_store::ReserveRequest {
@@ -95,7 +95,7 @@ pub async fn an_upload_may_end_after_its_token_has_expired(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn deleting_revokes_leases(f: Fixture) {
+pub async fn deleting_a_token_revokes_its_leases(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 1)).await;
     let held = f.admit(id(1), Access::Put).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
@@ -105,7 +105,7 @@ pub async fn deleting_revokes_leases(f: Fixture) {
     assert_eq!(f.stores.tokens.get(id(1)).await.unwrap(), None);
 }
 
-pub async fn a_new_life_does_not_know_old_leases(f: Fixture) {
+pub async fn a_new_incarnation_has_no_old_leases(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 2)).await;
     let committed = f.admit(id(1), Access::Put).await;
     let released = f.admit(id(1), Access::Put).await;
@@ -121,7 +121,7 @@ pub async fn a_new_life_does_not_know_old_leases(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn uploads_without_a_limit(f: Fixture) {
+pub async fn uploads_of_an_unlimited_token_are_leased(f: Fixture) {
     f.create(id(1), f.record(Method::Put)).await;
     let mut uploads = Vec::new();
     for _ in 0..5 {
@@ -134,7 +134,7 @@ pub async fn uploads_without_a_limit(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 5);
 }
 
-pub async fn markers_differ(f: Fixture) {
+pub async fn each_lease_has_its_own_marker(f: Fixture) {
     f.create(id(1), f.limited(Method::Put, 2)).await;
     let first = f.admit(id(1), Access::Put).await.marker().unwrap();
     let second = f.admit(id(1), Access::Put).await.marker().unwrap();

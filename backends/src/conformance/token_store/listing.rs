@@ -1,4 +1,4 @@
-//! Listing and mass revocation.
+//! Listings and mass revocation.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::token_store::{Access, Created, Filter, Method, TokenId, TokenState};
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
-/// All pages of a listing; no token twice.
+/// All pages of a listing, without duplicates.
 async fn ids(f: &Fixture, filter: &Filter, limit: usize) -> BTreeSet<TokenId> {
     let mut ids = BTreeSet::new();
     let mut cursor = None;
@@ -48,7 +48,7 @@ fn tag(tag: &str) -> Filter {
     }
 }
 
-/// 1–3 in `photos`, 4 and 5 in a bucket whose name begins with it.
+/// Tokens 1–3 in `photos`, 4 and 5 in a bucket whose name begins with `photos`.
 async fn prepare(f: &Fixture) {
     let tokens = [
         (1, "photos", "2024/a", &["one"][..], Method::Get),
@@ -123,7 +123,7 @@ pub async fn by_state(f: Fixture) {
     for n in 2..=4 {
         f.admit(id(n), Access::Get).await;
     }
-    // Held is not spent.
+    // A leased hit is not spent.
     f.admit(id(5), Access::Put).await;
     assert_eq!(ids(&f, &state(TokenState::Expired), 10).await, set([1]));
     assert_eq!(ids(&f, &state(TokenState::Exhausted), 10).await, set([2]));
@@ -133,7 +133,7 @@ pub async fn by_state(f: Fixture) {
     );
 }
 
-pub async fn a_listing_tells_the_hits(f: Fixture) {
+pub async fn a_listing_includes_used_hits(f: Fixture) {
     f.create(id(1), f.record(Method::Get)).await;
     f.admit(id(1), Access::Get).await;
     let page = f.stores.tokens.list(&Filter::default(), 10, None).await;
@@ -152,7 +152,7 @@ async fn five_hundred(f: &Fixture) {
     assert_eq!(created, Created::Done);
 }
 
-pub async fn pages_give_each_of_500_once(f: Fixture) {
+pub async fn pages_list_each_of_500_tokens_once(f: Fixture) {
     five_hundred(&f).await;
     for filter in [Filter::default(), bucket("bucket", Some("k/")), tag("all")] {
         for limit in [7, 100, 500, 501] {
@@ -166,7 +166,7 @@ pub async fn pages_give_each_of_500_once(f: Fixture) {
     assert_eq!(ids(&f, &puts, 9).await, set((0..500).step_by(5)));
 }
 
-pub async fn a_listing_goes_on_though_tokens_are_deleted(f: Fixture) {
+pub async fn a_listing_continues_after_deletions(f: Fixture) {
     five_hundred(&f).await;
     let list = |cursor: Option<String>| {
         let tokens = f.stores.tokens.clone();
@@ -190,7 +190,7 @@ pub async fn a_listing_goes_on_though_tokens_are_deleted(f: Fixture) {
     assert_eq!(seen, 500);
 }
 
-pub async fn a_cursor_of_somebody_else_is_refused(f: Fixture) {
+pub async fn a_foreign_cursor_is_refused(f: Fixture) {
     prepare(&f).await;
     for cursor in [
         "",
@@ -209,7 +209,7 @@ pub async fn a_cursor_of_somebody_else_is_refused(f: Fixture) {
     }
 }
 
-pub async fn mass_revocation_counts_and_may_be_repeated(f: Fixture) {
+pub async fn mass_revocation_counts_and_is_idempotent(f: Fixture) {
     prepare(&f).await;
     let tokens = &f.stores.tokens;
     assert_eq!(tokens.delete_matching(&tag("none")).await.unwrap(), 0);

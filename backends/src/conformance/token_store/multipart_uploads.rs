@@ -1,4 +1,4 @@
-//! Uploads in parts that storage has begun, and that somebody may have to abort.
+//! Recorded multipart uploads, and the abandoned ones that are handed out to be aborted.
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
@@ -23,7 +23,7 @@ async fn record(f: &Fixture, reservation: &Reservation, n: u64) -> LeaseState {
     recorded.unwrap()
 }
 
-/// An upload under way, in parts.
+/// An upload with a recorded multipart upload.
 async fn begun(f: &Fixture, id: TokenId) -> Reservation {
     f.create(id, f.limited(Method::Put, 1)).await;
     let reservation = f.admit(id, Access::Put).await;
@@ -39,7 +39,7 @@ async fn sweep(f: &Fixture) {
     assert!(f.stores.tokens.sweep(LEASE).await.unwrap().is_empty());
 }
 
-pub async fn an_upload_under_way_is_nobody_elses(f: Fixture) {
+pub async fn a_running_multipart_upload_is_not_handed_out(f: Fixture) {
     let upload = begun(&f, id(1)).await;
     for _ in 0..4 {
         f.advance(ms(300)).await;
@@ -48,10 +48,10 @@ pub async fn an_upload_under_way_is_nobody_elses(f: Fixture) {
     }
 }
 
-pub async fn a_lapsed_one_is_handed_out_and_its_hit_is_free(f: Fixture) {
+pub async fn a_lapsed_multipart_upload_is_handed_out_and_its_hit_is_free(f: Fixture) {
     let _dead = begun(&f, id(1)).await;
     f.advance(PAST_LEASE).await;
-    // Takes the hit of the lapsed lease, and removes that.
+    // Takes the hit of the lapsed lease, whose entry is removed with it.
     f.admit(id(1), Access::Put).await;
     sweep(&f).await;
     let left = abandoned(&f).await;
@@ -66,7 +66,7 @@ pub async fn a_lapsed_one_is_handed_out_and_its_hit_is_free(f: Fixture) {
     assert_eq!(abandoned(&f).await, []);
 }
 
-pub async fn one_that_is_not_forgotten_comes_again(f: Fixture) {
+pub async fn an_abandoned_upload_is_handed_out_again_until_forgotten(f: Fixture) {
     let _dead = begun(&f, id(1)).await;
     for _ in 0..3 {
         f.advance(PAST_LEASE).await;
@@ -74,7 +74,7 @@ pub async fn one_that_is_not_forgotten_comes_again(f: Fixture) {
     }
 }
 
-pub async fn a_commit_forgets_it(f: Fixture) {
+pub async fn a_commit_forgets_the_multipart_upload(f: Fixture) {
     let upload = begun(&f, id(1)).await;
     f.finalise(&upload).await;
     assert_eq!(f.commit(upload).await, LeaseState::Held);
@@ -82,15 +82,15 @@ pub async fn a_commit_forgets_it(f: Fixture) {
     assert_eq!(abandoned(&f).await, []);
 }
 
-/// It was refused or cut off: perhaps storage did not hear that.
-pub async fn a_hit_that_is_given_back_leaves_it(f: Fixture) {
+/// An aborted request may have failed to reach storage.
+pub async fn a_release_hands_out_the_multipart_upload(f: Fixture) {
     let upload = begun(&f, id(1)).await;
     f.stores.tokens.release(upload, 0, None).await.unwrap();
     f.advance(PAST_LEASE).await;
     assert_eq!(abandoned(&f).await.len(), 1);
 }
 
-pub async fn one_left_finalising_waits_for_its_settlement(f: Fixture) {
+pub async fn a_finalising_multipart_upload_waits_for_its_settlement(f: Fixture) {
     for (n, visible) in [(1, true), (2, false)] {
         let upload = begun(&f, id(n)).await;
         let tokens = &f.stores.tokens;
@@ -113,8 +113,8 @@ pub async fn one_left_finalising_waits_for_its_settlement(f: Fixture) {
     }
 }
 
-/// So that it can be aborted before its hit is given back.
-pub async fn whoever_settles_it_knows_its_name(f: Fixture) {
+/// Recovery aborts the multipart upload before it releases the hit.
+pub async fn recovery_gets_the_reference_of_the_multipart_upload(f: Fixture) {
     let parts = begun(&f, id(1)).await;
     f.create(id(2), f.limited(Method::Put, 1)).await;
     let whole = f.admit(id(2), Access::Put).await;
@@ -130,7 +130,7 @@ pub async fn whoever_settles_it_knows_its_name(f: Fixture) {
     }
 }
 
-pub async fn neither_revoking_nor_a_new_life_forgets_it(f: Fixture) {
+pub async fn deletion_and_re_creation_keep_the_multipart_upload(f: Fixture) {
     let _revoked = begun(&f, id(1)).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
     let _of_the_new_life = begun(&f, id(1)).await;
@@ -152,7 +152,7 @@ pub async fn a_lost_lease_records_nothing(f: Fixture) {
     assert_eq!(abandoned(&f).await, []);
 }
 
-pub async fn several_are_handed_out_once(f: Fixture) {
+pub async fn several_abandoned_uploads_are_handed_out_once(f: Fixture) {
     for n in 0..20 {
         begun(&f, id(n)).await;
     }

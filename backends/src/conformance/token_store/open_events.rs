@@ -1,4 +1,4 @@
-//! Open entries: a download's event is written with its hit and finished when the body ends.
+//! Open events: a download's event is written with its hit and closed when the body ends.
 
 use crate::caller::Caller;
 use crate::conformance::fixture::*;
@@ -22,7 +22,7 @@ fn template() -> BodyTemplate {
     }
 }
 
-pub async fn a_complete_download_is_queued_when_it_ends(f: Fixture) {
+pub async fn a_complete_download_queues_its_event_at_the_end(f: Fixture) {
     f.create(id(1), record(&f)).await;
     let download = f.admit(id(1), Access::Get).await;
     assert!(download.wants_commit());
@@ -45,7 +45,7 @@ pub async fn a_complete_download_is_queued_when_it_ends(f: Fixture) {
     assert!(event.timestamp >= f.now() - 2 && event.timestamp <= f.now());
 }
 
-pub async fn without_a_limit_it_is_queued_too(f: Fixture) {
+pub async fn an_unlimited_download_queues_its_event_too(f: Fixture) {
     let mut record = record(&f);
     record.max_hits = None;
     f.create(id(1), record).await;
@@ -56,7 +56,7 @@ pub async fn without_a_limit_it_is_queued_too(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn each_ride_is_an_access_of_its_own(f: Fixture) {
+pub async fn each_ride_queues_an_event(f: Fixture) {
     let mut record = record(&f);
     record.hit_window_seconds = Some(60);
     f.create(id(1), record).await;
@@ -68,7 +68,7 @@ pub async fn each_ride_is_an_access_of_its_own(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 1);
 }
 
-pub async fn an_incomplete_one_is_dropped(f: Fixture) {
+pub async fn the_event_of_an_incomplete_download_is_dropped(f: Fixture) {
     f.create(id(1), record(&f)).await;
     for outcome in [Outcome::Aborted, Outcome::Failed, Outcome::Interrupted] {
         let download = f.admit(id(1), Access::Get).await;
@@ -78,7 +78,7 @@ pub async fn an_incomplete_one_is_dropped(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 3);
 }
 
-pub async fn a_released_one_is_dropped(f: Fixture) {
+pub async fn the_event_of_a_released_download_is_dropped(f: Fixture) {
     f.create(id(1), record(&f)).await;
     let download = f.admit(id(1), Access::Get).await;
     f.stores.tokens.release(download, 0, None).await.unwrap();
@@ -101,8 +101,8 @@ pub async fn a_lost_lease_queues_nothing(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 0);
 }
 
-/// The download was counted and has happened; that its token is gone by now does not undo it.
-pub async fn a_counted_download_is_reported_though_its_token_is_deleted(f: Fixture) {
+/// A deletion does not undo a download that was counted before.
+pub async fn a_counted_download_of_a_deleted_token_is_reported(f: Fixture) {
     f.create(id(1), record(&f)).await;
     let download = f.admit(id(1), Access::Get).await;
     f.stores.tokens.delete(id(1)).await.unwrap();
@@ -110,7 +110,7 @@ pub async fn a_counted_download_is_reported_though_its_token_is_deleted(f: Fixtu
     assert_eq!(f.take_events().await.len(), 1);
 }
 
-pub async fn a_download_under_way_is_left_alone_by_housekeeping(f: Fixture) {
+pub async fn a_sweep_keeps_the_event_of_a_download_in_flight(f: Fixture) {
     f.create(id(1), record(&f)).await;
     let download = f.admit(id(1), Access::Get).await;
     f.stores.tokens.sweep(LEASE).await.unwrap();
@@ -118,8 +118,8 @@ pub async fn a_download_under_way_is_left_alone_by_housekeeping(f: Fixture) {
     assert_eq!(f.take_events().await.len(), 1);
 }
 
-/// An event waits from when it is queued, not from when its download began.
-pub async fn a_long_download_does_not_look_like_a_long_wait(f: Fixture) {
+/// The start of the download does not count.
+pub async fn the_age_of_an_event_starts_when_it_is_queued(f: Fixture) {
     f.create(id(1), record(&f)).await;
     let long = f.admit(id(1), Access::Get).await;
     f.advance(ms(400)).await;

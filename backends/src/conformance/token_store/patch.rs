@@ -1,4 +1,4 @@
-//! Changing a token.
+//! `patch`: fields of a token change.
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
@@ -27,7 +27,7 @@ fn at_most(max_hits: u64) -> Patch {
     }
 }
 
-pub async fn each_field_alone(f: Fixture) {
+pub async fn each_field_is_patched_alone(f: Fixture) {
     let mut expected = f.limited(Method::Get, 3);
     expected.tags = vec!["tag".into()];
     f.create(id(1), expected.clone()).await;
@@ -57,7 +57,7 @@ pub async fn each_field_alone(f: Fixture) {
     assert_eq!(patch(&f, change).await.record, expected);
 }
 
-pub async fn fields_are_cleared(f: Fixture) {
+pub async fn optional_fields_are_cleared(f: Fixture) {
     let bare = f.record(Method::Get);
     let mut record = bare.clone();
     record.max_hits = Some(3);
@@ -85,7 +85,7 @@ pub async fn an_expired_token_is_revived(f: Fixture) {
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
 }
 
-pub async fn a_moved_expiry_counts_for_housekeeping(f: Fixture) {
+pub async fn a_sweep_uses_the_patched_expiry(f: Fixture) {
     let grace = crate::token_store::GRACE_SECONDS;
     f.create(id(1), f.record(Method::Get)).await;
     patch(&f, until(f.now() - grace + 2)).await;
@@ -95,7 +95,7 @@ pub async fn a_moved_expiry_counts_for_housekeeping(f: Fixture) {
     f.admit(id(1), Access::Get).await;
 }
 
-pub async fn max_hits_below_what_is_used(f: Fixture) {
+pub async fn max_hits_may_be_patched_below_used_hits(f: Fixture) {
     f.create(id(1), f.limited(Method::Get, 5)).await;
     for _ in 0..3 {
         f.admit(id(1), Access::Get).await;
@@ -119,7 +119,7 @@ pub async fn max_hits_below_what_is_used(f: Fixture) {
     assert_eq!(f.refusal(id(1), Access::Get).await, Refusal::HitsExceeded);
 }
 
-pub async fn a_limit_counts_the_hits_of_the_unlimited_time(f: Fixture) {
+pub async fn a_new_limit_counts_earlier_unlimited_hits(f: Fixture) {
     f.create(id(1), f.record(Method::Get)).await;
     let given_back = f.admit(id(1), Access::Get).await;
     f.admit(id(1), Access::Get).await;

@@ -1,4 +1,4 @@
-//! What is refused, and in which order.
+//! Refusals of `reserve`, and their order.
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
@@ -18,7 +18,7 @@ async fn incarnation(f: &Fixture, request: &ReserveRequest<'_>) -> u64 {
     }
 }
 
-/// The same request by somebody who has checked the rules.
+/// The same request, with the rules checked.
 async fn checked<'a>(f: &Fixture, request: ReserveRequest<'a>) -> ReserveRequest<'a> {
     ReserveRequest {
         rules_checked: Some(incarnation(f, &request).await),
@@ -33,8 +33,8 @@ fn with_everything(f: &Fixture) -> TokenRecord {
     record
 }
 
-/// A record with every reason to be refused, and then one reason less at a time.
-pub async fn reasons_come_in_the_documented_order(f: Fixture) {
+/// A token with every reason for a refusal loses one reason at a time.
+pub async fn refusals_come_in_the_documented_order(f: Fixture) {
     let too_large = ReserveRequest {
         declared_size: Some(11),
         ..request(Access::Put)
@@ -74,7 +74,7 @@ pub async fn reasons_come_in_the_documented_order(f: Fixture) {
     f.create(id(1), with_everything(&f)).await;
     let wanted = checked(&f, fits).await;
     assert_eq!(f.refusal_with(id(1), &wanted).await, Refusal::QueueFull);
-    // The refusal held no hit.
+    // A refusal holds no hit.
     let patch = crate::token_store::Patch {
         callback: Some(None),
         ..Default::default()
@@ -83,7 +83,7 @@ pub async fn reasons_come_in_the_documented_order(f: Fixture) {
     f.admit_with(id(1), &wanted).await;
 }
 
-pub async fn a_token_is_for_one_method(f: Fixture) {
+pub async fn a_token_permits_one_method(f: Fixture) {
     for (n, method) in [Method::Get, Method::Head, Method::Put]
         .into_iter()
         .enumerate()
@@ -106,7 +106,7 @@ pub async fn a_token_is_for_one_method(f: Fixture) {
     }
 }
 
-pub async fn a_declared_length_is_checked_for_uploads(f: Fixture) {
+pub async fn the_declared_size_of_an_upload_is_checked(f: Fixture) {
     let mut record = f.record(Method::Put);
     record.size = Some(10);
     f.create(id(1), record.clone()).await;
@@ -125,7 +125,7 @@ pub async fn a_declared_length_is_checked_for_uploads(f: Fixture) {
     f.admit_with(id(2), &declared(Some(11), Access::Get)).await;
 }
 
-pub async fn rules_are_given_back_and_count_nothing(f: Fixture) {
+pub async fn rules_are_returned_and_count_nothing(f: Fixture) {
     let mut records = [(); 3].map(|()| f.limited(Method::Get, 1));
     records[0].allowed_ips = vec!["192.0.2.0/24".parse().unwrap()];
     records[1].allowed_referers = vec!["https://example.com/".into()];
@@ -142,7 +142,7 @@ pub async fn rules_are_given_back_and_count_nothing(f: Fixture) {
     }
 }
 
-pub async fn rules_of_an_earlier_life_are_asked_again(f: Fixture) {
+pub async fn rules_of_an_earlier_incarnation_are_returned_again(f: Fixture) {
     let mut record = f.limited(Method::Get, 1);
     record.allowed_ips = vec!["192.0.2.0/24".parse().unwrap()];
     f.create(id(1), record.clone()).await;

@@ -1,4 +1,4 @@
-//! `report_incomplete`: no counted hit goes unreported.
+//! `report_incomplete`: every counted hit is reported.
 
 use crate::conformance::fixture::*;
 use crate::event::Outcome;
@@ -26,7 +26,7 @@ pub async fn every_outcome_is_queued(f: Fixture) {
     assert_eq!(queued, outcomes);
 }
 
-pub async fn a_hit_given_back_is_queued_with_its_report_only(f: Fixture) {
+pub async fn a_released_hit_is_queued_only_with_a_report(f: Fixture) {
     f.create(id(1), record(&f)).await;
     let download = f.admit(id(1), Access::Get).await;
     f.stores.tokens.release(download, 0, None).await.unwrap();
@@ -40,7 +40,7 @@ pub async fn a_hit_given_back_is_queued_with_its_report_only(f: Fixture) {
     assert_eq!(f.used(id(1)).await, 0);
 }
 
-pub async fn a_lost_lease_was_not_counted_and_is_not_queued(f: Fixture) {
+pub async fn a_lost_lease_is_neither_counted_nor_queued(f: Fixture) {
     let mut record = record(&f);
     record.hit_on = HitOn::Complete;
     f.create(id(1), record).await;

@@ -1,4 +1,4 @@
-//! Ids that are taken again.
+//! Token ids that are created again after expiry or deletion.
 
 use crate::conformance::fixture::*;
 use crate::settings::QueueLimits;
@@ -8,7 +8,7 @@ use crate::token_store::{
 
 pub const LIMITS: QueueLimits = DEFAULT_LIMITS;
 
-pub async fn an_expired_id_may_be_taken_again(f: Fixture) {
+pub async fn an_expired_id_may_be_reused(f: Fixture) {
     let mut record = f.limited(Method::Get, 1);
     record.expire_at = f.now() + 2;
     record.hit_window_seconds = Some(60);
@@ -35,10 +35,10 @@ pub async fn an_expired_id_may_be_taken_again(f: Fixture) {
         let page = f.stores.tokens.list(&filter, 10, None).await.unwrap();
         assert!(page.unwrap().tokens.is_empty());
     }
-    // The window of the earlier life would let this one ride, and count nothing.
+    // An old window would let this access ride and count nothing.
     f.admit(id(1), Access::Get).await;
     assert_eq!(f.used(id(1)).await, 1);
-    // Nor does the earlier life's expiry take it away.
+    // The expiry of the earlier incarnation does not remove the token.
     f.stores.tokens.sweep(LEASE).await.unwrap();
     assert_eq!(
         f.stores.tokens.get(id(1)).await.unwrap().unwrap().record,
@@ -46,7 +46,7 @@ pub async fn an_expired_id_may_be_taken_again(f: Fixture) {
     );
 }
 
-pub async fn a_new_life_knows_no_uploads_leases_or_charges(f: Fixture) {
+pub async fn a_new_incarnation_has_no_uploads_leases_or_charges(f: Fixture) {
     let mut record = f.limited(Method::Put, 2);
     record.expire_at = f.now() + 2;
     f.create(id(1), record).await;
@@ -69,7 +69,7 @@ pub async fn a_new_life_knows_no_uploads_leases_or_charges(f: Fixture) {
         f.stores.tokens.charge(&new, 90, 100).await.unwrap(),
         Charged::Done
     );
-    // What is left of the earlier life does not touch this one.
+    // Reservations of the earlier incarnation do not change the new one.
     assert_eq!(f.renew(&held).await, LeaseState::Lost);
     f.stores.tokens.release(held, 90, None).await.unwrap();
     assert_eq!(
@@ -87,8 +87,8 @@ fn long_lease() -> ReserveRequest<'static> {
     }
 }
 
-/// Housekeeping and mass revocation come by while ids are taken again.
-pub async fn a_token_made_anew_is_not_swept_away(f: Fixture) {
+/// Sweeps and mass revocation run while ids are created again.
+pub async fn a_re_created_token_is_not_swept(f: Fixture) {
     let mut gone = f.record(Method::Get);
     gone.expire_at = f.now() - GRACE_SECONDS;
     gone.bucket = "old".into();

@@ -43,7 +43,7 @@ pub fn run(shared: &Shared, requests: &mpsc::Receiver<Waiter>) {
             }
         }
     }
-    // Writes that nobody waited for.
+    // Writes without a waiter.
     if shared.write().is_err() && shared.reopen().is_err() {
         let keys = shared.buffer.read().len();
         tracing::error!(keys, "lost the last writes; none was acknowledged");
