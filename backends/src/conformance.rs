@@ -14,7 +14,6 @@
 //!
 //! use asset_gateway_backends::conformance::object_backend::{Subject, run_all};
 //! use asset_gateway_backends::error::Result;
-//! use asset_gateway_backends::object_backend::conditions::evaluate;
 //! use asset_gateway_backends::object_backend::*;
 //! use asset_gateway_backends::{BackendError, ErrorKind};
 //! use async_trait::async_trait;
@@ -55,7 +54,7 @@
 //!     async fn get(&self, key: &str, options: &GetOptions) -> Result<GetResult> {
 //!         let found = self.0.lock().unwrap().get(key).cloned();
 //!         let (meta, mut bytes) = found.ok_or(error(ErrorKind::NotFound))?;
-//!         evaluate(&options.conditions, &meta).map_err(error)?;
+//!         evaluate_conditions(&options.conditions, &meta).map_err(error)?;
 //!         let mut range = None;
 //!         if let Some(requested) = options.range {
 //!             let outside = error(ErrorKind::RangeNotSatisfiable { size: meta.size });

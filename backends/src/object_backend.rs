@@ -33,6 +33,7 @@ use futures_util::stream::BoxStream;
 use crate::error::Result;
 
 pub use self::upload::{Fence, PutOptions, Recorder, Stored, UNKNOWN_TYPE, Upload};
+pub use conditions::evaluate as evaluate_conditions;
 pub use content_coding::AWS_CHUNKED;
 
 /// Name of the user metadata that holds [`PutOptions::marker`] at object stores.
