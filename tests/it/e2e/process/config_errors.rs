@@ -145,12 +145,12 @@ fn refused() -> Vec<(Value, &'static str, &'static str)> {
         (
             with(json!({"sled": {"path": "file/tokens"}})),
             "sled",
-            "no folder",
+            "is not a folder",
         ),
         (
             with(json!({"buckets": {"b": {"provider": "fs", "root": "file"}}})),
             "buckets.b",
-            "no folder",
+            "is not a folder",
         ),
         (
             with(json!({"buckets": {"b": {"provider": "fs"}}})),

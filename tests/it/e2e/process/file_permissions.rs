@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::gateway::Gateway;
 
-const TIGHTENED: &str = "others had rights to what is private: taken away";
+const TIGHTENED: &str = "group or others had rights on a private path; they were removed";
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
