@@ -1,6 +1,6 @@
 //! A Redis Cluster of a test's own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use asset_gateway_backends::open::Stores;
 use asset_gateway_backends::settings::{QueueLimits, RedisMode, RedisSettings};
@@ -23,14 +23,17 @@ impl Cluster {
             let reply = node.cli(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
             assert_eq!(reply, "OK\n");
         }
-        for (node, bus) in &nodes {
-            introduce(&nodes[0].0, node, *bus);
-        }
+        let introduce_all = || {
+            for (node, bus) in &nodes {
+                introduce(&nodes[0].0, node, *bus);
+            }
+        };
+        until_joined(introduce_all, || {
+            let mut infos = nodes.iter().map(|(node, _)| node.cli(&["CLUSTER", "INFO"]));
+            infos.all(|info| info.contains("cluster_slots_ok:16384"))
+        });
         let masters: Vec<_> = nodes.into_iter().map(|(node, _)| node).collect();
         for master in &masters {
-            until("cluster_slots_ok:16384", || {
-                master.cli(&["CLUSTER", "INFO"])
-            });
             until("cluster_state:ok", || master.cli(&["CLUSTER", "INFO"]));
         }
         Self {
@@ -45,9 +48,11 @@ impl Cluster {
         let all = cluster.masters.iter();
         for master in all.flat_map(|master| std::iter::repeat_n(master, of_each)) {
             let (replica, bus) = node();
-            introduce(master, &replica, bus);
             let id = master.cli(&["CLUSTER", "MYID"]);
-            until("OK", || replica.cli(&["CLUSTER", "REPLICATE", id.trim()]));
+            until_joined(
+                || introduce(master, &replica, bus),
+                || replica.cli(&["CLUSTER", "REPLICATE", id.trim()]) == "OK\n",
+            );
             let linked = "master_link_status:up";
             until(linked, || replica.cli(&["INFO", "replication"]));
             cluster.replicas.push(replica);
@@ -92,6 +97,22 @@ fn node() -> (Server, u16) {
 }
 
 const NODE_TIMEOUT: Duration = Duration::from_millis(1_000);
+
+/// Waits until nodes have joined. Introduces them again after a while, because a handshake times out after
+/// [`NODE_TIMEOUT`] on a loaded machine.
+fn until_joined(introduce: impl Fn(), have_joined: impl Fn() -> bool) {
+    for _ in 0..10 {
+        introduce();
+        let began = Instant::now();
+        while began.elapsed() < 3 * NODE_TIMEOUT {
+            if have_joined() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    panic!("the nodes do not join");
+}
 
 fn introduce(to: &Server, node: &Server, bus: u16) {
     let (port, bus) = (node.port().to_string(), bus.to_string());

@@ -1,6 +1,6 @@
 //! A `redis-server` of a test's own.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -107,27 +107,52 @@ impl Server {
 
     /// Sends a command, and returns the connection to read replies from.
     pub fn send(&self, command: &[Vec<u8>]) -> BufReader<TcpStream> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
-        stream.set_read_timeout(Some(START_TIMEOUT)).unwrap();
-        let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
-        for arg in command {
-            bytes.extend(format!("${}\r\n", arg.len()).into_bytes());
-            bytes.extend(arg);
-            bytes.extend(b"\r\n");
-        }
-        stream.write_all(&bytes).unwrap();
-        BufReader::new(stream)
+        send(self.port, command).unwrap()
     }
 }
 
-/// Sends a command with `redis-cli`, and returns what it prints; errors too.
+fn send(port: u16, command: &[impl AsRef<[u8]>]) -> std::io::Result<BufReader<TcpStream>> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(START_TIMEOUT))?;
+    let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
+    for arg in command.iter().map(AsRef::as_ref) {
+        bytes.extend(format!("${}\r\n", arg.len()).into_bytes());
+        bytes.extend(arg);
+        bytes.extend(b"\r\n");
+    }
+    stream.write_all(&bytes)?;
+    Ok(BufReader::new(stream))
+}
+
+/// Sends a command, and returns the reply or the error as text, each value on a line, like `redis-cli`.
 pub fn redis_cli(port: u16, args: &[&str]) -> String {
-    let output = Command::new("redis-cli")
-        .args(["-p", &port.to_string()])
-        .args(args)
-        .output()
-        .expect("redis-cli is installed: apt install redis-tools");
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    let mut text = String::new();
+    let sent = send(port, args);
+    if let Err(error) = sent.and_then(|mut replies| read_reply(&mut replies, &mut text)) {
+        text = error.to_string();
+    }
+    text
+}
+
+fn read_reply(replies: &mut impl BufRead, text: &mut String) -> std::io::Result<()> {
+    let mut line = String::new();
+    replies.read_line(&mut line)?;
+    let kind = line.bytes().next().ok_or(ErrorKind::UnexpectedEof)?;
+    let value = line[1..].trim_end();
+    match (kind, value.parse()) {
+        (b'*', Ok(elements)) => return (0..elements).try_for_each(|_| read_reply(replies, text)),
+        (b'$', Ok(length)) => {
+            let mut bytes = vec![0; length];
+            replies.read_exact(&mut bytes)?;
+            replies.read_exact(&mut [0; 2])?;
+            text.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        // `nil` has the length -1.
+        (b'*' | b'$', Err(_)) => {}
+        _ => text.push_str(value),
+    }
+    text.push('\n');
+    Ok(())
 }
 
 /// Waits until a reply contains `wanted`.
