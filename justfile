@@ -9,7 +9,7 @@ dev:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo nextest run --workspace
 
-# Each set of features that has to compile.
+# Checks each set of features that has to compile.
 features:
     cargo check --package asset-gateway
     cargo check --package asset-gateway --features full
@@ -22,7 +22,7 @@ features:
 bench:
     cargo bench --workspace
 
-# A release build under load, for a look at a running gateway: just load URL [SECONDS].
+# Sends requests to a running gateway and prints their rate: just load URL [SECONDS].
 load url seconds="10":
     #!/usr/bin/env bash
     set -euo pipefail
@@ -43,8 +43,8 @@ deny:
     cargo deny --locked check --hide-inclusion-graph
     cargo deny --locked --manifest-path fuzz/Cargo.toml --config deny.toml check --hide-inclusion-graph
 
-# Fuzz targets, each for some seconds: just fuzz 600 range template; all of them without names. Needs
-# cargo-fuzz and a C++ compiler. Runs on the stable compiler, without a sanitizer.
+# Runs fuzz targets, each for some seconds: just fuzz 600 range template; without names, all of them. Needs
+# cargo-fuzz and a C++ compiler. Uses the stable compiler, without a sanitizer.
 fuzz seconds="600" *targets:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -54,7 +54,7 @@ fuzz seconds="600" *targets:
             -max_len=4096 -timeout=60 -dict=fuzz/dictionaries/"$target".dict
     done
 
-# Keeps what the corpora of the targets need, and no more.
+# Reduces the corpora of the targets to the inputs that they need.
 fuzz-minimise *targets:
     #!/usr/bin/env bash
     set -euo pipefail
