@@ -62,7 +62,8 @@
 //!             bytes = bytes.slice(found.start as usize..found.end as usize);
 //!             range = Some(found);
 //!         }
-//!         let body = stream::once(async { Ok(bytes) }).boxed();
+//!         // A body has no empty chunks.
+//!         let body = stream::iter((!bytes.is_empty()).then_some(Ok(bytes))).boxed();
 //!         Ok(GetResult { meta, range, body })
 //!     }
 //!
