@@ -13,6 +13,7 @@
 //! - [`private_files`]: folders and files that only the gateway's user may enter or read.
 //! - [`reserved_keys`]: keys that the gateway keeps for itself.
 //! - [`credentials_file`]: a storage credential in the format of Amazon's shared credentials file.
+//! - `signing`: signatures of object stores as arithmetic.
 //! - [`open`]: opens stores and buckets; the only place that selects by feature.
 //! - [`metered`]: decorators that measure any store or backend.
 //! - [`transfer`]: exports and imports of whole token stores.
@@ -41,6 +42,8 @@ pub mod private_files;
 mod redis;
 pub mod reserved_keys;
 pub mod settings;
+#[cfg(feature = "opendal")]
+mod signing;
 mod sync_folders;
 mod token_record;
 pub mod token_store;

@@ -35,6 +35,11 @@ use crate::error::Result;
 pub use self::upload::{Fence, PutOptions, Recorder, Stored, UNKNOWN_TYPE, Upload};
 pub use conditions::evaluate as evaluate_conditions;
 pub use content_coding::AWS_CHUNKED;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+pub use remote::clouds;
+#[cfg(all(feature = "conformance", any(feature = "opendal", feature = "aws")))]
+#[doc(hidden)]
+pub use remote::test_resolver::with_names_resolved_to;
 
 /// Name of the user metadata that holds [`PutOptions::marker`] at object stores.
 #[cfg(any(feature = "opendal", feature = "aws"))]

@@ -31,9 +31,28 @@ pub enum OpenError {
         /// The missing feature.
         feature: &'static str,
     },
+    /// A setting of a bucket is wrong.
+    #[error("`{key}`: {text}")]
+    Setting {
+        /// The key below the bucket.
+        key: &'static str,
+        /// What is wrong, and what is expected.
+        text: String,
+    },
     /// The settings are wrong, or opening failed.
     #[error("{0}")]
     Failed(String),
+}
+
+#[cfg(any(feature = "opendal", feature = "aws"))]
+impl From<crate::object_backend::clouds::SettingsError> for OpenError {
+    fn from(refusal: crate::object_backend::clouds::SettingsError) -> Self {
+        let text = refusal.text;
+        match refusal.key {
+            Some(key) => Self::Setting { key, text },
+            None => Self::Failed(text),
+        }
+    }
 }
 
 #[cfg(not(feature = "sled"))]
@@ -227,7 +246,7 @@ fn check_local(settings: &BucketSettings) -> Result<(), OpenError> {
 #[cfg(feature = "opendal")]
 fn check_opendal(settings: &BucketSettings) -> Result<(), OpenError> {
     let checked = crate::object_backend::opendal::OpendalBackend::check_settings(settings);
-    checked.map_err(OpenError::Failed)
+    Ok(checked?)
 }
 
 #[cfg(not(feature = "opendal"))]
@@ -241,7 +260,7 @@ fn check_opendal(_: &BucketSettings) -> Result<(), OpenError> {
 #[cfg(feature = "aws")]
 fn check_aws(settings: &BucketSettings) -> Result<(), OpenError> {
     let checked = crate::object_backend::aws::AwsBackend::check_settings(settings);
-    checked.map_err(OpenError::Failed)
+    Ok(checked?)
 }
 
 #[cfg(not(feature = "aws"))]
@@ -269,7 +288,7 @@ fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenE
 #[cfg(feature = "opendal")]
 fn open_opendal(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
     let backend = crate::object_backend::opendal::OpendalBackend::open(settings);
-    Ok(Arc::new(backend.map_err(OpenError::Failed)?))
+    Ok(Arc::new(backend?))
 }
 
 #[cfg(not(feature = "opendal"))]
@@ -280,7 +299,7 @@ fn open_opendal(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, Ope
 #[cfg(feature = "aws")]
 fn open_aws(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
     let backend = crate::object_backend::aws::AwsBackend::open(settings);
-    Ok(Arc::new(backend.map_err(OpenError::Failed)?))
+    Ok(Arc::new(backend?))
 }
 
 #[cfg(not(feature = "aws"))]

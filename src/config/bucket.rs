@@ -21,7 +21,7 @@ pub struct BucketConfig {
     pub backend: Option<BackendName>,
     /// The bucket's name at the provider. Required, except for `fs` and `memory`.
     pub bucket: String,
-    /// Default: none; required without an `endpoint`.
+    /// Default: the region that `endpoint` names; required without one, and for OSS signatures.
     pub region: String,
     /// `scheme://host[:port]`. Default: the provider's endpoint for the region.
     pub endpoint: String,
@@ -29,7 +29,7 @@ pub struct BucketConfig {
     pub public_endpoint: String,
     /// An entry of `credentials`. Required, except for `fs` and `memory`.
     pub credential: String,
-    /// `endpoint/bucket/key` instead of `bucket.endpoint/key`. Default: false.
+    /// `endpoint/bucket/key` instead of `bucket.endpoint/key`; not for `cos` and `oss`. Default: false.
     pub force_path_style: bool,
     /// How POST policies are signed. Default: `v4`.
     pub post_signature: Option<PostSignature>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use asset_gateway_backends::open;
+use asset_gateway_backends::open::{self, OpenError};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::Deserialize;
@@ -123,7 +123,12 @@ impl Config {
                 && !problems.contains(&credential)
                 && let Err(refused) = open::check_bucket(&settings)
             {
-                problems.add(&key, refused.to_string());
+                match refused {
+                    OpenError::Setting { key, text } => {
+                        problems.add(&["buckets", &alias, key], text);
+                    }
+                    other => problems.add(&key, other.to_string()),
+                }
             }
         }
     }

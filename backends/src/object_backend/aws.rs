@@ -33,8 +33,9 @@ use self::multipart::AwsMultipart;
 use self::single_put::SinglePut;
 use self::upload_target::UploadTarget;
 use super::multipart::MultipartDriver;
+use super::remote::clouds::object_key::check_key;
+use super::remote::clouds::{Route, SettingsError, route_to};
 use super::remote::download::{self, ObjectRequests};
-use super::remote::object_key::check_key;
 use super::remote::response::ObjectResponse;
 use super::remote::response::capture::{Captured, capture};
 use super::{
@@ -42,7 +43,7 @@ use super::{
     PutOptions, Upload,
 };
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::settings::{BucketSettings, Provider};
+use crate::settings::{Adapter, BucketSettings, Provider};
 
 /// The limit of a single PUT request at every provider.
 const MAX_PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
@@ -52,32 +53,32 @@ const MAX_PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 pub struct AwsBackend {
     clients: Clients,
     bucket: Arc<str>,
-    provider: Provider,
+    route: &'static Route,
 }
 
 impl AwsBackend {
     /// Refuses what [`open`](Self::open) refuses because of the settings, or of a file that they name.
-    pub fn check_settings(settings: &BucketSettings) -> Result<(), String> {
+    pub fn check_settings(settings: &BucketSettings) -> Result<(), SettingsError> {
         clients::check(settings)
     }
 
     /// Sends no request. The error tells the operator what to change.
-    pub fn open(settings: &BucketSettings) -> Result<Self, String> {
+    pub fn open(settings: &BucketSettings) -> Result<Self, SettingsError> {
         Ok(Self {
             clients: Clients::new(settings)?,
             bucket: settings.bucket.as_str().into(),
-            provider: settings.provider,
+            route: route_to(settings.provider, Adapter::Aws)?,
         })
     }
 }
 
 impl AwsBackend {
     fn is_cos(&self) -> bool {
-        self.provider == Provider::Cos
+        self.route.provider == Provider::Cos
     }
 
     fn check(&self, operation: &'static str, key: &str) -> Result<()> {
-        check_key(self.provider, operation, key)
+        check_key(self.route, operation, key)
     }
 }
 

@@ -1,7 +1,7 @@
 //! S3 and what speaks it, COS and OSS through OpenDAL.
 //!
-//! - A download is one request, which OpenDAL signs; [`response`](super::remote::response) reads the
-//!   response. Lists of entity tags and `If-None-Match: *` cost a HEAD first: stores read them
+//! - A download is one request, which OpenDAL signs ([`signature`] signs for OSS);
+//!   [`response`](super::remote::response) reads the response. Lists of entity tags and `If-None-Match: *` cost a HEAD first: stores read them
 //!   differently.
 //! - An upload is one request, or a multipart upload past 8 MiB ([`multipart`]).
 //! - A key that OpenDAL would rewrite (it trims blanks and empty segments) is `InvalidKey`.
@@ -11,21 +11,22 @@ mod error;
 mod multipart;
 mod reader_options;
 mod services;
+mod signature;
 mod transport;
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 use opendal::options::WriteOptions;
-use opendal::raw::normalize_path;
 use opendal::{BytesRange, Operator};
 
 use self::error::{backend_error, is_response};
 use self::multipart::OpendalMultipart;
 use self::reader_options::reader_options;
 use super::multipart::MultipartDriver;
+use super::remote::clouds::object_key::check_key;
+use super::remote::clouds::{Route, SettingsError, route_to};
 use super::remote::download::{self, ObjectRequests};
-use super::remote::object_key::{check_key, refuse};
 use super::remote::response::ObjectResponse;
 use super::remote::response::capture::{Captured, capture};
 use super::{
@@ -33,7 +34,7 @@ use super::{
     PutOptions, Upload,
 };
 use crate::error::{BackendError, ErrorKind, Result};
-use crate::settings::{BucketSettings, Provider};
+use crate::settings::{Adapter, BucketSettings};
 
 /// A key that is never stored: a HEAD of it tells whether storage can be reached.
 const PING_KEY: &str = ".asset-gateway-ping";
@@ -42,20 +43,20 @@ const PING_KEY: &str = ".asset-gateway-ping";
 #[derive(Clone)]
 pub struct OpendalBackend {
     operator: Operator,
-    provider: Provider,
+    route: &'static Route,
 }
 
 impl OpendalBackend {
     /// Refuses what [`open`](Self::open) refuses because of the settings.
-    pub fn check_settings(settings: &BucketSettings) -> Result<(), String> {
+    pub fn check_settings(settings: &BucketSettings) -> Result<(), SettingsError> {
         services::service(settings).map(drop)
     }
 
     /// Sends no request. The error tells the operator what to change.
-    pub fn open(settings: &BucketSettings) -> Result<Self, String> {
+    pub fn open(settings: &BucketSettings) -> Result<Self, SettingsError> {
         Ok(Self {
             operator: services::operator(settings)?,
-            provider: settings.provider,
+            route: route_to(settings.provider, Adapter::Opendal)?,
         })
     }
 }
@@ -108,16 +109,8 @@ fn captured<T>(
 }
 
 impl OpendalBackend {
-    /// Refuses a key that OpenDAL would rewrite: the rewritten key names another object.
     fn check(&self, operation: &'static str, key: &str) -> Result<()> {
-        check_key(self.provider, operation, key)?;
-        if key.trim() != key {
-            return refuse(operation, "a key with blanks at its ends");
-        }
-        match normalize_path(key) == key {
-            true => Ok(()),
-            false => refuse(operation, "a key with `//` in it or a slash in front"),
-        }
+        check_key(self.route, operation, key)
     }
 }
 

@@ -13,20 +13,20 @@
 //!
 //! The connection, settings and texts:
 //! - [`http_client`], [`timeouts`]: the client below every client library, and its time limits.
-//! - [`endpoint`]: endpoints of providers, and settings that no adapter can open.
-//! - [`object_key`]: keys that a provider cannot hold.
+//! - [`clouds`]: the table of providers and adapters: endpoints, keys, signatures, path style.
 //! - [`redact`]: messages of storage without signatures, for the log.
 
 pub mod acknowledgement;
+pub mod clouds;
 pub mod download;
-pub mod endpoint;
 pub mod http_client;
 pub mod not_sent;
-pub mod object_key;
 pub mod redact;
 pub mod response;
 pub mod retry;
 mod sent_conditions;
+#[cfg(feature = "conformance")]
+pub mod test_resolver;
 pub mod timeouts;
 pub mod upload_outcome;
 pub mod upload_task;

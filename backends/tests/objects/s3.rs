@@ -231,7 +231,7 @@ async fn keys_that_opendal_would_rewrite_are_refused() {
 #[tokio::test]
 async fn keys_that_urls_cannot_carry_are_refused() {
     let (subject, server) = subject(crate::support::aws_settings).await;
-    for key in ["", "a/", ".", "..", "a/./b", "../a", "a/.."] {
+    for key in ["", ".", "..", "a/./b", "../a", "a/.."] {
         refuses(&subject, key).await;
     }
     assert_eq!(server.take_requests(), Vec::<String>::new());

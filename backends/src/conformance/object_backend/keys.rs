@@ -131,11 +131,12 @@ pub async fn a_missing_object_is_not_found(subject: &Subject) {
     assert_missing(subject, &subject.key("folder")).await;
     let slash = subject.key("folder/");
     let head = subject.backend.head(&slash, &GetOptions::default()).await;
-    let found = kind(head);
-    assert!(
-        matches!(found, Some(ErrorKind::NotFound | ErrorKind::InvalidKey)),
-        "{found:?}"
-    );
+    let is_missing = match head {
+        // Storage that keeps objects as files shows the folder.
+        Ok(_) => subject.gaps.keys_are_paths,
+        Err(error) => matches!(error.kind, ErrorKind::NotFound | ErrorKind::InvalidKey),
+    };
+    assert!(is_missing, "{slash}");
 }
 
 pub async fn ping_and_sweep_succeed(subject: &Subject) {

@@ -12,11 +12,9 @@ use aws_sdk_s3::config::{
 
 use super::credentials::{self, with_credentials};
 use super::http_client::SdkHttpClient;
-use crate::object_backend::remote::endpoint::{
-    SettingsError, check_bucket_name, cos_endpoint, ctyun_endpoint, endpoint_or, signing_region,
-};
+use crate::object_backend::remote::clouds::{Endpoint, SettingsError, route_to};
 use crate::object_backend::remote::timeouts::{CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
-use crate::settings::{BucketSettings, Provider};
+use crate::settings::{Adapter, BucketSettings, Provider};
 
 const MAX_ATTEMPTS: u32 = 3;
 const FIRST_RETRY_DELAY: Duration = Duration::from_millis(200);
@@ -58,18 +56,23 @@ impl Clients {
 
 /// Refuses settings that no client can be built from.
 pub fn check(settings: &BucketSettings) -> Result<(), SettingsError> {
-    check_bucket_name(settings)?;
     endpoint(settings)?;
     credentials::check(&settings.credential)
 }
 
+fn endpoint(settings: &BucketSettings) -> Result<Endpoint, SettingsError> {
+    route_to(settings.provider, Adapter::Aws)?;
+    Endpoint::of(settings)
+}
+
 fn config(settings: &BucketSettings) -> Result<Builder, SettingsError> {
     check(settings)?;
-    let region = signing_region(settings);
+    let endpoint = endpoint(settings)?;
+    let region = endpoint.signing_region();
     let mut config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .force_path_style(settings.force_path_style)
+        .force_path_style(endpoint.path_style)
         // Optional checksums travel in `aws-chunked` framing, which other stores refuse.
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
@@ -80,45 +83,18 @@ fn config(settings: &BucketSettings) -> Result<Builder, SettingsError> {
             "{}/{}",
             settings.endpoint, settings.bucket
         )));
-    if let Some(endpoint) = endpoint(settings)? {
-        config = config.endpoint_url(endpoint);
+    // The SDK knows Amazon's own endpoints.
+    if settings.provider != Provider::S3 || !settings.endpoint.is_empty() {
+        config = config.endpoint_url(endpoint.url());
     }
     with_credentials(config, &settings.credential, region)
-}
-
-/// `None` where the SDK knows the endpoint: Amazon's.
-fn endpoint(settings: &BucketSettings) -> Result<Option<String>, SettingsError> {
-    match settings.provider {
-        Provider::S3 => {
-            let endpoint = endpoint_or(settings, |_| String::new())?;
-            Ok(Some(endpoint).filter(|endpoint| !endpoint.is_empty()))
-        }
-        Provider::Ctyun => ctyun_endpoint(settings).map(Some),
-        Provider::Cos => cos_endpoint(settings).map(Some),
-        Provider::Oss => Err("`aws` does not speak to OSS: take `backend: opendal`".into()),
-        Provider::Fs | Provider::Memory => Err("this provider is no object store".into()),
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object_backend::remote::endpoint::assert_refused;
+    use crate::object_backend::remote::clouds::endpoint::assert_refused;
     use crate::settings::{CredentialSettings, a_bucket as settings};
-
-    #[test]
-    fn amazon_is_left_to_the_sdk() {
-        let at = |provider, region| endpoint(&settings(provider, region, ""));
-        assert_eq!(at(Provider::S3, "eu-west-1"), Ok(None));
-        assert_eq!(
-            at(Provider::Cos, "ap-guangzhou"),
-            Ok(Some("https://cos.ap-guangzhou.myqcloud.com".into()))
-        );
-        assert_eq!(
-            at(Provider::Ctyun, "jiangsu-10"),
-            Ok(Some("https://jiangsu-10.zos.ctyun.cn".into()))
-        );
-    }
 
     #[test]
     fn an_error_names_the_missing_setting() {

@@ -6,18 +6,21 @@ mod file_provider;
 use aws_sdk_s3::config::{Builder, Credentials, IdentityCache};
 
 use crate::credentials_file;
-use crate::object_backend::remote::endpoint::SettingsError;
+use crate::object_backend::remote::clouds::SettingsError;
 use crate::settings::{CredentialSettings, Keys};
 
 /// Refuses keys that are missing, and a file without keys.
 pub fn check(settings: &CredentialSettings) -> Result<(), SettingsError> {
     match settings {
-        CredentialSettings::Keys(_) => settings.keys().map(drop),
-        CredentialSettings::File { path, profile } => {
-            credentials_file::read(path, profile).map(drop)
+        CredentialSettings::Keys(_) => {
+            settings.keys()?;
         }
-        CredentialSettings::DefaultChain { .. } => Ok(()),
+        CredentialSettings::File { path, profile } => {
+            credentials_file::read(path, profile)?;
+        }
+        CredentialSettings::DefaultChain { .. } => {}
     }
+    Ok(())
 }
 
 /// Sends no request. Reads a credentials file for the first time.

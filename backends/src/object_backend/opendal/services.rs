@@ -4,46 +4,55 @@ use opendal::services::{Cos, Oss, S3};
 use opendal::{HttpTransporter, OperationContext, Operator};
 
 use super::transport::Transport;
-use crate::object_backend::remote::endpoint::{
-    SettingsError, check_bucket_name, cos_endpoint, ctyun_endpoint, endpoint_or, signing_region,
-};
-use crate::settings::{BucketSettings, Keys, Provider};
+use crate::object_backend::remote::clouds::{Endpoint, SettingsError, route_to};
+use crate::settings::{Adapter, BucketSettings, Keys, Provider};
+use crate::signing::oss_v4::Signer;
 
 /// The operator of a bucket at an object store. Sends no request.
 pub fn operator(settings: &BucketSettings) -> Result<Operator, SettingsError> {
-    let service = service(settings)?;
-    let transport = Transport::new().map_err(|error| format!("no HTTP client: {error}"))?;
+    let Service { operator, signer } = service(settings)?;
+    let transport = Transport::new(signer).map_err(|error| format!("no HTTP client: {error}"))?;
     let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
-    Ok(service.with_context(context))
+    Ok(operator.with_context(context))
 }
 
 /// [`operator`] without an HTTP client: all that the settings decide.
-pub fn service(settings: &BucketSettings) -> Result<Operator, SettingsError> {
-    check_bucket_name(settings)?;
+pub struct Service {
+    operator: Operator,
+    /// Signs in the transport what OpenDAL leaves unsigned.
+    signer: Option<Signer>,
+}
+
+pub fn service(settings: &BucketSettings) -> Result<Service, SettingsError> {
+    route_to(settings.provider, Adapter::Opendal)?;
+    let endpoint = Endpoint::of(settings)?;
     let keys = settings.credential.keys()?;
-    let service = match settings.provider {
-        Provider::S3 => s3(settings, keys, s3_endpoint(settings)?),
-        Provider::Ctyun => s3(settings, keys, ctyun_endpoint(settings)?),
-        Provider::Cos => cos(settings, keys)?,
-        Provider::Oss => oss(settings, keys)?,
-        Provider::Fs | Provider::Memory => {
-            return Err("this provider is no object store".into());
+    let mut signer = None;
+    let operator = match settings.provider {
+        Provider::Cos => cos(settings, keys, &endpoint)?,
+        Provider::Oss => {
+            signer = oss_signer(settings, keys, &endpoint)?;
+            oss(settings, &endpoint)
+        }
+        Provider::S3 | Provider::Ctyun | Provider::Fs | Provider::Memory => {
+            s3(settings, keys, &endpoint)
         }
     };
     // The message may name the endpoint, never a key.
-    service.map_err(|error| error.message().to_owned())
+    let operator = operator.map_err(|error| error.message().to_owned())?;
+    Ok(Service { operator, signer })
 }
 
-fn s3(settings: &BucketSettings, keys: &Keys, endpoint: String) -> opendal::Result<Operator> {
+fn s3(settings: &BucketSettings, keys: &Keys, endpoint: &Endpoint) -> opendal::Result<Operator> {
     let mut builder = S3::default()
         .bucket(&settings.bucket)
-        .endpoint(&endpoint)
-        .region(signing_region(settings))
+        .endpoint(&endpoint.url_to_strip())
+        .region(endpoint.signing_region())
         .session_token(keys.session_token.expose())
         // Only the configuration counts: no environment, no instance role.
         .disable_config_load()
         .disable_ec2_metadata();
-    if !settings.force_path_style {
+    if !endpoint.path_style {
         builder = builder.enable_virtual_host_style();
     }
     if keys.is_empty() {
@@ -56,22 +65,19 @@ fn s3(settings: &BucketSettings, keys: &Keys, endpoint: String) -> opendal::Resu
     Operator::new(builder)
 }
 
-fn s3_endpoint(settings: &BucketSettings) -> Result<String, SettingsError> {
-    endpoint_or(settings, |region| match region.starts_with("cn-") {
-        true => format!("https://s3.{region}.amazonaws.com.cn"),
-        false => format!("https://s3.{region}.amazonaws.com"),
-    })
-}
-
-fn cos(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operator>, SettingsError> {
+fn cos(
+    settings: &BucketSettings,
+    keys: &Keys,
+    endpoint: &Endpoint,
+) -> Result<opendal::Result<Operator>, SettingsError> {
     if keys.is_empty() {
-        return Err("COS needs a credential: name one in `credential`".into());
+        let text = "COS needs a credential: name one in `credential`";
+        return Err(text.to_owned().into());
     }
-    let endpoint = cos_endpoint(settings)?;
     Ok(Operator::new(
         Cos::default()
             .bucket(&settings.bucket)
-            .endpoint(&endpoint)
+            .endpoint(&endpoint.url_to_strip())
             .secret_id(keys.access_key.expose())
             .secret_key(keys.secret_key.expose())
             .security_token(keys.session_token.expose())
@@ -79,44 +85,35 @@ fn cos(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operato
     ))
 }
 
-fn oss(settings: &BucketSettings, keys: &Keys) -> Result<opendal::Result<Operator>, SettingsError> {
-    let endpoint = endpoint_or(settings, |region| {
-        let region = region.strip_prefix("oss-").unwrap_or(region);
-        format!("https://oss-{region}.aliyuncs.com")
-    })?;
-    let mut builder = Oss::default().bucket(&settings.bucket).endpoint(&endpoint);
-    if settings.force_path_style {
-        builder = builder.addressing_style("path");
-    }
+/// OpenDAL signs OSS V1 only: it signs nothing here, and the transport signs V4.
+fn oss(settings: &BucketSettings, endpoint: &Endpoint) -> opendal::Result<Operator> {
+    let builder = Oss::default().bucket(&settings.bucket);
+    Operator::new(builder.endpoint(&endpoint.url()).skip_signature())
+}
+
+/// `None` where requests are not signed.
+fn oss_signer(
+    settings: &BucketSettings,
+    keys: &Keys,
+    endpoint: &Endpoint,
+) -> Result<Option<Signer>, SettingsError> {
     if keys.is_empty() {
-        builder = builder.skip_signature();
-    } else {
-        builder = builder
-            .access_key_id(keys.access_key.expose())
-            .access_key_secret(keys.secret_key.expose())
-            .security_token(keys.session_token.expose());
+        return Ok(None);
     }
-    Ok(Operator::new(builder))
+    let Some(region) = &endpoint.region else {
+        let text = "empty, and `endpoint` names none, but signatures of OSS need it: expected the \
+                    bucket's region, such as cn-hangzhou";
+        return Err(SettingsError::of("region", text));
+    };
+    let (region, bucket) = (region.clone(), settings.bucket.clone());
+    Ok(Some(Signer::new(keys.clone(), region, bucket)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object_backend::remote::endpoint::assert_refused;
+    use crate::object_backend::remote::clouds::endpoint::assert_refused;
     use crate::settings::{CredentialSettings, a_bucket as settings};
-
-    #[test]
-    fn amazon_has_two_domains() {
-        let s3 = |region| s3_endpoint(&settings(Provider::S3, region, ""));
-        assert_eq!(
-            s3("eu-west-1").as_deref(),
-            Ok("https://s3.eu-west-1.amazonaws.com")
-        );
-        assert_eq!(
-            s3("cn-north-1").as_deref(),
-            Ok("https://s3.cn-north-1.amazonaws.com.cn")
-        );
-    }
 
     #[test]
     fn an_error_names_the_missing_setting() {
@@ -127,6 +124,10 @@ mod tests {
             [
                 (chain, "`backend: aws`"),
                 (settings(Provider::Oss, "", ""), "`region`"),
+                (
+                    settings(Provider::Oss, "", "https://b.example.com"),
+                    "`region`",
+                ),
             ],
         );
     }

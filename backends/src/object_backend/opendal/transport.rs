@@ -1,4 +1,4 @@
-//! The HTTP client below OpenDAL: time limits, retries, and checks of responses.
+//! The HTTP client below OpenDAL: time limits, retries, signatures of OSS, and checks of responses.
 //!
 //! Responses to a HEAD or GET of an object go past OpenDAL: see
 //! [`response`](crate::object_backend::remote::response).
@@ -18,6 +18,7 @@ use opendal_http_transport_reqwest::ReqwestTransport;
 use reqwest::{Method, StatusCode};
 
 use super::error::Failure;
+use super::signature::sign;
 use crate::object_backend::remote::acknowledgement::Write;
 use crate::object_backend::remote::http_client::http_client;
 use crate::object_backend::remote::not_sent::is_not_sent;
@@ -28,6 +29,7 @@ use crate::object_backend::remote::retry::RETRY_DELAYS;
 use crate::object_backend::remote::timeouts::{
     COMPLETE_TIMEOUT, CONNECT_TIMEOUT, RESPONSE_TIMEOUT, part_timeout,
 };
+use crate::signing::oss_v4::Signer;
 
 type Request = http::Request<Buffer>;
 type Response = http::Response<HttpBody>;
@@ -35,19 +37,30 @@ type Response = http::Response<HttpBody>;
 pub struct Transport {
     client: reqwest::Client,
     library: ReqwestTransport,
+    /// `None` where OpenDAL signs.
+    signer: Option<Signer>,
 }
 
 impl Transport {
     /// Needs a rustls provider that is installed for the process.
-    pub fn new() -> reqwest::Result<Self> {
+    pub fn new(signer: Option<Signer>) -> reqwest::Result<Self> {
         let client = http_client(CONNECT_TIMEOUT)?;
         Ok(Self {
             library: ReqwestTransport::new(client.clone()),
             client,
+            signer,
         })
     }
 
+    fn signed(&self, request: Request) -> Result<Request> {
+        match &self.signer {
+            Some(signer) => sign(signer, request),
+            None => Ok(request),
+        }
+    }
+
     async fn send(&self, request: Request) -> Result<Response> {
+        let request = self.signed(request)?;
         let limit = time_limit(&request);
         // A part that timed out may go through on another connection; other callers have waited enough.
         let repeat_timeout = request.method() == Method::PUT;
@@ -77,7 +90,7 @@ impl HttpTransport for Transport {
     async fn fetch(&self, request: Request) -> Result<Response> {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         if reads && capture::is_wanted() {
-            let (parts, _) = request.into_parts();
+            let (parts, _) = self.signed(request)?.into_parts();
             let response = response::send(&self.client, parts).await;
             let is_ok = response.is_ok();
             capture::offer(response);

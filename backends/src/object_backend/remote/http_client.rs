@@ -7,7 +7,7 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Needs a rustls provider that is installed for the process.
 pub fn http_client(connect_timeout: Duration) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
         // A signature is for one host, and only the configuration decides where requests go.
@@ -17,6 +17,8 @@ pub fn http_client(connect_timeout: Duration) -> reqwest::Result<reqwest::Client
         .no_brotli()
         .no_zstd()
         .no_deflate()
-        .http1_only()
-        .build()
+        .http1_only();
+    #[cfg(feature = "conformance")]
+    let builder = super::test_resolver::apply(builder);
+    builder.build()
 }

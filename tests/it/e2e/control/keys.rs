@@ -42,7 +42,8 @@ fn refused() -> Vec<(&'static str, String, &'static str)> {
         ("fs", "trail/".into(), "empty segment"),
         ("fs", format!("a/{}", "n".repeat(256)), "255 bytes"),
         ("s3", "x//y".into(), "`//`"),
-        ("s3", "trail/".into(), "slash at its end"),
+        ("s3", "folder/".into(), "slash at its end"),
+        ("oss", "a//b.txt".into(), "`//`"),
         ("s3", " blank".into(), "blanks"),
         ("s3", "blank ".into(), "blanks"),
         ("cos", of_bytes(851), "850 bytes"),
@@ -52,7 +53,6 @@ fn refused() -> Vec<(&'static str, String, &'static str)> {
     ];
     if cfg!(feature = "aws") {
         refused.extend([
-            ("s3-aws", "trail/".into(), "slash at its end"),
             ("cos-aws", of_bytes(851), "850 bytes"),
             ("cos-aws", "\\front".into(), "backslash"),
         ]);
@@ -98,6 +98,7 @@ async fn other_keys_are_accepted() {
     if cfg!(feature = "aws") {
         good.extend([
             ("s3-aws", "x//y".into()),
+            ("s3-aws", "folder/".into()),
             ("s3-aws", " blank ".into()),
             ("cos-aws", of_bytes(850)),
         ]);

@@ -192,14 +192,29 @@ fn refused() -> Vec<(Value, &'static str, &'static str)> {
             bucket(provider, json!({"backend": adapter, key: value}))
         };
         for provider in ["s3", "cos", "ctyun"] {
-            let beyond = of(provider, "endpoint", json!("https://h/path"));
-            refused.push((beyond, "buckets.b", "nothing may follow the host"));
+            refused.extend(wrong_endpoints(provider, adapter));
         }
         let path_style = of("cos", "force_path_style", json!(true));
-        refused.push((path_style, "buckets.b", "`force_path_style`"));
+        refused.push((
+            path_style,
+            "buckets.b.force_path_style",
+            "`force_path_style` to be left out",
+        ));
     }
-    let beyond = bucket("oss", json!({"endpoint": "https://h/path"}));
-    refused.push((beyond, "buckets.b", "nothing may follow the host"));
+    refused.extend(wrong_endpoints("oss", "opendal"));
+    let path_style = bucket("oss", json!({"force_path_style": true}));
+    refused.push((
+        path_style,
+        "buckets.b.force_path_style",
+        "`force_path_style` to be left out",
+    ));
+    for endpoint in [
+        "https://oss-accelerate.aliyuncs.com",
+        "https://b.assets.example.com",
+    ] {
+        let without_region = bucket("oss", json!({"region": "", "endpoint": endpoint}));
+        refused.push((without_region, "buckets.b.region", "such as cn-hangzhou"));
+    }
     if cfg!(feature = "redis") {
         let redis = |section: Value| with(json!({"redis": section}));
         refused.extend([
@@ -223,6 +238,25 @@ fn refused() -> Vec<(Value, &'static str, &'static str)> {
         ]);
     }
     refused
+}
+
+/// Forms of `endpoint` that a cloud does not take; each answer names the right one.
+fn wrong_endpoints(provider: &str, adapter: &str) -> Vec<(Value, &'static str, &'static str)> {
+    let right = match provider {
+        "s3" => "https://s3.REGION.amazonaws.com",
+        "ctyun" => "https://REGION.zos.ctyun.cn",
+        "cos" => "https://cos.REGION.myqcloud.com",
+        _ => "https://oss-REGION.aliyuncs.com",
+    };
+    let mut endpoints = vec!["https://h/path"];
+    if matches!(provider, "cos" | "oss") {
+        endpoints.push("http://127.0.0.1:9000");
+    }
+    let refused = endpoints.into_iter().map(|endpoint| {
+        let keys = json!({"backend": adapter, "endpoint": endpoint});
+        (bucket(provider, keys), "buckets.b.endpoint", right)
+    });
+    refused.collect()
 }
 
 #[test]

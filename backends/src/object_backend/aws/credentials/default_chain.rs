@@ -10,7 +10,7 @@ use aws_sdk_s3::config::{ProvideCredentials, Region};
 use tokio::sync::OnceCell;
 
 use crate::object_backend::aws::http_client::SdkHttpClient;
-use crate::object_backend::remote::endpoint::SettingsError;
+use crate::object_backend::remote::clouds::SettingsError;
 
 /// Without an instance nothing answers at the address of its metadata: requests must not wait for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::credentials;
 use crate::credentials_file;
-use crate::object_backend::remote::endpoint::SettingsError;
+use crate::object_backend::remote::clouds::SettingsError;
 use crate::settings::Keys;
 
 /// The next request after this long reads the file again. Reading a small file costs less than telling
