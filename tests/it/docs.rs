@@ -179,6 +179,16 @@ fn files_and_folders_of_the_source_that_a_page_names_are_there() {
 }
 
 #[test]
+fn the_table_of_clouds_is_that_of_the_code() {
+    let text = read("docs/clouds.md");
+    let table = asset_gateway_backends::object_backend::clouds::markdown();
+    assert!(
+        text.contains(&table),
+        "expected in docs/clouds.md:\n{table}"
+    );
+}
+
+#[test]
 fn every_metric_is_in_the_handbook() {
     let text = read("docs/operations.md");
     for metric in asset_gateway::telemetry::metrics::ALL {
