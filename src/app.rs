@@ -159,7 +159,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     server.run(listener, router(state), shutdown.clone()).await;
 
-    let detached_tasks = redeemer.detached_tasks();
+    let detached_tasks = redeemer.detached_tasks;
     detached_tasks.close();
     if tokio::time::timeout(DETACHED_TASKS_GRACE, detached_tasks.wait())
         .await

@@ -14,41 +14,64 @@ use crate::tokens::redeem::NotAdmitted;
 use crate::tokens::upload::{Uncounted, UploadError};
 
 /// The error of a request. The message of a 4xx tells what to change; causes of 5xx are logged only.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
+    #[error("{0}")]
     BadRequest(String),
+    #[error("the body does not match the checksum that was sent with it; nothing was stored")]
     BadDigest,
+    #[error("send Authorization: Bearer <control token>")]
     Unauthorized,
+    #[error("the control token is not valid")]
     Forbidden,
+    #[error("{0}")]
     AccessDenied(&'static str),
+    #[error("there is no such token")]
     TokenNotFound,
+    #[error("there is no such object")]
     ObjectNotFound,
+    #[error("there is no such callback; one that was delivered is not kept")]
     CallbackNotFound,
+    #[error("there is nothing at this address")]
     NotFound,
-    MethodNotAllowed {
-        allow: &'static str,
-    },
+    #[error("allowed here: {allow}")]
+    MethodNotAllowed { allow: &'static str },
+    #[error("the request came too slowly; nothing was stored")]
     RequestTimeout,
+    #[error("this token is taken")]
     TokenExists,
+    #[error(
+        "all hits of this token are used, or held by requests under way; or its bytes are, with hit_on: complete"
+    )]
     HitsExceeded,
+    #[error("this token has expired")]
     TokenExpired,
+    #[error("a condition of the request or of the token does not hold for the object")]
     PreconditionFailed,
+    #[error("{0}")]
     SizeExceeded(String),
+    #[error("{0}")]
     UnsupportedMediaType(String),
-    RangeNotSatisfiable {
-        size: Option<u64>,
-    },
+    #[error("the range is malformed or lies outside the object")]
+    RangeNotSatisfiable { size: Option<u64> },
+    #[error("too many requests from this address; try again later")]
     RateLimited,
+    #[error("a bug of the gateway; its log has more under this request id")]
     Internal(String),
+    #[error("the storage refused the request or broke")]
     Upstream(BackendError),
+    #[error("the storage did not answer in time")]
     UpstreamTimeout(BackendError),
     /// Storage is busy, and may tell until when.
+    #[error("the storage is busy; try again later")]
     Busy {
         cause: BackendError,
         retry_after: Option<Duration>,
     },
+    #[error("the gateway cannot serve this now; try again later")]
     Unavailable(String),
     /// An object that is stored, and why no hit counts it.
+    #[error("the object is stored, but no hit counts it: {0}")]
     Uncounted(Box<Self>),
 }
 
@@ -62,117 +85,52 @@ pub struct ErrorBody {
 }
 
 impl GatewayError {
-    fn parts(self) -> (StatusCode, &'static str, String, Option<String>) {
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
         use StatusCode as S;
-        let say = |status, code, message: &str| (status, code, message.to_owned(), None);
         match self {
-            Self::BadRequest(message) => (S::BAD_REQUEST, "bad_request", message, None),
-            Self::BadDigest => say(
-                S::BAD_REQUEST,
-                "bad_digest",
-                "the body does not match the checksum that was sent with it; nothing was stored",
-            ),
-            Self::Unauthorized => say(
-                S::UNAUTHORIZED,
-                "unauthorized",
-                "send Authorization: Bearer <control token>",
-            ),
-            Self::Forbidden => say(S::FORBIDDEN, "forbidden", "the control token is not valid"),
-            Self::AccessDenied(why) => say(S::FORBIDDEN, "access_denied", why),
-            Self::TokenNotFound => say(S::NOT_FOUND, "token_not_found", "there is no such token"),
-            Self::ObjectNotFound => {
-                say(S::NOT_FOUND, "object_not_found", "there is no such object")
-            }
-            Self::CallbackNotFound => say(
-                S::NOT_FOUND,
-                "callback_not_found",
-                "there is no such callback; one that was delivered is not kept",
-            ),
-            Self::NotFound => say(
-                S::NOT_FOUND,
-                "not_found",
-                "there is nothing at this address",
-            ),
-            Self::MethodNotAllowed { allow } => (
-                S::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                format!("allowed here: {allow}"),
-                None,
-            ),
-            Self::RequestTimeout => say(
-                S::REQUEST_TIMEOUT,
-                "request_timeout",
-                "the request came too slowly; nothing was stored",
-            ),
-            Self::TokenExists => say(S::CONFLICT, "token_exists", "this token is taken"),
-            Self::HitsExceeded => say(
-                S::CONFLICT,
-                "hits_exceeded",
-                "all hits of this token are used, or held by requests under way; or its bytes are, with hit_on: complete",
-            ),
-            Self::TokenExpired => say(S::GONE, "token_expired", "this token has expired"),
-            Self::PreconditionFailed => say(
-                S::PRECONDITION_FAILED,
-                "precondition_failed",
-                "a condition of the request or of the token does not hold for the object",
-            ),
-            Self::SizeExceeded(message) => (S::PAYLOAD_TOO_LARGE, "size_exceeded", message, None),
-            Self::UnsupportedMediaType(message) => (
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                message,
-                None,
-            ),
-            Self::RangeNotSatisfiable { .. } => say(
-                S::RANGE_NOT_SATISFIABLE,
-                "range_not_satisfiable",
-                "the range is malformed or lies outside the object",
-            ),
-            Self::RateLimited => say(
-                S::TOO_MANY_REQUESTS,
-                "rate_limited",
-                "too many requests from this address; try again later",
-            ),
-            Self::Internal(cause) => (
-                S::INTERNAL_SERVER_ERROR,
-                "internal_error",
-                "a bug of the gateway; its log has more under this request id".into(),
-                Some(cause),
-            ),
-            Self::Upstream(cause) => (
-                S::BAD_GATEWAY,
-                "upstream_error",
-                "the storage refused the request or broke".into(),
-                Some(cause.to_string()),
-            ),
-            Self::UpstreamTimeout(cause) => (
-                S::GATEWAY_TIMEOUT,
-                "upstream_timeout",
-                "the storage did not answer in time".into(),
-                Some(cause.to_string()),
-            ),
-            Self::Busy { cause, .. } => (
-                S::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "the storage is busy; try again later".into(),
-                Some(cause.to_string()),
-            ),
-            Self::Unavailable(cause) => (
-                S::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "the gateway cannot serve this now; try again later".into(),
-                Some(cause),
-            ),
-            Self::Uncounted(why) => {
-                let (status, code, message, cause) = why.parts();
-                let message = format!("the object is stored, but no hit counts it: {message}");
-                (status, code, message, cause)
-            }
+            Self::BadRequest(_) => (S::BAD_REQUEST, "bad_request"),
+            Self::BadDigest => (S::BAD_REQUEST, "bad_digest"),
+            Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized"),
+            Self::Forbidden => (S::FORBIDDEN, "forbidden"),
+            Self::AccessDenied(_) => (S::FORBIDDEN, "access_denied"),
+            Self::TokenNotFound => (S::NOT_FOUND, "token_not_found"),
+            Self::ObjectNotFound => (S::NOT_FOUND, "object_not_found"),
+            Self::CallbackNotFound => (S::NOT_FOUND, "callback_not_found"),
+            Self::NotFound => (S::NOT_FOUND, "not_found"),
+            Self::MethodNotAllowed { .. } => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::RequestTimeout => (S::REQUEST_TIMEOUT, "request_timeout"),
+            Self::TokenExists => (S::CONFLICT, "token_exists"),
+            Self::HitsExceeded => (S::CONFLICT, "hits_exceeded"),
+            Self::TokenExpired => (S::GONE, "token_expired"),
+            Self::PreconditionFailed => (S::PRECONDITION_FAILED, "precondition_failed"),
+            Self::SizeExceeded(_) => (S::PAYLOAD_TOO_LARGE, "size_exceeded"),
+            Self::UnsupportedMediaType(_) => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::RangeNotSatisfiable { .. } => (S::RANGE_NOT_SATISFIABLE, "range_not_satisfiable"),
+            Self::RateLimited => (S::TOO_MANY_REQUESTS, "rate_limited"),
+            Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "internal_error"),
+            Self::Upstream(_) => (S::BAD_GATEWAY, "upstream_error"),
+            Self::UpstreamTimeout(_) => (S::GATEWAY_TIMEOUT, "upstream_timeout"),
+            Self::Busy { .. } | Self::Unavailable(_) => (S::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Uncounted(why) => why.status_and_code(),
         }
     }
-}
 
-impl GatewayError {
+    /// What the log tells beyond the message.
+    fn cause(&self) -> Option<String> {
+        if let Self::Uncounted(why) = self {
+            return why.cause();
+        }
+        if let Self::Internal(cause) | Self::Unavailable(cause) = self {
+            return Some(cause.clone());
+        }
+        let (Self::Upstream(cause) | Self::UpstreamTimeout(cause) | Self::Busy { cause, .. }) =
+            self
+        else {
+            return None;
+        };
+        Some(cause.to_string())
+    }
+
     /// The header that the status requires.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
@@ -197,6 +155,7 @@ impl GatewayError {
             Self::RateLimited | Self::Unavailable(_) | Self::Busy { .. } => {
                 Some((header::RETRY_AFTER, HeaderValue::from_static("1")))
             }
+            Self::Uncounted(why) => why.header(),
             Self::BadRequest(_)
             | Self::BadDigest
             | Self::Forbidden
@@ -216,21 +175,19 @@ impl GatewayError {
             | Self::Internal(_)
             | Self::Upstream(_)
             | Self::UpstreamTimeout(_) => None,
-            Self::Uncounted(why) => why.header(),
         }
     }
 }
 
 impl IntoResponse for GatewayError {
     fn into_response(self) -> Response {
-        let header = self.header();
-        let (status, code, message, cause) = self.parts();
+        let (status, code) = self.status_and_code();
         let mut response = status.into_response();
-        response.headers_mut().extend(header);
+        response.headers_mut().extend(self.header());
         response.extensions_mut().insert(ErrorBody {
             code,
-            message,
-            cause,
+            message: self.to_string(),
+            cause: self.cause(),
         });
         response
     }
@@ -316,19 +273,10 @@ impl From<Denied> for GatewayError {
 impl GatewayError {
     /// An error of the token store or the callback queue.
     pub fn store(error: BackendError) -> Self {
-        match error.kind {
-            ErrorKind::Corrupt => Self::Internal(error.to_string()),
-            ErrorKind::NotFound
-            | ErrorKind::NotModified
-            | ErrorKind::PreconditionFailed
-            | ErrorKind::RangeNotSatisfiable { .. }
-            | ErrorKind::InvalidKey
-            | ErrorKind::Timeout
-            | ErrorKind::NoAnswer
-            | ErrorKind::Unavailable
-            | ErrorKind::Busy { .. }
-            | ErrorKind::Upstream => Self::Unavailable(error.to_string()),
+        if error.kind == ErrorKind::Corrupt {
+            return Self::Internal(error.to_string());
         }
+        Self::Unavailable(error.to_string())
     }
 
     /// An error of storage while an object is read. Under an invalid key there is no object.
@@ -342,19 +290,13 @@ impl GatewayError {
     /// An error of storage while an object is written: an upload asks for no object, so that "not found" is
     /// not a valid answer.
     pub fn writing(error: BackendError) -> Self {
-        match error.kind {
-            ErrorKind::NotFound
-            | ErrorKind::NotModified
-            | ErrorKind::RangeNotSatisfiable { .. } => Self::Upstream(error),
-            ErrorKind::PreconditionFailed
-            | ErrorKind::InvalidKey
-            | ErrorKind::Timeout
-            | ErrorKind::NoAnswer
-            | ErrorKind::Unavailable
-            | ErrorKind::Busy { .. }
-            | ErrorKind::Upstream
-            | ErrorKind::Corrupt => Self::storage(error),
+        if matches!(
+            error.kind,
+            ErrorKind::NotFound | ErrorKind::NotModified | ErrorKind::RangeNotSatisfiable { .. }
+        ) {
+            return Self::Upstream(error);
         }
+        Self::storage(error)
     }
 
     /// An error of storage. `NotModified` is an answer, not an error.

@@ -94,18 +94,18 @@ pub fn router(state: AppState) -> Router {
         .route("/openapi.json", openapi::route(&document))
         .fallback(async || GatewayError::NotFound)
         .layer(from_fn_with_state(
-            state.client_limiter().clone(),
+            state.client_limiter.clone(),
             rate_limit::rate_limit,
         ))
         .layer(CatchPanicLayer::custom(access_log::answer_panic));
-    let router = match cors::layer(state.cors()) {
+    let router = match cors::layer(&state.cors) {
         None => router,
         Some(cors) => router.layer(cors),
     };
     router
         .layer(map_response(access_log::add_security_headers))
         .layer(from_fn_with_state(
-            Arc::clone(state.trusted_proxies()),
+            Arc::clone(&state.trusted_proxies),
             access_log::log_access,
         ))
         .with_state(state)

@@ -97,7 +97,7 @@ pub async fn replay_since(
         since = Some(value.parse::<u64>().map_err(|_| expected())?);
     }
     let since = since.ok_or_else(expected)?;
-    let now = state.redeemer().clock().now_seconds();
+    let now = state.redeemer.clock.now_seconds();
     times::within_ten_years("since", since, now)
         .map_err(|error| GatewayError::BadRequest(error.0))?;
     let since_ms = since.saturating_mul(1_000);

@@ -29,8 +29,8 @@ pub async fn healthz() -> Json<Health> {
             body = Readiness)))]
 pub async fn readyz(State(state): State<AppState>) -> Response {
     let store = state.store().as_ref();
-    let mut readiness = state.readiness().check(store, state.buckets()).await;
-    if state.shutdown().has_begun() {
+    let mut readiness = state.readiness().check(store, &state.buckets).await;
+    if state.shutdown.has_begun() {
         readiness.status = "shutting_down";
     }
     if readiness.status == "ok" {

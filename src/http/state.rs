@@ -1,5 +1,6 @@
 //! State that all handlers share.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use asset_gateway_backends::callback_queue::CallbackQueue;
@@ -45,6 +46,14 @@ struct Inner {
     head_event_throttle: HeadEventThrottle,
 }
 
+impl Deref for AppState {
+    type Target = Dependencies;
+
+    fn deref(&self) -> &Dependencies {
+        &self.0.dependencies
+    }
+}
+
 impl AppState {
     pub fn new(dependencies: Dependencies) -> Self {
         Self(Arc::new(Inner {
@@ -54,67 +63,19 @@ impl AppState {
         }))
     }
 
-    pub fn redeemer(&self) -> &Redeemer {
-        &self.0.dependencies.redeemer
-    }
-
     pub fn store(&self) -> &Arc<dyn TokenStore> {
-        self.redeemer().store()
+        &self.redeemer.store
     }
 
     pub fn callbacks(&self) -> &Arc<dyn CallbackQueue> {
-        self.circuit_breaker().queue()
-    }
-
-    pub fn circuit_breaker(&self) -> &CircuitBreaker {
-        &self.0.dependencies.circuit_breaker
-    }
-
-    pub fn deliverer(&self) -> &Arc<Deliverer> {
-        &self.0.dependencies.deliverer
-    }
-
-    pub fn target_policy(&self) -> &TargetPolicy {
-        &self.0.dependencies.target_policy
-    }
-
-    pub fn buckets(&self) -> &Buckets {
-        &self.0.dependencies.buckets
+        self.circuit_breaker.queue()
     }
 
     /// The bucket of a token, whose alias may have left the configuration since the token was made.
     pub fn bucket(&self, alias: &str) -> Result<&Arc<dyn ObjectBackend>, GatewayError> {
-        self.buckets().get(alias).ok_or_else(|| {
+        self.buckets.get(alias).ok_or_else(|| {
             GatewayError::Unavailable(format!("the bucket `{alias}` is no longer configured"))
         })
-    }
-
-    pub fn control_tokens(&self) -> &[ControlToken] {
-        &self.0.dependencies.control_tokens
-    }
-
-    pub fn unknown_fields(&self) -> UnknownFields {
-        self.0.dependencies.unknown_fields
-    }
-
-    pub fn public_base(&self) -> &str {
-        &self.0.dependencies.public_base
-    }
-
-    pub fn trusted_proxies(&self) -> &Arc<[IpNet]> {
-        &self.0.dependencies.trusted_proxies
-    }
-
-    pub fn cors(&self) -> &CorsConfig {
-        &self.0.dependencies.cors
-    }
-
-    pub fn client_limiter(&self) -> &ClientLimiter {
-        &self.0.dependencies.client_limiter
-    }
-
-    pub fn shutdown(&self) -> &Shutdown {
-        &self.0.dependencies.shutdown
     }
 
     pub fn readiness(&self) -> &ReadinessCache {

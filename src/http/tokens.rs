@@ -46,19 +46,19 @@ fn prepare(
     state: &AppState,
     body: Map<String, Value>,
 ) -> Result<(TokenSecret, TokenId, TokenRecord), GatewayError> {
-    let now = state.redeemer().clock().now_seconds();
+    let now = state.redeemer.clock.now_seconds();
     let issue = issue::check(
         body,
-        state.unknown_fields(),
-        state.buckets(),
-        state.target_policy(),
+        state.unknown_fields,
+        &state.buckets,
+        &state.target_policy,
         now,
     )?;
     let token = match issue.token {
         Some(token) => token,
         None => TokenSecret::generate().map_err(|e| GatewayError::Internal(e.to_string()))?,
     };
-    let id = state.redeemer().digester().id(&token);
+    let id = state.redeemer.digester.id(&token);
     Ok((token, id, issue.record))
 }
 
@@ -77,7 +77,7 @@ pub struct NamedToken {
 fn by_token(state: &AppState, token: &str) -> Result<NamedToken, GatewayError> {
     let token = TokenSecret::parse(token).ok_or(GatewayError::TokenNotFound)?;
     Ok(NamedToken {
-        id: state.redeemer().digester().id(&token),
+        id: state.redeemer.digester.id(&token),
         token: Some(token),
     })
 }
@@ -106,8 +106,8 @@ async fn apply_patch(
     body: Body,
 ) -> Result<Response, GatewayError> {
     let body = json::object(body, BODY_LIMIT_BYTES).await?;
-    let now = state.redeemer().clock().now_seconds();
-    let patch = issue::check_patch(body, state.unknown_fields(), state.target_policy(), now)?;
+    let now = state.redeemer.clock.now_seconds();
+    let patch = issue::check_patch(body, state.unknown_fields, &state.target_policy, now)?;
     let patched = state.store().patch(named.id, patch).await;
     let stored = patched
         .map_err(GatewayError::store)?
@@ -210,7 +210,7 @@ pub async fn status(
 ) -> Result<Response, GatewayError> {
     let named = by_token(&state, &token)?;
     let stored = load(&state, &named).await?;
-    let object = match state.buckets().get(&stored.record.bucket) {
+    let object = match state.buckets.get(&stored.record.bucket) {
         None => None,
         Some(bucket) => {
             match bucket

@@ -51,12 +51,12 @@ impl From<BackendError> for NotAdmitted {
 /// Admits accesses.
 #[derive(Clone)]
 pub struct Redeemer {
-    store: Arc<dyn TokenStore>,
-    clock: Arc<dyn Clock>,
-    digester: Digester,
+    pub store: Arc<dyn TokenStore>,
+    pub clock: Arc<dyn Clock>,
+    pub digester: Digester,
     circuit_breaker: Arc<CircuitBreaker>,
     /// Commits and releases that go on after their request is gone. The shutdown waits for them.
-    detached_tasks: TaskTracker,
+    pub detached_tasks: TaskTracker,
 }
 
 impl Redeemer {
@@ -73,22 +73,6 @@ impl Redeemer {
             circuit_breaker,
             detached_tasks: TaskTracker::new(),
         }
-    }
-
-    pub fn store(&self) -> &Arc<dyn TokenStore> {
-        &self.store
-    }
-
-    pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
-    }
-
-    pub fn digester(&self) -> &Digester {
-        &self.digester
-    }
-
-    pub fn detached_tasks(&self) -> &TaskTracker {
-        &self.detached_tasks
     }
 
     /// Counts or leases a hit for one access. Dropping the future releases it.

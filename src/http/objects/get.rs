@@ -39,9 +39,9 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, GatewayError> {
     let token = TokenSecret::parse(&token).ok_or(GatewayError::TokenNotFound)?;
-    let client = context.client(&headers, state.public_base(), &token);
+    let client = context.client(&headers, &state.public_base, &token);
     let ticket = state
-        .redeemer()
+        .redeemer
         .admit(&token, Access::Get, None, client)
         .await?;
     let id = ticket.token_id();

@@ -35,8 +35,8 @@ pub async fn head(
     headers: HeaderMap,
 ) -> Result<Response, GatewayError> {
     let token = TokenSecret::parse(&token).ok_or(GatewayError::TokenNotFound)?;
-    let client = context.client(&headers, state.public_base(), &token);
-    let stored = state.redeemer().peek(&token, client).await?;
+    let client = context.client(&headers, &state.public_base, &token);
+    let stored = state.redeemer.peek(&token, client).await?;
     let record = &stored.record;
     let options = GetOptions {
         range: None,
@@ -73,7 +73,7 @@ async fn report_head(
     client: Client<'_>,
     report: Report,
 ) -> Result<(), GatewayError> {
-    let now = state.redeemer().clock().now_seconds();
+    let now = state.redeemer.clock.now_seconds();
     let (id, record) = (stored.id, &stored.record);
     let Some(event) = Event::of(id, record, Method::Head, client.caller, report, now) else {
         return Ok(());
@@ -94,7 +94,7 @@ async fn report_head(
 }
 
 async fn enqueue(state: &AppState, event: Event) -> Result<(), GatewayError> {
-    if !state.circuit_breaker().admits(&event.target) {
+    if !state.circuit_breaker.admits(&event.target) {
         return Err(NotAdmitted::CircuitOpen.into());
     }
     match state.callbacks().enqueue(event).await {

@@ -68,9 +68,9 @@ pub async fn put(
     let token = TokenSecret::parse(&token).ok_or(GatewayError::TokenNotFound)?;
     let checksums = Checksums::read(&headers)?;
     let length = body.size_hint().exact();
-    let client = context.client(&headers, state.public_base(), &token);
+    let client = context.client(&headers, &state.public_base, &token);
     let ticket = state
-        .redeemer()
+        .redeemer
         .admit(&token, Access::Put, length, client)
         .await?;
     let token_id = ticket.token_id();
@@ -86,7 +86,7 @@ pub async fn put(
         upload.abort().await;
         return Err(error);
     }
-    let deliverer = Arc::clone(state.deliverer());
+    let deliverer = Arc::clone(&state.deliverer);
     let uploaded = upload.complete(client.caller.into(), deliverer).await?;
     Ok(about(answer(uploaded, context.request_id()), token_id))
 }

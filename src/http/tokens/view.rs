@@ -12,11 +12,11 @@ use crate::http::state::AppState;
 use crate::tokens::TokenSecret;
 
 fn object_url(state: &AppState, token: &TokenSecret) -> String {
-    format!("{}/object/{}", state.public_base(), token.expose())
+    format!("{}/object/{}", state.public_base, token.expose())
 }
 
 fn status_url(state: &AppState, token: &TokenSecret) -> String {
-    format!("{}/token/{}/status", state.public_base(), token.expose())
+    format!("{}/token/{}/status", state.public_base, token.expose())
 }
 
 /// −1: no limit.
