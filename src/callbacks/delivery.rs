@@ -205,7 +205,11 @@ impl Deliverer {
             });
         };
         let deadline = began + self.sender.timeout;
-        let (answered, failed) = match self.attempt_for_json(&pending, deadline).await {
+        let answer = match self.attempt(&pending.claimed.event, deadline).await {
+            Ok(answer) => answer.json().await.map_err(Failed::from),
+            Err(failed) => Err(failed),
+        };
+        let (answered, failed) = match answer {
             Ok(answer) => (Ok(answer), None),
             Err(failed) => (Err(failed.failure), Some(failed)),
         };
@@ -221,27 +225,13 @@ impl Deliverer {
 
     /// Returns an event without an attempt to the queue, due at `at_ms`.
     pub(super) async fn release_claim(&self, pending: &PendingAttempt, at_ms: u64) {
-        if let Err(error) = self
-            .circuit_breaker
-            .queue()
-            .release_claim(pending.id(), at_ms)
-            .await
-        {
+        let queue = self.circuit_breaker.queue();
+        if let Err(error) = queue.release_claim(pending.id(), at_ms).await {
             tracing::error!(
                 event_id = pending.id().as_str(), exception.message = %error,
                 "claim of a callback not released; the event is due again when the claim lapses"
             );
         }
-    }
-
-    /// Makes an attempt whose answer has to be JSON.
-    async fn attempt_for_json(
-        &self,
-        pending: &PendingAttempt,
-        deadline: Instant,
-    ) -> Result<Bytes, Failed> {
-        let answer = self.attempt(&pending.claimed.event, deadline).await?;
-        Ok(answer.json().await?)
     }
 
     /// Sends the event's message; anything but a 2xx is a failure.
@@ -282,20 +272,15 @@ impl Deliverer {
         else {
             return Verdict::Delivered;
         };
+        let status = if let Failure::Status(status) = failure {
+            Some(status)
+        } else {
+            None
+        };
         let attempt = Attempt {
             at_ms,
             duration_ms: millis(took),
-            status: match failure {
-                Failure::Status(status) => Some(status),
-                Failure::Timeout
-                | Failure::Dns
-                | Failure::Connect
-                | Failure::Tls
-                | Failure::Protocol
-                | Failure::Denied
-                | Failure::Answer
-                | Failure::Invalid => None,
-            },
+            status,
             error: failure.to_string(),
             answer,
         };

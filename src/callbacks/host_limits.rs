@@ -135,9 +135,8 @@ impl HostLimits {
 
     /// Ends an attempt that was not made.
     pub(super) fn cancel(&mut self, name: &str, class: HostClass) {
-        match class {
-            HostClass::Fast => {}
-            HostClass::Unproven => self.unproven = self.unproven.saturating_sub(1),
+        if class == HostClass::Unproven {
+            self.unproven = self.unproven.saturating_sub(1);
         }
         if let Some(host) = self.known.get_mut(name) {
             host.running = host.running.saturating_sub(1);

@@ -65,12 +65,8 @@ impl Worker {
             }
             let room = 2 * self.concurrency - self.pending.len() - self.running.len();
             if more && room > 0 {
-                let claimed = self
-                    .deliverer
-                    .circuit_breaker
-                    .queue()
-                    .claim(room, self.claim_duration)
-                    .await;
+                let queue = self.deliverer.circuit_breaker.queue();
+                let claimed = queue.claim(room, self.claim_duration).await;
                 failed = claimed.is_err();
                 match claimed {
                     Ok(claimed) => {
@@ -101,13 +97,8 @@ impl Worker {
         }
         let now_ms = self.deliverer.clock.now_ms();
         let unstarted = std::mem::take(&mut self.pending);
-        self.release_claims(
-            unstarted
-                .into_iter()
-                .map(|pending| (pending, now_ms))
-                .collect(),
-        )
-        .await;
+        let unstarted = unstarted.into_iter().map(|pending| (pending, now_ms));
+        self.release_claims(unstarted.collect()).await;
         while let Some(done) = self.running.join_next().await {
             self.end_attempt(done);
         }

@@ -1,6 +1,6 @@
 //! Strict readers of request headers: refuse duplicates and characters beyond visible ASCII.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::GatewayError;
 
@@ -18,23 +18,14 @@ pub fn single<'a>(
             "the header {name} may be given only once"
         )));
     }
-    match value.to_str() {
-        Ok(text) => Ok(Some(text)),
-        Err(_) => Err(GatewayError::BadRequest(format!(
-            "the header {name} has characters other than visible ASCII"
-        ))),
-    }
+    text(value, name).map(Some)
 }
 
 /// The value of a list header; several lines are joined (RFC 9110 §5.3).
 pub fn list(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, GatewayError> {
     let mut joined: Option<String> = None;
     for value in headers.get_all(name) {
-        let text = value.to_str().map_err(|_| {
-            GatewayError::BadRequest(format!(
-                "the header {name} has characters other than visible ASCII"
-            ))
-        })?;
+        let text = text(value, name)?;
         match &mut joined {
             None => joined = Some(text.to_owned()),
             Some(joined) => {
@@ -44,4 +35,12 @@ pub fn list(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Ga
         }
     }
     Ok(joined)
+}
+
+fn text<'a>(value: &'a HeaderValue, name: &HeaderName) -> Result<&'a str, GatewayError> {
+    value.to_str().map_err(|_| {
+        GatewayError::BadRequest(format!(
+            "the header {name} has characters other than visible ASCII"
+        ))
+    })
 }

@@ -20,19 +20,18 @@ pub async fn strict(request: Request, next: Next) -> Result<Response, GatewayErr
 fn check(query: &str, changes: bool) -> Result<(), GatewayError> {
     let mut seen: Vec<Cow<'_, str>> = Vec::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        if seen.contains(&name) {
-            let name = name.escape_debug();
-            return Err(GatewayError::BadRequest(format!(
-                "the parameter `{name}` is given twice"
-            )));
-        }
-        if changes && value.is_empty() {
-            let name = name.escape_debug();
-            return Err(GatewayError::BadRequest(format!(
-                "the parameter `{name}` is empty: leave it out or give it a value"
-            )));
-        }
-        seen.push(name);
+        let fault = if seen.contains(&name) {
+            "given twice"
+        } else if changes && value.is_empty() {
+            "empty: leave it out or give it a value"
+        } else {
+            seen.push(name);
+            continue;
+        };
+        let name = name.escape_debug();
+        return Err(GatewayError::BadRequest(format!(
+            "the parameter `{name}` is {fault}"
+        )));
     }
     Ok(())
 }

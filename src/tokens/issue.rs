@@ -6,10 +6,10 @@ mod callback;
 mod fields;
 pub mod times;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use asset_gateway_backends::token_store::{
-    BodyType, CallbackMode, Disposition, HitOn, Method, TokenRecord,
+    BodyType, CallbackMode, Disposition, HitOn, Method, Patch, TokenRecord,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -183,26 +183,21 @@ pub fn check_patch(
     unknown: UnknownFields,
     target_policy: &TargetPolicy,
     now: u64,
-) -> Result<asset_gateway_backends::token_store::Patch, Invalid> {
-    let has = |field: &str| body.contains_key(field);
-    let (expiry, hits, callback, metadata) = (
-        has("expire_at"),
-        has("max_hits"),
-        has("callback"),
-        has("metadata"),
-    );
+) -> Result<Patch, Invalid> {
+    let given: BTreeSet<String> = body.keys().cloned().collect();
     let request: PatchRequest = read(body, PATCH_FIELDS, unknown)?;
-    Ok(asset_gateway_backends::token_store::Patch {
-        expire_at: expiry
+    let has = |field| given.contains(field);
+    Ok(Patch {
+        expire_at: has("expire_at")
             .then(|| times::expire_at(request.expire_at, now))
             .transpose()?,
-        max_hits: hits
+        max_hits: has("max_hits")
             .then(|| fields::limit("max_hits", request.max_hits, None))
             .transpose()?,
-        callback: callback
+        callback: has("callback")
             .then(|| callback::url(request.callback, target_policy))
             .transpose()?,
-        metadata: metadata
+        metadata: has("metadata")
             .then(|| fields::metadata(request.metadata))
             .transpose()?,
     })

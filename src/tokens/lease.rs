@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use asset_gateway_backends::BackendError;
 use asset_gateway_backends::clock::{Clock, Moment};
-use asset_gateway_backends::error::Result;
 use asset_gateway_backends::object_backend::Fence;
 use asset_gateway_backends::token_store::{LeaseId, LeaseState, Reservation, TokenId, TokenStore};
 use tokio::task::AbortHandle;
@@ -57,7 +56,7 @@ pub struct LeaseDeadline {
 
 impl LeaseDeadline {
     /// The deadline of a lease that was requested at `requested_at`.
-    pub fn new(clock: Arc<dyn Clock>, requested_at: Moment) -> Self {
+    fn new(clock: Arc<dyn Clock>, requested_at: Moment) -> Self {
         Self {
             clock,
             uptime_ms: AtomicU64::new(requested_at.uptime_ms),
@@ -73,11 +72,6 @@ impl LeaseDeadline {
         self.unix_ms.store(requested_at.unix_ms, Ordering::Release);
     }
 
-    /// Whether nothing may be finished on the lease any more.
-    pub fn is_over(&self) -> bool {
-        self.lost.load(Ordering::Acquire) || self.left().is_zero()
-    }
-
     fn left(&self) -> Duration {
         let renewed = Moment {
             uptime_ms: self.uptime_ms.load(Ordering::Acquire),
@@ -89,37 +83,25 @@ impl LeaseDeadline {
 
 impl Fence for LeaseDeadline {
     fn is_past(&self) -> bool {
-        self.is_over()
+        self.lost.load(Ordering::Acquire) || self.left().is_zero()
     }
 }
 
 /// Renews a lease in the background until it is dropped.
-pub struct LeaseRenewal {
-    deadline: Arc<LeaseDeadline>,
-    task: AbortHandle,
-}
+pub struct LeaseRenewal(AbortHandle);
 
 impl LeaseRenewal {
     /// Starts renewing; `None` for a hit that is not leased.
-    pub fn start(
-        store: Arc<dyn TokenStore>,
-        reservation: &Reservation,
-        deadline: LeaseDeadline,
-    ) -> Option<Self> {
-        let lease = reservation.lease()?;
-        let deadline = Arc::new(deadline);
-        let task = tokio::spawn(renew(store, lease, Arc::clone(&deadline))).abort_handle();
-        Some(Self { deadline, task })
-    }
-
-    pub fn deadline(&self) -> &Arc<LeaseDeadline> {
-        &self.deadline
+    pub fn start(lease: &LeaseHandle) -> Option<Self> {
+        let deadline = Arc::clone(lease.deadline.as_ref()?);
+        let task = tokio::spawn(renew(Arc::clone(&lease.store), lease.lease?, deadline));
+        Some(Self(task.abort_handle()))
     }
 }
 
 impl Drop for LeaseRenewal {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
@@ -150,13 +132,14 @@ async fn renew(store: Arc<dyn TokenStore>, lease: LeaseId, deadline: Arc<LeaseDe
     deadline.lost.store(true, Ordering::Release);
 }
 
-/// A lease as it is known after its ticket is gone.
+/// The lease of an access, as its ticket and what outlives the ticket know it.
 #[derive(Clone)]
 pub struct LeaseHandle {
     pub(super) store: Arc<dyn TokenStore>,
     pub(super) token_id: TokenId,
     /// Incarnation of the token that admitted the access.
-    pub(super) incarnation: Option<u64>,
+    pub(super) incarnation: u64,
+    /// `None`, like `deadline`, for a hit that is not leased.
     pub(super) lease: Option<LeaseId>,
     pub(super) deadline: Option<Arc<LeaseDeadline>>,
 }
@@ -172,23 +155,35 @@ pub enum LeaseLost {
 }
 
 impl LeaseHandle {
-    /// See [`LeaseDeadline::is_over`].
+    /// The lease of a reservation that was requested at `requested_at`.
+    pub fn new(
+        store: Arc<dyn TokenStore>,
+        reservation: &Reservation,
+        clock: Arc<dyn Clock>,
+        requested_at: Moment,
+    ) -> Self {
+        let lease = reservation.lease();
+        Self {
+            store,
+            token_id: reservation.token_id(),
+            incarnation: reservation.incarnation(),
+            lease,
+            deadline: lease.map(|_| Arc::new(LeaseDeadline::new(clock, requested_at))),
+        }
+    }
+
+    /// Whether nothing may be finished on the lease any more.
     pub fn is_over(&self) -> bool {
-        self.deadline.as_ref().is_some_and(|d| d.is_over())
+        self.deadline.as_ref().is_some_and(|d| d.is_past())
     }
 
     /// Asks the store why the lease was lost.
     pub async fn why_lost(&self) -> LeaseLost {
-        match self.is_revoked().await {
-            Ok(true) => LeaseLost::Revoked,
-            Ok(false) => LeaseLost::Lapsed,
+        match self.store.get(self.token_id).await {
+            Ok(Some(token)) if token.incarnation == self.incarnation => LeaseLost::Lapsed,
+            Ok(Some(_) | None) => LeaseLost::Revoked,
             Err(error) => LeaseLost::Unknown(error),
         }
-    }
-
-    async fn is_revoked(&self) -> Result<bool> {
-        let found = self.store.get(self.token_id).await?;
-        Ok(found.map(|token| token.incarnation) != self.incarnation)
     }
 }
 
@@ -204,9 +199,9 @@ mod tests {
         let asked = clock.moment();
         let deadline = LeaseDeadline::new(Arc::new(clock.clone()), asked);
         clock.advance(lease_duration() - expiry_margin() - Duration::from_millis(1));
-        assert!(!deadline.is_over());
+        assert!(!deadline.is_past());
         clock.advance(Duration::from_millis(1));
-        assert!(deadline.is_over());
+        assert!(deadline.is_past());
         // The time of the request counts, however late the answer comes.
         let asked = clock.moment();
         clock.advance(lease_duration());

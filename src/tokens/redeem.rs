@@ -17,7 +17,7 @@ use asset_gateway_backends::{BackendError, ErrorKind};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-use super::lease::{LeaseDeadline, LeaseHandle, LeaseRenewal, lease_duration};
+use super::lease::{LeaseHandle, LeaseRenewal, lease_duration};
 use super::policy::{self, Denied};
 use super::secret::{Digester, TokenSecret};
 use crate::callbacks::CircuitBreaker;
@@ -156,12 +156,11 @@ impl Redeemer {
 /// An admitted access. Dropping it releases the hit.
 pub struct Ticket {
     pub record: TokenRecord,
-    token_id: TokenId,
+    pub lease: LeaseHandle,
     /// `None` once the access has ended.
     pub(super) reservation: Option<Reservation>,
     /// `None` for a hit that is not leased.
-    pub(super) renewal: Option<LeaseRenewal>,
-    pub(super) store: Arc<dyn TokenStore>,
+    renewal: Option<LeaseRenewal>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) detached_tasks: TaskTracker,
     /// Bytes charged against the budget of `hit_on: complete`.
@@ -178,14 +177,15 @@ impl Ticket {
         reservation: Reservation,
         requested_at: Moment,
     ) -> Self {
-        let deadline = LeaseDeadline::new(Arc::clone(&redeemer.clock), requested_at);
+        let store = Arc::clone(&redeemer.store);
+        let clock = Arc::clone(&redeemer.clock);
+        let lease = LeaseHandle::new(store, &reservation, Arc::clone(&clock), requested_at);
         Self {
             record,
-            token_id: reservation.token_id(),
-            renewal: LeaseRenewal::start(Arc::clone(&redeemer.store), &reservation, deadline),
+            renewal: LeaseRenewal::start(&lease),
+            lease,
             reservation: Some(reservation),
-            store: Arc::clone(&redeemer.store),
-            clock: Arc::clone(&redeemer.clock),
+            clock,
             detached_tasks: redeemer.detached_tasks.clone(),
             charged_bytes: 0,
             spent_by_first_byte: false,
@@ -193,24 +193,7 @@ impl Ticket {
     }
 
     pub fn token_id(&self) -> TokenId {
-        self.token_id
-    }
-
-    /// Whether the lease is over: the transfer must not be finished.
-    pub fn is_lost(&self) -> bool {
-        let renewal = self.renewal.as_ref();
-        renewal.is_some_and(|renewal| renewal.deadline().is_over())
-    }
-
-    /// A handle of the lease that outlives the ticket.
-    pub fn lease(&self) -> LeaseHandle {
-        LeaseHandle {
-            store: Arc::clone(&self.store),
-            token_id: self.token_id,
-            incarnation: self.reservation.as_ref().map(Reservation::incarnation),
-            lease: self.reservation.as_ref().and_then(Reservation::lease),
-            deadline: self.renewal.as_ref().map(|r| Arc::clone(r.deadline())),
-        }
+        self.lease.token_id
     }
 
     /// Charges a download of `bytes` against the budget of `hit_on: complete`, which is `max_hits` times the
@@ -230,7 +213,7 @@ impl Ticket {
         let (Some(reservation), Some(max_hits), true) = (
             &self.reservation,
             self.record.max_hits,
-            self.renewal.is_some(),
+            self.lease.lease.is_some(),
         ) else {
             return Ok(Charged::Done);
         };
@@ -238,7 +221,7 @@ impl Ticket {
         let budget = all_hits.saturating_add(all_hits / 10);
         // Set before the call: a release after a lost answer returns all of the charge.
         self.charged_bytes = bytes;
-        let charged = self.store.charge(reservation, bytes, budget).await?;
+        let charged = self.lease.store.charge(reservation, bytes, budget).await?;
         if charged != Charged::Done {
             self.charged_bytes = 0;
         }
@@ -247,7 +230,7 @@ impl Ticket {
 
     /// Releases the hit of an access that did not happen. Dropping the future does not stop it.
     pub async fn release(mut self) -> StoreResult<()> {
-        let Some(released) = self.spawn_release() else {
+        let Some(released) = self.spawn_release(self.charged_bytes, None) else {
             return Ok(());
         };
         released
@@ -262,17 +245,20 @@ impl Ticket {
             })
     }
 
-    fn spawn_release(&mut self) -> Option<JoinHandle<StoreResult<()>>> {
+    fn spawn_release(
+        &mut self,
+        unsent_bytes: u64,
+        report: Option<Report>,
+    ) -> Option<JoinHandle<StoreResult<()>>> {
         let reservation = self.reservation.take()?;
         hits::released();
-        let store = Arc::clone(&self.store);
+        let store = Arc::clone(&self.lease.store);
         let renewal = self.renewal.take();
-        let unsent_bytes = self.charged_bytes;
         Some(self.detached_tasks.spawn(async move {
             // Renews until the hit is released.
             let _renewal = renewal;
             let token_id = reservation.token_id();
-            let released = store.release(reservation, unsent_bytes, None).await;
+            let released = store.release(reservation, unsent_bytes, report).await;
             if let Err(error) = &released {
                 tracing::error!(exception.message = %error, %token_id, "hit not released");
             }
@@ -283,34 +269,26 @@ impl Ticket {
     /// Ends a download, in a detached task because bodies call it from `Drop`: commits it, or releases the hit
     /// of `hit_on: complete` where bytes are missing.
     pub fn finish_download(mut self, report: Report, sent_bytes: u64) {
-        let Some(reservation) = self.reservation.take() else {
-            return;
-        };
-        let complete = report.outcome == Outcome::Complete;
-        if !reservation.wants_commit() {
-            hits::committed();
+        let is_spent =
+            report.outcome == Outcome::Complete || (self.spent_by_first_byte && sent_bytes > 0);
+        if self.lease.lease.is_some() && !is_spent {
+            let unsent_bytes = self.charged_bytes.saturating_sub(sent_bytes);
+            self.spawn_release(unsent_bytes, Some(report));
             return;
         }
-        let is_spent = complete || (self.spent_by_first_byte && sent_bytes > 0);
-        let is_released = reservation.lease().is_some() && !is_spent;
-        let unsent_bytes = self.charged_bytes.saturating_sub(sent_bytes);
-        let store = Arc::clone(&self.store);
+        hits::committed();
+        let reservation = self.reservation.take();
+        let Some(reservation) = reservation.filter(Reservation::wants_commit) else {
+            return;
+        };
+        let store = Arc::clone(&self.lease.store);
         let renewal = self.renewal.take();
         self.detached_tasks.spawn(async move {
-            // Renews until the access has ended.
+            // Renews until the hit is committed.
             let _renewal = renewal;
             let token_id = reservation.token_id();
-            let ended = if is_released {
-                hits::released();
-                store.release(reservation, unsent_bytes, Some(report)).await
-            } else {
-                hits::committed();
-                store.commit(reservation, report).await.map(drop)
-            };
-            if let Err(error) = ended {
-                tracing::error!(
-                    exception.message = %error, %token_id, "download neither committed nor released"
-                );
+            if let Err(error) = store.commit(reservation, report).await {
+                tracing::error!(exception.message = %error, %token_id, "download not committed");
             }
         });
     }
@@ -318,6 +296,6 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.spawn_release();
+        self.spawn_release(self.charged_bytes, None);
     }
 }

@@ -80,3 +80,9 @@ pub enum Uncounted {
     Undecided,
     TokenStore(BackendError),
 }
+
+impl From<BackendError> for Uncounted {
+    fn from(error: BackendError) -> Self {
+        Self::TokenStore(error)
+    }
+}

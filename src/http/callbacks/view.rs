@@ -113,19 +113,12 @@ impl DetailView {
 
 impl From<Attempt> for AttemptView {
     fn from(attempt: Attempt) -> Self {
-        let Attempt {
-            at_ms,
-            duration_ms,
-            status,
-            error,
-            answer,
-        } = attempt;
         Self {
-            at_ms,
-            duration_ms,
-            status,
-            error,
-            answer,
+            at_ms: attempt.at_ms,
+            duration_ms: attempt.duration_ms,
+            status: attempt.status,
+            error: attempt.error,
+            answer: attempt.answer,
         }
     }
 }

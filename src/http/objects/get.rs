@@ -54,18 +54,14 @@ async fn download(
     mut ticket: Ticket,
     headers: &HeaderMap,
 ) -> Result<Response, GatewayError> {
-    match fetch(state, &mut ticket, headers).await {
-        Ok(Fetched::Object(object)) => Ok(deliver(ticket, object)),
-        Ok(Fetched::NotModified(response)) => {
-            ticket.release().await.map_err(GatewayError::store)?;
-            Ok(response)
-        }
-        Err(error) => {
-            // The hit is free again before the client has the answer.
-            ticket.release().await.map_err(GatewayError::store)?;
-            Err(error)
-        }
-    }
+    let answer = match fetch(state, &mut ticket, headers).await {
+        Ok(Fetched::Object(object)) => return Ok(deliver(ticket, object)),
+        Ok(Fetched::NotModified(response)) => Ok(response),
+        Err(error) => Err(error),
+    };
+    // The hit is free again before the client has the answer.
+    ticket.release().await.map_err(GatewayError::store)?;
+    answer
 }
 
 enum Fetched {
@@ -106,7 +102,7 @@ async fn fetch(
     match charged.await.map_err(GatewayError::store)? {
         Charged::Done => Ok(Fetched::Object(object)),
         Charged::OverBudget => Err(GatewayError::HitsExceeded),
-        Charged::Lost => Err(ticket.lease().why_lost().await.into()),
+        Charged::Lost => Err(ticket.lease.why_lost().await.into()),
     }
 }
 
@@ -189,6 +185,7 @@ impl http_body::Body for DownloadBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BackendError>>> {
+        let invalid = |what| BackendError::new(ErrorKind::Upstream, what);
         if self.failed || self.ended {
             return Poll::Ready(None);
         }
@@ -196,13 +193,9 @@ impl http_body::Body for DownloadBody {
             Some(Ok(chunk)) => {
                 let sent = self.sent + chunk.len() as u64;
                 if self.expected.is_some_and(|expected| sent > expected) {
-                    let error = BackendError::new(
-                        ErrorKind::Upstream,
-                        "storage sent more bytes than announced",
-                    );
-                    return self.fail(error);
+                    return self.fail(invalid("storage sent more bytes than announced"));
                 }
-                if self.ticket.as_ref().is_some_and(Ticket::is_lost) {
+                if self.ticket.as_ref().is_some_and(|t| t.lease.is_over()) {
                     // No hit would count the download.
                     return self.fail(BackendError::new(ErrorKind::Unavailable, "lease lost"));
                 }
@@ -216,13 +209,7 @@ impl http_body::Body for DownloadBody {
                 self.ended = true;
                 Poll::Ready(None)
             }
-            None => {
-                let error = BackendError::new(
-                    ErrorKind::Upstream,
-                    "storage sent fewer bytes than announced",
-                );
-                self.fail(error)
-            }
+            None => self.fail(invalid("storage sent fewer bytes than announced")),
         }
     }
 

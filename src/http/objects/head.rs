@@ -78,17 +78,13 @@ async fn report_head(
     let Some(event) = Event::of(id, record, Method::Head, client.caller, report, now) else {
         return Ok(());
     };
-    if !state
-        .head_event_throttle()
-        .admit(stored, client.caller.client_ip)
-    {
+    let (throttle, client_ip) = (state.head_event_throttle(), client.caller.client_ip);
+    if !throttle.admit(stored, client_ip) {
         return Ok(());
     }
     let queued = enqueue(state, event).await;
     if queued.is_err() {
-        state
-            .head_event_throttle()
-            .undo(stored.id, client.caller.client_ip);
+        throttle.undo(id, client_ip);
     }
     queued
 }

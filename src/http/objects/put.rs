@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use asset_gateway_backends::object_backend::PutOptions;
 use asset_gateway_backends::token_store::{Access, TokenRecord};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -11,13 +12,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::checksum::Checksums;
-use super::range;
-use super::representation::Representation;
 use super::response::{about, quoted};
+use super::{range, representation};
 use crate::error::GatewayError;
 use crate::http::json::broken_body;
 use crate::http::request_context::RequestContext;
@@ -39,7 +38,7 @@ pub struct UploadAnswer {
 #[derive(Serialize, ToSchema)]
 pub struct CallbackFailed {
     /// `callback_failed`.
-    pub code: String,
+    pub code: &'static str,
     /// How it failed, and whether it is tried again.
     pub message: String,
     /// As in the header `X-Request-Id`.
@@ -105,17 +104,13 @@ fn new_object(
         ));
     }
     let bucket = Arc::clone(state.bucket(&record.bucket)?);
-    let Representation {
-        content_type,
-        content_encoding,
-        content_language,
-    } = Representation::read(headers, record, bucket.capabilities())?;
+    let representation = representation::read(headers, record, bucket.capabilities())?;
     Ok(NewObject {
         bucket,
-        content_type,
-        content_encoding,
-        content_language,
-        content_length,
+        options: PutOptions {
+            content_length,
+            ..representation
+        },
         preconditions: range::conditions(headers)?,
     })
 }
@@ -158,16 +153,16 @@ fn answer(uploaded: Uploaded, request_id: &str) -> Response {
                 true => "it is tried again",
                 false => "it is given up",
             };
-            let body = json!({
-                "code": "callback_failed",
-                "message": format!(
+            let body = CallbackFailed {
+                code: "callback_failed",
+                message: format!(
                     "the object is stored, but its callback failed ({}); {then}",
                     not_answered.failure
                 ),
-                "request_id": request_id,
-                "etag": stored.etag,
-                "size": stored.size,
-            });
+                request_id: request_id.to_owned(),
+                etag: stored.etag.clone(),
+                size: stored.size,
+            };
             (StatusCode::NON_AUTHORITATIVE_INFORMATION, Json(body)).into_response()
         }
     };

@@ -2,7 +2,7 @@
 //!
 //! A value is stored with the object or refused, never dropped.
 
-use asset_gateway_backends::object_backend::{AWS_CHUNKED, Capabilities};
+use asset_gateway_backends::object_backend::{AWS_CHUNKED, Capabilities, PutOptions};
 use asset_gateway_backends::token_store::TokenRecord;
 use http::{HeaderMap, HeaderName, header};
 
@@ -15,51 +15,32 @@ static AMZ_DECODED_LENGTH: HeaderName = HeaderName::from_static("x-amz-decoded-c
 /// Longest `Content-Encoding` or `Content-Language`: extended attributes of files are small.
 const MAX_BYTES: usize = 255;
 
-/// What readers need to know about the bytes; `None` without the header.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Representation {
-    pub content_type: Option<String>,
-    pub content_encoding: Option<String>,
-    pub content_language: Option<String>,
-}
-
-impl Representation {
-    /// Reads the headers. Refuses a type that the token does not take, a header that the bucket cannot store,
-    /// aws-chunked framing and multipart bodies: the body is the file.
-    pub fn read(
-        headers: &HeaderMap,
-        record: &TokenRecord,
-        bucket: Capabilities,
-    ) -> Result<Self, GatewayError> {
-        refuse_framing(headers)?;
-        let content_type = accept_type(record, single(headers, &header::CONTENT_TYPE)?)?;
-        let content_encoding = codings(headers)?;
-        let content_language = languages(headers)?;
-        let stored = [
-            (
-                &content_encoding,
-                bucket.content_encoding,
-                "Content-Encoding",
-            ),
-            (
-                &content_language,
-                bucket.content_language,
-                "Content-Language",
-            ),
-        ];
-        for (value, is_stored, name) in stored {
-            if value.is_some() && !is_stored {
-                return Err(GatewayError::UnsupportedMediaType(format!(
-                    "this bucket cannot keep {name}: send the file without it"
-                )));
-            }
-        }
-        Ok(Self {
-            content_type,
-            content_encoding,
-            content_language,
-        })
+/// Reads the headers into the options of the upload. Refuses a type that the token does not take, a header
+/// that the bucket cannot store, aws-chunked framing and multipart bodies: the body is the file.
+pub fn read(
+    headers: &HeaderMap,
+    record: &TokenRecord,
+    bucket: Capabilities,
+) -> Result<PutOptions, GatewayError> {
+    refuse_framing(headers)?;
+    let options = PutOptions {
+        content_type: accept_type(record, single(headers, &header::CONTENT_TYPE)?)?,
+        content_encoding: codings(headers)?,
+        content_language: languages(headers)?,
+        ..PutOptions::default()
+    };
+    let refuse = |name| {
+        Err(GatewayError::UnsupportedMediaType(format!(
+            "this bucket cannot keep {name}: send the file without it"
+        )))
+    };
+    if options.content_encoding.is_some() && !bucket.content_encoding {
+        return refuse("Content-Encoding");
     }
+    if options.content_language.is_some() && !bucket.content_language {
+        return refuse("Content-Language");
+    }
+    Ok(options)
 }
 
 /// Refuses a body that an S3 client has framed as signed chunks, whose headers would become part of the

@@ -28,14 +28,6 @@ pub fn url(
     }
 }
 
-/// Refuses a field about callbacks on a token without one.
-pub fn refuse_without_callback(given: &Option<String>, field: &str) -> Result<(), Invalid> {
-    match given {
-        Some(_) => invalid(format!("{field}: needs a callback")),
-        None => Ok(()),
-    }
-}
-
 /// Checks the body template.
 pub fn body(text: Option<String>, kind: Option<String>) -> Result<Option<BodyTemplate>, Invalid> {
     let kind = choice("callback_body_type", kind, BODY_TYPES)?;

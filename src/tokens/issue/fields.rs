@@ -68,8 +68,12 @@ pub fn record(
     record.size = limit("size", request.size, None)?;
     record.callback = callback::url(request.callback, target_policy)?;
     if record.callback.is_none() {
-        callback::refuse_without_callback(&request.callback_body, "callback_body")?;
-        callback::refuse_without_callback(&request.callback_mode, "callback_mode")?;
+        if request.callback_body.is_some() {
+            return invalid("callback_body: needs a callback");
+        }
+        if request.callback_mode.is_some() {
+            return invalid("callback_mode: needs a callback");
+        }
     }
     record.callback_body = callback::body(request.callback_body, request.callback_body_type)?;
     record.callback_mode = callback::mode(request.callback_mode, method)?;

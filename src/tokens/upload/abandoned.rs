@@ -23,23 +23,18 @@ pub async fn abort(
 ) -> Result<()> {
     let upload = &abandoned.upload;
     let age = Duration::from_millis(now_ms.saturating_sub(upload.began_at_ms));
-    let Some(bucket) = buckets.get(&upload.bucket) else {
-        if age < GIVE_UP_AFTER {
+    let aborted = match buckets.get(&upload.bucket) {
+        Some(bucket) => bucket.abort_upload(&upload.key, &upload.reference).await,
+        None => {
             let why = format!("the bucket `{}` is not configured", upload.bucket);
-            let operation = "abort_upload";
-            return Err(BackendError::with_source(
+            Err(BackendError::with_source(
                 ErrorKind::NotFound,
-                operation,
+                "abort_upload",
                 why,
-            ));
+            ))
         }
-        tracing::error!(
-            alias = upload.bucket,
-            "the parts of an abandoned upload stay in storage: its bucket is not configured any more"
-        );
-        return store.forget_upload(abandoned).await;
     };
-    if let Err(error) = bucket.abort_upload(&upload.key, &upload.reference).await {
+    if let Err(error) = aborted {
         if age < GIVE_UP_AFTER {
             return Err(error);
         }

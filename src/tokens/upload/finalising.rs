@@ -10,18 +10,17 @@ use asset_gateway_backends::object_backend::{ObjectBackend, Stored, Upload};
 use asset_gateway_backends::token_store::{CallbackMode, Intent, LeaseState, Settlement};
 use asset_gateway_backends::{BackendError, ErrorKind};
 
-use super::receiving::{Open, Receiving};
+use super::receiving::{Open, Receiving, ended};
 use super::recovery::find_object;
 use super::{UploadError, Uploaded};
 use crate::callbacks::{Deliverer, Failure, NotAnswered};
 use crate::telemetry::record::hits;
 use crate::tokens::Ticket;
-use crate::tokens::lease::{LeaseHandle, lease_duration};
+use crate::tokens::lease::lease_duration;
 
 /// What the states after [`Receiving`] have in common.
 struct Access {
     ticket: Ticket,
-    lease: LeaseHandle,
     intent: Intent,
     bucket: Arc<dyn ObjectBackend>,
     content_type: Option<String>,
@@ -66,7 +65,7 @@ impl Receiving {
     /// Makes the intent durable. Where that fails, aborts.
     async fn finalise(mut self, intent: Intent) -> Result<Finalising, UploadError> {
         let ticket = &self.open()?.ticket;
-        let lease = ticket.lease();
+        let lease = ticket.lease.clone();
         match ticket.finalise(intent.clone()).await {
             Ok(LeaseState::Held) => {}
             Ok(LeaseState::Lost) => {
@@ -78,13 +77,11 @@ impl Receiving {
                 return Err(UploadError::TokenStore(error));
             }
         }
-        let ended = || UploadError::Internal("an upload that has ended".into());
         let Open {
             storage, ticket, ..
         } = self.open.take().ok_or_else(ended)?;
         let access = Access {
             ticket,
-            lease,
             intent,
             bucket: Arc::clone(&self.bucket),
             content_type: self.content_type.take(),
@@ -101,15 +98,9 @@ impl Finalising {
             Ok(stored) => return Ok(Visible { stored, access }),
             Err(error) => error,
         };
-        let Access {
-            ticket,
-            lease,
-            intent,
-            bucket,
-            ..
-        } = &access;
+        let (bucket, ticket, intent) = (access.bucket.as_ref(), &access.ticket, &access.intent);
+        let (lease, marker) = (ticket.lease.clone(), ticket.marker());
         let was_over = lease.is_over();
-        let (bucket, marker) = (bucket.as_ref(), ticket.marker());
         let found = find_object(bucket, &ticket.record.key, marker.as_deref(), intent).await;
         match found {
             Ok(Some(meta)) => {
@@ -131,7 +122,7 @@ impl Finalising {
         }
         // A lease that was over makes the upload's own fence refuse it, or that of the recovery.
         Err(match was_over {
-            true => access.lease.why_lost().await.into(),
+            true => lease.why_lost().await.into(),
             false => UploadError::Storage(error),
         })
     }
@@ -147,24 +138,16 @@ impl Visible {
     /// Spends the hit and queues the event; with `callback_mode: sync`, delivers the event.
     async fn commit(self, deliverer: &Deliverer) -> Result<Uploaded, UploadError> {
         let Self { stored, access } = self;
-        let Access {
-            ticket,
-            lease,
-            intent,
-            content_type,
-            ..
-        } = access;
-        let content_type = content_type.unwrap_or_default();
+        let ticket = access.ticket;
+        let lease = ticket.lease.clone();
+        let content_type = access.content_type.unwrap_or_default();
         let report = Report::complete(
             stored.size,
             stored.etag.clone(),
             truncate_client_text(&content_type).to_owned(),
         );
-        let mode = ticket.record.callback_mode;
-        let claim = match mode {
-            CallbackMode::Async => None,
-            CallbackMode::Sync => Some(deliverer.claim_duration()),
-        };
+        let is_sync = ticket.record.callback_mode == CallbackMode::Sync;
+        let claim = is_sync.then(|| deliverer.claim_duration());
         match ticket.commit(report.clone(), claim).await {
             Ok((LeaseState::Held, claimed)) => {
                 let callback = match claimed {
@@ -174,7 +157,7 @@ impl Visible {
                 return Ok(Uploaded { stored, callback });
             }
             Ok((LeaseState::Lost, _)) => {
-                let counted = lease.count_visible_object(intent, report).await;
+                let counted = lease.count_visible_object(access.intent, report).await;
                 counted.map_err(UploadError::Uncounted)?;
             }
             // The process was stopped: the commit may have happened, and only its answer be missing.
@@ -188,11 +171,10 @@ impl Visible {
             Err(error) => return Err(UploadError::TokenStore(error)),
         }
         // The node that counted the upload has queued its event, which is delivered in its turn.
-        let later = || NotAnswered {
+        let callback = is_sync.then_some(Err(NotAnswered {
             failure: Failure::Timeout,
             will_retry: true,
-        };
-        let callback = (mode == CallbackMode::Sync).then(|| Err(later()));
+        }));
         Ok(Uploaded { stored, callback })
     }
 }
@@ -201,14 +183,14 @@ impl Ticket {
     /// See [`TokenStore::finalise`](asset_gateway_backends::token_store::TokenStore::finalise).
     async fn finalise(&self, intent: Intent) -> StoreResult<LeaseState> {
         match &self.reservation {
-            Some(reservation) if !self.is_lost() => {
+            Some(reservation) if !self.lease.is_over() => {
                 let requested_at = self.clock.moment();
-                let finalised = self
-                    .store
+                let store = &self.lease.store;
+                let finalised = store
                     .finalise(reservation, intent, lease_duration())
                     .await?;
-                if let (LeaseState::Held, Some(renewal)) = (finalised, &self.renewal) {
-                    renewal.deadline().renewed(requested_at);
+                if let (LeaseState::Held, Some(deadline)) = (finalised, &self.lease.deadline) {
+                    deadline.renewed(requested_at);
                 }
                 Ok(finalised)
             }
@@ -225,12 +207,10 @@ impl Ticket {
         let Some(reservation) = self.reservation.take() else {
             return Ok((LeaseState::Lost, None));
         };
+        let store = &self.lease.store;
         let committed = match claim {
-            None => (self.store.commit(reservation, report).await?, None),
-            Some(claim) => {
-                let store = &self.store;
-                store.commit_claiming(reservation, report, claim).await?
-            }
+            None => (store.commit(reservation, report).await?, None),
+            Some(claim) => store.commit_claiming(reservation, report, claim).await?,
         };
         if committed.0 == LeaseState::Held {
             hits::committed();

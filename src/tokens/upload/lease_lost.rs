@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use asset_gateway_backends::caller::CallerRef;
 use asset_gateway_backends::client_address::ClientAddress;
-use asset_gateway_backends::error::Result;
+use asset_gateway_backends::error::Result as StoreResult;
 use asset_gateway_backends::event::Report;
 use asset_gateway_backends::token_store::{
     Access, Intent, LeaseState, Refusal, ReserveRequest, Reserved, Settlement,
@@ -22,7 +22,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 impl LeaseHandle {
     /// Waits for what the recovery makes of the upload. `Open`, or an error: not known in time.
-    pub async fn recovery_outcome(&self) -> Result<Settlement> {
+    pub async fn recovery_outcome(&self) -> StoreResult<Settlement> {
         let Some(lease) = self.lease else {
             return Ok(Settlement::Void);
         };
@@ -42,27 +42,18 @@ impl LeaseHandle {
         &self,
         intent: Intent,
         report: Report,
-    ) -> std::result::Result<(), Uncounted> {
-        match self.recovery_outcome().await {
-            Ok(Settlement::Counted) => Ok(()),
+    ) -> Result<(), Uncounted> {
+        match self.recovery_outcome().await? {
+            Settlement::Counted => Ok(()),
             // Storage made the object visible after recovery had looked, or the token was revoked.
-            Ok(Settlement::Void) => match self.count_with_new_hit(intent, report).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(refusal)) => Err(Uncounted::Refused(refusal)),
-                Err(error) => Err(Uncounted::TokenStore(error)),
-            },
-            Ok(Settlement::Open) => Err(Uncounted::Undecided),
-            Err(error) => Err(Uncounted::TokenStore(error)),
+            Settlement::Void => self.count_with_new_hit(intent, report).await,
+            Settlement::Open => Err(Uncounted::Undecided),
         }
     }
 
     /// Reserves and commits a new hit, where one is left and the token is the same one. The access was
     /// admitted before: the token's rules are not checked again.
-    async fn count_with_new_hit(
-        &self,
-        intent: Intent,
-        report: Report,
-    ) -> Result<std::result::Result<(), Refusal>> {
+    async fn count_with_new_hit(&self, intent: Intent, report: Report) -> Result<(), Uncounted> {
         let mut request = ReserveRequest {
             access: Access::Put,
             declared_size: None,
@@ -82,12 +73,12 @@ impl LeaseHandle {
                 Reserved::CheckRules { incarnation, .. } => {
                     request.rules_checked = Some(incarnation);
                 }
-                Reserved::Refused(refusal) => return Ok(Err(refusal)),
+                Reserved::Refused(refusal) => return Err(Uncounted::Refused(refusal)),
             }
         };
-        if Some(reservation.incarnation()) != self.incarnation {
+        if reservation.incarnation() != self.incarnation {
             self.store.release(reservation, 0, None).await?;
-            return Ok(Err(Refusal::NotFound));
+            return Err(Uncounted::Refused(Refusal::NotFound));
         }
         let finalised = self
             .store
@@ -97,13 +88,13 @@ impl LeaseHandle {
             LeaseState::Held => self.store.commit(reservation, report).await?,
             LeaseState::Lost => LeaseState::Lost,
         };
-        Ok(match committed {
+        match committed {
             LeaseState::Held => {
                 hits::reserved();
                 hits::committed();
                 Ok(())
             }
-            LeaseState::Lost => Err(Refusal::NotFound),
-        })
+            LeaseState::Lost => Err(Uncounted::Refused(Refusal::NotFound)),
+        }
     }
 }

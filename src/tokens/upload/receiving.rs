@@ -22,11 +22,7 @@ use crate::tokens::Ticket;
 /// What the caller knows of the object before its first byte.
 pub struct NewObject {
     pub bucket: Arc<dyn ObjectBackend>,
-    pub content_type: Option<String>,
-    pub content_encoding: Option<String>,
-    pub content_language: Option<String>,
-    /// Bytes, where the caller knows them.
-    pub content_length: Option<u64>,
+    pub options: PutOptions,
     /// Preconditions, which the object that is there now has to meet.
     pub preconditions: Conditions,
 }
@@ -51,7 +47,7 @@ impl Receiving {
     /// Checks the preconditions and opens the upload in storage. An error releases the hit first.
     pub async fn begin(ticket: Ticket, object: NewObject) -> Result<Self, UploadError> {
         let bucket = Arc::clone(&object.bucket);
-        let content_type = object.content_type.clone();
+        let content_type = object.options.content_type.clone();
         match open(&ticket, object).await {
             Ok(storage) => Ok(Self {
                 open: Some(Open {
@@ -81,13 +77,13 @@ impl Receiving {
         if let Some(limit) = ticket.record.size.filter(|limit| size > *limit) {
             return Err(UploadError::TooLong { limit });
         }
-        if ticket.is_lost() {
-            return Err(ticket.lease().why_lost().await.into());
+        if ticket.lease.is_over() {
+            return Err(ticket.lease.why_lost().await.into());
         }
         in_flight.add_bytes(chunk.len() as u64);
         if let Err(error) = storage.write(chunk).await {
-            return Err(match ticket.is_lost() {
-                true => ticket.lease().why_lost().await.into(),
+            return Err(match ticket.lease.is_over() {
+                true => ticket.lease.why_lost().await.into(),
                 false => UploadError::Storage(error),
             });
         }
@@ -103,7 +99,6 @@ impl Receiving {
     }
 
     pub(super) fn open(&mut self) -> Result<&mut Open, UploadError> {
-        let ended = || UploadError::Internal("an upload that has ended".into());
         self.open.as_mut().ok_or_else(ended)
     }
 }
@@ -133,16 +128,14 @@ impl Open {
     }
 }
 
+pub(super) fn ended() -> UploadError {
+    UploadError::Internal("an upload that has ended".into())
+}
+
 impl Ticket {
     /// See [`Reservation::marker`].
     pub(super) fn marker(&self) -> Option<String> {
         self.reservation.as_ref().and_then(Reservation::marker)
-    }
-
-    /// Keeps an upload from becoming visible once the lease is over.
-    fn fence(&self) -> Option<Arc<dyn Fence>> {
-        let deadline = Arc::clone(self.renewal.as_ref()?.deadline());
-        Some(deadline)
     }
 }
 
@@ -150,15 +143,14 @@ async fn open(ticket: &Ticket, object: NewObject) -> Result<Box<dyn Upload>, Upl
     let record = &ticket.record;
     let must_not_exist =
         check_preconditions(object.bucket.as_ref(), record, object.preconditions).await?;
+    let fence = ticket.lease.deadline.clone();
     let options = PutOptions {
-        content_type: object.content_type,
-        content_encoding: object.content_encoding,
-        content_language: object.content_language,
-        content_length: object.content_length,
         must_not_exist,
         marker: ticket.marker(),
-        fence: ticket.fence(),
+        // Keeps the upload from becoming visible once the lease is over.
+        fence: fence.map(|deadline| deadline as Arc<dyn Fence>),
         recorder: UploadRecorder::of(ticket),
+        ..object.options
     };
     let upload = object.bucket.put(&record.key, options).await;
     upload.map_err(UploadError::Storage)
@@ -206,9 +198,9 @@ struct UploadRecorder {
 impl UploadRecorder {
     /// The recorder for a ticket's upload; `None` where its hit is not leased.
     fn of(ticket: &Ticket) -> Option<Arc<dyn Recorder>> {
-        let lease = ticket.reservation.as_ref()?.lease()?;
+        let lease = ticket.lease.lease?;
         Some(Arc::new(Self {
-            store: Arc::clone(&ticket.store),
+            store: Arc::clone(&ticket.lease.store),
             clock: Arc::clone(&ticket.clock),
             lease,
             bucket: ticket.record.bucket.clone(),

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use asset_gateway::buckets::Buckets;
-use asset_gateway::tokens::lease::{LeaseDeadline, LeaseRenewal, lease_duration};
+use asset_gateway::tokens::lease::{LeaseHandle, LeaseRenewal, lease_duration};
 use asset_gateway::tokens::maintenance;
 use asset_gateway_backends::clock::{Clock, TestClock};
 use asset_gateway_backends::conformance::fixture::CALLER;
@@ -115,15 +115,15 @@ async fn a_lease_that_cannot_be_renewed_is_lost_before_it_expires() {
     let faults = Arc::<StoreFaults>::default();
     let store = Arc::new(FaultyStore::new(tokens, Arc::clone(&faults)));
     let asked = clock.moment();
-    let deadline = LeaseDeadline::new(Arc::clone(&clock) as _, asked);
-    let keeper = LeaseRenewal::start(store, &reservation, deadline).unwrap();
+    let lease = LeaseHandle::new(store, &reservation, Arc::clone(&clock) as _, asked);
+    let _renewal = LeaseRenewal::start(&lease).unwrap();
     faults.away.store(true, SeqCst);
     let pass = async |time| {
         clock.advance(time);
         tokio::time::sleep(time).await;
     };
     pass(lease_duration() / 2).await;
-    assert!(!keeper.deadline().is_over());
+    assert!(!lease.is_over());
     pass(lease_duration() / 2).await;
-    assert!(keeper.deadline().is_over());
+    assert!(lease.is_over());
 }
