@@ -5,7 +5,7 @@
 //!   client's address behind proxies), [`cors`], [`rate_limit`], [`auth`] of the control plane, [`query`].
 //! - Handlers: [`tokens`] and [`callbacks`] (control plane), [`objects`] (data plane), [`health`],
 //!   [`openapi`] and [`metrics_endpoint`] (operations).
-//! - Below them: [`state`], [`readiness`], [`error_responses`], [`headers`], [`json`], [`referer`].
+//! - Below them: [`state`], [`readiness`], [`error_responses`], [`headers`], [`json`].
 
 pub mod access_log;
 pub mod auth;
@@ -22,7 +22,6 @@ pub mod openapi;
 pub mod query;
 pub mod rate_limit;
 pub mod readiness;
-pub mod referer;
 pub mod request_context;
 pub mod server;
 pub mod state;

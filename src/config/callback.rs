@@ -147,23 +147,8 @@ impl CallbackConfig {
     }
 
     pub(super) fn read_secrets(&mut self, problems: &mut Problems) {
-        let key = ["callback", "secret_file"];
-        if !self.secret.is_empty() && !self.secret_file.as_os_str().is_empty() {
-            return problems.add(&key, secret_file::given_twice(&["callback", "secret"]));
-        }
-        let Some(lines) = secret_file::read_file(&self.secret_file, &key, problems) else {
-            return;
-        };
-        for (number, line) in lines.expose().lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() {
-                continue;
-            }
-            match WebhookSecret::try_from(line.to_owned()) {
-                Ok(secret) => self.secret.push(secret),
-                Err(error) => problems.add(&key, format!("line {}: {error}", number + 1)),
-            }
-        }
+        let key = ["callback", "secret"];
+        secret_file::read_lines(&mut self.secret, &self.secret_file, &key, problems);
     }
 
     pub(super) fn check(&self, problems: &mut Problems) {

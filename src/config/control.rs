@@ -45,26 +45,11 @@ impl ControlConfig {
         let key = ["control", "token_pepper_file"];
         self.token_pepper = secret_file::read_file(&self.token_pepper_file, &key, problems);
 
-        let key = ["control", "tokens_file"];
-        if !self.tokens.is_empty() && !self.tokens_file.as_os_str().is_empty() {
-            return problems.add(&key, secret_file::given_twice(&["control", "tokens"]));
-        }
-        let Some(lines) = secret_file::read_file(&self.tokens_file, &key, problems) else {
-            return;
-        };
-        for (number, line) in lines.expose().lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() {
-                continue;
-            }
-            match ControlToken::try_from(line.to_owned()) {
-                Ok(token) => self.tokens.push(token),
-                Err(error) => problems.add(&key, format!("line {}: {error}", number + 1)),
-            }
-        }
-        if lines.expose().trim().is_empty() {
+        let key = ["control", "tokens"];
+        let lines = secret_file::read_lines(&mut self.tokens, &self.tokens_file, &key, problems);
+        if lines.is_some_and(|lines| lines.expose().trim().is_empty()) {
             problems.add(
-                &key,
+                &["control", "tokens_file"],
                 "the file holds blank lines only: expected a token on each line",
             );
         }

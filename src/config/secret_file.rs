@@ -49,8 +49,36 @@ pub(super) fn resolve(inline: &mut Secret, file: &Path, key: &[&str], problems: 
     }
 }
 
+/// Adds a secret from each line of the file that `KEY_file` names, whose content it returns. Secrets in both
+/// places are a problem, because either could be meant.
+pub(super) fn read_lines<T: TryFrom<String, Error = String>>(
+    inline: &mut Vec<T>,
+    file: &Path,
+    key: &[&str],
+    problems: &mut Problems,
+) -> Option<Secret> {
+    let file_key = file_key(key);
+    let file_key: Vec<&str> = file_key.iter().map(String::as_str).collect();
+    if !inline.is_empty() && !file.as_os_str().is_empty() {
+        problems.add(&file_key, given_twice(key));
+        return None;
+    }
+    let content = read_file(file, &file_key, problems)?;
+    for (number, line) in content.expose().lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() {
+            continue;
+        }
+        match T::try_from(line.to_owned()) {
+            Ok(secret) => inline.push(secret),
+            Err(error) => problems.add(&file_key, format!("line {}: {error}", number + 1)),
+        }
+    }
+    Some(content)
+}
+
 /// The message where both a secret and its file are given.
-pub(super) fn given_twice(key: &[&str]) -> String {
+fn given_twice(key: &[&str]) -> String {
     let name = key.last().copied().unwrap_or_default();
     format!("`{name}` is given as well: expected one of `{name}` and `{name}_file`")
 }
