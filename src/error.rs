@@ -25,7 +25,7 @@ pub enum GatewayError {
     #[error("the control token is not valid")]
     Forbidden,
     #[error("{0}")]
-    AccessDenied(&'static str),
+    AccessDenied(Denied),
     #[error("there is no such token")]
     TokenNotFound,
     #[error("there is no such object")]
@@ -224,7 +224,7 @@ impl From<NotAdmitted> for GatewayError {
     fn from(not_admitted: NotAdmitted) -> Self {
         match not_admitted {
             NotAdmitted::Refused(refusal) => refusal.into(),
-            NotAdmitted::Denied(denied) => denied.into(),
+            NotAdmitted::Denied(denied) => Self::AccessDenied(denied),
             NotAdmitted::CircuitOpen => Self::Unavailable(
                 "the receiver of this token's callbacks fails, and too many of them wait".into(),
             ),
@@ -261,12 +261,6 @@ impl From<UploadError> for GatewayError {
             })),
             UploadError::Internal(cause) => Self::Internal(cause),
         }
-    }
-}
-
-impl From<Denied> for GatewayError {
-    fn from(denied: Denied) -> Self {
-        Self::AccessDenied(denied.message())
     }
 }
 

@@ -46,12 +46,6 @@ pub mod hits {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-pub enum Direction {
-    Upload,
-    Download,
-}
-
 static UPLOADS: LazyLock<Gauge> =
     LazyLock::new(|| gauge!(declared::STREAMS.name, "direction" => "upload"));
 static DOWNLOADS: LazyLock<Gauge> =
@@ -62,31 +56,32 @@ static BYTES_OUT: LazyLock<Counter> =
 
 /// A transfer in progress, counted until it is dropped.
 #[derive(Debug)]
-pub struct Transfer(Direction);
+pub struct Transfer {
+    streams: &'static Gauge,
+    bytes: &'static Counter,
+}
 
 impl Transfer {
-    pub fn start(direction: Direction) -> Self {
-        gauge_of(direction).increment(1);
-        Self(direction)
+    pub fn upload() -> Self {
+        Self::start(&UPLOADS, &BYTES_IN)
+    }
+
+    pub fn download() -> Self {
+        Self::start(&DOWNLOADS, &BYTES_OUT)
+    }
+
+    fn start(streams: &'static Gauge, bytes: &'static Counter) -> Self {
+        streams.increment(1);
+        Self { streams, bytes }
     }
 
     pub fn add_bytes(&self, bytes: u64) {
-        match self.0 {
-            Direction::Upload => BYTES_IN.increment(bytes),
-            Direction::Download => BYTES_OUT.increment(bytes),
-        }
+        self.bytes.increment(bytes);
     }
 }
 
 impl Drop for Transfer {
     fn drop(&mut self) {
-        gauge_of(self.0).decrement(1);
-    }
-}
-
-fn gauge_of(direction: Direction) -> &'static Gauge {
-    match direction {
-        Direction::Upload => &UPLOADS,
-        Direction::Download => &DOWNLOADS,
+        self.streams.decrement(1);
     }
 }

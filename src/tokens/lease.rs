@@ -1,6 +1,6 @@
 //! Leases of hits: when one is over, its renewal while bytes move, and why it was lost.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use asset_gateway_backends::BackendError;
 use asset_gateway_backends::clock::{Clock, Moment};
 use asset_gateway_backends::object_backend::Fence;
 use asset_gateway_backends::token_store::{LeaseId, LeaseState, Reservation, TokenId, TokenStore};
+use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -46,10 +47,8 @@ fn expiry_margin() -> Duration {
 #[derive(Debug)]
 pub struct LeaseDeadline {
     clock: Arc<dyn Clock>,
-    /// When the last renewal was requested. A reader may see one clock's value before the other's; the
-    /// deadline that it computes is then too early, never too late.
-    uptime_ms: AtomicU64,
-    unix_ms: AtomicU64,
+    /// When the last renewal was requested.
+    renewed_at: Mutex<Moment>,
     /// The store has refused a renewal.
     lost: AtomicBool,
 }
@@ -59,25 +58,19 @@ impl LeaseDeadline {
     fn new(clock: Arc<dyn Clock>, requested_at: Moment) -> Self {
         Self {
             clock,
-            uptime_ms: AtomicU64::new(requested_at.uptime_ms),
-            unix_ms: AtomicU64::new(requested_at.unix_ms),
+            renewed_at: Mutex::new(requested_at),
             lost: AtomicBool::new(false),
         }
     }
 
     /// Moves the deadline after a renewal that was requested at `requested_at`.
     pub fn renewed(&self, requested_at: Moment) {
-        self.uptime_ms
-            .store(requested_at.uptime_ms, Ordering::Release);
-        self.unix_ms.store(requested_at.unix_ms, Ordering::Release);
+        *self.renewed_at.lock() = requested_at;
     }
 
     fn left(&self) -> Duration {
-        let renewed = Moment {
-            uptime_ms: self.uptime_ms.load(Ordering::Acquire),
-            unix_ms: self.unix_ms.load(Ordering::Acquire),
-        };
-        (lease_duration() - expiry_margin()).saturating_sub(self.clock.since(renewed))
+        let age = self.clock.since(*self.renewed_at.lock());
+        (lease_duration() - expiry_margin()).saturating_sub(age)
     }
 }
 

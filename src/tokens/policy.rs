@@ -4,23 +4,15 @@ use asset_gateway_backends::client_address::ClientAddress;
 use asset_gateway_backends::token_store::TokenRecord;
 use url::Url;
 
-/// Why a rule refuses an access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a rule refuses an access; for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
+    #[error("this link is not valid yet")]
     TooEarly,
+    #[error("this link may not be used from this address")]
     Address,
+    #[error("this link may not be used from this page")]
     Referer,
-}
-
-impl Denied {
-    /// The message for the client.
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::TooEarly => "this link is not valid yet",
-            Self::Address => "this link may not be used from this address",
-            Self::Referer => "this link may not be used from this page",
-        }
-    }
 }
 
 /// Checks the rules of `record`. `now`: Unix seconds. `referer`: empty where absent. An absent referer is

@@ -100,7 +100,12 @@ impl Redeemer {
                 } => {
                     hits::reserved();
                     let ticket = Ticket::new(self, record, reservation, requested_at);
-                    return self.release_if_circuit_open(ticket).await;
+                    let callback = ticket.record.callback.as_deref();
+                    if callback.is_none_or(|target| self.circuit_breaker.admits(target)) {
+                        return Ok(ticket);
+                    }
+                    ticket.release().await?;
+                    return Err(NotAdmitted::CircuitOpen);
                 }
                 Reserved::Refused(refusal) => return Err(NotAdmitted::Refused(refusal)),
                 Reserved::CheckRules {
@@ -112,16 +117,6 @@ impl Redeemer {
                 }
             }
         }
-    }
-
-    /// Releases the hit where the circuit breaker refuses the callback's receiver.
-    async fn release_if_circuit_open(&self, ticket: Ticket) -> Result<Ticket, NotAdmitted> {
-        let callback = ticket.record.callback.as_deref();
-        if callback.is_none_or(|target| self.circuit_breaker.admits(target)) {
-            return Ok(ticket);
-        }
-        ticket.release().await?;
-        Err(NotAdmitted::CircuitOpen)
     }
 
     /// Looks a token up for an access that uses no hit.

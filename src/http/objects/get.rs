@@ -24,7 +24,7 @@ use super::response;
 use crate::error::GatewayError;
 use crate::http::request_context::RequestContext;
 use crate::http::state::AppState;
-use crate::telemetry::record::{Direction, Transfer};
+use crate::telemetry::record::Transfer;
 use crate::tokens::{Ticket, TokenSecret};
 
 /// Downloads the object, or a range of it.
@@ -145,7 +145,7 @@ fn deliver(ticket: Ticket, object: GetResult) -> Response {
         etag: meta.etag.unwrap_or_default(),
         content_type: meta.content_type.unwrap_or_default(),
         ticket: Some(ticket),
-        in_flight: Transfer::start(Direction::Download),
+        in_flight: Transfer::download(),
     };
     head.map(|()| Body::new(body))
 }

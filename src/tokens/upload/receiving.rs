@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::UploadError;
-use crate::telemetry::record::{Direction, Transfer};
+use crate::telemetry::record::Transfer;
 use crate::tokens::Ticket;
 
 /// What the caller knows of the object before its first byte.
@@ -53,7 +53,7 @@ impl Receiving {
                 open: Some(Open {
                     storage,
                     ticket,
-                    in_flight: Transfer::start(Direction::Upload),
+                    in_flight: Transfer::upload(),
                 }),
                 bucket,
                 content_type,
