@@ -19,11 +19,6 @@
 //!   ▼
 //! Uploaded      the caller answers, with the receiver's body for `callback_mode: sync`
 //! ```
-//!
-//! - [`receiving`]: from the ticket to the last chunk. [`finalising`]: from the intent to the answer.
-//! - [`recovery`]: what another node, or the next start, does with an upload left finalising.
-//!   [`lease_lost`]: what a node does whose lease was lost meanwhile.
-//! - [`abandoned`]: aborts the multipart uploads of writers that are gone.
 
 pub mod abandoned;
 pub mod finalising;
