@@ -7,10 +7,21 @@ use crate::clock::Clock;
 use crate::embedded::EmbeddedStore;
 use crate::embedded::kv::Kv;
 use crate::embedded::kv::memory::MemoryKv;
+#[cfg(feature = "sled")]
+use crate::embedded::kv::sled::SledKv;
 use crate::embedded::offline::OfflineEmbedded;
+use crate::error::BackendError;
 use crate::object_backend::ObjectBackend;
+#[cfg(feature = "aws")]
+use crate::object_backend::aws::AwsBackend;
+#[cfg(any(feature = "opendal", feature = "aws"))]
+use crate::object_backend::clouds::SettingsError;
 use crate::object_backend::fs::FsBackend;
 use crate::object_backend::memory::MemoryBackend;
+#[cfg(feature = "opendal")]
+use crate::object_backend::opendal::OpendalBackend;
+#[cfg(feature = "redis")]
+use crate::redis::{self, RedisStore};
 use crate::settings::{Adapter, BucketSettings, Provider, QueueLimits, TokenStoreSettings};
 use crate::token_store::TokenStore;
 use crate::transfer::OfflineStore;
@@ -45,8 +56,8 @@ pub enum OpenError {
 }
 
 #[cfg(any(feature = "opendal", feature = "aws"))]
-impl From<crate::object_backend::clouds::SettingsError> for OpenError {
-    fn from(refusal: crate::object_backend::clouds::SettingsError) -> Self {
+impl From<SettingsError> for OpenError {
+    fn from(refusal: SettingsError) -> Self {
         let text = refusal.text;
         match refusal.key {
             Some(key) => Self::Setting { key, text },
@@ -66,12 +77,36 @@ const NO_REDIS: OpenError = OpenError::NotCompiledIn {
     feature: "redis",
 };
 
+#[cfg(not(feature = "aws"))]
+const NO_AWS: OpenError = OpenError::NotCompiledIn {
+    what: "a bucket with `backend: aws`",
+    feature: "aws",
+};
+#[cfg(not(feature = "opendal"))]
+const NO_OPENDAL: OpenError = OpenError::NotCompiledIn {
+    what: "a bucket with `backend: opendal`",
+    feature: "opendal",
+};
+
 /// A token store and the callback queue in it.
 pub struct Stores {
     /// The token store.
     pub tokens: Arc<dyn TokenStore>,
     /// The callback queue.
     pub callbacks: Arc<dyn CallbackQueue>,
+}
+
+impl Stores {
+    fn of<S: TokenStore + CallbackQueue + Clone + 'static>(store: S) -> Self {
+        Self {
+            tokens: Arc::new(store.clone()),
+            callbacks: Arc::new(store),
+        }
+    }
+}
+
+fn token_store_error(error: BackendError) -> OpenError {
+    OpenError::Failed(format!("token store: {error}"))
 }
 
 /// Refuses settings that [`open_stores`] refuses. Uses no network and changes nothing on the disk;
@@ -85,8 +120,9 @@ pub fn check_stores(settings: &TokenStoreSettings) -> Result<(), OpenError> {
         #[cfg(not(feature = "sled"))]
         TokenStoreSettings::Sled(_) => Err(NO_SLED),
         #[cfg(feature = "redis")]
-        TokenStoreSettings::Redis(redis) => crate::redis::RedisStore::check_settings(redis)
-            .map_err(|error| OpenError::Failed(format!("token store: {error}"))),
+        TokenStoreSettings::Redis(redis) => {
+            RedisStore::check_settings(redis).map_err(token_store_error)
+        }
         #[cfg(not(feature = "redis"))]
         TokenStoreSettings::Redis(_) => Err(NO_REDIS),
     }
@@ -115,20 +151,15 @@ pub fn open_stores(
         TokenStoreSettings::Memory => embedded(MemoryKv::default(), limits, clock),
         #[cfg(feature = "sled")]
         TokenStoreSettings::Sled(sled) => {
-            let kv = crate::embedded::kv::sled::SledKv::open(&sled.path)
-                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+            let kv = SledKv::open(&sled.path).map_err(token_store_error)?;
             embedded(kv, limits, clock)
         }
         #[cfg(not(feature = "sled"))]
         TokenStoreSettings::Sled(_) => Err(NO_SLED),
         #[cfg(feature = "redis")]
         TokenStoreSettings::Redis(redis) => {
-            let store = crate::redis::RedisStore::open(redis, limits)
-                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
-            Ok(Stores {
-                tokens: Arc::new(store.clone()),
-                callbacks: Arc::new(store),
-            })
+            let store = RedisStore::open(redis, limits).map_err(token_store_error)?;
+            Ok(Stores::of(store))
         }
         #[cfg(not(feature = "redis"))]
         TokenStoreSettings::Redis(_) => Err(NO_REDIS),
@@ -136,12 +167,8 @@ pub fn open_stores(
 }
 
 fn embedded<K: Kv>(kv: K, limits: QueueLimits, clock: Arc<dyn Clock>) -> Result<Stores, OpenError> {
-    let store = EmbeddedStore::new(kv, clock, limits)
-        .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
-    Ok(Stores {
-        tokens: Arc::new(store.clone()),
-        callbacks: Arc::new(store),
-    })
+    let store = EmbeddedStore::new(kv, clock, limits).map_err(token_store_error)?;
+    Ok(Stores::of(store))
 }
 
 /// Opens a token store for an export or, with `create`, for an import. Must be called inside a Tokio
@@ -162,14 +189,12 @@ pub fn open_offline(
                 let path = sled.path.display();
                 return Err(OpenError::Failed(format!("there is no store at {path}")));
             }
-            let kv = crate::embedded::kv::sled::SledKv::open_for_transfer(&sled.path)
-                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+            let kv = SledKv::open_for_transfer(&sled.path).map_err(token_store_error)?;
             Ok(Arc::new(OfflineEmbedded::new(Arc::new(kv), "sled")))
         }
         #[cfg(feature = "redis")]
         TokenStoreSettings::Redis(redis) => {
-            let store = crate::redis::offline::OfflineRedis::open(redis)
-                .map_err(|e| OpenError::Failed(format!("token store: {e}")))?;
+            let store = redis::offline::OfflineRedis::open(redis).map_err(token_store_error)?;
             Ok(Arc::new(store))
         }
         #[cfg(not(feature = "sled"))]
@@ -184,9 +209,9 @@ pub fn open_offline(
 pub async fn refuse_unfinished_import(settings: &TokenStoreSettings) -> Result<(), OpenError> {
     match settings {
         #[cfg(feature = "redis")]
-        TokenStoreSettings::Redis(redis) => crate::redis::offline::refuse_unfinished_import(redis)
+        TokenStoreSettings::Redis(redis) => redis::offline::refuse_unfinished_import(redis)
             .await
-            .map_err(|e| OpenError::Failed(format!("token store: {e}"))),
+            .map_err(token_store_error),
         #[cfg(not(feature = "redis"))]
         TokenStoreSettings::Redis(_) => Ok(()),
         TokenStoreSettings::Memory | TokenStoreSettings::Sled(_) => Ok(()),
@@ -214,8 +239,14 @@ fn location(settings: &BucketSettings) -> Location {
 pub fn check_bucket(settings: &BucketSettings) -> Result<(), OpenError> {
     match location(settings) {
         Location::Local => check_local(settings),
-        Location::Remote(Adapter::Aws) => check_aws(settings),
-        Location::Remote(Adapter::Opendal) => check_opendal(settings),
+        #[cfg(feature = "aws")]
+        Location::Remote(Adapter::Aws) => Ok(AwsBackend::check_settings(settings)?),
+        #[cfg(not(feature = "aws"))]
+        Location::Remote(Adapter::Aws) => Err(NO_AWS),
+        #[cfg(feature = "opendal")]
+        Location::Remote(Adapter::Opendal) => Ok(OpendalBackend::check_settings(settings)?),
+        #[cfg(not(feature = "opendal"))]
+        Location::Remote(Adapter::Opendal) => Err(NO_OPENDAL),
     }
 }
 
@@ -225,8 +256,14 @@ pub fn open_bucket(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, 
     check_bucket(settings)?;
     match location(settings) {
         Location::Local => open_local(settings),
-        Location::Remote(Adapter::Aws) => open_aws(settings),
-        Location::Remote(Adapter::Opendal) => open_opendal(settings),
+        #[cfg(feature = "aws")]
+        Location::Remote(Adapter::Aws) => Ok(Arc::new(AwsBackend::open(settings)?)),
+        #[cfg(not(feature = "aws"))]
+        Location::Remote(Adapter::Aws) => Err(NO_AWS),
+        #[cfg(feature = "opendal")]
+        Location::Remote(Adapter::Opendal) => Ok(Arc::new(OpendalBackend::open(settings)?)),
+        #[cfg(not(feature = "opendal"))]
+        Location::Remote(Adapter::Opendal) => Err(NO_OPENDAL),
     }
 }
 
@@ -243,34 +280,6 @@ fn check_local(settings: &BucketSettings) -> Result<(), OpenError> {
     }
 }
 
-#[cfg(feature = "opendal")]
-fn check_opendal(settings: &BucketSettings) -> Result<(), OpenError> {
-    let checked = crate::object_backend::opendal::OpendalBackend::check_settings(settings);
-    Ok(checked?)
-}
-
-#[cfg(not(feature = "opendal"))]
-fn check_opendal(_: &BucketSettings) -> Result<(), OpenError> {
-    Err(OpenError::NotCompiledIn {
-        what: "a bucket with `backend: opendal`",
-        feature: "opendal",
-    })
-}
-
-#[cfg(feature = "aws")]
-fn check_aws(settings: &BucketSettings) -> Result<(), OpenError> {
-    let checked = crate::object_backend::aws::AwsBackend::check_settings(settings);
-    Ok(checked?)
-}
-
-#[cfg(not(feature = "aws"))]
-fn check_aws(_: &BucketSettings) -> Result<(), OpenError> {
-    Err(OpenError::NotCompiledIn {
-        what: "a bucket with `backend: aws`",
-        feature: "aws",
-    })
-}
-
 fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
     if settings.provider == Provider::Memory {
         return Ok(Arc::new(MemoryBackend::default()));
@@ -283,35 +292,6 @@ fn open_local(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenE
             root.display()
         ))),
     }
-}
-
-#[cfg(feature = "opendal")]
-fn open_opendal(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    let backend = crate::object_backend::opendal::OpendalBackend::open(settings);
-    Ok(Arc::new(backend?))
-}
-
-#[cfg(not(feature = "opendal"))]
-fn open_opendal(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    Err(refused(check_opendal(settings)))
-}
-
-#[cfg(feature = "aws")]
-fn open_aws(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    let backend = crate::object_backend::aws::AwsBackend::open(settings);
-    Ok(Arc::new(backend?))
-}
-
-#[cfg(not(feature = "aws"))]
-fn open_aws(settings: &BucketSettings) -> Result<Arc<dyn ObjectBackend>, OpenError> {
-    Err(refused(check_aws(settings)))
-}
-
-/// The error of a check that always fails.
-#[cfg(not(all(feature = "opendal", feature = "aws")))]
-fn refused(checked: Result<(), OpenError>) -> OpenError {
-    let nothing = || OpenError::Failed("not compiled in".into());
-    checked.err().unwrap_or_else(nothing)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The port to the token store: tokens, their hits and leases.
 
 mod filter;
-mod layer;
+pub(crate) mod layer;
 mod multipart_upload;
 mod reservation;
 
@@ -68,6 +68,19 @@ pub struct Patch {
     pub callback: Option<Option<String>>,
     /// New metadata, replacing all of the old.
     pub metadata: Option<BTreeMap<String, String>>,
+}
+
+impl Patch {
+    pub(crate) fn apply_to(self, record: &mut TokenRecord) {
+        record.expire_at = self.expire_at.unwrap_or(record.expire_at);
+        record.max_hits = self.max_hits.unwrap_or(record.max_hits);
+        if let Some(callback) = self.callback {
+            record.callback = callback;
+        }
+        if let Some(metadata) = self.metadata {
+            record.metadata = metadata;
+        }
+    }
 }
 
 /// A page of a listing.
@@ -196,16 +209,19 @@ pub trait TokenStore: Send + Sync {
     ///
     /// `Lost` spends and queues nothing, and drops the open event: the lease has lapsed (also if no
     /// other access has taken the hit) or was taken over, or the token was deleted or re-created.
-    async fn commit(&self, reservation: Reservation, report: Report) -> Result<LeaseState>;
+    async fn commit(&self, reservation: Reservation, report: Report) -> Result<LeaseState> {
+        let (lease, _) = self.commit_claiming(reservation, report, None).await?;
+        Ok(lease)
+    }
 
-    /// As [`commit`](Self::commit). Returns the event that an upload queues, claimed for `claim` as
-    /// by [`CallbackQueue::claim`](crate::callback_queue::CallbackQueue::claim); no other claim gets
-    /// it before. `None` if no event was queued.
+    /// As [`commit`](Self::commit). With `claim`, returns the event that an upload queues, claimed for
+    /// that long as by [`CallbackQueue::claim`](crate::callback_queue::CallbackQueue::claim); no other
+    /// claim gets it before. `None` if no event was queued.
     async fn commit_claiming(
         &self,
         reservation: Reservation,
         report: Report,
-        claim: Duration,
+        claim: Option<Duration>,
     ) -> Result<(LeaseState, Option<ClaimedEvent>)>;
 
     /// Frees the hit, once, and `unsent` bytes of a charge, even after the lease has lapsed. Drops

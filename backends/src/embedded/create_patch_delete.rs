@@ -69,21 +69,11 @@ impl<K: Kv> Inner<K> {
             return Ok(None);
         };
         let mut batch = Batch::default();
-        let record = &mut token.record;
         if let Some(expire_at) = patch.expire_at {
-            batch.remove(keys::expiry(record.expire_at, id));
+            batch.remove(keys::expiry(token.record.expire_at, id));
             batch.put(keys::expiry(expire_at, id), Vec::new());
-            record.expire_at = expire_at;
         }
-        if let Some(max_hits) = patch.max_hits {
-            record.max_hits = max_hits;
-        }
-        if let Some(callback) = patch.callback {
-            record.callback = callback;
-        }
-        if let Some(metadata) = patch.metadata {
-            record.metadata = metadata;
-        }
+        patch.apply_to(&mut token.record);
         batch.put(keys::token(id), values::encode(&token)?);
         self.kv.apply(batch)?;
         self.stored(id, token, usage.of(id)).map(Some)

@@ -115,19 +115,13 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
         Ok(held)
     }
 
-    async fn commit(&self, reservation: Reservation, report: Report) -> Result<LeaseState> {
-        let (lease, _) = self.0.commit(reservation, report, None)?;
-        self.0.kv.durable().await?;
-        Ok(lease)
-    }
-
     async fn commit_claiming(
         &self,
         reservation: Reservation,
         report: Report,
-        claim: Duration,
+        claim: Option<Duration>,
     ) -> Result<(LeaseState, Option<ClaimedEvent>)> {
-        let committed = self.0.commit(reservation, report, Some(claim))?;
+        let committed = self.0.commit(reservation, report, claim)?;
         self.0.kv.durable().await?;
         Ok(committed)
     }

@@ -208,10 +208,7 @@ impl Ticket {
             return Ok((LeaseState::Lost, None));
         };
         let store = &self.lease.store;
-        let committed = match claim {
-            None => (store.commit(reservation, report).await?, None),
-            Some(claim) => store.commit_claiming(reservation, report, claim).await?,
-        };
+        let committed = store.commit_claiming(reservation, report, claim).await?;
         if committed.0 == LeaseState::Held {
             hits::committed();
         }

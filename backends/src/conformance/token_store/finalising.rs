@@ -30,7 +30,9 @@ pub async fn a_commit_can_claim_its_event(f: Fixture) {
     let (upload, _) = finalised(&f).await;
     let report = report(Outcome::Complete);
     let tokens = &f.stores.tokens;
-    let committed = tokens.commit_claiming(upload, report.clone(), LEASE).await;
+    let committed = tokens
+        .commit_claiming(upload, report.clone(), Some(LEASE))
+        .await;
     let (lease, claimed) = committed.unwrap();
     assert_eq!(lease, LeaseState::Held);
     let claimed = claimed.unwrap();
@@ -55,7 +57,9 @@ pub async fn an_event_claimed_with_its_commit_is_acked_or_retried(f: Fixture) {
         let tokens = &f.stores.tokens;
         f.finalise(&upload).await;
         let report = report(Outcome::Complete);
-        let committed = tokens.commit_claiming(upload, report, ms(60_000)).await;
+        let committed = tokens
+            .commit_claiming(upload, report, Some(ms(60_000)))
+            .await;
         let event = committed.unwrap().1.unwrap().event.id;
         let callbacks = &f.stores.callbacks;
         if deliver {
@@ -83,7 +87,9 @@ pub async fn without_a_callback_or_a_lease_nothing_is_claimed(f: Fixture) {
         } else {
             f.finalise(&upload).await;
         }
-        let committed = tokens.commit_claiming(upload, report.clone(), LEASE).await;
+        let committed = tokens
+            .commit_claiming(upload, report.clone(), Some(LEASE))
+            .await;
         let (lease, claimed) = committed.unwrap();
         assert_eq!(
             lease,

@@ -27,7 +27,7 @@ struct WriteError {
 impl Inner {
     /// Runs one script for each partition. A batch checks all partitions before it writes to any. Where a token is taken
     /// in between, what the batch has written is deleted again.
-    pub async fn create(self: &Arc<Self>, tokens: &[(TokenId, TokenRecord)]) -> Result<Created> {
+    pub async fn create(self: &Arc<Self>, tokens: Vec<(TokenId, TokenRecord)>) -> Result<Created> {
         let mut seen = HashSet::with_capacity(tokens.len());
         let mut groups: BTreeMap<Partition, Vec<NewToken>> = BTreeMap::new();
         let mut duplicate = None;

@@ -45,30 +45,21 @@ impl Inner {
     }
 
     /// Reads the record, changes it, and writes it unless it has changed meanwhile.
-    pub async fn patch(&self, id: TokenId, patch: &Patch) -> Result<Option<StoredToken>> {
+    pub async fn patch(&self, id: TokenId, patch: Patch) -> Result<Option<StoredToken>> {
         for _ in 0..MAX_PATCH_TRIES {
             let Some((old, stored)) = self.read(id).await? else {
                 return Ok(None);
             };
-            let StoredToken {
-                incarnation,
-                mut record,
-                ..
-            } = stored;
-            apply(&mut record, patch);
-            let script = &self.scripts.patch;
-            let call = script
-                .on_token(id)
-                .arg(old)
-                .arg(keys::hex(incarnation))
+            let mut record = stored.record;
+            patch.clone().apply_to(&mut record);
+            let max_hits = record.max_hits.map(|max| max.to_string());
+            let call = self.scripts.patch.on_token(id);
+            let call = call.arg(old).arg(keys::hex(stored.incarnation));
+            let call = call
                 .arg(json("redis.patch", &record)?)
-                .arg(record.expire_at)
-                .arg(
-                    record
-                        .max_hits
-                        .map_or_else(String::new, |max| max.to_string()),
-                )
-                .arg(if record.callback.is_some() { "1" } else { "" });
+                .arg(record.expire_at);
+            let call = call.arg(max_hits.unwrap_or_default());
+            let call = call.arg(if record.callback.is_some() { "1" } else { "" });
             let mut items = call.run(&self.connection).await?.items()?;
             match items.text()?.as_str() {
                 "done" => return Ok(Some(self.parse_stored(id, record, &mut items)?)),
@@ -82,32 +73,15 @@ impl Inner {
         ))
     }
 
+    pub async fn delete(&self, id: TokenId) -> Result<bool> {
+        self.delete_incarnation(id, None).await
+    }
+
     /// Deletes the token, or only this incarnation of it.
-    pub async fn delete(&self, id: TokenId, incarnation: Option<u64>) -> Result<bool> {
+    pub async fn delete_incarnation(&self, id: TokenId, incarnation: Option<u64>) -> Result<bool> {
         let call = self.scripts.delete.on_token(id);
         let call = call.arg(incarnation.map_or_else(String::new, keys::hex));
         let call = call.arg(keys::hex(random_id()?));
         Ok(call.run(&self.connection).await?.number()? == 1)
-    }
-}
-
-fn apply(record: &mut TokenRecord, patch: &Patch) {
-    let Patch {
-        expire_at,
-        max_hits,
-        callback,
-        metadata,
-    } = patch;
-    if let Some(expire_at) = expire_at {
-        record.expire_at = *expire_at;
-    }
-    if let Some(max_hits) = max_hits {
-        record.max_hits = *max_hits;
-    }
-    if let Some(callback) = callback {
-        record.callback.clone_from(callback);
-    }
-    if let Some(metadata) = metadata {
-        record.metadata.clone_from(metadata);
     }
 }

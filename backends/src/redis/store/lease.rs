@@ -31,17 +31,30 @@ impl Inner {
         }
     }
 
-    /// Renews a lease and, with an `intent`, makes its upload a finalising one.
-    pub async fn renew(
+    pub async fn renew(&self, lease: LeaseId, duration: Duration) -> Result<LeaseState> {
+        self.renew_with(lease, duration, String::new()).await
+    }
+
+    pub async fn finalise(
+        &self,
+        reservation: &Reservation,
+        intent: Intent,
+        duration: Duration,
+    ) -> Result<LeaseState> {
+        let Some(lease) = reservation.lease() else {
+            return Ok(LeaseState::Held);
+        };
+        let intent = json("redis.renew", &intent)?;
+        self.renew_with(lease, duration, intent).await
+    }
+
+    /// Renews a lease. An `intent`, JSON, makes its upload a finalising one.
+    async fn renew_with(
         &self,
         lease: LeaseId,
         duration: Duration,
-        intent: Option<Intent>,
+        intent: String,
     ) -> Result<LeaseState> {
-        let intent = match intent {
-            Some(intent) => json("redis.renew", &intent)?,
-            None => String::new(),
-        };
         let call = self.scripts.renew.on_lease(lease);
         let call = call.arg(millis(duration)).arg(intent);
         decode::lease_state(&call.run(&self.connection).await?.text()?)
@@ -59,7 +72,7 @@ impl Inner {
 
     /// With `claim`, the caller has claimed the event of an upload for so long. Where Redis is away, the commit is
     /// retried in the background; the caller gets the error all the same.
-    pub async fn commit(
+    pub async fn commit_claiming(
         self: &Arc<Self>,
         reservation: Reservation,
         report: Report,
@@ -75,10 +88,10 @@ impl Inner {
             .await
     }
 
-    /// Retried as [`commit`](Self::commit) is.
+    /// Retried as [`commit_claiming`](Self::commit_claiming) is.
     pub async fn release(
         self: &Arc<Self>,
-        reservation: &Reservation,
+        reservation: Reservation,
         unsent_bytes: u64,
         report: Option<Report>,
     ) -> Result<()> {
@@ -105,7 +118,7 @@ impl Inner {
             window,
             unsent_bytes,
         };
-        let release = CommitOrRelease::new(reservation, action, report)?;
+        let release = CommitOrRelease::new(&reservation, action, report)?;
         self.commit_or_release(release).await.map(drop)
     }
 

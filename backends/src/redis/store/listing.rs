@@ -64,7 +64,7 @@ impl Inner {
             let (tokens, next) = self.page(&index, filter, DELETIONS_PER_PAGE, from).await?;
             let each = tokens
                 .iter()
-                .map(|token| self.delete(token.id, Some(token.incarnation)));
+                .map(|token| self.delete_incarnation(token.id, Some(token.incarnation)));
             let results = all_of(each.collect()).await?.into_iter();
             let count = results.filter(|was_there| *was_there).count();
             deleted += u64::try_from(count).unwrap_or(u64::MAX);

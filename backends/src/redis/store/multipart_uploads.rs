@@ -15,10 +15,10 @@ impl Inner {
     pub async fn record_upload(
         &self,
         lease: LeaseId,
-        upload: &MultipartUpload,
+        upload: MultipartUpload,
     ) -> Result<LeaseState> {
         let call = self.scripts.record_upload.on_lease(lease);
-        let call = call.arg(json("redis.record_upload", upload)?);
+        let call = call.arg(json("redis.record_upload", &upload)?);
         decode::lease_state(&call.run(&self.connection).await?.text()?)
     }
 

@@ -84,10 +84,12 @@ impl Inner {
 
     /// Releases a hit whose caller is gone.
     async fn release_unused(self: &Arc<Self>, reserved: Result<Reserved>) {
-        if let Ok(Reserved::Admitted { reservation, .. }) = reserved
-            && let Err(error) = self.release(&reservation, 0, None).await
-        {
-            tracing::error!(exception.message = %error, token_id = %reservation.token_id, "hit not released");
+        let Ok(Reserved::Admitted { reservation, .. }) = reserved else {
+            return;
+        };
+        let token_id = reservation.token_id;
+        if let Err(error) = self.release(reservation, 0, None).await {
+            tracing::error!(exception.message = %error, %token_id, "hit not released");
         }
     }
 
