@@ -25,7 +25,6 @@ mod store;
 mod sweep;
 #[cfg(test)]
 mod tests;
-mod usage_buffer;
 mod values;
 
 use std::collections::HashMap;
@@ -43,7 +42,6 @@ use crate::event::{EventId, Outcome, Report};
 use crate::settings::QueueLimits;
 use crate::token_store::{TokenId, TokenRecord};
 use kv::{Batch, Kv};
-use usage_buffer::UsageBuffer;
 use values::{State, TokenValue};
 
 /// Locks that all tokens share. An operation that holds several has taken them in ascending order; a
@@ -74,6 +72,25 @@ struct Inner<K> {
     claims: Mutex<HashMap<EventId, u64>>,
     recent_events: RecentEvents,
     queue_changed: Notify,
+}
+
+/// Write-behind buffer: the unwritten hits of one stripe's unlimited tokens, inside the stripe's lock.
+#[derive(Debug, Default)]
+pub struct UsageBuffer(HashMap<TokenId, i64>);
+
+impl UsageBuffer {
+    pub fn add(&mut self, id: TokenId, hits: i64) {
+        *self.0.entry(id).or_default() += hits;
+    }
+
+    pub fn of(&self, id: TokenId) -> i64 {
+        self.0.get(&id).copied().unwrap_or_default()
+    }
+
+    /// Drops the hits of a token that was deleted or re-created.
+    pub fn forget(&mut self, id: TokenId) {
+        self.0.remove(&id);
+    }
 }
 
 impl<K: Kv> EmbeddedStore<K> {
@@ -119,20 +136,33 @@ impl<K: Kv> Inner<K> {
 
     /// The token, unless its grace period is over.
     fn token(&self, id: TokenId, now: u64) -> Result<Option<TokenValue>> {
-        let Some(bytes) = self.kv.get(&keys::token(id))? else {
-            return Ok(None);
-        };
-        let token: TokenValue = values::decode(&bytes)?;
-        Ok((!token.is_gone(now)).then_some(token))
+        let token: Option<TokenValue> = values::read(&self.kv, &keys::token(id))?;
+        Ok(token.filter(|token| !token.is_gone(now)))
     }
 
     fn state(&self, id: TokenId) -> Result<State> {
-        match self.kv.get(&keys::state(id))? {
-            Some(bytes) => values::decode(&bytes),
-            None => Ok(State::default()),
-        }
+        Ok(values::read(&self.kv, &keys::state(id))?.unwrap_or_default())
     }
 
+    /// Writes all buffered hits, and returns whether there were any.
+    pub fn flush_usage(&self) -> Result<bool> {
+        let mut written = false;
+        for stripe in &self.stripes {
+            let mut usage = stripe.lock();
+            let mut batch = Batch::default();
+            for (&id, &hits) in usage.0.iter().filter(|(_, hits)| **hits != 0) {
+                let mut state = self.state(id)?;
+                state.used = state.used.saturating_add_signed(hits);
+                batch.put(keys::state(id), values::encode(&state)?);
+            }
+            if !batch.is_empty() {
+                self.kv.apply(batch)?;
+                written = true;
+            }
+            usage.0.clear();
+        }
+        Ok(written)
+    }
     /// Whether an access with this outcome is reported.
     fn reports(&self, report: &Report) -> bool {
         self.limits.report_incomplete || report.outcome == Outcome::Complete

@@ -130,23 +130,19 @@ impl<K: Kv> Inner<K> {
             return Ok(false);
         }
         let key = keys::window(id, &client);
-        if let Some(bytes) = self.kv.get(&key)? {
-            let value: WindowValue = values::decode(&bytes)?;
-            // Another deadline is that of a later window of the same client.
-            if value.until == until {
-                batch.remove(key);
-            }
+        let value: Option<WindowValue> = values::read(&self.kv, &key)?;
+        // Another deadline is that of a later window of the same client.
+        if value.is_some_and(|value| value.until == until) {
+            batch.remove(key);
         }
         Ok(true)
     }
 
     /// The token, if it is still the incarnation that the reservation was made on.
     fn reserved_token(&self, reservation: &Reservation) -> Result<Option<TokenValue>> {
-        let Some(bytes) = self.kv.get(&keys::token(reservation.token_id))? else {
-            return Ok(None);
-        };
-        let token: TokenValue = values::decode(&bytes)?;
-        Ok((token.incarnation == reservation.incarnation).then_some(token))
+        let key = keys::token(reservation.token_id);
+        let token: Option<TokenValue> = values::read(&self.kv, &key)?;
+        Ok(token.filter(|token| token.incarnation == reservation.incarnation))
     }
 
     /// The event of an upload, with the callback and metadata that the token has now.
@@ -160,15 +156,9 @@ impl<K: Kv> Inner<K> {
         let Some(TokenValue { record, .. }) = self.reserved_token(reservation)? else {
             return Ok(None);
         };
-        let (id, method) = (reservation.token_id, record.method);
-        Ok(Event::of(
-            id,
-            &record,
-            method,
-            intent.caller,
-            report.clone(),
-            now_ms / 1000,
-        ))
+        let (id, method, report) = (reservation.token_id, record.method, report.clone());
+        let now = now_ms / 1000;
+        Ok(Event::of(id, &record, method, intent.caller, report, now))
     }
 
     /// Closes an open event: queues it if its `report` has an outcome that is sent, else drops it.
@@ -179,15 +169,13 @@ impl<K: Kv> Inner<K> {
         batch: &mut Batch,
     ) -> Result<()> {
         let key = keys::open(id);
-        let Some(bytes) = self.kv.get(&key)? else {
-            return Err(BackendError::new(
-                ErrorKind::Corrupt,
-                "embedded.close_entry",
-            ));
+        let Some(open) = values::read::<OpenValue>(&self.kv, &key)? else {
+            let operation = "embedded.close_entry";
+            return Err(BackendError::new(ErrorKind::Corrupt, operation));
         };
         batch.remove(key);
         if let Some(report) = report.filter(|report| self.reports(report)) {
-            let OpenValue { mut event, .. } = values::decode(&bytes)?;
+            let mut event = open.event;
             event.report = report;
             // Ids sort by queueing time; the id of an open event has not been shown to anyone.
             event.id = EventId::generate();

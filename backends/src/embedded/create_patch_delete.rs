@@ -25,14 +25,17 @@ impl<K: Kv> Inner<K> {
             if !seen.insert(*id) {
                 return Ok(Created::Exists { index });
             }
-            if let Some(bytes) = self.kv.get(&keys::token(*id))? {
-                let old: TokenValue = values::decode(&bytes)?;
+            if let Some(old) = values::read::<TokenValue>(&self.kv, &keys::token(*id))? {
                 if !old.is_expired(now) {
                     return Ok(Created::Exists { index });
                 }
                 remove_token(&self.kv, *id, &old.record, &mut batch)?;
             }
-            put_new_token(*id, record, &mut batch)?;
+            let token = TokenValue {
+                incarnation: random_id()?,
+                record: record.clone(),
+            };
+            put_token(*id, &token, &mut batch)?;
         }
         self.kv.apply(batch)?;
         for (id, _) in tokens {
@@ -97,10 +100,9 @@ impl<K: Kv> Inner<K> {
         wanted: impl FnOnce(&TokenValue, i64) -> Result<bool>,
     ) -> Result<bool> {
         let mut usage = self.stripe(id);
-        let Some(bytes) = self.kv.get(&keys::token(id))? else {
+        let Some(token) = values::read::<TokenValue>(&self.kv, &keys::token(id))? else {
             return Ok(false);
         };
-        let token: TokenValue = values::decode(&bytes)?;
         if !wanted(&token, usage.of(id))? {
             return Ok(false);
         }
@@ -110,15 +112,6 @@ impl<K: Kv> Inner<K> {
         usage.forget(id);
         Ok(true)
     }
-}
-
-/// Adds a token of a new incarnation to `batch`.
-fn put_new_token(id: TokenId, record: &TokenRecord, batch: &mut Batch) -> Result<()> {
-    let token = TokenValue {
-        incarnation: random_id()?,
-        record: record.clone(),
-    };
-    put_token(id, &token, batch)
 }
 
 /// Adds a token and its index entries to `batch`.

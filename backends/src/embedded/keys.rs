@@ -25,11 +25,13 @@ use crate::event::EventId;
 use crate::token_store::TokenId;
 
 pub const TOKENS: &[u8] = b"t";
+const STATE: &[u8] = b"s";
 pub const LEASES: &[u8] = b"l";
 pub const UPLOADS: &[u8] = b"u";
 pub const COUNTED: &[u8] = b"c";
-pub const OBJECTS: &[u8] = b"b";
-pub const TAGS: &[u8] = b"g";
+const WINDOWS: &[u8] = b"w";
+const OBJECTS: &[u8] = b"b";
+const TAGS: &[u8] = b"g";
 pub const EXPIRIES: &[u8] = b"x";
 pub const OPEN: &[u8] = b"o";
 pub const EVENTS: &[u8] = b"e";
@@ -38,45 +40,41 @@ pub const DEAD: &[u8] = b"k";
 pub const PROBE: &[u8] = b"p";
 pub const IMPORT: &[u8] = b"i";
 
-fn join(parts: &[&[u8]]) -> Vec<u8> {
-    parts.concat()
-}
-
 pub fn token(id: TokenId) -> Vec<u8> {
-    join(&[TOKENS, &id.0])
+    [TOKENS, &id.0].concat()
 }
 
 pub fn state(id: TokenId) -> Vec<u8> {
-    join(&[b"s", &id.0])
+    [STATE, &id.0].concat()
 }
 
 pub fn leases(id: TokenId) -> Vec<u8> {
-    join(&[LEASES, &id.0])
+    [LEASES, &id.0].concat()
 }
 
 pub fn lease(id: TokenId, lease: u64) -> Vec<u8> {
-    join(&[LEASES, &id.0, &lease.to_be_bytes()])
+    [LEASES, &id.0, &lease.to_be_bytes()].concat()
 }
 
 /// Key of a multipart upload's record, which outlives lease and token.
 pub fn upload(id: TokenId, lease: u64) -> Vec<u8> {
-    join(&[UPLOADS, &id.0, &lease.to_be_bytes()])
+    [UPLOADS, &id.0, &lease.to_be_bytes()].concat()
 }
 
 pub fn counted(id: TokenId, lease: u64) -> Vec<u8> {
-    join(&[COUNTED, &id.0, &lease.to_be_bytes()])
+    [COUNTED, &id.0, &lease.to_be_bytes()].concat()
 }
 
 pub fn counted_of(id: TokenId) -> Vec<u8> {
-    join(&[COUNTED, &id.0])
+    [COUNTED, &id.0].concat()
 }
 
 pub fn windows(id: TokenId) -> Vec<u8> {
-    join(&[b"w", &id.0])
+    [WINDOWS, &id.0].concat()
 }
 
 pub fn window(id: TokenId, client: &ClientKey) -> Vec<u8> {
-    join(&[b"w", &id.0, client])
+    [WINDOWS, &id.0, client].concat()
 }
 
 /// The client of a [`window`] key; `None` for the [mark](ridden) of a ride.
@@ -86,51 +84,52 @@ pub fn parse_window(key: &[u8]) -> Option<ClientKey> {
 
 /// Key of the mark that a request has ridden on the hit of this window.
 pub fn ridden(id: TokenId, client: &ClientKey, until: u64) -> Vec<u8> {
-    join(&[b"w", &id.0, client, &until.to_be_bytes()])
+    [WINDOWS, &id.0, client, &until.to_be_bytes()].concat()
 }
 
 pub fn by_object(bucket: &str, key: &str, id: TokenId) -> Vec<u8> {
-    join(&[
+    [
         OBJECTS,
         bucket.as_bytes(),
         &[0],
         key.as_bytes(),
         &[0],
         &id.0,
-    ])
+    ]
+    .concat()
 }
 
 /// Prefix of the index entries of tokens for `bucket` and keys that begin with `prefix`.
 pub fn by_object_prefix(bucket: &str, prefix: &str) -> Vec<u8> {
-    join(&[OBJECTS, bucket.as_bytes(), &[0], prefix.as_bytes()])
+    [OBJECTS, bucket.as_bytes(), &[0], prefix.as_bytes()].concat()
 }
 
 pub fn by_tag(tag: &str, id: TokenId) -> Vec<u8> {
-    join(&[TAGS, tag.as_bytes(), &[0], &id.0])
+    [TAGS, tag.as_bytes(), &[0], &id.0].concat()
 }
 
 pub fn by_tag_prefix(tag: &str) -> Vec<u8> {
-    join(&[TAGS, tag.as_bytes(), &[0]])
+    [TAGS, tag.as_bytes(), &[0]].concat()
 }
 
 pub fn expiry(expire_at: u64, id: TokenId) -> Vec<u8> {
-    join(&[EXPIRIES, &expire_at.to_be_bytes(), &id.0])
+    [EXPIRIES, &expire_at.to_be_bytes(), &id.0].concat()
 }
 
 pub fn open(event: &EventId) -> Vec<u8> {
-    join(&[OPEN, event.as_str().as_bytes()])
+    [OPEN, event.as_str().as_bytes()].concat()
 }
 
 pub fn event(event: &EventId) -> Vec<u8> {
-    join(&[EVENTS, event.as_str().as_bytes()])
+    [EVENTS, event.as_str().as_bytes()].concat()
 }
 
 pub fn due(due_ms: u64, event: &EventId) -> Vec<u8> {
-    join(&[DUE, &due_ms.to_be_bytes(), event.as_str().as_bytes()])
+    [DUE, &due_ms.to_be_bytes(), event.as_str().as_bytes()].concat()
 }
 
 pub fn dead(event: &EventId) -> Vec<u8> {
-    join(&[DEAD, event.as_str().as_bytes()])
+    [DEAD, event.as_str().as_bytes()].concat()
 }
 
 /// The id at the end of a token, index or expiry key.
@@ -153,12 +152,15 @@ pub fn parse_number(key: &[u8]) -> Option<u64> {
 
 /// The event of an event key.
 pub fn parse_event(key: &[u8]) -> Option<EventId> {
-    let id = std::str::from_utf8(key.get(1..)?).ok()?;
-    Some(EventId::from_string(id.to_owned()))
+    event_at(key, 1)
 }
 
 /// The event of a due key.
 pub fn parse_due_event(key: &[u8]) -> Option<EventId> {
-    let id = std::str::from_utf8(key.get(9..)?).ok()?;
+    event_at(key, 9)
+}
+
+fn event_at(key: &[u8], start: usize) -> Option<EventId> {
+    let id = std::str::from_utf8(key.get(start..)?).ok()?;
     Some(EventId::from_string(id.to_owned()))
 }

@@ -13,6 +13,16 @@ use crate::error::Result;
 pub struct Batch(Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
 impl Batch {
+    /// A batch that puts one entry.
+    pub fn of_put(key: Vec<u8>, value: Vec<u8>) -> Self {
+        Self(vec![(key, Some(value))])
+    }
+
+    /// A batch that removes one entry.
+    pub fn of_removal(key: Vec<u8>) -> Self {
+        Self(vec![(key, None)])
+    }
+
     pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.0.push((key, Some(value)));
     }

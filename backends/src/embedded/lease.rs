@@ -12,11 +12,9 @@ impl<K: Kv> Inner<K> {
     /// The lease, unless a sweep has taken it over. A lease is removed with its token, so a lease that
     /// is found belongs to the token's current incarnation. The caller holds the token's stripe.
     pub fn own_lease(&self, id: LeaseId) -> Result<Option<LeaseValue>> {
-        let Some(bytes) = self.kv.get(&keys::lease(id.token_id, id.lease))? else {
-            return Ok(None);
-        };
-        let value: LeaseValue = values::decode(&bytes)?;
-        Ok((value.fencing_token == id.fencing_token).then_some(value))
+        let key = keys::lease(id.token_id, id.lease);
+        let value: Option<LeaseValue> = values::read(&self.kv, &key)?;
+        Ok(value.filter(|value| value.fencing_token == id.fencing_token))
     }
 
     /// [`own_lease`](Self::own_lease), unless it has lapsed.
@@ -48,9 +46,8 @@ impl<K: Kv> Inner<K> {
             return Ok(Charged::OverBudget);
         }
         value.charged = value.charged.saturating_add(bytes);
-        let mut batch = Batch::default();
-        batch.put(keys::lease(id, lease.lease), values::encode(&value)?);
-        self.kv.apply(batch)?;
+        let key = keys::lease(id, lease.lease);
+        self.kv.apply(Batch::of_put(key, values::encode(&value)?))?;
         Ok(Charged::Done)
     }
 
@@ -68,12 +65,8 @@ impl<K: Kv> Inner<K> {
         };
         value.until = now_ms.saturating_add(millis(by));
         value.intent = intent.or(value.intent);
-        let mut batch = Batch::default();
-        batch.put(
-            keys::lease(lease.token_id, lease.lease),
-            values::encode(&value)?,
-        );
-        self.kv.apply(batch)?;
+        let key = keys::lease(lease.token_id, lease.lease);
+        self.kv.apply(Batch::of_put(key, values::encode(&value)?))?;
         Ok(LeaseState::Held)
     }
 
@@ -84,11 +77,8 @@ impl<K: Kv> Inner<K> {
         if self.kv.get(&keys::counted(id, lease))?.is_some() {
             return Ok(Settlement::Counted);
         }
-        let Some(bytes) = self.kv.get(&keys::lease(id, lease))? else {
-            return Ok(Settlement::Void);
-        };
-        let value: LeaseValue = values::decode(&bytes)?;
-        Ok(match value.intent {
+        let value: Option<LeaseValue> = values::read(&self.kv, &keys::lease(id, lease))?;
+        Ok(match value.and_then(|value| value.intent) {
             Some(_) => Settlement::Open,
             None => Settlement::Void,
         })

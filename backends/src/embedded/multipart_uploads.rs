@@ -21,12 +21,8 @@ impl<K: Kv> Inner<K> {
             taken_until: 0,
             owner: 0,
         };
-        let mut batch = Batch::default();
-        batch.put(
-            keys::upload(lease.token_id, lease.lease),
-            values::encode(&value)?,
-        );
-        self.kv.apply(batch)?;
+        let key = keys::upload(lease.token_id, lease.lease);
+        self.kv.apply(Batch::of_put(key, values::encode(&value)?))?;
         Ok(LeaseState::Held)
     }
 
@@ -53,19 +49,16 @@ impl<K: Kv> Inner<K> {
         let now_ms = self.clock.now_ms();
         let key = keys::upload(id, lease);
         let _stripe = self.stripe(id);
-        let Some(bytes) = self.kv.get(&key)? else {
+        let Some(mut value) = values::read::<UploadValue>(&self.kv, &key)? else {
             return Ok(None);
         };
-        let mut value: UploadValue = values::decode(&bytes)?;
         let taken = value.owner == self.owner && value.taken_until > now_ms;
         if taken || !self.is_abandoned(id, lease, now_ms)? {
             return Ok(None);
         }
         value.owner = self.owner;
         value.taken_until = now_ms.saturating_add(millis(retry));
-        let mut batch = Batch::default();
-        batch.put(key, values::encode(&value)?);
-        self.kv.apply(batch)?;
+        self.kv.apply(Batch::of_put(key, values::encode(&value)?))?;
         Ok(Some(AbandonedUpload {
             token_id: id,
             lease,
@@ -76,17 +69,16 @@ impl<K: Kv> Inner<K> {
     /// Whether the lease is gone, or lapsed and not finalising: no writer and no recovery needs the
     /// upload.
     fn is_abandoned(&self, id: TokenId, lease: u64, now_ms: u64) -> Result<bool> {
-        let Some(bytes) = self.kv.get(&keys::lease(id, lease))? else {
-            return Ok(true);
-        };
-        let value: LeaseValue = values::decode(&bytes)?;
-        Ok(value.intent.is_none() && value.has_lapsed(now_ms, self.owner))
+        let value: Option<LeaseValue> = values::read(&self.kv, &keys::lease(id, lease))?;
+        Ok(
+            value
+                .is_none_or(|value| value.intent.is_none() && value.has_lapsed(now_ms, self.owner)),
+        )
     }
 
     /// Removes the record of an aborted upload.
     pub fn forget_upload(&self, upload: &AbandonedUpload) -> Result<()> {
-        let mut batch = Batch::default();
-        batch.remove(keys::upload(upload.token_id, upload.lease));
-        self.kv.apply(batch)
+        let key = keys::upload(upload.token_id, upload.lease);
+        self.kv.apply(Batch::of_removal(key))
     }
 }

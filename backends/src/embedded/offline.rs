@@ -40,8 +40,7 @@ impl<K: Kv> OfflineEmbedded<K> {
 
 /// The marker of an unfinished import.
 pub fn import_marker<K: Kv>(kv: &K) -> Result<Option<ImportMarker>> {
-    let marker = kv.get(keys::IMPORT)?;
-    marker.map(|bytes| values::decode(&bytes)).transpose()
+    values::read(kv, keys::IMPORT)
 }
 
 /// Refuses a store that holds an unfinished import.
@@ -83,16 +82,13 @@ impl<K: Kv> OfflineStore for OfflineEmbedded<K> {
     }
 
     async fn begin_import(&self, marker: &ImportMarker) -> Result<()> {
-        let mut batch = Batch::default();
-        batch.put(keys::IMPORT.to_vec(), values::encode(marker)?);
+        let batch = Batch::of_put(keys::IMPORT.to_vec(), values::encode(marker)?);
         self.kv.apply(batch)?;
         self.kv.durable().await
     }
 
     async fn end_import(&self) -> Result<()> {
-        let mut batch = Batch::default();
-        batch.remove(keys::IMPORT.to_vec());
-        self.kv.apply(batch)?;
+        self.kv.apply(Batch::of_removal(keys::IMPORT.to_vec()))?;
         self.kv.durable().await
     }
 

@@ -130,10 +130,9 @@ impl<K: Kv> Inner<K> {
         then: impl FnOnce(EventValue, &mut Batch) -> Result<Conclusion>,
     ) -> Result<()> {
         let mut claims = self.claims.lock();
-        let Some(bytes) = self.kv.get(&keys::event(id))? else {
+        let Some(value) = values::read::<EventValue>(&self.kv, &keys::event(id))? else {
             return Ok(());
         };
-        let value: EventValue = values::decode(&bytes)?;
         let mut batch = Batch::default();
         batch.remove(keys::due(value.due_ms, id));
         let conclusion = then(value, &mut batch)?;
@@ -201,8 +200,8 @@ impl<K: Kv> Inner<K> {
             (keys::event(id), EventState::Pending),
             (keys::dead(id), EventState::Dead),
         ] {
-            if let Some(bytes) = self.kv.get(&key)? {
-                return Ok(Some(values::decode::<EventValue>(&bytes)?.stored(state)));
+            if let Some(value) = values::read::<EventValue>(&self.kv, &key)? {
+                return Ok(Some(value.stored(state)));
             }
         }
         Ok(None)
@@ -212,16 +211,18 @@ impl<K: Kv> Inner<K> {
         let claims = self.claims.lock();
         let now_ms = self.clock.now_ms();
         let mut batch = Batch::default();
-        let dead = self.kv.get(&keys::dead(id))?;
-        let mut value: EventValue = match (&dead, self.kv.get(&keys::event(id))?) {
-            (Some(bytes), _) => {
-                let mut value: EventValue = values::decode(bytes)?;
+        let dead: Option<EventValue> = values::read(&self.kv, &keys::dead(id))?;
+        let was_dead = dead.is_some();
+        let mut value = match (
+            dead,
+            values::read::<EventValue>(&self.kv, &keys::event(id))?,
+        ) {
+            (Some(mut value), _) => {
                 value.attempts = history_after_replay(value.attempts, now_ms);
                 batch.remove(keys::dead(id));
                 value
             }
-            (None, Some(bytes)) => {
-                let value: EventValue = values::decode(&bytes)?;
+            (None, Some(value)) => {
                 // An attempt is in progress.
                 if claims.get(id).is_some_and(|until| *until > now_ms) {
                     return Ok(true);
@@ -235,7 +236,7 @@ impl<K: Kv> Inner<K> {
         batch.put(keys::due(now_ms, id), Vec::new());
         batch.put(keys::event(id), values::encode(&value)?);
         self.kv.apply(batch)?;
-        if dead.is_some() {
+        if was_dead {
             self.pending.fetch_add(1, Ordering::Relaxed);
             self.dead.fetch_sub(1, Ordering::Relaxed);
         }

@@ -1,9 +1,8 @@
 //! `reserve`: one atomic step decides about an access and counts or leases its hit.
 
 use super::kv::{Batch, Kv};
-use super::usage_buffer::UsageBuffer;
 use super::values::{LeaseValue, OpenValue, TokenValue, WindowValue};
-use super::{Inner, keys, millis, random_id, values};
+use super::{Inner, UsageBuffer, keys, millis, random_id, values};
 use crate::caller::{CLIENT_KEY_ADDRESS_BYTES, ClientKey};
 use crate::error::Result;
 use crate::event::{Event, EventId, Report};
@@ -196,10 +195,9 @@ impl<K: Kv> Inner<K> {
         batch: &mut Batch,
     ) -> Result<bool> {
         let key = keys::window(id, client);
-        let Some(bytes) = self.kv.get(&key)? else {
+        let Some(mut window) = values::read::<WindowValue>(&self.kv, &key)? else {
             return Ok(false);
         };
-        let mut window: WindowValue = values::decode(&bytes)?;
         if window.until <= now_ms {
             return Ok(false);
         }

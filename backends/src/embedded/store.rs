@@ -183,10 +183,9 @@ impl<K: Kv> TokenStore for EmbeddedStore<K> {
 
     async fn ping(&self) -> Result<()> {
         self.0.kv.writable()?;
-        let mut batch = Batch::default();
         let mut value = vec![0; PROBE_BYTES];
         value[..8].copy_from_slice(&self.0.clock.now_ms().to_be_bytes());
-        batch.put(keys::PROBE.to_vec(), value);
+        let batch = Batch::of_put(keys::PROBE.to_vec(), value);
         self.0.kv.apply(batch)?;
         self.0.kv.durable().await
     }

@@ -85,9 +85,7 @@ impl<K: Kv> Inner<K> {
         for (entry, id) in gone {
             if !self.delete_if(id, |token, _| Ok(token.is_gone(now)))? {
                 // The token was revived or re-created since, and has another expiry entry.
-                let mut batch = Batch::default();
-                batch.remove(entry);
-                self.kv.apply(batch)?;
+                self.kv.apply(Batch::of_removal(entry))?;
             }
         }
         Ok(purged)
@@ -104,11 +102,11 @@ impl<K: Kv> Inner<K> {
             Ok(true)
         })?;
         for event in left {
-            let Some(bytes) = self.kv.get(&keys::open(&event))? else {
+            let Some(open) = values::read::<OpenValue>(&self.kv, &keys::open(&event))? else {
                 continue;
             };
             // An open event holds the report of an interrupted download.
-            let report = values::decode::<OpenValue>(&bytes)?.event.report;
+            let report = open.event.report;
             let mut batch = Batch::default();
             self.close_event(&event, Some(report), &mut batch)?;
             self.apply_events(batch)?;
@@ -159,20 +157,17 @@ impl<K: Kv> Inner<K> {
         let now_ms = self.clock.now_ms();
         let key = keys::lease(id, number);
         let _stripe = self.stripe(id);
-        let Some(bytes) = self.kv.get(&key)? else {
+        let Some(mut value) = values::read::<LeaseValue>(&self.kv, &key)? else {
             return Ok(None);
         };
-        let mut value: LeaseValue = values::decode(&bytes)?;
         if !value.has_lapsed(now_ms, self.owner) {
             return Ok(None);
         }
-        let token = self.kv.get(&keys::token(id))?;
+        let token: Option<TokenValue> = values::read(&self.kv, &keys::token(id))?;
         let mut batch = Batch::default();
         let unsettled = match (&value.intent, token) {
             (Some(intent), Some(token)) => {
-                let token: TokenValue = values::decode(&token)?;
-                let parts = self.kv.get(&keys::upload(id, number))?;
-                let parts = parts.map(|bytes| values::decode::<UploadValue>(&bytes));
+                let parts: Option<UploadValue> = values::read(&self.kv, &keys::upload(id, number))?;
                 let unsettled = UnsettledUpload {
                     record: token.record,
                     reservation: Reservation {
@@ -186,7 +181,7 @@ impl<K: Kv> Inner<K> {
                         event: None,
                     },
                     intent: intent.clone(),
-                    open_upload: parts.transpose()?.map(|parts| parts.upload),
+                    open_upload: parts.map(|parts| parts.upload),
                 };
                 value.until = now_ms.saturating_add(millis(lease));
                 value.owner = self.owner;

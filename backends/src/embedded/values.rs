@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::kv::Kv;
 use crate::callback_queue::{EventState, StoredEvent};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::event::{Attempt, Event};
@@ -124,6 +125,11 @@ impl EventValue {
             due_ms: (state == EventState::Pending).then_some(self.due_ms),
         }
     }
+}
+
+/// The value of an entry, if there is one.
+pub fn read<T: DeserializeOwned>(kv: &impl Kv, key: &[u8]) -> Result<Option<T>> {
+    kv.get(key)?.map(|bytes| decode(&bytes)).transpose()
 }
 
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {

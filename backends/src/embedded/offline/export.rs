@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::caller::ClientKey;
 use crate::embedded::kv::Kv;
 use crate::embedded::values::{
-    EventValue, LeaseValue, OpenValue, TokenValue, UploadValue, WindowValue, decode,
+    EventValue, LeaseValue, OpenValue, State, TokenValue, UploadValue, WindowValue, decode,
 };
 use crate::embedded::{keys, values};
 use crate::error::{BackendError, ErrorKind, Result};
@@ -97,10 +97,7 @@ fn token<K: Kv>(kv: &K, key: &[u8], value: &[u8]) -> Result<Option<Entry>> {
         incarnation,
         record,
     } = decode(value)?;
-    let state: values::State = match kv.get(&keys::state(id))? {
-        Some(bytes) => decode(&bytes)?,
-        None => values::State::default(),
-    };
+    let state: State = values::read(kv, &keys::state(id))?.unwrap_or_default();
     let windows = match record.hit_window_seconds {
         Some(_) => windows(kv, id)?,
         None => Vec::new(),
