@@ -10,7 +10,7 @@
 //! - [`queue`]: the callback queue.
 //! - [`maintenance`]: heartbeats, sweeps, what each node does by itself.
 //! - [`offline`]: export and import of the whole store.
-//! - [`error`], [`timeouts`]: errors of the Redis client; time limits of outages.
+//! - [`error`]: errors of the Redis client.
 
 mod connection;
 mod error;
@@ -22,7 +22,6 @@ mod scripts;
 mod store;
 #[cfg(test)]
 mod tests;
-mod timeouts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +38,6 @@ use queue::state::QueueState;
 use scripts::Scripts;
 use store::retry_queue::RetryQueue;
 use store::usage_buffer::UsageBuffer;
-use timeouts::OutageTimeouts;
 
 /// Partitions that one operation calls at once.
 const FAN_OUT: usize = 64;
@@ -59,6 +57,26 @@ struct Inner {
     retry_queue: RetryQueue,
     queue: QueueState,
     missed_heartbeats: MissedHeartbeats,
+}
+
+/// How a node acts while Redis, or another node, does not answer. Tests shorten these times.
+struct OutageTimeouts {
+    /// A node is dead when its heartbeat was missing for so long. After an outage of Redis every node needs a
+    /// moment to write its own.
+    dead_after: Duration,
+    /// Delays (ms) before each retry of an operation. With the time limits of all tries they end before Redis
+    /// forgets the call id ([`CALL_ID_TTL_MS`](keys::CALL_ID_TTL_MS)). What is safe without it is then
+    /// retried at the last delay.
+    retry_delays_ms: &'static [u64],
+}
+
+impl Default for OutageTimeouts {
+    fn default() -> Self {
+        Self {
+            dead_after: Duration::from_secs(30),
+            retry_delays_ms: &[100, 400, 1_000, 2_000, 4_000, 8_000, 8_000, 16_000],
+        }
+    }
 }
 
 impl RedisStore {

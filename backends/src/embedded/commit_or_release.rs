@@ -169,13 +169,13 @@ impl<K: Kv> Inner<K> {
         batch: &mut Batch,
     ) -> Result<()> {
         let key = keys::open(id);
-        let Some(open) = values::read::<OpenValue>(&self.kv, &key)? else {
+        let Some(bytes) = self.kv.get(&key)? else {
             let operation = "embedded.close_entry";
             return Err(BackendError::new(ErrorKind::Corrupt, operation));
         };
         batch.remove(key);
         if let Some(report) = report.filter(|report| self.reports(report)) {
-            let mut event = open.event;
+            let OpenValue { mut event, .. } = values::decode(&bytes)?;
             event.report = report;
             // Ids sort by queueing time; the id of an open event has not been shown to anyone.
             event.id = EventId::generate();

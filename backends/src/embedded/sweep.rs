@@ -163,10 +163,11 @@ impl<K: Kv> Inner<K> {
         if !value.has_lapsed(now_ms, self.owner) {
             return Ok(None);
         }
-        let token: Option<TokenValue> = values::read(&self.kv, &keys::token(id))?;
+        let token = self.kv.get(&keys::token(id))?;
         let mut batch = Batch::default();
         let unsettled = match (&value.intent, token) {
             (Some(intent), Some(token)) => {
+                let token: TokenValue = values::decode(&token)?;
                 let parts: Option<UploadValue> = values::read(&self.kv, &keys::upload(id, number))?;
                 let unsettled = UnsettledUpload {
                     record: token.record,

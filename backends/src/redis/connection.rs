@@ -8,24 +8,22 @@
 //! - `cluster`, `slots`: a connection to each master of a cluster, and which partitions it serves.
 //! - `connector`: addresses, logins, TLS, sentinels.
 //! - `replicas`: waits until replicas have what was written (`WAIT`).
-//! - `import_gate`: refuses a Redis that holds an unfinished import.
 
 mod cluster;
 mod connector;
-mod import_gate;
 mod replicas;
 mod request;
 mod server;
 mod slots;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::keys::{self, Partition, all_partitions};
 use crate::error::Result;
 use crate::settings::{RedisMode, RedisSettings};
 use cluster::ClusterConnection;
 use connector::{Connector, Target};
-use import_gate::ImportGate;
 pub use request::{Request, RequestError};
 use server::ServerConnection;
 
@@ -35,7 +33,8 @@ const PROBE_TTL_SECONDS: u64 = 60;
 
 pub struct Connection {
     topology: Topology,
-    import_gate: ImportGate,
+    /// Whether Redis has answered that it holds no unfinished import, or imports are the use of this connection.
+    may_be_used: AtomicBool,
 }
 
 enum Topology {
@@ -53,7 +52,7 @@ impl Connection {
     pub fn open(settings: &RedisSettings) -> Result<Self> {
         Ok(Self {
             topology: Topology::open(settings)?,
-            import_gate: ImportGate::closed(),
+            may_be_used: AtomicBool::new(false),
         })
     }
 
@@ -61,7 +60,7 @@ impl Connection {
     pub fn open_offline(settings: &RedisSettings) -> Result<Self> {
         Ok(Self {
             topology: Topology::open(settings)?,
-            import_gate: ImportGate::open(),
+            may_be_used: AtomicBool::new(true),
         })
     }
 
@@ -71,14 +70,14 @@ impl Connection {
         partition: Partition,
         request: &R,
     ) -> Result<R::Reply, RequestError> {
-        self.pass_import_gate().await?;
+        self.refuse_unfinished_import().await?;
         self.topology.request(partition, request).await
     }
 
     /// Redis takes writes. One master of a cluster is enough: the other partitions are away for every gateway, so it
     /// would not help to drain this one.
     pub async fn ping(&self) -> Result<()> {
-        let passed = self.pass_import_gate().await;
+        let passed = self.refuse_unfinished_import().await;
         let reply = match passed {
             Ok(()) => self.topology.probe().await,
             Err(error) => Err(error),
@@ -86,13 +85,27 @@ impl Connection {
         reply.map_err(|error| error.of("redis.ping"))
     }
 
-    async fn pass_import_gate(&self) -> Result<(), RequestError> {
-        if self.import_gate.is_open() {
+    /// Refuses a Redis that holds an unfinished import. Once there is no marker of one, no request looks again: an
+    /// import refuses to begin while a node uses the store. Without a reply the request goes on, and the next one asks
+    /// again: the other masters of a cluster serve while this one is away.
+    async fn refuse_unfinished_import(&self) -> Result<(), RequestError> {
+        if self.may_be_used.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let get_marker = ImportGate::get_marker();
+        let mut get_marker = redis::cmd("GET");
+        get_marker.arg(keys::key(keys::FIRST_PARTITION, keys::IMPORT_MARKER));
         let reply = self.topology.request(keys::FIRST_PARTITION, &get_marker);
-        self.import_gate.update(&reply.await)
+        match reply.await {
+            Ok(redis::Value::Nil) => self.may_be_used.store(true, Ordering::Relaxed),
+            Ok(_) => {
+                return Err(RequestError::NotSent(
+                    "an import into this store has not ended: run `asset-gateway store import` again \
+                     with the same archive",
+                ));
+            }
+            Err(_) => {}
+        }
+        Ok(())
     }
 }
 

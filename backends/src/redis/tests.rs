@@ -10,8 +10,7 @@ mod server;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use super::RedisStore;
-use super::timeouts::OutageTimeouts;
+use super::{OutageTimeouts, RedisStore};
 use crate::callback_queue::CallbackQueue;
 use crate::caller::CallerRef;
 use crate::event::{Outcome, Report};

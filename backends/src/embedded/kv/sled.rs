@@ -8,9 +8,9 @@
 mod database;
 #[cfg(test)]
 mod tests;
-mod write_behind_buffer;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +18,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
+use sled::IVec;
 use tokio::sync::oneshot;
 
 use self::database::{Database, to_backend_error};
-use self::write_behind_buffer::WriteBehindBuffer;
 use self::writer::{Waiter, outage_error};
 
 use super::{Batch, Kv, Visit};
@@ -122,9 +122,9 @@ impl Shared {
 }
 
 impl Kv for SledKv {
-    type Value = sled::IVec;
+    type Value = IVec;
 
-    fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>> {
+    fn get(&self, key: &[u8]) -> Result<Option<IVec>> {
         // Buffer first: a write that leaves the buffer in between is in the database by then.
         let buffered = self.shared.buffer.read().get(key);
         match buffered {
@@ -194,5 +194,69 @@ impl Kv for SledKv {
         let writer = self.writer.as_ref().ok_or_else(gone)?;
         writer.send(done).map_err(|_| gone())?;
         flushed.await.map_err(|_| gone())?
+    }
+}
+
+/// A key and its new value; `None` removes it.
+type Write = (IVec, Option<IVec>);
+
+/// Writes that reads see and the disk does not have yet, in two layers, so that new writes are accepted
+/// while earlier ones are written.
+#[derive(Debug, Default)]
+struct WriteBehindBuffer {
+    new: BTreeMap<IVec, Option<IVec>>,
+    /// Being written: the disk has none or all of it, the open database any part.
+    in_flight: BTreeMap<IVec, Option<IVec>>,
+}
+
+impl WriteBehindBuffer {
+    fn apply(&mut self, batch: Batch) {
+        for (key, value) in batch.0 {
+            self.new.insert(key.into(), value.map(IVec::from));
+        }
+    }
+
+    /// The buffered value; the outer `None` if the key is not buffered.
+    fn get(&self, key: &[u8]) -> Option<Option<IVec>> {
+        let layers = [&self.new, &self.in_flight].into_iter();
+        layers.filter_map(|layer| layer.get(key)).next().cloned()
+    }
+
+    /// The writes to keys from `from` on that begin with `prefix`, in order.
+    fn range(&self, prefix: &[u8], from: Bound<&[u8]>) -> Vec<Write> {
+        let within = |layer: &BTreeMap<IVec, Option<IVec>>| -> Vec<Write> {
+            layer
+                .range::<[u8], _>((from, Bound::Unbounded))
+                .take_while(|(key, _)| key.starts_with(prefix))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        };
+        let in_flight = within(&self.in_flight);
+        let new = within(&self.new);
+        if in_flight.is_empty() {
+            return new;
+        }
+        let both: BTreeMap<_, _> = in_flight.into_iter().chain(new).collect();
+        both.into_iter().collect()
+    }
+
+    /// Starts to write everything, and returns it. It stays readable until
+    /// [`finish_write`](Self::finish_write). Writes that failed before are included: writing a key's
+    /// last value again is idempotent.
+    fn begin_write(&mut self) -> Vec<Write> {
+        self.in_flight.append(&mut self.new);
+        let all = self.in_flight.iter();
+        all.map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
+    }
+
+    /// Drops the writes in flight, which are durable now.
+    fn finish_write(&mut self) {
+        self.in_flight.clear();
+    }
+
+    /// Counts the keys that are not durable.
+    fn len(&self) -> usize {
+        self.new.len() + self.in_flight.len()
     }
 }

@@ -7,8 +7,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, linkat, openat, renameat, statat};
 use rustix::io::Errno;
 
+use super::Bucket;
 use super::attribute_store::AttributeStore;
-use super::bucket::Bucket;
 use super::error::on_write;
 use super::file_metadata::FileIdentity;
 use super::folders;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::bucket::Bucket;
+use super::Bucket;
 use super::error::on_io;
 use super::file_metadata::Attributes;
 use super::file_metadata::FileIdentity;

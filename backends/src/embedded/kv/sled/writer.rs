@@ -155,10 +155,7 @@ impl Shared {
     }
 }
 
-fn apply(
-    tree: &sled::Tree,
-    mut writes: Vec<super::write_behind_buffer::Write>,
-) -> sled::Result<()> {
+fn apply(tree: &sled::Tree, mut writes: Vec<super::Write>) -> sled::Result<()> {
     match (writes.pop(), writes.is_empty()) {
         (None, _) => {}
         // A single write needs no batch.
