@@ -30,17 +30,16 @@ mod values;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::callback_queue::RecentEvents;
-use crate::clock::Clock;
+use crate::clock::{Clock, millis};
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::event::{EventId, Outcome, Report};
 use crate::settings::QueueLimits;
-use crate::token_store::{TokenId, TokenRecord};
+use crate::token_store::{TokenId, TokenRecord, random_id};
 use kv::{Batch, Kv};
 use values::{State, TokenValue};
 
@@ -175,18 +174,6 @@ impl<K: Kv> Inner<K> {
 
 fn stripe_of(id: TokenId) -> usize {
     usize::from(id.0[0]) % STRIPES
-}
-
-/// Makes a random id, which no other process has made.
-fn random_id() -> Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "random", e))?;
-    Ok(u64::from_be_bytes(bytes))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Adds the removal of a token, its index entries, leases and windows to `batch`.

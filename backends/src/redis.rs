@@ -29,8 +29,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream;
 
+use crate::clock::millis;
 use crate::error::{BackendError, ErrorKind, Result};
 use crate::settings::{QueueLimits, RedisSettings};
+use crate::token_store::random_id;
 use connection::Connection;
 use maintenance::background;
 use maintenance::heartbeat::MissedHeartbeats;
@@ -141,18 +143,6 @@ async fn any_of<T>(calls: Vec<impl Future<Output = Result<T>>>) -> Result<Vec<T>
         Some(error) if replies.is_empty() => Err(error),
         Some(_) | None => Ok(replies),
     }
-}
-
-/// For nodes, incarnations, leases and call ids.
-fn random_id() -> Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "random", e))?;
-    Ok(u64::from_be_bytes(bytes))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn json<T: serde::Serialize>(operation: &'static str, value: &T) -> Result<String> {

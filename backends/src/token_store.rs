@@ -23,11 +23,19 @@ pub use reservation::{
 };
 pub(crate) use reservation::{Hold, Window};
 
-use crate::error::Result;
+use crate::error::{BackendError, ErrorKind, Result};
 use crate::event::{ClaimedEvent, Report};
 
 /// Grace period, a day: how long an expired token is still known (410) and can be revived.
 pub const GRACE_SECONDS: u64 = 24 * 3600;
+
+/// Makes a number that no other process has made: for processes, incarnations, leases and calls.
+pub(crate) fn random_id() -> Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| BackendError::with_source(ErrorKind::Upstream, "random", e))?;
+    Ok(u64::from_be_bytes(bytes))
+}
 
 /// A token and its usage.
 #[derive(Debug, Clone, PartialEq)]

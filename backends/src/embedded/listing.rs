@@ -4,7 +4,7 @@ use super::kv::Kv;
 use super::values::TokenValue;
 use super::{Inner, keys};
 use crate::error::Result;
-use crate::token_store::{Filter, Page, TokenId, TokenState};
+use crate::token_store::{Filter, Page, TokenId};
 
 /// Index entries that one page scans; a page that reaches the limit ends early, with a cursor.
 const MAX_PAGE_SCAN: usize = 10_000;
@@ -89,9 +89,8 @@ impl<K: Kv> Inner<K> {
             entries.extend(keys::trailing_id(key).map(|id| (key.to_vec(), id)));
             Ok(entries.len() < most)
         })?;
-        let last = (entries.len() == most)
-            .then(|| entries.last().map(|(key, _)| key.clone()))
-            .flatten();
+        let last = entries.last().filter(|_| entries.len() == most);
+        let last = last.map(|(key, _)| key.clone());
         Ok((entries, last))
     }
 
@@ -108,19 +107,11 @@ impl<K: Kv> Inner<K> {
         if !filter.matches_record(&token.record) {
             return Ok(false);
         }
-        let Some(wanted) = filter.state else {
+        if filter.state.is_none() {
             return Ok(true);
-        };
-        let state = if token.is_expired(now) {
-            TokenState::Expired
-        } else if let Some(max) = token.record.max_hits
-            && self.state(id)?.used.saturating_add_signed(unwritten) >= max
-        {
-            TokenState::Exhausted
-        } else {
-            TokenState::Active
-        };
-        Ok(state == wanted)
+        }
+        let used = self.state(id)?.used.saturating_add_signed(unwritten);
+        Ok(filter.matches_state(&token.record, used, now))
     }
 }
 

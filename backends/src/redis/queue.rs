@@ -59,11 +59,8 @@ impl Inner {
             None => String::new(),
         };
         let call = self.scripts.finish_claim.on_event(id);
-        let call = call
-            .arg(outcome)
-            .arg(at_ms)
-            .arg(attempt)
-            .arg(keys::hex(random_id()?));
+        let call = call.arg(outcome).arg(at_ms).arg(attempt);
+        let call = call.arg(keys::hex(random_id()?));
         let was_there = call.run(&self.connection).await?.number()? == 1;
         if was_there && outcome == "retry" {
             let partition = keys::partition_of_event(id);
@@ -76,19 +73,13 @@ impl Inner {
 #[async_trait]
 impl CallbackQueue for RedisStore {
     async fn enqueue(&self, event: Event) -> Result<Enqueued> {
-        let Inner {
-            scripts,
-            connection,
-            queue,
-            ..
-        } = &*self.0;
-        if queue.is_full() {
+        if self.0.queue.is_full() {
             return Ok(Enqueued::Full);
         }
-        let call = scripts.enqueue.on_event(&event.id);
+        let call = self.0.scripts.enqueue.on_event(&event.id);
         let call = call.arg(json("redis.enqueue", &event)?);
-        call.run(connection).await?;
-        queue.note_queued(event.id, None);
+        call.run(&self.0.connection).await?;
+        self.0.queue.note_queued(event.id, None);
         Ok(Enqueued::Queued)
     }
 

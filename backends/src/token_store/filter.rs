@@ -18,6 +18,18 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Whether `state` matches a token with these used hits at `now`, Unix seconds.
+    pub(crate) fn matches_state(&self, record: &TokenRecord, used_hits: u64, now: u64) -> bool {
+        let state = if now >= record.expire_at {
+            TokenState::Expired
+        } else if record.max_hits.is_some_and(|max| used_hits >= max) {
+            TokenState::Exhausted
+        } else {
+            TokenState::Active
+        };
+        self.state.is_none_or(|wanted| wanted == state)
+    }
+
     /// Whether the record matches all conditions but `state`.
     pub(crate) fn matches_record(&self, record: &TokenRecord) -> bool {
         let is = |wanted: &Option<String>, value: &str| {

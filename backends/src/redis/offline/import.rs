@@ -30,26 +30,22 @@ impl OfflineRedis {
         }
         let calls = groups
             .iter()
-            .map(|(partition, group)| self.load_groups(*partition, group));
+            .map(|(partition, group)| self.load_group(*partition, group));
         all_of(calls.collect()).await.map(drop)
     }
 
     /// In order: a token comes before the entries that belong to it.
-    async fn load_groups(&self, partition: Partition, group: &[Arguments]) -> Result<()> {
-        for group in group.chunks(ENTRIES_PER_CALL) {
-            self.load_group(partition, group).await?;
+    async fn load_group(&self, partition: Partition, group: &[Arguments]) -> Result<()> {
+        for entries in group.chunks(ENTRIES_PER_CALL) {
+            let mut call = self.scripts.import.on(partition);
+            for (kind, arguments) in entries {
+                call.push(*kind);
+                call.push(arguments.len());
+                call.push(arguments);
+            }
+            call.run(&self.connection).await?;
         }
         Ok(())
-    }
-
-    async fn load_group(&self, partition: Partition, group: &[Arguments]) -> Result<()> {
-        let mut call = self.scripts.import.on(partition);
-        for (kind, arguments) in group {
-            call.push(*kind);
-            call.push(arguments.len());
-            call.push(arguments);
-        }
-        call.run(&self.connection).await.map(drop)
     }
 }
 
@@ -133,17 +129,12 @@ fn token_arguments(token: &Token) -> Result<Vec<String>> {
     ] {
         fields.extend((number > 0).then(|| (field, number.to_string())));
     }
-    fields.extend(
-        token
-            .uploaded_at
-            .map(|at| (keys::UPLOADED_AT, at.to_string())),
-    );
+    let uploaded_at = token.uploaded_at.map(|at| at.to_string());
+    fields.extend(uploaded_at.map(|at| (keys::UPLOADED_AT, at)));
     fields.extend(admission_fields(&token.record));
-    arguments.extend(
-        fields
-            .into_iter()
-            .flat_map(|(field, value)| [field.to_owned(), value]),
-    );
+    for (field, value) in fields {
+        arguments.extend([field.to_owned(), value]);
+    }
     Ok(arguments)
 }
 

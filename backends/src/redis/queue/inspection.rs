@@ -31,14 +31,9 @@ impl Inner {
             EventState::Dead => keys::DEAD_LETTERS_BY_AGE,
         };
         let each = keys::all_partitions().map(async |partition| {
-            let script = &self.scripts.list_events;
-            let call = script
-                .on(partition)
-                .arg(index)
-                .arg(after.0)
-                .arg(&after.1)
-                // One more tells whether there is a next page.
-                .arg(limit + 1);
+            let call = self.scripts.list_events.on(partition);
+            // One more tells whether there is a next page.
+            let call = call.arg(index).arg(after.0).arg(&after.1).arg(limit + 1);
             let mut items = call.run(&self.connection).await?.items()?;
             let mut positions = Vec::new();
             while !items.is_empty() {
@@ -73,10 +68,8 @@ impl Inner {
 
     pub async fn get_event(&self, id: &EventId) -> Result<Option<StoredEvent>> {
         let partition = keys::partition_of_event(id);
-        let events = self
-            .get_events(partition, vec![id.as_str().to_owned()])
-            .await?;
-        Ok(events.into_iter().next())
+        let ids = vec![id.as_str().to_owned()];
+        Ok(self.get_events(partition, ids).await?.pop())
     }
 
     async fn get_events(&self, partition: Partition, ids: Vec<String>) -> Result<Vec<StoredEvent>> {
@@ -106,10 +99,8 @@ impl Inner {
             return Ok(false);
         };
         let partition = keys::partition_of_event(id);
-        let attempts = json(
-            "redis.replay",
-            &history_after_replay(stored.attempts, SystemClock.now_ms()),
-        )?;
+        let attempts = history_after_replay(stored.attempts, SystemClock.now_ms());
+        let attempts = json("redis.replay", &attempts)?;
         // Stored without brackets, so that scripts can append.
         let attempts = attempts.trim_start_matches('[').trim_end_matches(']');
         let call = self.scripts.replay.on_event(id).arg(attempts);

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::redis::keys::{self, Partition};
 use crate::redis::scripts::{Items, decode};
 use crate::redis::{Inner, all_of};
-use crate::token_store::{Filter, Page, StoredToken, TokenState};
+use crate::token_store::{Filter, Page, StoredToken};
 
 /// About how many index members one page reads. Past it the page ends early, with a cursor.
 const MAX_MEMBERS_PER_PAGE: usize = 10_000;
@@ -26,6 +26,7 @@ struct Index {
 }
 
 /// Where the next page begins.
+#[derive(Default)]
 struct Position {
     partition: Partition,
     /// The last member of the page before; empty at the begin of a partition.
@@ -88,11 +89,8 @@ impl Inner {
             let partitions = (position.partition..=Partition::MAX).take(PARTITIONS_PER_ROUND);
             let begin = std::mem::take(&mut position.after);
             let reads = partitions.map(|partition| {
-                let after: &[u8] = if partition == position.partition {
-                    &begin
-                } else {
-                    &[]
-                };
+                let is_first = partition == position.partition;
+                let after: &[u8] = if is_first { &begin } else { &[] };
                 self.rows(index, partition, after, chunk)
             });
             let mut next = None;
@@ -146,13 +144,8 @@ impl Inner {
         max: usize,
     ) -> Result<(Partition, u64, Vec<Row>)> {
         let (from, to) = index.range(after);
-        let script = &self.scripts.list;
-        let call = script
-            .on(partition)
-            .arg(index.name)
-            .arg(from)
-            .arg(to)
-            .arg(max);
+        let call = self.scripts.list.on(partition).arg(index.name);
+        let call = call.arg(from).arg(to).arg(max);
         let mut items = call.run(&self.connection).await?.items()?;
         let now = items.number()?;
         let mut rows = Vec::new();
@@ -185,23 +178,15 @@ impl Inner {
 
 impl Index {
     fn of(filter: &Filter) -> Self {
-        match (&filter.tag, &filter.bucket) {
-            (Some(tag), _) => Self {
-                name: keys::TOKENS_BY_TAG,
-                prefix: format!("{tag}\0"),
-            },
+        let (name, prefix) = match (&filter.tag, &filter.bucket) {
+            (Some(tag), _) => (keys::TOKENS_BY_TAG, format!("{tag}\0")),
             (None, Some(bucket)) => {
                 let key = filter.prefix.as_deref().unwrap_or_default();
-                Self {
-                    name: keys::TOKENS_BY_OBJECT,
-                    prefix: format!("{bucket}\0{key}"),
-                }
+                (keys::TOKENS_BY_OBJECT, format!("{bucket}\0{key}"))
             }
-            (None, None) => Self {
-                name: keys::TOKENS,
-                prefix: String::new(),
-            },
-        }
+            (None, None) => (keys::TOKENS, String::new()),
+        };
+        Self { name, prefix }
     }
 
     /// Bounds for `ZRANGEBYLEX`. Members are UTF-8, so that 0xff sorts after all of them.
@@ -216,10 +201,7 @@ impl Index {
     /// `None`: the cursor belongs to another index.
     fn position(&self, cursor: Option<&str>) -> Option<Position> {
         let Some(cursor) = cursor else {
-            return Some(Position {
-                partition: 0,
-                after: Vec::new(),
-            });
+            return Some(Position::default());
         };
         let bytes = hex::decode(cursor).ok()?;
         let [CURSOR_VERSION, partition, after @ ..] = bytes.as_slice() else {
@@ -239,15 +221,6 @@ impl Position {
 }
 
 fn matches(token: &StoredToken, filter: &Filter, now: u64) -> bool {
-    let StoredToken {
-        record, used_hits, ..
-    } = token;
-    let state = if now >= record.expire_at {
-        TokenState::Expired
-    } else if record.max_hits.is_some_and(|max| *used_hits >= max) {
-        TokenState::Exhausted
-    } else {
-        TokenState::Active
-    };
-    filter.matches_record(record) && filter.state.is_none_or(|wanted| wanted == state)
+    let record = &token.record;
+    filter.matches_record(record) && filter.matches_state(record, token.used_hits, now)
 }

@@ -34,11 +34,8 @@ impl Inner {
     ) -> Result<Vec<AbandonedUpload>> {
         let mut abandoned = Vec::new();
         loop {
-            let script = &self.scripts.abandoned_uploads;
-            let call = script
-                .on(partition)
-                .arg(millis(retry))
-                .arg(UPLOADS_PER_CALL);
+            let call = self.scripts.abandoned_uploads.on(partition);
+            let call = call.arg(millis(retry)).arg(UPLOADS_PER_CALL);
             let mut items = call.run(&self.connection).await?.items()?;
             let more = items.number()? == 1;
             for item in items.item()?.items()? {

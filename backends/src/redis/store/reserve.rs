@@ -99,15 +99,10 @@ impl Inner {
             Access::Get => Method::Get,
             Access::Put => Method::Put,
         };
-        let script = &self.scripts.reserve;
-        script
-            .on_token(request.id)
-            .arg(method.as_str())
-            .arg(
-                request
-                    .declared_size
-                    .map_or_else(String::new, |n| n.to_string()),
-            )
+        let declared_size = request.declared_size.map(|size| size.to_string());
+        let call = self.scripts.reserve.on_token(request.id);
+        call.arg(method.as_str())
+            .arg(declared_size.unwrap_or_default())
             .arg(request.rules_checked.map_or_else(String::new, keys::hex))
             .arg(request.lease_ms)
             .arg(hex::encode(request.client))
