@@ -148,7 +148,12 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_integers_in_every_notation() {
-        for (text, number) in [("1.0", 1), ("-2e3", -2000), ("-0.0", 0)] {
+        for (text, number) in [
+            ("1.0", 1),
+            ("-2e3", -2000),
+            ("-0.0", 0),
+            ("2020496013186279.0", 2_020_496_013_186_279_i64),
+        ] {
             assert_eq!(read(text), Ok(number.into()), "{text}");
         }
         for text in ["1.5", "1e300", "9007199254740992.0"] {

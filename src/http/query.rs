@@ -36,8 +36,11 @@ fn check(query: &str, changes: bool) -> Result<(), GatewayError> {
     Ok(())
 }
 
-/// Names and values of the parameters that are not empty. A name that is not `known` is a 400 that lists
-/// the known names: a mistyped filter must not match everything.
+/// Parameters that are numbers: an empty one is invalid, where an empty text means not given.
+const NUMBERS: [&str; 2] = ["limit", "since"];
+
+/// Names and values of the parameters that are given. A name that is not `known` is a 400 that lists the
+/// known names: a mistyped filter must not match everything.
 pub fn parameters(
     query: Option<&str>,
     known: &[&str],
@@ -50,7 +53,7 @@ pub fn parameters(
                 "unknown parameter `{name}`; known are {known}"
             )));
         }
-        if !value.is_empty() {
+        if !value.is_empty() || NUMBERS.contains(&name.as_ref()) {
             parameters.push((name.into_owned(), value.into_owned()));
         }
     }

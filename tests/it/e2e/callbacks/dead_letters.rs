@@ -146,6 +146,7 @@ async fn wrong_parameters_are_named() {
     for (method, path, part) in [
         ("GET", "/callbacks?state=gone", "pending or dead"),
         ("GET", "/callbacks?limit=0", "1 to 1000"),
+        ("GET", "/callbacks?limit=", "1 to 1000"),
         ("GET", "/callbacks?cursor=x", "cursor"),
         ("GET", "/callbacks?stat=dead", "`stat`"),
         ("POST", "/callbacks/replay", "since"),

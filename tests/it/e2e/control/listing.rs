@@ -128,6 +128,7 @@ async fn wrong_queries_are_named() {
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
         ("limit=x", "limit"),
+        ("limit=", "limit"),
         ("method=get", "method"),
         ("state=dead", "state"),
         ("prefix=a", "bucket"),
