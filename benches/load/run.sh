@@ -49,7 +49,7 @@ stop_gateway() {
 # METHOD KEY → a new token
 token() {
   curl -fs "$gateway/token" -H 'Authorization: Bearer load-test' -H 'Content-Type: application/json' \
-    -d "{\"method\":\"$1\",\"bucket\":\"local\",\"key\":\"$2\",\"expire_at\":4102444800}" |
+    -d "{\"method\":\"$1\",\"bucket\":\"local\",\"key\":\"$2\",\"expire_at\":$(($(date +%s) + 86400))}" |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["token"])'
 }
 # Peak memory of the gateway since its start, in MiB.
