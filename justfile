@@ -34,7 +34,7 @@ load url seconds="10":
     echo "$((requests / {{seconds}})) requests per second"
 
 # 50,000 and more cases against /openapi.json: needs `st` (PyPI: schemathesis, the version of scripts/test).
-schemathesis examples="1500":
+schemathesis examples="3200":
     cargo build --features full
     scripts/schemathesis "${CARGO_TARGET_DIR:-target}/debug/asset-gateway" --max-examples {{examples}} --continue-on-failure
 
