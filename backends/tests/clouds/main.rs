@@ -31,8 +31,8 @@ use arithmetic::verify;
 use places::{Place, places};
 use scripted_storage::{Reply, Request, ScriptedStorage, answer, raw};
 
-/// More than one part of a multipart upload.
-const TWO_PARTS: usize = (8 << 20) + 1;
+/// More than two parts: OpenDAL begins an upload when it is given the second.
+const THREE_PARTS: usize = (16 << 20) + 1;
 
 const KEYS: [&str; 14] = [
     "中文 文件/名+1%.txt",
@@ -169,7 +169,7 @@ async fn write_in_parts(backend: &Backend, key: &str, finish: bool) -> Result<()
         ..PutOptions::default()
     };
     let mut upload = backend.put(key, options).await?;
-    upload.write(Bytes::from(vec![0; TWO_PARTS])).await?;
+    upload.write(Bytes::from(vec![0; THREE_PARTS])).await?;
     match finish {
         true => upload.finish().await.map(drop),
         false => upload.abort().await,
