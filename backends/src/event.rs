@@ -124,10 +124,11 @@ impl Event {
         report: Report,
         timestamp: u64,
     ) -> Option<Self> {
+        let target = record.callback.clone()?;
         Some(Self {
             id: EventId::generate(),
             token_id,
-            target: record.callback.clone()?,
+            target,
             method: method.as_str().to_owned(),
             bucket: record.bucket.clone(),
             key: record.key.clone(),

@@ -17,7 +17,6 @@ const ALGORITHM: &str = "OSS4-HMAC-SHA256";
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// A request, as far as it is signed.
-#[derive(Debug, Clone)]
 pub struct ToSign<'r> {
     pub method: &'r str,
     /// `/key`, percent-encoded as it is sent, without the bucket.

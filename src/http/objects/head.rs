@@ -73,15 +73,15 @@ async fn report_head(
     client: Client<'_>,
     report: Report,
 ) -> Result<(), GatewayError> {
+    let (throttle, client_ip) = (state.head_event_throttle(), client.caller.client_ip);
+    if stored.record.callback.is_none() || !throttle.admit(stored, client_ip) {
+        return Ok(());
+    }
     let now = state.redeemer.clock.now_seconds();
     let (id, record) = (stored.id, &stored.record);
     let Some(event) = Event::of(id, record, Method::Head, client.caller, report, now) else {
         return Ok(());
     };
-    let (throttle, client_ip) = (state.head_event_throttle(), client.caller.client_ip);
-    if !throttle.admit(stored, client_ip) {
-        return Ok(());
-    }
     let queued = enqueue(state, event).await;
     if queued.is_err() {
         throttle.undo(id, client_ip);

@@ -105,6 +105,15 @@ fn oss_signer(
                     bucket's region, such as cn-hangzhou";
         return Err(SettingsError::of("region", text));
     };
+    if let Some(named) = &endpoint.region_of_host
+        && named != region
+    {
+        tracing::warn!(
+            cloud.region = region,
+            endpoint.region = named,
+            "`region` of a bucket is not the one that `endpoint` names: OSS may refuse its signatures"
+        );
+    }
     let (region, bucket) = (region.clone(), settings.bucket.clone());
     Ok(Some(Signer::new(keys.clone(), region, bucket)))
 }

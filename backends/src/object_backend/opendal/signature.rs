@@ -20,10 +20,11 @@ pub fn sign<B>(signer: &Signer, mut request: Request<B>) -> Result<Request<B>> {
         headers: headers.collect(),
     };
     for (name, value) in signer.sign(to_sign, SystemTime::now()) {
-        let value = HeaderValue::try_from(value).map_err(|_| {
+        let mut value = HeaderValue::try_from(value).map_err(|_| {
             let text = "the credential has characters that no header can carry";
             Error::new(ErrorKind::ConfigInvalid, text)
         })?;
+        value.set_sensitive(matches!(name, "authorization" | "x-oss-security-token"));
         request.headers_mut().insert(name, value);
     }
     Ok(request)

@@ -16,6 +16,8 @@ pub struct Endpoint {
     pub path_style: bool,
     /// From the settings, else from a host of the provider's own.
     pub region: Option<String>,
+    /// What a host of the provider's own names.
+    pub region_of_host: Option<String>,
 }
 
 impl Endpoint {
@@ -38,6 +40,7 @@ impl Endpoint {
             return Err(SettingsError::of("force_path_style", text));
         }
         let region = given_region(settings);
+        let region = region.as_deref();
         let url = match (settings.endpoint.as_str(), region) {
             ("", None) => {
                 let text = "`region` is empty, and so is `endpoint`: expected one of them, or both";
@@ -59,8 +62,13 @@ impl Endpoint {
             return Err(SettingsError::of("endpoint", text));
         }
         let path_style = settings.force_path_style || !is_domain;
+        // A default host may begin with the bucket's name by chance: `jiangsu-10.zos.ctyun.cn`.
         let prefix = format!("{}.", settings.bucket.to_ascii_lowercase());
-        let without_bucket = host.strip_prefix(&prefix).unwrap_or(host);
+        let without_bucket = match settings.endpoint.as_str() {
+            "" => host,
+            _ => host.strip_prefix(&prefix).unwrap_or(host),
+        };
+        let region_of_host = cloud.region_of(without_bucket).map(str::to_owned);
         let host = match path_style {
             true => host,
             false => without_bucket,
@@ -73,8 +81,18 @@ impl Endpoint {
             scheme: url.scheme().to_owned(),
             path_style,
             region: region
-                .or(cloud.region_of(without_bucket))
-                .map(str::to_owned),
+                .map(|region| match settings.provider {
+                    // Part of the host's name, not of the region's.
+                    Provider::Oss => region.strip_suffix("-internal").unwrap_or(region),
+                    Provider::S3
+                    | Provider::Ctyun
+                    | Provider::Cos
+                    | Provider::Fs
+                    | Provider::Memory => region,
+                })
+                .map(str::to_owned)
+                .or(region_of_host.clone()),
+            region_of_host,
             bucket: settings.bucket.clone(),
             authority,
         })
@@ -100,12 +118,16 @@ impl Endpoint {
     }
 }
 
-/// OSS writes its regions in two ways: `cn-hangzhou` and `oss-cn-hangzhou`.
-fn given_region(settings: &BucketSettings) -> Option<&str> {
-    let region = settings.region.as_str();
+/// OSS writes its regions in several ways: `cn-hangzhou`, `oss-cn-hangzhou`, `oss-cn-hangzhou-internal`.
+fn given_region(settings: &BucketSettings) -> Option<String> {
     let region = match settings.provider {
-        Provider::Oss => region.strip_prefix("oss-").unwrap_or(region),
-        Provider::S3 | Provider::Ctyun | Provider::Cos | Provider::Fs | Provider::Memory => region,
+        Provider::Oss => {
+            let region = settings.region.to_ascii_lowercase();
+            region.strip_prefix("oss-").unwrap_or(&region).to_owned()
+        }
+        Provider::S3 | Provider::Ctyun | Provider::Cos | Provider::Fs | Provider::Memory => {
+            settings.region.clone()
+        }
     };
     Some(region).filter(|region| !region.is_empty())
 }
@@ -266,6 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn a_default_host_is_kept_whole() {
+        let mut settings = a_bucket(Provider::Ctyun, "jiangsu-10", "");
+        settings.bucket = "jiangsu-10".into();
+        let endpoint = Endpoint::of(&settings).unwrap();
+        assert_eq!(endpoint.url(), "https://jiangsu-10.zos.ctyun.cn");
+    }
+
+    #[test]
+    fn an_internal_region_leads_to_the_internal_host() {
+        let endpoint = at(Provider::Oss, "oss-cn-hangzhou-internal", "").unwrap();
+        assert_eq!(
+            endpoint.url(),
+            "https://oss-cn-hangzhou-internal.aliyuncs.com"
+        );
+    }
+
+    #[test]
     fn an_address_has_no_bucket_in_front() {
         for (provider, named) in [
             (Provider::Cos, "https://cos.REGION.myqcloud.com"),
@@ -288,6 +327,8 @@ mod tests {
                 "https://oss-cn-hangzhou-internal.aliyuncs.com",
                 Some("cn-hangzhou"),
             ),
+            ("cn-hangzhou-internal", "", Some("cn-hangzhou")),
+            ("OSS-CN-HANGZHOU", "", Some("cn-hangzhou")),
             (
                 "",
                 "https://b.oss-cn-hangzhou.aliyuncs.com",
