@@ -1,4 +1,6 @@
 //! Errors as clients see them: the only file that maps failures to status, code and message.
+//!
+//! What no handler answers, such as a head that cannot be read, is in `http/server/lingering_close.rs`.
 
 use std::time::Duration;
 

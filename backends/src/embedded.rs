@@ -1,4 +1,4 @@
-//! Tokens, hits, leases and callback events in one ordered key-value tree.
+//! The embedded store: tokens, hits, leases, callback events in one tree; usage buffer of unlimited tokens.
 //!
 //! Both ports are implemented once, over [`kv::Kv`]: sled on disk, or a map in memory. One process
 //! owns the tree; a lease of another *owner* (an earlier process) has lapsed whatever its deadline.

@@ -1,4 +1,6 @@
 //! Bulkhead: permits for the attempts that uploads wait for, so that one slow receiver cannot take them all.
+//!
+//! Attempts of queued events are limited by `host_limits`.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One delivery attempt of an event, and the record of its outcome in the queue.
+//! One delivery attempt of an event, and its outcome in the queue: delivered, due again, or a dead letter.
 //!
 //! Delivery is at least once: where an outcome cannot be recorded, the claim lapses and the event is sent
 //! again.

@@ -1,4 +1,4 @@
-//! The retry schedule: the pause after a failed attempt, and `Retry-After`.
+//! The retry schedule: when a failed attempt is repeated; at its end `delivery` makes a dead letter.
 
 use std::time::{Duration, UNIX_EPOCH};
 

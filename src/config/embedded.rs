@@ -1,4 +1,4 @@
-//! Embedded mode: the gateway runs without a configuration, on sled and a local folder.
+//! Start without a configuration file: sled and a local folder.
 //!
 //! [`defaults`] are overridden by the environment. Where the environment has no control token,
 //! [`prepare`] generates one and saves it.

@@ -1,4 +1,4 @@
-//! Error responses as OpenAPI documents them: the JSON body, and statuses and codes by kind of call.
+//! OpenAPI schemas of error responses; `crate::error` makes the responses.
 
 use std::collections::BTreeMap;
 

@@ -2,14 +2,15 @@
 //!
 //! In reading order:
 //! - [`bind`]: opens the listening socket. `client_connections`: connection limit for each client.
-//! - `connection`: one connection. `proxy_protocol`: the client's address from a proxy.
+//! - `connection`: one connection. `lingering_close`: error answers without a handler (400, 408, 431, 503),
+//!   and the close after them. `proxy_protocol`: the client's address from a proxy.
 //!   `protocol_detection`: HTTP/1 or h2c. `hyper_limits`: sizes and times for hyper.
 //! - `connection_io`: the socket as hyper sees it. `connection_state`: flags shared within a connection.
 //! - `framing`, `request_head`: guard against request smuggling.
 //! - `head_timer`: time limit for headers. `idle_timeout`: time limit without progress.
 //! - `service`: calls the router. `stream_limit`: HTTP/2 streams answered at the same time.
-//! - `lingering_close`: error answers without a handler, and the close after them. `drain_on_drop`: the same
-//!   for HTTP/2 uploads. `stream_executor`: tasks of HTTP/2 streams.
+//! - `drain_on_drop`: the rest of HTTP/2 uploads that were answered early. `stream_executor`: tasks of HTTP/2
+//!   streams.
 
 mod bind;
 mod client_connections;

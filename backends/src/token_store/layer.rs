@@ -1,4 +1,4 @@
-//! Decorators of token stores: one method around all calls.
+//! `TokenStoreLayer`: wraps every call of a token store by one method.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The status and headers of a download: validators, caching, disposition, what browsers may do.
+//! The status and headers of a download: validators, caching, whether a browser may show it inline.
 
 use std::ops::Range;
 

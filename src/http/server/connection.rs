@@ -1,4 +1,6 @@
 //! Serves one connection: PROXY header, protocol detection, hyper, and the close.
+//!
+//! It decides how a head that hyper or the framing guard refuses is answered; `lingering_close` writes it.
 
 use std::io;
 use std::pin::pin;

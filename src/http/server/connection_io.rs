@@ -1,7 +1,7 @@
 //! The socket as hyper sees it: idle timeout, framing guard, and hyper's own error answers dropped.
 //!
 //! - A client that reads nothing for the idle timeout while an answer waits is disconnected (reset).
-//! - hyper's own answers (400, 431: empty bodies) are discarded; the connection's task writes ours.
+//! - hyper's own answers (400, 431: empty bodies) are discarded; `lingering_close` writes ours.
 //!   What hyper writes while it waits for a head, after the last answer is flushed, is such an answer.
 //! - At HTTP/1 framing that is ambiguous hyper reads the end of the input, after it has answered every
 //!   earlier request.

@@ -1,4 +1,4 @@
-//! Sizes and times that hyper is configured with.
+//! hyper's limits: longest head and number of headers (beyond them: 431), HTTP/2 windows, pings.
 
 use std::time::Duration;
 

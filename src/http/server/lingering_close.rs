@@ -1,4 +1,4 @@
-//! Error answers that hyper does not produce (400, 408, 431, 503), and a lingering close.
+//! Error answers without a handler (400, 408, 431, 503), and a lingering close.
 //!
 //! A lingering close reads and discards until the client has read its answer (RFC 9112 §9.6). A socket
 //! that is closed with unread bytes sends a reset, and the client's kernel then discards the answer: an

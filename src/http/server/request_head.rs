@@ -1,4 +1,4 @@
-//! Strict parser for the parts of an HTTP/1 head that decide where a request ends and its host.
+//! Parses an HTTP/1 head for the smuggling guard: Host, Content-Length, Transfer-Encoding.
 
 use http::uri::Authority;
 

@@ -1,4 +1,4 @@
-//! What a node does that lost its lease while its upload became visible: it waits for the outcome of the
+//! An upload whose lease lapsed while it completed: waits for the recovery, else counts a new hit.
 //! recovery, and counts the object with a new hit where the recovery did not.
 
 use std::time::Duration;

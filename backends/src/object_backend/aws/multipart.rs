@@ -1,4 +1,4 @@
-//! The requests of a multipart upload through the SDK.
+//! The requests of a multipart upload through the SDK. `object_backend::multipart` drives them.
 
 use std::collections::VecDeque;
 

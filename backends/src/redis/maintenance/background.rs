@@ -1,4 +1,4 @@
-//! What a node does by itself: it writes heartbeats, and counts the pending events.
+//! Timer task of a node: writes its heartbeat, counts pending events.
 
 use std::sync::Weak;
 use std::time::Duration;

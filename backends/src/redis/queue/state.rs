@@ -1,4 +1,4 @@
-//! What a node knows about the callback queue.
+//! In-memory queue state of this node: limits, pending count, due index, recent events.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A commit or a release, as a call that can be repeated.
+//! A commit or a release, as a call that `retry_queue` can repeat.
 
 use std::time::Duration;
 

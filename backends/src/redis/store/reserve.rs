@@ -1,4 +1,6 @@
 //! Admission: the one round trip that decides about an access and counts or leases its hit.
+//!
+//! Where the reply is lost, `retry_queue` undoes it.
 
 use std::sync::Arc;
 

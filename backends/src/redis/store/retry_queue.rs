@@ -1,7 +1,6 @@
-//! Retries store operations that must still happen after their caller is gone.
+//! Repeats commits, releases, undos and deletions that Redis has not answered, until it does.
 //!
-//! These are commits, releases, undos of a `reserve` whose reply was lost, and deletions of tokens that a failed `create`
-//! may have written.
+//! An undo takes back a `reserve` whose reply was lost. Tokens that a failed `create` may have written are deleted here, too.
 //!
 //! Redis remembers the call id of each for a minute, so that a repeated one counts once. What counts once without it is
 //! retried until Redis answers, however long that takes. A leased hit is free again when its lease lapses, and is then

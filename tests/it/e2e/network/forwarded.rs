@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::api::Answer;
+use crate::support::api::{Answer, until};
 use crate::support::callback_receiver::CallbackReceiver;
 use crate::support::gateway::Gateway;
 use crate::support::raw;
@@ -53,8 +53,12 @@ async fn an_unreadable_hop_is_not_an_allowed_address() {
         refused.assert_error(403, "access_denied");
     }
     assert_eq!(gateway.used_hits(&token).await, 0);
-    let access = gateway.logged_accesses("/object/{token}");
-    assert_eq!(access.len(), lines.len());
+    let access = async || gateway.logged_accesses("/object/{token}");
+    until("every access is logged", async || {
+        access().await.len() == lines.len()
+    })
+    .await;
+    let access = access().await;
     assert!(
         access
             .iter()

@@ -1,4 +1,6 @@
 //! A sled database in its folder: opened with private modes, synced to disk, checked for free space.
+//!
+//! `writer` decides when it is reopened.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
