@@ -1,4 +1,4 @@
-//! Idle timeout: an upload that sends nothing; `connection_io` uses its timer for unread answers.
+//! Idle timeout: how long a client may send or read nothing while the gateway waits for it.
 
 use std::error::Error as StdError;
 use std::future::Future;

@@ -1,5 +1,4 @@
 //! An upload whose lease lapsed while it completed: waits for the recovery, else counts a new hit.
-//! recovery, and counts the object with a new hit where the recovery did not.
 
 use std::time::Duration;
 
