@@ -63,7 +63,7 @@ fn a_circle_is_found_whichever_way_it_is_written() {
     for a in [
         "use crate::b::B; pub struct A;",
         "use super::{b::{self, B as Other}}; pub struct A;",
-        "pub struct A; fn f() -> crate::b::B { todo!() }",
+        "pub struct A; fn f() -> crate::b::B { loop {} }",
         "pub struct A; fn f() { use super::b; }",
         "pub struct A; fn f() { debug!(\"{}\", super::b::text()) }",
         "pub struct A; use super::B;",

@@ -11,6 +11,9 @@ use crate::signing::oss_v4::Signer;
 /// The operator of a bucket at an object store. Sends no request.
 pub fn operator(settings: &BucketSettings) -> Result<Operator, SettingsError> {
     let Service { operator, signer } = service(settings)?;
+    if signer.is_some() {
+        warn_about_region(settings)?;
+    }
     let transport = Transport::new(signer).map_err(|error| format!("no HTTP client: {error}"))?;
     let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
     Ok(operator.with_context(context))
@@ -91,6 +94,22 @@ fn oss(settings: &BucketSettings, endpoint: &Endpoint) -> opendal::Result<Operat
     Operator::new(builder.endpoint(&endpoint.url()).skip_signature())
 }
 
+/// The given region signs: hosts of some OSS regions name another one than their signatures need.
+fn warn_about_region(settings: &BucketSettings) -> Result<(), SettingsError> {
+    let endpoint = Endpoint::of(settings)?;
+    if let (Some(region), Some(named)) = (&endpoint.region, &endpoint.region_of_host)
+        && region != named
+    {
+        tracing::warn!(
+            bucket = settings.bucket,
+            region,
+            region_of_endpoint = named,
+            "OSS may refuse signatures: `region` is not the one that `endpoint` names"
+        );
+    }
+    Ok(())
+}
+
 /// `None` where requests are not signed.
 fn oss_signer(
     settings: &BucketSettings,
@@ -105,15 +124,6 @@ fn oss_signer(
                     bucket's region, such as cn-hangzhou";
         return Err(SettingsError::of("region", text));
     };
-    if let Some(named) = &endpoint.region_of_host
-        && named != region
-    {
-        tracing::warn!(
-            cloud.region = region,
-            endpoint.region = named,
-            "`region` of a bucket is not the one that `endpoint` names: OSS may refuse its signatures"
-        );
-    }
     let (region, bucket) = (region.clone(), settings.bucket.clone());
     Ok(Some(Signer::new(keys.clone(), region, bucket)))
 }

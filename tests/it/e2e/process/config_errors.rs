@@ -5,6 +5,8 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
+#[cfg(feature = "opendal")]
+use crate::support::gateway::Gateway;
 use crate::support::process::command;
 
 fn run(folder: &Path, subcommand: &str) -> (Option<i32>, String) {
@@ -305,4 +307,23 @@ fn check_refuses_a_log_setting_that_stops_the_start() {
         assert!(said[0].1.contains(variable), "{said:?}");
         assert_eq!(said[0], said[1]);
     }
+}
+
+#[cfg(feature = "opendal")]
+#[tokio::test]
+async fn an_oss_region_that_is_not_the_endpoints_is_a_warning() {
+    let bucket = |region: &str| {
+        json!({"provider": "oss", "bucket": "shop", "credential": "c", "region": region,
+            "endpoint": "https://oss-cn-hangzhou.aliyuncs.com"})
+    };
+    let gateway = Gateway::with(json!({
+        "credentials": {"c": {"access_key": "a", "secret_key": "never-shown"}},
+        "buckets": {"same": bucket("oss-cn-hangzhou"), "other": bucket("cn-beijing")},
+    }));
+    let message = "OSS may refuse signatures: `region` is not the one that `endpoint` names";
+    let warnings = gateway.logged(message);
+    assert_eq!(warnings.len(), 1, "{}", gateway.log());
+    assert_eq!(warnings[0]["region"], "cn-beijing");
+    assert_eq!(warnings[0]["region_of_endpoint"], "cn-hangzhou");
+    assert!(!gateway.log().contains("never-shown"));
 }
